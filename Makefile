@@ -1,0 +1,46 @@
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint bundle bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo 'error: sat_exp needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 ...'; exit 1; }
+	@echo 'Setting up $(VENV): about 2 GB and some minutes, once.'
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) pip install --quiet --upgrade pip
+	@$(RUN) pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(RUN) pip install --quiet --no-deps 'torchattacks==3.5.1'
+	@touch $@
+
+setup: $(READY) ## the virtual environment in .venv, with everything installed
+
+demo: $(READY) ## the main job: the similarity of sixteen bundled networks, with a report
+	@$(RUN) sat_exp experiment=quickstart
+
+test: $(READY) lint ## lint, type check and the quick tests
+	@$(RUN) pytest
+
+test-all: $(READY) lint ## every test, the long ones too
+	@$(RUN) pytest -m ''
+
+lint: $(READY) ## ruff and mypy
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+
+bundle: $(READY) ## train the bundled networks again: make bundle FASHION_MNIST=FOLDER
+	@test -n '$(FASHION_MNIST)' || { echo 'error: give FASHION_MNIST=FOLDER with the four gzipped files'; exit 1; }
+	@$(RUN) sat_exp experiment=bundle 'dataset.root=$(FASHION_MNIST)'
+
+bench: $(READY) ## the benchmarks, as ratios
+	@for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done
+
+clean: ## remove the virtual environment and caches; outputs stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,5 @@
+"""Attacks: plain callables (classifier, images, labels, generators) → images, one file for each."""
+
+from sat_exp.attacks.pgd import PGD
+
+__all__ = ["PGD"]

@@ -1,0 +1,62 @@
+"""Projected gradient descent (Madry et al. 2018), L∞, untargeted, on the 8-bit grid."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sat_exp.errors import UserError
+
+
+@dataclass(frozen=True)
+class PGD:
+    """x ← clip(x + step_size · sign ∇ₓ CE(f(x), y)), `steps` times, within `epsilon` of the clean image.
+
+    `epsilon` and `step_size` are in units of 1/255. With a whole step size every iterate is an 8-bit image, so that
+    what is returned is exactly what was optimised; with a fractional one the last iterate is rounded once.
+    """
+
+    epsilon: int
+    step_size: float
+    steps: int
+    random_start: bool
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.epsilon, int) and 0 <= self.epsilon <= 255):
+            raise UserError(f"attack.epsilon={self.epsilon}: give a whole number of 1/255 from 0 to 255, such as 8")
+        if not 0 < self.step_size <= 255:
+            raise UserError(f"attack.step_size={self.step_size}: give a number of 1/255 above 0, such as 1")
+        if not (isinstance(self.steps, int) and self.steps >= 1):
+            raise UserError(f"attack.steps={self.steps}: give a whole number of steps, 1 or more")
+
+    def __call__(
+        self,
+        classifier: Callable[[Tensor], Tensor],
+        images: Tensor,
+        labels: Tensor,
+        generators: Sequence[np.random.Generator],
+    ) -> Tensor:
+        """Adversarial images, uint8 [B, C, H, W], for clean `images` of the same form and their `labels`, int64 [B].
+
+        All randomness comes from `generators`, one an image. `classifier` maps float pixels in [0, 1] to logits; its
+        parameters should be frozen.
+        """
+        clean = images.float()
+        low, high = (clean - self.epsilon).clamp(min=0), (clean + self.epsilon).clamp(max=255)
+        x = (clean + self.start(images, generators)).clamp(0, 255) if self.random_start else clean
+        for _ in range(self.steps):
+            x.requires_grad_()
+            loss = F.cross_entropy(classifier(x / 255), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, x)
+            x = (x.detach() + self.step_size * gradient.sign()).clamp(low, high)
+        return x.round().to(torch.uint8)
+
+    def start(self, images: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
+        """One perturbation an image, uniform over the whole numbers from −ε to ε."""
+        noise = [g.integers(-self.epsilon, self.epsilon, images.shape[1:], np.int16, endpoint=True) for g in generators]
+        return torch.from_numpy(np.stack(noise)).to(images.device)

@@ -1,0 +1,79 @@
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 28×28 grey images of ten kinds of clothing."""
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, TensorDataset
+
+from sat_exp.datasets.image_set import ImageSet
+from sat_exp.errors import UserError
+
+CLASS_NAMES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+BUNDLED = Path(__file__).parent / "fashion_mnist"
+BORDER = 2
+
+
+class FashionMNIST(LightningDataModule):
+    """Fashion-MNIST on a canvas of 1×32×32: the 28×28 pixels as they are, with a border of two black pixels.
+
+    `root` is a folder with the four gzipped idx files of the data set; without it the first 4,000 test images, which
+    come with the package, are used, and there is nothing to train on.
+    """
+
+    def __init__(self, root: str | None, size: int | None, seed: int, batch_size: int = 128) -> None:
+        super().__init__()
+        self.root = Path(root) if root is not None else BUNDLED
+        self.batch_size = batch_size
+        self.images = self.split("t10k").subset(size, seed)
+
+    def split(self, part: str) -> ImageSet:
+        pixels = read_idx(self.root / f"{part}-images-idx3-ubyte.gz")
+        labels = read_idx(self.root / f"{part}-labels-idx1-ubyte.gz").astype(np.int64)
+        return ImageSet(
+            name="fashion_mnist",
+            label_space="fashion_mnist",
+            class_names=CLASS_NAMES,
+            ids=tuple(f"{part}-{index:05d}" for index in range(len(labels))),
+            labels=labels,
+            shape=(1, 28 + 2 * BORDER, 28 + 2 * BORDER),
+            recipe=f"28x28 with a border of {BORDER}",
+            read=lambda index: np.pad(pixels[index], BORDER)[None],
+            contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
+        )
+
+    def train_dataloader(self) -> DataLoader:
+        return self.loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.loader("t10k", shuffle=False)
+
+    def loader(self, part: str, *, shuffle: bool) -> DataLoader:
+        images = self.split(part)
+        pixels = torch.from_numpy(np.stack([images.read(index) for index in range(len(images))]))
+        tensors = TensorDataset(pixels, torch.from_numpy(images.labels))
+        return DataLoader(tensors, batch_size=self.batch_size, shuffle=shuffle, drop_last=shuffle)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The unsigned bytes of a gzipped idx file, in its own shape; UserError when it is absent or damaged."""
+    if not path.is_file():
+        raise UserError(
+            f"no {path.name} in {path.parent}: give dataset.root=FOLDER with the four Fashion-MNIST files "
+            "(the bundled subset has test images only)"
+        )
+    try:
+        raw = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path} is damaged ({error}): fetch it again") from error
+    dimensions = raw[3]
+    shape = np.frombuffer(raw, dtype=">u4", count=dimensions, offset=4)
+    values = np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * dimensions)
+    if raw[:3] != b"\0\0\x08" or values.size != np.prod(shape):
+        raise UserError(f"{path} is not an idx file of unsigned bytes: fetch it again")
+    return values.reshape(shape)

@@ -1,0 +1,6 @@
+"""Classifiers on pixels: their weights, their checks, their names."""
+
+from sat_exp.models.classifier import Classifier
+from sat_exp.models.loading import Model, load
+
+__all__ = ["Classifier", "Model", "load"]

@@ -1,0 +1,150 @@
+"""From a model's configuration to a classifier with the weights it names, or one line that says why not."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from sat_exp.errors import UserError
+from sat_exp.models.classifier import Classifier
+
+HUB_TARGET = "timm.create_model"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A classifier, ready to be attacked, and what identifies it.
+
+    `fingerprint` is a SHA-256 over the weights, the network's configuration and its preprocessing: two models with the
+    same fingerprint compute the same function.
+    """
+
+    name: str
+    family: str
+    label_space: str
+    pretrained: bool
+    parameters: int
+    fingerprint: str
+    classifier: Classifier
+
+
+def load(config: DictConfig) -> Model:
+    """Build the network `config` describes and load its weights.
+
+    Weights come from `checkpoint` where it is given, else from timm's hub; random weights only where `pretrained` is
+    false. Raises UserError when they cannot be had or do not fit.
+    """
+    if config.checkpoint is not None and config.pretrained:
+        network = build(config)
+        load_weights(network, Path(config.checkpoint), in_order=config.get("checkpoint_keys") == "in_order")
+    elif config.pretrained:
+        network = from_hub(config)
+    else:
+        torch.manual_seed(config.get("training", {}).get("seed", 0))
+        network = build(config)
+    preprocessing = config.input
+    classifier = Classifier(
+        network,
+        size=preprocessing.size,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        interpolation=preprocessing.interpolation,
+    ).freeze()
+    return Model(
+        name=config.name,
+        family=config.family,
+        label_space=config.label_space,
+        pretrained=config.pretrained,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        fingerprint=fingerprint(network, config),
+        classifier=classifier,
+    )
+
+
+def build(config: DictConfig) -> nn.Module:
+    """The network of `config` with freshly initialised weights."""
+    try:
+        return instantiate(config.network, _convert_="all")
+    except Exception as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise UserError(f"model {config.name}: the network could not be built: {reason}") from error
+
+
+def from_hub(config: DictConfig) -> nn.Module:
+    """The network of `config` with timm's published weights, downloaded once into the hub's cache."""
+    if config.network._target_ != HUB_TARGET:
+        raise UserError(
+            f"model {config.name}: {config.network._target_} has no published weights; "
+            "give model.checkpoint=PATH, or model.pretrained=false for random weights"
+        )
+    try:
+        return instantiate(config.network, pretrained=True, _convert_="all")
+    except Exception as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise UserError(
+            f"model {config.name}: the weights of {config.network.model_name} could not be had from the hub ({reason}); "
+            "give model.checkpoint=PATH, connect to the internet, or try experiment=quickstart, which needs no download"
+        ) from error
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict from a safetensors file or a PyTorch file of plain tensors (never unpickles code)."""
+    if not path.is_file():
+        raise UserError(f"no weights at {path}: give model.checkpoint=PATH to a .safetensors, .pth or .pt file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"{path} is not a readable weights file: {' '.join(str(error).split())[:200]}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(state.get(key), dict):
+            state = state[key]
+    return state
+
+
+def load_weights(network: nn.Module, path: Path, *, in_order: bool = False) -> None:
+    """Copy the weights at `path` into `network`, by name, or `in_order` where only the names differ.
+
+    Raises UserError where anything is missing, left over or of another shape.
+    """
+    state = read_state(path)
+    expected = network.state_dict()
+    if in_order:
+        if len(state) != len(expected):
+            raise UserError(
+                f"{path} holds {len(state)} tensors, the network {len(expected)}: they cannot match in order"
+            )
+        state = dict(zip(expected, state.values(), strict=True))
+    wrong = [
+        f"{name} is {tuple(state[name].shape)} not {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
+    if wrong or missing or extra:
+        example = (
+            wrong + [f"{name} is missing" for name in sorted(missing)] + [f"{name} is unknown" for name in extra]
+        )[0]
+        raise UserError(
+            f"{path} does not fit the network: {len(missing)} tensors missing, {len(extra)} unknown, "
+            f"{len(wrong)} of another shape (first: {example})"
+        )
+    network.load_state_dict({name: state[name].to(tensor.dtype) for name, tensor in expected.items()})
+
+
+def fingerprint(network: nn.Module, config: DictConfig) -> str:
+    """SHA-256 over network configuration, preprocessing and every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256()
+    facts = OmegaConf.to_container(config, resolve=True)
+    digest.update(json.dumps({"network": facts["network"], "input": facts["input"]}, sort_keys=True).encode())  # type: ignore[index,call-overload]
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,54 @@
+"""What is checked of a classifier before any work is spent on it."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sat_exp.errors import UserError
+from sat_exp.models.loading import Model
+
+MASKED_GRADIENT_SHARE = 0.5
+
+
+def check(model: Model, images: Tensor, labels: Tensor, classes: int) -> list[str]:
+    """Check `model` on a few images (uint8 [B, C, H, W], labels int64 [B]) of a data set of `classes` classes.
+
+    Returns warnings. Raises UserError where the class count differs, or logits are not finite or not deterministic.
+    """
+    pixels = (images.float() / 255).requires_grad_()
+    try:
+        logits = model.classifier(pixels)
+    except RuntimeError as error:
+        raise UserError(
+            f"model {model.name} cannot take images of shape {tuple(images.shape[1:])}: {' '.join(str(error).split())[:160]}"
+        ) from error
+    if logits.shape != (len(images), classes):
+        raise UserError(
+            f"model {model.name} gives {logits.shape[-1]} classes, the data set has {classes}: choose a fitting dataset="
+        )
+    if not torch.isfinite(logits).all():
+        raise UserError(
+            f"model {model.name} gives logits that are not finite: check its weights and hardware.precision"
+        )
+    with torch.no_grad():
+        if not torch.equal(model.classifier(pixels), logits):
+            raise UserError(f"model {model.name} gives other logits for the same images: it must be deterministic")
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), pixels)
+    zero = float((gradient == 0).float().mean())
+    if zero > MASKED_GRADIENT_SHARE:
+        return [f"{model.name}: {zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak"]
+    return []
+
+
+def check_accuracy(model: Model, predictions: np.ndarray, labels: np.ndarray, classes: int) -> list[str]:
+    """Refuse trained weights that do no better than chance, by three standard errors; warn of untrained ones."""
+    if not model.pretrained:
+        return [f"{model.name} is untrained (model.pretrained=false): its numbers say nothing about the architecture"]
+    accuracy, chance = float((predictions == labels).mean()), 1 / classes
+    if len(labels) >= 20 and accuracy < chance + 3 * (chance / len(labels)) ** 0.5:
+        raise UserError(
+            f"model {model.name} gets {accuracy:.1%} of the clean images right, which is chance: "
+            "its weights, preprocessing or the data set's class order are wrong"
+        )
+    return []

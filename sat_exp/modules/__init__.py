@@ -1,0 +1,1 @@
+"""Lightning modules: training, adversarial generation, evaluation."""

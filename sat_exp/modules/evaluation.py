@@ -1,0 +1,58 @@
+"""What a classifier makes of stored images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sat_exp.models import Classifier
+from sat_exp.modules.hardware import in_halves
+from sat_exp.store import StoredArray
+
+
+class Evaluation(LightningModule):
+    """Lightning's predict loop over `EvaluationBatches`, giving logits [B, classes], or the predicted classes int32 [B]."""
+
+    def __init__(self, classifier: Classifier, *, logits: bool) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.logits = logits
+
+    def predict_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        return in_halves(self.step, batch["images"])
+
+    def step(self, images: Tensor) -> Tensor:
+        logits = self.classifier(images.float() / 255).float()
+        return logits if self.logits else logits.argmax(dim=1).int()
+
+
+class EvaluationBatches(Dataset):
+    """The batches of images whose outputs are missing, over any number of (images, output) pairs.
+
+    The chunks of an output are whole numbers of chunks of its images, or all of them.
+    """
+
+    def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray]]) -> None:
+        self.work = [
+            (images, chunk, (output, target) if chunk == inputs[-1] else None)
+            for images, output in jobs
+            for target in output.missing()
+            for inputs in [
+                range(output.span(target).start // images.chunk, -(-output.span(target).stop // images.chunk))
+            ]
+            for chunk in inputs
+        ]
+
+    def images(self) -> int:
+        """How many images there are to evaluate."""
+        return sum(images.length(chunk) for images, chunk, _ in self.work)
+
+    def __len__(self) -> int:
+        return len(self.work)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        images, chunk, last_of = self.work[position]
+        return {"images": torch.from_numpy(images.read(chunk)), "last_of": last_of}

@@ -1,0 +1,1 @@
+"""One file for each choice of conf/task: it wires the packages together and holds no science."""

@@ -1,0 +1,25 @@
+"""task=report: draw the figures and the page of a finished run anew."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from sat_exp import report
+from sat_exp.errors import UserError
+
+
+def run(config: DictConfig, *, name: str, run: str | None) -> None:
+    folder = Path(run) if run is not None else latest(Path(config.output_dir))
+    if not (folder / "summary.json").is_file():
+        raise UserError(f"{folder} holds no results (no summary.json): give task.run=FOLDER of a finished run")
+    report.draw(folder)
+    Console().print(f"report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def latest(outputs: Path) -> Path:
+    """The folder of the run that finished last."""
+    found = sorted(outputs.glob("**/summary.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(f"no finished run under {outputs}: run a task first, or give task.run=FOLDER")
+    return found[-1].parent

@@ -1,0 +1,117 @@
+"""task=train: train a pool's networks on a data set's training images."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from omegaconf import DictConfig, OmegaConf, open_dict
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sat_exp import models, tracking
+from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.training import Training
+from sat_exp.tasks import composing, describing
+
+log = logging.getLogger(__name__)
+
+
+class EpochLog(Callback):
+    """Sends what the module logs to W&B, one row an epoch, under the model's name."""
+
+    def __init__(self, run: tracking.Run, model: str) -> None:
+        self.run, self.model = run, model
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        metrics = {f"{self.model}/{key}": float(value) for key, value in trainer.callback_metrics.items()}
+        self.run.log(metrics, step=trainer.current_epoch)
+
+
+def run(config: DictConfig, *, name: str, directory: str, **recipe: Any) -> None:
+    """Train every model that `directory` does not hold yet; a second process takes the next free one.
+
+    `recipe`: epochs, batch_size, optimizer, learning_rate, weight_decay and seed, each of which a model's `training`
+    may replace.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = composing.models(config)
+    settings = instantiate(config.tracking)
+    summary = describing.describe(config, f"Training of {len(chosen)} models")
+    output = Path(HydraConfig.get().runtime.output_dir)
+    with tracking.run(settings, name=config.name, job_type=name, directory=output, config=summary) as tracked:
+        for model in chosen:
+            own = recipe | OmegaConf.to_container(model.get("training", OmegaConf.create()), resolve=True)  # type: ignore[operator]
+            train_one(model, own, folder, config, tracked)
+
+
+def train_one(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictConfig, run: tracking.Run) -> None:
+    record = folder / f"{model.name}.json"
+    try:
+        with FileLock(folder / f".{model.name}.lock", timeout=0):
+            if record.is_file() and json.loads(record.read_text())["recipe"] == recipe:
+                log.info("%s is trained already", model.name)
+            else:
+                fit(model, recipe, folder, config, run)
+    except Timeout:
+        log.info("%s is being trained by another process", model.name)
+
+
+def fit(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictConfig, run: tracking.Run) -> None:
+    """Train one model, from its last finished epoch where there is one; write its weights and a record of them."""
+    with open_dict(model):
+        model.pretrained, model.training = False, recipe
+    seed_everything(recipe["seed"], verbose=False)
+    data: LightningDataModule = instantiate(config.dataset, batch_size=recipe["batch_size"])
+    classifier = models.load(model).classifier
+    module = Training(
+        classifier,
+        classes=model.classes,
+        **{key: recipe[key] for key in ("optimizer", "learning_rate", "weight_decay")},
+    )
+    checkpoints = folder / "checkpoints" / model.name
+    hardware: Hardware = instantiate(config.hardware)
+    trainer = hardware.trainer(
+        max_epochs=recipe["epochs"],
+        check_val_every_n_epoch=recipe["epochs"],
+        enable_checkpointing=True,
+        callbacks=[
+            ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False),
+            EpochLog(run, model.name),
+            RichProgressBar(),
+        ],
+    )
+    last = checkpoints / "last.ckpt"
+    started = time.perf_counter()
+    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    seconds = time.perf_counter() - started
+    state = {key: compact(tensor.detach().cpu()) for key, tensor in classifier.network.state_dict().items()}
+    classifier.network.load_state_dict(state)
+    (result,) = trainer.validate(module, datamodule=data, verbose=False)
+    weights = folder / f"{model.name}.safetensors"
+    save_file(state, weights)
+    weights.chmod(0o644)
+    facts = {
+        "model": model.name,
+        "test_accuracy": round(result["test/accuracy"], 4),
+        "parameters": sum(parameter.numel() for parameter in classifier.parameters()),
+        "seconds": round(seconds),
+        "recipe": recipe,
+        "torch": torch.__version__,
+    }
+    (folder / f"{model.name}.json").write_text(json.dumps(facts, indent=2) + "\n")
+    run.log({f"{model.name}/test_accuracy": result["test/accuracy"], f"{model.name}/seconds": seconds})
+    log.info("%s: test accuracy %.2f %% after %.0f s", model.name, 100 * result["test/accuracy"], seconds)
+
+
+def compact(tensor: Tensor) -> Tensor:
+    """Weight matrices and kernels in half precision; vectors, statistics and counters as they are."""
+    return tensor.half() if tensor.is_floating_point() and tensor.ndim >= 2 else tensor
