@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sat_exp.errors import UserError
 from sat_exp.names import check_choices
@@ -33,8 +34,10 @@ OmegaConf.register_new_resolver("package_file", package_file)
 
 
 def user_error(error: BaseException | None) -> UserError | None:
-    """The UserError that caused `error`, if any did."""
+    """The UserError that caused `error`, if any did; a faulty configuration is the user's too."""
     while error is not None and not isinstance(error, UserError):
+        if isinstance(error, OmegaConfBaseException) and error.__cause__ is None:
+            return UserError(str(error).splitlines()[0])
         error = error.__cause__ or error.__context__
     return error
 

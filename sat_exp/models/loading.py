@@ -1,10 +1,12 @@
 """From a model's configuration to a classifier with the weights it names, or one line that says why not."""
 
+import difflib
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import timm
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -48,7 +50,7 @@ def load(config: DictConfig) -> Model:
     else:
         torch.manual_seed(config.get("training", {}).get("seed", 0))
         network = build(config)
-    preprocessing = config.input
+    preprocessing = config.input or timm_input(config)
     classifier = Classifier(
         network,
         size=preprocessing.size,
@@ -62,8 +64,25 @@ def load(config: DictConfig) -> Model:
         label_space=config.label_space,
         pretrained=config.pretrained,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        fingerprint=fingerprint(network, config),
+        fingerprint=fingerprint(network, config, preprocessing),
         classifier=classifier,
+    )
+
+
+def timm_input(config: DictConfig) -> DictConfig:
+    """What timm says of the images that a published model takes, in the form of `input`."""
+    facts = timm.get_pretrained_cfg(config.network.get("model_name", ""), allow_unregistered=True)
+    if facts is None or facts.architecture is None:
+        near = difflib.get_close_matches(config.network.get("model_name", ""), timm.list_models(), n=3)
+        raise UserError(f"model {config.name}: timm has no such model" + (f"; near: {', '.join(near)}" if near else ""))
+    return OmegaConf.create(
+        {
+            "size": facts.input_size[-1],
+            "mean": list(facts.mean),
+            "std": list(facts.std),
+            "interpolation": facts.interpolation,
+            "crop": facts.crop_pct,
+        }
     )
 
 
@@ -139,11 +158,11 @@ def load_weights(network: nn.Module, path: Path, *, in_order: bool = False) -> N
     network.load_state_dict({name: state[name].to(tensor.dtype) for name, tensor in expected.items()})
 
 
-def fingerprint(network: nn.Module, config: DictConfig) -> str:
+def fingerprint(network: nn.Module, config: DictConfig, preprocessing: DictConfig) -> str:
     """SHA-256 over network configuration, preprocessing and every tensor's name, type, shape and bytes."""
     digest = hashlib.sha256()
     facts = OmegaConf.to_container(config, resolve=True)
-    digest.update(json.dumps({"network": facts["network"], "input": facts["input"]}, sort_keys=True).encode())  # type: ignore[index,call-overload]
+    digest.update(json.dumps({"network": facts["network"], "input": OmegaConf.to_container(preprocessing)}, sort_keys=True).encode())  # type: ignore[index,call-overload]
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

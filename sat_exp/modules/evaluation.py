@@ -1,6 +1,7 @@
 """What a classifier makes of stored images."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,27 +33,25 @@ class Evaluation(LightningModule):
 class EvaluationBatches(Dataset):
     """The batches of images whose outputs are missing, over any number of (images, output) pairs.
 
-    The chunks of an output are whole numbers of chunks of its images, or all of them.
+    A batch is a chunk of images, or the part of it that falls into a chunk of the output.
     """
 
     def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray]]) -> None:
-        self.work = [
-            (images, chunk, (output, target) if chunk == inputs[-1] else None)
-            for images, output in jobs
-            for target in output.missing()
-            for inputs in [
-                range(output.span(target).start // images.chunk, -(-output.span(target).stop // images.chunk))
-            ]
-            for chunk in inputs
-        ]
+        self.work: list[tuple[StoredArray, range, tuple[StoredArray, int] | None]] = []
+        for images, output in jobs:
+            for target in output.missing():
+                start, stop = output.span(target).start, output.span(target).stop
+                cuts = [start, *range((start // images.chunk + 1) * images.chunk, stop, images.chunk), stop]
+                for first, last in pairwise(cuts):
+                    self.work.append((images, range(first, last), (output, target) if last == stop else None))
 
     def images(self) -> int:
         """How many images there are to evaluate."""
-        return sum(images.length(chunk) for images, chunk, _ in self.work)
+        return sum(len(rows) for _, rows, _ in self.work)
 
     def __len__(self) -> int:
         return len(self.work)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        images, chunk, last_of = self.work[position]
-        return {"images": torch.from_numpy(images.read(chunk)), "last_of": last_of}
+        images, rows, last_of = self.work[position]
+        return {"images": torch.from_numpy(images.gather(rows)), "last_of": last_of}

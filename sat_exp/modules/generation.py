@@ -24,11 +24,11 @@ class Generation(LightningModule):
         self.attack = attack
 
     def predict_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        generators = [np.random.default_rng(seed) for seed in batch["seeds"]]
         with torch.enable_grad():
-            return in_halves(self.step, batch["images"], batch["labels"], generators)
+            return in_halves(self.step, batch["images"], batch["labels"], batch["seeds"])
 
-    def step(self, images: Tensor, labels: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
+    def step(self, images: Tensor, labels: Tensor, seeds: Sequence[tuple[int, int]]) -> Tensor:
+        generators = [np.random.default_rng(seed) for seed in seeds]
         return self.attack(self.classifier, images, labels, generators)
 
 

@@ -155,6 +155,7 @@ class Measurement:
             chunk=self.hardware.batch_size,
             name=self.images.name,
         )
+        pixels.verify()
 
         def make(chunk: int) -> None:
             span = pixels.span(chunk)
@@ -199,13 +200,16 @@ class Measurement:
             chunk=self.pixels.chunk,
             name=model.name,
         )
-        if logits.missing():
-            few = self.pixels.read(0)[:PREFLIGHT_IMAGES]
-            labels = torch.from_numpy(self.images.labels[: len(few)])
-            self.warnings += preflight.check(model, torch.from_numpy(few), labels, classes)
-            self.predict(Evaluation(model.classifier, logits=True), EvaluationBatches([(self.pixels, logits)]), ignore)
+        with self.store.lock("logits", model.fingerprint, self.digest):
+            if logits.missing():
+                few = self.pixels.read(0)[:PREFLIGHT_IMAGES]
+                labels = torch.from_numpy(self.images.labels[: len(few)])
+                logits.note(warnings=preflight.check(model, torch.from_numpy(few), labels, classes))
+                batches = EvaluationBatches([(self.pixels, logits)])
+                self.predict(Evaluation(model.classifier, logits=True), batches, ignore)
+        self.warnings += logits.notes["warnings"]
         clean = logits.read_all().argmax(axis=1)
-        self.warnings += preflight.check_accuracy(model, clean, self.images.labels, classes)
+        preflight.check_accuracy(model, clean, self.images.labels, classes)
         rows = np.flatnonzero(clean == self.images.labels)
         adversarial = self.store.open(
             "adversarial",
@@ -221,14 +225,16 @@ class Measurement:
             name=f"{model.name} {type(self.attack).__name__}",
         )
         seeds = [(self.seed, int(self.contents[row][:16], 16)) for row in rows]
-        batches = AttackBatches(self.pixels, adversarial, rows, self.images.labels[rows], seeds)
+        work = AttackBatches(self.pixels, adversarial, rows, self.images.labels[rows], seeds)
         adversarial.verify()
-        if len(batches):
+        if len(work):
             started = time.perf_counter()
-            self.predict(Generation(model.classifier, self.attack), batches, bar)
-            adversarial.note(seconds=time.perf_counter() - started, images=batches.images())
+            self.predict(Generation(model.classifier, self.attack), work, bar)
+            if work.images() >= adversarial.notes.get("images", 0):
+                adversarial.note(seconds=time.perf_counter() - started, images=work.images())
+        if len(rows) and "mean_linf" not in adversarial.notes:
             adversarial.note(**self.norms(rows, adversarial))
-        bar(len(self.images) - batches.images())
+        bar(len(self.images) - work.images())
         return Source(
             name=model.name,
             family=model.family,

@@ -9,7 +9,9 @@ import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ import numpy as np
 import zarr
 from filelock import FileLock
 from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.errors import ContainsArrayError
+from zarr.storage import MemoryStore
 
 from sat_exp.errors import UserError
 
@@ -35,6 +37,30 @@ class Damaged(Exception):
 def key_of(facts: Mapping[str, Any]) -> str:
     """The first 24 hexadecimal digits of the SHA-256 of `facts` as canonical JSON."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:24]
+
+
+def seal(metadata: dict[str, Any]) -> str:
+    """A checksum of an array's metadata, which is kept among them."""
+    attributes = {name: value for name, value in metadata["attributes"].items() if name != "seal"}
+    return key_of(metadata | {"attributes": attributes})
+
+
+def write_metadata(path: Path, metadata: dict[str, Any]) -> None:
+    """Write an array's metadata under their seal, all or nothing."""
+    metadata["attributes"]["seal"] = seal(metadata)
+    partial = path / f"zarr.{uuid.uuid4().hex}.partial"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(metadata, indent=2))
+        partial.replace(path / "zarr.json")
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"the disk is full at {path}: free some space and run the same command again")
+    return UserError(f"cannot write to {path}: {error.strerror}; give output_dir=FOLDER")
 
 
 class StoredArray:
@@ -67,21 +93,23 @@ class StoredArray:
         try:
             self.array[self.span(chunk)] = values
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(
-                f"the disk is full at {self.path}: free some space and run the same command again"
-            ) from error
+            raise unwritable(self.path, error) from error
 
     def read(self, chunk: int) -> np.ndarray:
         """A chunk's rows. Raises Damaged, and removes the file, where it is gone or fails its checksum."""
-        if not self.file(chunk).is_file():
-            raise Damaged(f"{self.file(chunk)} is gone")
+        file = self.file(chunk)
         try:
-            return np.asarray(self.array[self.span(chunk)])
-        except Exception as error:
-            self.file(chunk).unlink(missing_ok=True)
-            raise Damaged(f"{self.file(chunk)} is damaged ({' '.join(str(error).split())[:120]})") from error
+            # zarr takes a file that is gone for one full of zeros, so it has to be there before and after.
+            if file.is_file():
+                values = np.asarray(self.array[self.span(chunk)])
+                if file.is_file():
+                    return values
+        except OSError as error:
+            raise UserError(f"cannot read {file}: {error.strerror}") from error
+        except (ValueError, TypeError, RuntimeError) as error:
+            file.unlink(missing_ok=True)
+            raise Damaged(f"{file} is damaged ({' '.join(str(error).split())[:120]})") from error
+        raise Damaged(f"{file} is gone")
 
     def read_all(self) -> np.ndarray:
         """All rows; Damaged as in `read`."""
@@ -89,14 +117,26 @@ class StoredArray:
             return np.empty(self.array.shape, self.array.dtype)
         return np.concatenate([self.read(chunk) for chunk in range(self.chunks)])
 
+    def damaged(self) -> list[str]:
+        """Check every chunk on disk against its checksum; what was damaged and has been removed."""
+        found = []
+        for chunk in sorted(set(range(self.chunks)).difference(self.missing())):
+            try:
+                self.read(chunk)
+            except Damaged as damage:
+                found.append(str(damage))
+        return found
+
     def verify(self) -> None:
-        """Check every chunk on disk against its checksum; Damaged as in `read`."""
-        for chunk in set(range(self.chunks)).difference(self.missing()):
-            self.read(chunk)
+        """Check every chunk on disk against its checksum; Damaged as in `read`, naming all of them."""
+        if found := self.damaged():
+            raise Damaged("; ".join(found))
 
     def gather(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """The given rows, in ascending order, reading each chunk they touch once."""
         rows = np.asarray(rows)
+        if len(rows) == 0:
+            return np.empty((0, *self.array.shape[1:]), self.array.dtype)
         return np.concatenate([
             self.read(chunk)[rows[rows // self.chunk == chunk] - chunk * self.chunk]
             for chunk in np.unique(rows // self.chunk)
@@ -105,10 +145,33 @@ class StoredArray:
     @property
     def notes(self) -> dict[str, Any]:
         """What has been noted beside the array: nothing that its contents depend on."""
-        return dict(self.array.attrs["notes"])  # type: ignore[arg-type]
+        return dict(self.metadata["attributes"]["notes"])
 
     def note(self, **facts: Any) -> None:
-        self.array.attrs["notes"] = self.notes | facts
+        metadata = self.metadata
+        metadata["attributes"]["notes"] |= facts
+        write_metadata(self.path, metadata)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return json.loads((self.path / "zarr.json").read_bytes())
+
+
+def open_sound(path: Path) -> StoredArray:
+    """The array at `path`; Damaged where its metadata are absent, unreadable or other than what was written."""
+    try:
+        metadata = json.loads((path / "zarr.json").read_bytes())
+        if metadata["attributes"]["seal"] != seal(metadata):
+            raise ValueError("its metadata fail their checksum")
+        # zarr does not keep write_empty_chunks: without it a chunk of zeros would never reach the disk.
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            return StoredArray(path, zarr.open_array(path, mode="r+", zarr_format=3))
+    except FileNotFoundError as error:
+        raise Damaged(f"{path / 'zarr.json'} is gone") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path / 'zarr.json'}: {error.strerror}") from error
+    except Exception as error:
+        raise Damaged(f"{path / 'zarr.json'} is damaged ({' '.join(str(error).split())[:120]})") from error
 
 
 @dataclass(frozen=True)
@@ -123,26 +186,16 @@ class Store:
         """The array that `facts` determine, made empty where it does not exist.
 
         A chunk size differs from `chunk` where the array was begun with another: its own is kept. Metadata that is
-        unreadable or does not fit is named in a warning and the array begun anew.
+        unreadable or altered is named in a warning and the array begun anew.
         """
         path = self.folder / kind / key_of(facts)
-        if (path / "zarr.json").is_file():
-            try:
-                array = zarr.open_array(path, mode="r+")
-                if (array.attrs["facts"], array.shape, str(array.dtype)) == (
-                    json.loads(json.dumps(facts)),
-                    shape,
-                    dtype,
-                ):
-                    return StoredArray(path, array)
-                reason = "its metadata do not fit its name"
-            except Exception as error:
-                reason = " ".join(str(error).split())[:120]
-            log.warning("%s is damaged (%s): it is computed again", path, reason)
-            shutil.rmtree(path)
-        return StoredArray(path, self.create(path, facts, shape, dtype, chunk, notes))
+        try:
+            return open_sound(path)
+        except Damaged:
+            with self.lock("open"):
+                return self.open_or_create(path, facts, shape, dtype, chunk, notes)
 
-    def create(
+    def open_or_create(
         self,
         path: Path,
         facts: Mapping[str, Any],
@@ -150,24 +203,32 @@ class Store:
         dtype: str,
         chunk: int,
         notes: dict[str, Any],
-    ) -> zarr.Array:
+    ) -> StoredArray:
         try:
-            return zarr.create_array(
-                store=path,
-                shape=shape,
-                chunks=(max(1, min(chunk, shape[0])), *shape[1:]),
-                dtype=dtype,
-                compressors=COMPRESSION,
-                attributes={"facts": dict(facts), "notes": notes},
-                config={"write_empty_chunks": True},
-            )
-        except ContainsArrayError:
-            return zarr.open_array(path, mode="r+")
-        except OSError as error:
-            raise UserError(f"cannot write to {self.folder}: {error.strerror}; give output_dir=FOLDER") from error
+            return open_sound(path)
+        except Damaged as damage:
+            if (path / "zarr.json").exists():
+                log.warning("%s: all of %s is computed again", damage, path)
+                shutil.rmtree(path)
+        template = MemoryStore()
+        zarr.create_array(
+            store=template,
+            shape=shape,
+            chunks=(max(1, min(chunk, shape[0])), *shape[1:]),
+            dtype=dtype,
+            compressors=COMPRESSION,
+            attributes={"facts": dict(facts), "notes": notes},
+        )
+        write_metadata(path, json.loads(template._store_dict["zarr.json"].to_bytes()))
+        return open_sound(path)
 
     def lock(self, *parts: str) -> FileLock:
         """The lock of one piece of work; the operating system frees it when its holder dies."""
         folder = self.folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"cannot write to {folder}; give output_dir=FOLDER")
         return FileLock(folder / f"{key_of({'parts': parts})}.lock")

@@ -37,6 +37,12 @@ def describe(config: DictConfig, title: str) -> dict[str, Any]:
     }
 
 
+def run_name(config: DictConfig, folder: Path) -> str:
+    """A run's name: its folder, as seen from output_dir."""
+    outputs = Path(config.output_dir).absolute()
+    return folder.relative_to(outputs).as_posix() if folder.is_relative_to(outputs) else folder.name
+
+
 def git_commit() -> str | None:
     """The commit of the checkout that this package runs from, with a + where files differ from it; None elsewhere."""
     root = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 EXAMPLES = 6
 
 
-def measure(config: DictConfig, models: Sequence[DictConfig], *, title: str, pairs: bool) -> Path:
+def measure(config: DictConfig, models: Sequence[DictConfig], *, title: str, pairs: bool) -> None:
     """Measure `models`, write the run's folder (tables, figures, page), mirror it to W&B and print what was found."""
     settings = instantiate(config.tracking)
     attack = instantiate(config.attack)
@@ -37,7 +37,7 @@ def measure(config: DictConfig, models: Sequence[DictConfig], *, title: str, pai
     folder = Path(HydraConfig.get().runtime.output_dir)
     summary = describing.describe(config, title.format(models=len(models), images=len(images), dataset=images.name))
     with tracking.run(
-        settings, name=config.name, job_type=config.task.name, directory=folder, config=summary, tags=[images.name]
+        settings, name=describing.run_name(config, folder), job_type=config.task.name, directory=folder, config=summary, tags=[images.name]
     ) as run:
         measurement = Measurement(images, attack, Store(Path(config.output_dir) / "store"), hardware, config.seed)
         measured = measurement.run(models)
@@ -54,13 +54,12 @@ def measure(config: DictConfig, models: Sequence[DictConfig], *, title: str, pai
             },
             "class_names": list(images.class_names),
             "timings": {stage: round(seconds, 2) for stage, seconds in measured.timings.items()},
-            "warnings": measured.warnings + cautions(tables),
+            "warnings": measured.warnings,
         }
         write(folder, summary, tables, examples(measured, images.labels, images.ids))
-        report.draw(folder)
+        drawn = report.draw(folder)
         run.log_results(folder)
-    show(tables, summary, folder)
-    return folder
+    show(tables, summary["title"], drawn)
 
 
 def model_table(measured: Measured, labels: np.ndarray) -> pd.DataFrame:
@@ -96,21 +95,6 @@ def pair_table(measured: Measured, labels: np.ndarray, settings: DictConfig) -> 
         confidence=settings.confidence,
         seed=settings.seed,
     )
-
-
-def cautions(tables: dict[str, pd.DataFrame]) -> list[str]:
-    """What a reader should know before believing the numbers."""
-    models, found = tables["models"], []
-    weak = models.loc[models["weak_attack"] & models["pretrained"]]
-    if len(weak):
-        names = ", ".join(f"{row.model} {row.white_box_success:.1%}" for row in weak.itertuples())
-        found.append(f"white-box success below 99 %: {names}; transfer from these is understated")
-    if "pairs" in tables:
-        empty = tables["pairs"].query("images == 0")
-        found += [
-            f"no image is right for both {row.model_a} and {row.model_b}: SAT is missing" for row in empty.itertuples()
-        ]
-    return found
 
 
 def examples(measured: Measured, labels: np.ndarray, ids: Sequence[str]) -> dict[str, np.ndarray]:
@@ -161,10 +145,10 @@ def write(folder: Path, summary: dict[str, Any], tables: dict[str, pd.DataFrame]
         ) from error
 
 
-def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any], folder: Path) -> None:
+def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report) -> None:
     """Print what was found."""
     console = Console(file=sys.stdout)
-    table = Table(Column("model", overflow="fold"), title=summary["title"], title_justify="left")
+    table = Table(Column("model", overflow="fold"), title=title, title_justify="left")
     for heading in ("clean accuracy", "white-box success", "mean L2", "images/s"):
         table.add_column(heading, justify="right")
     for row in tables["models"].itertuples():
@@ -178,8 +162,8 @@ def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any], folder: Path)
     console.print(table)
     if "pairs" in tables:
         pairs = tables["pairs"].query("model_a != model_b").sort_values("sat", ascending=False)
-        title = "most and least similar pairs" if len(pairs) > 10 else "pairs"
-        table = Table(Column("model A", overflow="fold"), Column("model B", overflow="fold"), title=title, title_justify="left")
+        heading = "most and least similar pairs" if len(pairs) > 10 else "pairs"
+        table = Table(Column("model A", overflow="fold"), Column("model B", overflow="fold"), title=heading, title_justify="left")
         for heading in ("SAT", "95 %", "A → B", "B → A", "images"):
             table.add_column(heading, justify="right")
         for row in (pd.concat([pairs.head(5), pairs.tail(5)]) if len(pairs) > 10 else pairs).itertuples():
@@ -193,6 +177,6 @@ def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any], folder: Path)
                 str(row.images),
             )
         console.print(table)
-    for warning in summary["warnings"]:
+    for warning in drawn.warnings:
         console.print(f"[yellow]caution:[/] {warning}")
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"report: {drawn.page}", soft_wrap=True)

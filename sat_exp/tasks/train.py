@@ -47,7 +47,7 @@ def run(config: DictConfig, *, name: str, directory: str, **recipe: Any) -> None
     settings = instantiate(config.tracking)
     summary = describing.describe(config, f"Training of {len(chosen)} models")
     output = Path(HydraConfig.get().runtime.output_dir)
-    with tracking.run(settings, name=config.name, job_type=name, directory=output, config=summary) as tracked:
+    with tracking.run(settings, name=describing.run_name(config, output), job_type=name, directory=output, config=summary) as tracked:
         for model in chosen:
             own = recipe | OmegaConf.to_container(model.get("training", OmegaConf.create()), resolve=True)  # type: ignore[operator]
             train_one(model, own, folder, config, tracked)

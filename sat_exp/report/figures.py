@@ -1,0 +1,473 @@
+"""One function per figure: a table of the run in, a matplotlib Figure out. Nothing is written and no state is kept.
+
+Sizes are in inches. Rates are fractions in the tables and percent in the figures; SAT is the natural log of percent.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from scipy.cluster import hierarchy
+
+from sat_exp.report import results, theme
+from sat_exp.report.theme import FamilyStyle
+
+ANNOTATED = 20
+EXTREMES = 12
+EXAMPLES = 6
+PERCENT_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
+Styles = Mapping[str, FamilyStyle]
+
+
+@theme.style()
+def matrix(pairs: pd.DataFrame, styles: Styles) -> Figure:
+    """SAT of all pairs as a heat map whose rows and columns follow the tree drawn beside it."""
+    sat = results.square(pairs, "sat", "sat")
+    tree = results.cluster(sat)
+    drawing: dict[str, Any] = hierarchy.dendrogram(tree, no_plot=True)
+    sat = sat.iloc[drawing["leaves"], drawing["leaves"]]
+    families = results.model_families(pairs)
+
+    side, cell = _side(len(sat))
+    figure = Figure(figsize=(side + 6, side + 5))
+    low, high = _sat_range(results.between_models(pairs)["sat"])
+    heat = _axes(figure, 2.8, 2.8, side, side)
+    _heatmap(heat, sat, cell, cmap="rocket_r", vmin=low, vmax=high, fmt=".2f")
+    _name_both_sides(figure, heat, side, cell, {name: families[name] for name in sat.index}, styles)
+
+    branches = _axes(figure, 2.8 + side + 0.06, 2.8, 0.9, side)
+    # scipy puts leaf k at 10 k + 5
+    lines = [
+        np.column_stack([height, np.divide(position, 10)])
+        for position, height in zip(drawing["icoord"], drawing["dcoord"], strict=True)
+    ]
+    branches.add_collection(LineCollection(lines, colors=theme.INK, linewidths=0.8))
+    branches.set(xlim=(0, 1.02 * tree[:, 2].max() or 1), ylim=(len(sat), 0))
+    branches.axis("off")
+
+    bar = _colour_bar(
+        figure, heat, 2.8 + side + 0.42, "rocket_r", low, high, "SAT  (ln of the mean transfer rate in %)"
+    )
+    _percent_ticks(bar, low, high)
+    _family_legend(figure, 2.8 + side + 1.1, 2.8 + side, families.values(), styles, bool(sat.isna().to_numpy().any()))
+    return figure
+
+
+@theme.style()
+def transfer(pairs: pd.DataFrame, styles: Styles) -> Figure:
+    """Directed transfer rates: rows made the adversarial images, columns are fooled by them; bars are means."""
+    order = results.leaf_order(results.square(pairs, "sat", "sat"))
+    rate = 100 * results.square(pairs, "transfer_rate_ab", "transfer_rate_ba").loc[order, order]
+    others = rate.mask(np.eye(len(rate), dtype=bool))
+    families = results.model_families(pairs)
+
+    side, cell = _side(len(rate))
+    figure = Figure(figsize=(side + 6, side + 6))
+    high = min(100.0, max(30.0, 1.12 * float(others.max(axis=None)))) if others.notna().to_numpy().any() else 100.0
+    heat = _axes(figure, 2.8, 2.8, side, side)
+    _heatmap(heat, rate, cell, cmap="mako_r", vmin=0, vmax=high, fmt=".0f")
+    rows, columns = _name_both_sides(figure, heat, side, cell, {name: families[name] for name in order}, styles)
+    rows.set_ylabel("source: the images were made on", labelpad=8)
+    columns.set_xlabel("target: the images were shown to", labelpad=8)
+
+    bars = len(rate) > 2
+    if bars:
+        right = _axes(figure, 2.8 + side + 0.08, 2.8, 0.8, side)
+        _mean_bars(right, others.mean(axis=1), horizontal=True)
+        right.set_title("mean as\nsource", fontsize=7.5, loc="left", color=theme.QUIET)
+        above = _axes(figure, 2.8, 2.8 + side + 0.08, side, 0.8)
+        _mean_bars(above, others.mean(axis=0), horizontal=False)
+        above.set_ylabel("mean as\ntarget", fontsize=7.5, rotation=0, ha="right", va="center", color=theme.QUIET)
+
+    _colour_bar(figure, heat, 2.8 + side + (1.2 if bars else 0.42), "mako_r", 0, high, "transfer rate (%)")
+    _family_legend(figure, 2.8 + side + 1.1, 2.8 + side, families.values(), styles, bool(rate.isna().to_numpy().any()))
+    return figure
+
+
+@theme.style()
+def accuracy(models: pd.DataFrame, styles: Styles) -> Figure:
+    """Clean accuracy and accuracy under the model's own attack, with 95 % intervals where the table has them."""
+    table = models.sort_values(["clean_accuracy", "model"], ascending=[False, True], na_position="last")
+    left = 1 - table["white_box_success"]
+    panels = {
+        "clean accuracy (%)": [table[f"clean_accuracy{end}"] for end in ("", "_low", "_high")],
+        "accuracy under its own attack (%)": [
+            table["clean_accuracy"] * rate
+            for rate in (left, 1 - table["white_box_success_high"], 1 - table["white_box_success_low"])
+        ],
+    }
+    row = 0.27 if len(table) <= ANNOTATED else 0.175
+    height = max(row * len(table), 0.5)
+    figure = Figure(figsize=(11, height + 1.5))
+    rows = np.arange(len(table)) + 0.5
+    axes = [_axes(figure, 2.6, 0.7, 3.4, height), _axes(figure, 6.25, 0.7, 2.6, height)]
+    for panel, (title, (value, low, high)) in zip(axes, panels.items(), strict=True):
+        panel.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.hlines(rows, 100 * low, 100 * high, color=theme.QUIET, linewidth=1.1)
+        for family, style in styles.items():
+            of = (table["family"] == family).to_numpy()
+            panel.scatter(
+                100 * value[of],
+                rows[of],
+                s=38 if row > 0.2 else 24,
+                color=style.colour,
+                marker=style.marker,
+                edgecolor="white",
+                linewidth=0.4,
+                zorder=3,
+                clip_on=False,
+            )
+        panel.set(ylim=(len(table), 0), yticks=rows, yticklabels=[], xlabel=title)
+        panel.tick_params(axis="y", length=0)
+        panel.spines["left"].set_visible(False)
+    size = 8.5 if row > 0.2 else 6.5
+    axes[0].set_yticklabels(table["model"], fontsize=size)
+    highest = np.nanmax([100 * panels["accuracy under its own attack (%)"][2].max(), 1.0])
+    axes[1].set_xlim(0, 1.06 * highest)
+
+    axes[1].text(
+        1.05, 1, "white-box\nsuccess (%)", transform=axes[1].transAxes, fontsize=7.5, color=theme.QUIET, va="bottom"
+    )
+    for position, success, weak in zip(rows, table["white_box_success"], table["weak_attack"], strict=True):
+        axes[1].text(
+            1.05,
+            position,
+            results.in_percent(success) + (" weak" if weak else ""),
+            transform=axes[1].get_yaxis_transform(),
+            fontsize=size,
+            va="center",
+            color=theme.BAD if weak else theme.INK,
+            weight="bold" if weak else "normal",
+        )
+    present = [(family, style) for family, style in styles.items() if family in set(table["family"])]
+    figure.legend(
+        handles=[_dot(style, family) for family, style in present],
+        loc="upper left",
+        title="family",
+        bbox_to_anchor=(9.85 / 11, (0.7 + height) / (height + 1.5)),
+        alignment="left",
+        borderaxespad=0,
+    )
+    return figure
+
+
+@theme.style()
+def nearest(pairs: pd.DataFrame, styles: Styles) -> Figure:
+    """The most and the least similar pairs with their intervals, under the distribution of all pairs."""
+    table = results.between_models(pairs).dropna(subset=["sat"])
+    table = table.sort_values(["sat", "model_a", "model_b"], ascending=[False, True, True])
+    if len(table) > 2 * EXTREMES:
+        groups = {"most similar": table.head(EXTREMES), "least similar": table.tail(EXTREMES)}
+    else:
+        groups = {"": table}
+    row, width, bottom, hist = 0.25, 5.6, 0.8, 1.0 if len(groups) == 2 else 0.0
+    heights = [max(row * len(group), 0.4) for group in groups.values()]
+    total = bottom + sum(heights) + 0.35 * (len(heights) - 1) + (hist + 0.35 if hist else 0) + 0.9
+    figure = Figure(figsize=(width + 5, total))
+    colour = {True: theme.GOOD, False: "#8c8c8c"}
+    shown = pd.concat(list(groups.values()))
+    ends = np.concatenate([table["sat"], shown["sat_low"].dropna(), shown["sat_high"].dropna()])
+    margin = 0.03 * (np.ptp(ends) or 1)
+    limits = (ends.min() - margin, min(ends.max() + margin, results.LOG_100 + 0.01))
+
+    top = total - 0.9
+    first: Axes | None = None
+    if hist:
+        first = _axes(figure, 3.6, top - hist, width, hist)
+        kinds = np.where(table["family_a"] == table["family_b"], "same", "different")
+        sns.histplot(
+            x=table["sat"].to_numpy(),
+            hue=kinds,
+            hue_order=["same", "different"],
+            multiple="stack",
+            ax=first,
+            legend=False,
+            palette={"same": colour[True], "different": colour[False]},
+            bins=min(40, int(2 * len(table) ** 0.5)),
+            alpha=1,
+            edgecolor="white",
+            linewidth=0.3,
+        )
+        first.set(xlim=limits, ylabel="pairs", xticklabels=[])
+        first.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        first.text(0.01, 0.93, f"all {len(table):,} pairs", fontsize=8.5, va="top", transform=first.transAxes)
+        top -= hist + 0.35
+    for index, ((title, group), height) in enumerate(zip(groups.items(), heights, strict=True)):
+        axes = _axes(figure, 3.6, top - height, width, height)
+        first = first or axes
+        top -= height + 0.35
+        rows = np.arange(len(group)) + 0.5
+        same = (group["family_a"] == group["family_b"]).to_numpy()
+        colours = [colour[bool(value)] for value in same]
+        axes.hlines(rows, group["sat_low"], group["sat_high"], colors=colours, linewidth=1.6)
+        for kind in (True, False):
+            axes.scatter(
+                group["sat"][same == kind],
+                rows[same == kind],
+                s=34,
+                marker="o" if kind else "D",
+                zorder=3,
+                clip_on=False,
+                facecolor=colour[kind] if kind else "white",
+                edgecolor=colour[kind],
+                linewidth=1.2,
+            )
+        labels = [f"{a} – {b}" for a, b in zip(group["model_a"], group["model_b"], strict=True)]
+        axes.set(xlim=limits, ylim=(len(group), 0), yticks=rows, yticklabels=labels)
+        axes.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_title(title, fontsize=8.5, loc="left")
+        if index == len(groups) - 1:
+            axes.set_xlabel("SAT (bars: 95 % bootstrap interval over images)")
+        else:
+            axes.tick_params(axis="x", labelbottom=False)
+    assert first is not None
+    _percent_ticks(first, *limits, label="mean transfer rate (%)")
+    handles = [
+        Line2D([], [], color=colour[True], marker="o", markersize=5.5, linewidth=1.6, label="same family"),
+        Line2D(
+            [], [], color=colour[False], marker="D", markersize=5.5, markerfacecolor="white", label="different families"
+        ),
+    ]
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=((3.75 + width) / (width + 5), (total - 0.9) / total),
+        borderaxespad=0,
+    )
+    return figure
+
+
+@theme.style()
+def examples(arrays: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
+    """Clean image, magnified perturbation and adversarial image, two examples a line, first of every source first.
+
+    `arrays` holds clean and adversarial uint8 [n, C, H, W] with C 1 or 3, labels and both predictions int64 [n], and
+    source str [n]. The perturbation is drawn around mid-grey, times the whole number that just keeps it within range.
+    """
+    chosen = _spread(arrays["source"])[:EXAMPLES]
+    lines, across = -(-len(chosen) // 2), min(len(chosen), 2)
+    tile, gap, text, between = 1.62, 0.08, 0.62, 0.55
+    block, height = 3 * tile + 2 * gap, tile + text
+    width, total = across * block + (across - 1) * between + 0.4, lines * height + 0.4
+    figure = Figure(figsize=(width, total))
+    for index, example in enumerate(chosen):
+        left = 0.2 + (index % 2) * (block + between)
+        bottom = total - 0.2 - (index // 2 + 1) * height + 0.32
+        clean, adversarial = (arrays[key][example].astype(np.int64) for key in ("clean", "adversarial"))
+        change = adversarial - clean
+        factor = max(1, 127 // max(1, int(np.abs(change).max())))
+        label, before, after = (
+            int(arrays[key][example]) for key in ("labels", "clean_prediction", "adversarial_prediction")
+        )
+        cells = [
+            (clean, *_verdict(class_names, before, label)),
+            (np.clip(128 + factor * change, 0, 255), f"change × {factor}", theme.INK),
+            (adversarial, *_verdict(class_names, after, label)),
+        ]
+        for column, (image, caption, colour) in enumerate(cells):
+            axes = _axes(figure, left + column * (tile + gap), bottom, tile, tile)
+            axes.imshow(_picture(image), interpolation="auto", vmin=0, vmax=255, cmap="gray")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(visible=True, color="#cccccc", linewidth=0.6)
+            axes.set_xlabel(caption, fontsize=8, color=colour, labelpad=3)
+            if column == 0:
+                axes.annotate(
+                    f"true: {_class(class_names, label, 32)}",
+                    (0, 1),
+                    (0, 4),
+                    textcoords="offset points",
+                    xycoords="axes fraction",
+                    fontsize=8.5,
+                    weight="bold",
+                )
+            if column == 2:
+                axes.annotate(
+                    _short(str(arrays["source"][example]), 26),
+                    (1, 1),
+                    (0, 4),
+                    textcoords="offset points",
+                    xycoords="axes fraction",
+                    fontsize=7.5,
+                    ha="right",
+                    color=theme.QUIET,
+                )
+    return figure
+
+
+def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the figure's lower left corner."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def _side(models: int) -> tuple[float, float]:
+    """Side of a heat map of that many models, and of one of its cells."""
+    cell = min(0.9, 4.4 / models) if models <= 8 else min(0.55, max(0.165, 11 / models))
+    return cell * models, cell
+
+
+def _sat_range(sat: pd.Series) -> tuple[float, float]:
+    """Ends of the colour scale: those of the measured pairs, not below 0 (1 %) nor above log 100.
+
+    A tenth more above keeps the diagonal darker than the most similar pair.
+    """
+    known = sat[np.isfinite(sat)]
+    if known.empty:
+        return 0.0, results.LOG_100
+    low, high = max(float(known.min()), 0.0), max(float(known.max()), 0.5)
+    low = min(low, high - 0.5)
+    return low, min(high + 0.1 * (high - low), results.LOG_100)
+
+
+def _heatmap(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
+    annotated = len(values) <= ANNOTATED
+    axes.patch.set(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0)
+    sns.heatmap(
+        values,
+        mask=values.isna(),
+        ax=axes,
+        cbar=False,
+        annot=annotated,
+        annot_kws={"fontsize": min(10, 17 * cell)},
+        linewidths=0.8 if annotated else 0.25,
+        linecolor="white",
+        xticklabels=False,
+        yticklabels=False,
+        **how,
+    )
+    axes.set(xlabel="", ylabel="")
+
+
+def _name_both_sides(
+    figure: Figure, heat: Axes, side: float, cell: float, families: Mapping[str, str], styles: Styles
+) -> tuple[Axes, Axes]:
+    """Draws strips of family colours left of and below a heat map, with the model names (`families`' keys) on them."""
+    place, (across, up) = heat.get_position(), figure.get_size_inches()
+    left, bottom, strip = place.x0 * across, place.y0 * up, 0.13
+    colours = [styles[family].colour for family in families.values()]
+    middle, size = np.arange(len(families)) + 0.5, min(9.0, max(6.2, 30 * cell))
+    rows = _axes(figure, left - strip - 0.05, bottom, strip, side)
+    rows.barh(middle, 1, height=1, color=colours, edgecolor="white", linewidth=0.4)
+    rows.set(ylim=(len(families), 0), xlim=(0, 1), xticks=[])
+    rows.set_yticks(middle, list(families), fontsize=size)
+    columns = _axes(figure, left, bottom - strip - 0.05, side, strip)
+    columns.bar(middle, 1, width=1, color=colours, edgecolor="white", linewidth=0.4)
+    columns.set(xlim=(0, len(families)), ylim=(0, 1), yticks=[])
+    columns.set_xticks(middle, list(families), fontsize=size, rotation=90)
+    for axes in (rows, columns):
+        axes.tick_params(length=0, pad=3)
+        axes.spines[:].set_visible(False)
+    return rows, columns
+
+
+def _mean_bars(axes: Axes, means: pd.Series, horizontal: bool) -> None:
+    """One bar a model beside the rows (`horizontal`) or above the columns of a heat map; its value on it if few."""
+    middle = np.arange(len(means)) + 0.5
+    longest = float(means.max()) if (means > 0).any() else 1.0
+    if horizontal:
+        axes.barh(middle, means, height=0.72, color="#a9b4bd")
+        axes.set(ylim=(len(means), 0), xlim=(0, 1.02 * longest))
+    else:
+        axes.bar(middle, means, width=0.72, color="#a9b4bd")
+        axes.set(xlim=(0, len(means)), ylim=(0, 1.02 * longest))
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    if len(means) <= ANNOTATED:
+        for position, mean in zip(middle, means, strict=True):
+            x, y = (0.06 * longest, position) if horizontal else (position, 0.06 * longest)
+            label = f"{mean:.0f}" if np.isfinite(mean) else "–"
+            axes.text(
+                x,
+                y,
+                label,
+                fontsize=7.5,
+                ha="left" if horizontal else "center",
+                va="center" if horizontal else "bottom",
+            )
+
+
+def _colour_bar(figure: Figure, heat: Axes, bottom: float, cmap: str, low: float, high: float, label: str) -> Axes:
+    """A horizontal colour bar above a heat map, left-aligned with it, its label on top."""
+    place, across = heat.get_position(), figure.get_figwidth()
+    axes = _axes(figure, place.x0 * across, bottom, min(max(place.width * across, 2.6), 4.4), 0.13)
+    mappable = ScalarMappable(Normalize(low, high), sns.color_palette(cmap, as_cmap=True))
+    figure.colorbar(mappable, cax=axes, orientation="horizontal").outline.set_visible(False)  # type: ignore[operator]
+    axes.set_title(label, fontsize=9, loc="left")
+    return axes
+
+
+def _percent_ticks(axes: Axes, low: float, high: float, label: str = "") -> None:
+    """Adds a scale on top of an SAT axis that reads as percent."""
+    ends = np.exp([low, high + 1e-9])
+    candidates: list[np.ndarray] = [np.array(PERCENT_TICKS), np.asarray(MaxNLocator(5).tick_values(*ends))]
+    inside = [values[(values >= ends[0]) & (values <= ends[1])] for values in candidates]
+    ticks = inside[0] if len(inside[0]) > 2 else inside[1]
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(np.log(ticks), [f"{percent:g}" for percent in ticks])
+    above.tick_params(labelsize=8, color=theme.QUIET)
+    above.set_xlabel(label, fontsize=8.5)
+
+
+def _dot(style: FamilyStyle, label: str) -> Line2D:
+    return Line2D([], [], linestyle="", marker=style.marker, color=style.colour, markersize=6, label=label)
+
+
+def _family_legend(
+    figure: Figure, left: float, top: float, families: Collection[str], styles: Styles, gaps: bool
+) -> None:
+    handles: list[Patch] = [Patch(color=styles[family].colour, label=family) for family in styles if family in families]
+    if gaps:
+        handles.append(
+            Patch(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0, label="not measured")
+        )
+    across, up = figure.get_size_inches()
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(left / across, top / up),
+        borderaxespad=0,
+        title="family",
+        alignment="left",
+        handlelength=1.1,
+        handleheight=1.1,
+    )
+
+
+def _spread(sources: np.ndarray) -> list[int]:
+    """Indices of all examples: first the first of every source, then the second of every source, and so on."""
+    turn = pd.Series(sources).groupby(sources).cumcount().to_numpy()
+    return [int(index) for index in np.argsort(turn, kind="stable")]
+
+
+def _picture(image: np.ndarray) -> np.ndarray:
+    """[C, H, W] of 0-255 to what imshow takes: uint8 [H, W] or [H, W, 3]."""
+    return (image[0] if len(image) == 1 else image.transpose(1, 2, 0)).astype(np.uint8)
+
+
+def _verdict(names: Sequence[str], predicted: int, label: int) -> tuple[str, str]:
+    """Name of a predicted class, marked right or wrong, and its colour."""
+    right = predicted == label
+    return f"{_class(names, predicted)} {'✓' if right else '✗'}", theme.GOOD if right else theme.BAD
+
+
+def _class(names: Sequence[str], label: int, width: int = 24) -> str:
+    """The name of a class, the first of its synonyms where they are listed with commas."""
+    return _short(str(names[label]).split(",")[0], width) if 0 <= label < len(names) else f"class {label}"
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1].rstrip(" ,") + "…"

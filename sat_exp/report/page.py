@@ -1,0 +1,358 @@
+"""The HTML page of a run: every number on it comes from the run's tables and summary."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from sat_exp.report import results
+from sat_exp.report.results import Results
+from sat_exp.report.theme import FamilyStyle
+
+LARGEST_SVG = 400_000
+CAPTIONS = {
+    "matrix": (
+        "Similarity of all pairs",
+        "SAT is the natural log of the mean transfer rate in percent (upper scale of the colour bar): darker pairs "
+        "share more adversarial examples, so they are more alike. The order of rows and columns and the tree come from "
+        "average-linkage clustering with distance log 100 − SAT; models that join further left in the tree are more "
+        "similar. The diagonal is each model against its own attack and lies beyond the colour scale. Colours "
+        "beside the names are families.",
+    ),
+    "nearest": (
+        "The most and the least similar pairs",
+        "Each dot is one pair with its 95 % bootstrap interval over images; where two intervals overlap widely, their "
+        "order is not settled by this number of images.",
+    ),
+    "transfer": (
+        "Transfer in each direction",
+        "The share of images, in percent, on which the model of the column is fooled by adversarial examples made on "
+        "the model of the row, among images that both classify correctly.",
+    ),
+    "accuracy": (
+        "Accuracy, clean and attacked",
+        "Left: accuracy on clean images with 95 % Wilson intervals. Right: accuracy under the attack made on the model "
+        "itself, which is clean accuracy × (1 − white-box success), with the interval of the white-box success. The "
+        "two scales differ. A model that keeps much of its accuracy was attacked too weakly for its SAT to be trusted.",
+    ),
+    "examples": (
+        "Examples",
+        "Each group of three: the clean image, the change made by the attack around mid-grey and multiplied by the "
+        "factor below it, and the adversarial image. Above stand the true class and the attacked model, below the "
+        "images the classes that this model predicts.",
+    ),
+}
+ABOVE_TWO = (
+    " Order as in the similarity matrix. The bars are means without the diagonal: a long bar at the right is a model "
+    "whose attacks transfer well, a tall bar on top is a model that is easily fooled by others."
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: its text, a small note after it, what it sorts by, a dot's colour, whether it is a name."""
+
+    text: str
+    note: str = ""
+    value: float | str = ""
+    colour: str = ""
+    name: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    cells: list[Cell]
+    self_pair: bool = False
+
+
+def render(found: Results, styles: Mapping[str, FamilyStyle], pngs: Mapping[str, Path]) -> str:
+    """The page as text; each of `pngs` is embedded, or the SVG file beside it where that is small enough."""
+    summary = found.summary
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("template.html.j2").render(
+        title=summary.get("title") or "Similarity by attack transferability",
+        created=moment(summary.get("created", "")),
+        headline=headline(found),
+        key_numbers=key_numbers(found),
+        warnings=warnings(found),
+        figures=[(name, *_caption(name, "matrix" in pngs), _embedded(png)) for name, png in pngs.items()],
+        families={family: style.colour for family, style in styles.items()},
+        models=_models_table(found.models, styles) if found.models is not None else [],
+        pairs=_pairs_table(found.pairs, styles) if found.pairs is not None else [],
+        settings=_settings(summary),
+        details=json.dumps(summary["settings"], indent=2, ensure_ascii=False) if summary.get("settings") else "",
+        made_by={
+            "Versions": _rows(summary.get("versions", {})),
+            "Hardware": _rows(summary.get("hardware", {})),
+            "Time": [(stage, duration(seconds)) for stage, seconds in summary.get("timings", {}).items()],
+        },
+        command=summary.get("command", ""),
+    )
+
+
+def headline(found: Results) -> str:
+    """The result in one or two sentences."""
+    sentences = []
+    between = None if found.pairs is None else results.between_models(found.pairs).dropna(subset=["sat"])
+    if between is not None and len(between) == 1:
+        pair = between.iloc[0]
+        sentences.append(
+            f"Adversarial examples of {pair['model_a']} fool {pair['model_b']} on "
+            f"{percent_interval(pair, 'transfer_rate_ab')} of {pair['images']:,} images, those of {pair['model_b']} "
+            f"fool {pair['model_a']} on {percent_interval(pair, 'transfer_rate_ba')}: SAT is {pair['sat']:.2f} "
+            f"(95 % interval {pair['sat_low']:.2f} to {pair['sat_high']:.2f})."
+        )
+    elif between is not None and len(between):
+        most, least = between.loc[between["sat"].idxmax()], between.loc[between["sat"].idxmin()]
+        sentences.append(
+            f"Of {len(between):,} pairs of {len(results.model_families(between))} models, {_pair(most)} are the most "
+            f"similar (SAT {most['sat']:.2f}, {percent(np.exp(most['sat']) / 100)} mean transfer) and {_pair(least)} "
+            f"the least (SAT {least['sat']:.2f}, {percent(np.exp(least['sat']) / 100)}); the median is "
+            f"{between['sat'].median():.2f}."
+        )
+        same = between["family_a"] == between["family_b"]
+        if same.any() and not same.all():
+            sentences.append(
+                f"Pairs of one family average {between.loc[same, 'sat'].mean():.2f}, pairs of different families "
+                f"{between.loc[~same, 'sat'].mean():.2f}."
+            )
+    if found.models is not None and len(found.models) == 1:
+        model = found.models.iloc[0]
+        sentences.append(
+            f"{attack_name(found.summary)} fools {model['model']} on {model['fooled']:,} of the {model['attacked']:,} "
+            f"attacked images, {percent_interval(model, 'white_box_success')}; its clean accuracy is "
+            f"{percent_interval(model, 'clean_accuracy')}."
+        )
+    elif found.models is not None and found.models["white_box_success"].notna().any():
+        success = found.models["white_box_success"]
+        worst = found.models.loc[success.idxmin()]
+        sentences.append(
+            f"{attack_name(found.summary)} fools the median model on {percent(success.median())} of its own images "
+            f"(lowest: {worst['model']}, {percent(worst['white_box_success'])})."
+        )
+    return " ".join(sentences)
+
+
+def key_numbers(found: Results) -> list[tuple[str, str]]:
+    """(value, what it is) of the few numbers at the top of the page."""
+    numbers: list[tuple[str, str]] = []
+    if found.models is not None and len(found.models):
+        models = found.models
+        numbers += [
+            (f"{len(models)}", "model" if len(models) == 1 else "models"),
+            (f"{models['images'].max():,}", "images"),
+            (percent(models["clean_accuracy"].median()), _median_of(models, "clean accuracy")),
+            (percent(models["white_box_success"].median()), _median_of(models, "white-box success")),
+        ]
+    if found.pairs is not None:
+        between = results.between_models(found.pairs)
+        if between["sat"].notna().any():
+            rates = pd.concat([between["transfer_rate_ab"], between["transfer_rate_ba"]])
+            numbers += [
+                (percent(rates.median()), "transfer rate" if len(between) == 1 else "median transfer rate"),
+                (f"{between['sat'].median():.2f}", "SAT" if len(between) == 1 else "median SAT"),
+            ]
+    return numbers
+
+
+def warnings(found: Results) -> list[str]:
+    """What a reader must know before trusting the numbers: from the tables, then what the run itself noted."""
+    notes = []
+    if found.models is not None:
+        models = found.models
+        weak = models[models["weak_attack"].astype(bool)]
+        if len(weak):
+            listed = (
+                f"{name} ({percent(rate)})" for name, rate in zip(weak["model"], weak["white_box_success"], strict=True)
+            )
+            notes.append(
+                f"Weak attack: white-box success is below 99 % on {_listed(listed)}; SAT with them is too low."
+            )
+        untrained = models[~models["pretrained"].astype(bool)]
+        if len(untrained):
+            notes.append(
+                f"Untrained networks: {_listed(untrained['model'])}; their scores say nothing about trained ones."
+            )
+    if found.pairs is not None:
+        missing = found.pairs[found.pairs["sat"].isna()]
+        if len(missing):
+            names = (_pair(pair) for _, pair in missing.iterrows())
+            missing_pairs = _listed(names, separator="; ")
+            notes.append(f"Missing pairs, for want of an image that both classify correctly: {missing_pairs}.")
+    return notes + [note for note in found.summary.get("warnings", []) if note not in notes]
+
+
+def attack_name(summary: Mapping[str, Any]) -> str:
+    """For instance 'PGD (ε 16/255, 20 steps)'; 'The attack' where the summary does not say."""
+    attack = summary.get("attack") or {}
+    if not attack.get("name"):
+        return "The attack"
+    numbers = []
+    if "epsilon" in attack:
+        numbers.append(f"ε {attack['epsilon']:g}/255")
+    if "steps" in attack:
+        numbers.append(f"{attack['steps']} steps")
+    return f"{str(attack['name']).upper()} ({', '.join(numbers)})" if numbers else str(attack["name"]).upper()
+
+
+def percent(fraction: float) -> str:
+    """For instance '37.0 %', with a space that does not break."""
+    return f"{results.in_percent(fraction)}\N{NO-BREAK SPACE}%" if np.isfinite(fraction) else "–"
+
+
+def percent_interval(row: Mapping[Any, Any], column: str) -> str:
+    """For instance '37.0 % (34.1–39.8)', from `column`, `column`_low and `column`_high."""
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    return percent(row[column]) + (f" ({100 * low:.1f}–{100 * high:.1f})" if np.isfinite(low) else "")
+
+
+def moment(iso: str) -> str:
+    """For instance '2026-11-23 04:40 UTC' from an ISO time with its zone."""
+    return datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M %Z").strip() if iso else ""
+
+
+def duration(seconds: float) -> str:
+    """For instance '0.42 s', '31 s', '2 min 34 s', '3 h 05 min'."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _median_of(models: pd.DataFrame, what: str) -> str:
+    return what if len(models) == 1 else f"median {what}"
+
+
+def _pair(pair: Mapping[Any, Any]) -> str:
+    return f"{pair['model_a']} and {pair['model_b']}"
+
+
+def _listed(names: Iterable[str], separator: str = ", ", most: int = 12) -> str:
+    known = list(names)
+    return separator.join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+
+
+def _caption(name: str, in_matrix: bool) -> tuple[str, str]:
+    """Heading and caption of a figure; that of `transfer` says more where it stands beside the similarity matrix."""
+    heading, caption = CAPTIONS[name]
+    return heading, caption + (ABOVE_TWO if name == "transfer" and in_matrix else "")
+
+
+def _embedded(png: Path) -> str:
+    """The figure as a data URI: its SVG file, or the PNG where the SVG is large (big matrices, photographs)."""
+    svg = png.with_suffix(".svg")
+    file, kind = (svg, "svg+xml") if svg.stat().st_size <= LARGEST_SVG else (png, "png")
+    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+
+
+def _rows(mapping: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(str(key), _text(value)) for key, value in mapping.items()]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _settings(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Tables of (name, value) with their headings: the attack, the data set, what was chosen on the command line."""
+    attack = dict(summary.get("attack") or {})
+    named = {"epsilon": "ε", "step_size": "step size"}
+    attacks = [
+        (named.get(key, key.replace("_", " ")), f"{value:g}/255" if key in named else _text(value))
+        for key, value in attack.items()
+    ]
+    tables = [
+        ("Attack", attacks),
+        ("Data set", _rows(summary.get("dataset") or {})),
+        ("Choices", _rows(summary.get("choices") or {})),
+    ]
+    return [(name, rows) for name, rows in tables if rows]
+
+
+def _number(value: float, text: str, note: str = "") -> Cell:
+    """A cell that reads '–' and sorts last where the value is missing."""
+    return Cell(text, note, f"{value:.6g}") if np.isfinite(value) else Cell("–")
+
+
+def _rate(row: Mapping[str, Any], column: str) -> Cell:
+    """Percent with its interval, from `column`, `column`_low and `column`_high."""
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    note = f"{100 * low:.1f}–{100 * high:.1f}" if np.isfinite(low) else ""
+    return _number(row[column], results.in_percent(row[column]), note)
+
+
+def _count(value: float) -> Cell:
+    return _number(value, f"{value:,.0f}")
+
+
+def _model(name: str, family: str, styles: Mapping[str, FamilyStyle]) -> Cell:
+    return Cell(str(name), value=str(name), colour=styles[family].colour)
+
+
+def _models_table(models: pd.DataFrame, styles: Mapping[str, FamilyStyle]) -> list[Row]:
+    """Rows in the order of the headings in the template."""
+    return [
+        Row(
+            [
+                _model(row["model"], row["family"], styles),
+                Cell(str(row["family"]), value=str(row["family"]), name=True),
+                _number(row["parameters"], f"{row['parameters'] / 1e6:.2f}"),
+                _count(row["images"]),
+                _rate(row, "clean_accuracy"),
+                _count(row["attacked"]),
+                _count(row["fooled"]),
+                _rate(row, "white_box_success"),
+                _number(row["mean_linf"], f"{row['mean_linf']:.1f}"),
+                _number(row["mean_l2"], f"{row['mean_l2']:.0f}"),
+                _number(row["changed_pixels"], f"{100 * row['changed_pixels']:.1f}"),
+                _number(row["attack_seconds"], f"{row['attack_seconds']:.1f}"),
+                _number(row["attack_images_per_second"], f"{row['attack_images_per_second']:.1f}"),
+            ]
+        )
+        for row in models.to_dict("records")
+    ]
+
+
+def _pairs_table(pairs: pd.DataFrame, styles: Mapping[str, FamilyStyle]) -> list[Row]:
+    """Rows in the order of the headings in the template: most similar pairs first, models against themselves last."""
+    itself = pairs["model_a"] == pairs["model_b"]
+    ordered = pairs.assign(itself=itself).sort_values(["itself", "sat"], ascending=[True, False], kind="stable")
+    return [
+        Row(
+            [
+                _model(row["model_a"], row["family_a"], styles),
+                _model(row["model_b"], row["family_b"], styles),
+                _number(
+                    row["sat"],
+                    f"{row['sat']:.3f}",
+                    f"{row['sat_low']:.3f}–{row['sat_high']:.3f}" if np.isfinite(row["sat_low"]) else "",
+                ),
+                _rate(row, "transfer_rate_ab"),
+                _rate(row, "transfer_rate_ba"),
+                _count(row["fooled_ab"]),
+                _count(row["fooled_ba"]),
+                _count(row["images"]),
+            ],
+            self_pair=row["itself"],
+        )
+        for row in ordered.to_dict("records")
+    ]

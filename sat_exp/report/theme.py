@@ -1,0 +1,71 @@
+"""The look shared by all figures: a colour and a marker per family, and matplotlib settings of our own."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.style
+import seaborn as sns
+from matplotlib.colors import to_hex
+
+INK = "#222222"
+QUIET = "#767676"
+MISSING = "#e6e6e6"
+GOOD = "#0173b2"
+BAD = "#c44e00"
+MARKERS = "os^DvPX"
+RC: dict[str, Any] = {
+    **{f"axes.spines.{side}": False for side in ("top", "right")},
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "figure.dpi": 100,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "hatch.linewidth": 0.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "savefig.bbox": "tight",
+    "savefig.dpi": 160,
+    "savefig.pad_inches": 0.12,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "sat_exp",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.color": QUIET,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 8.5,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib's own defaults plus `RC`, whatever the user's matplotlibrc says; undone on leaving."""
+    with matplotlib.style.context(["default", RC]):
+        yield
+
+
+@dataclass(frozen=True)
+class FamilyStyle:
+    colour: str
+    marker: str
+
+
+def family_styles(families: Iterable[str]) -> dict[str, FamilyStyle]:
+    """Styles by family name, in alphabetical order: ten colour-blind-safe hues, then darker shades of them.
+
+    Markers run in a cycle of another length, so that no two of the first seventy families share hue and marker.
+    """
+    hues = sns.color_palette("colorblind", 10)
+    styles = {}
+    for index, family in enumerate(sorted(set(families))):
+        shade = 0.6 ** (index // len(hues) % 3)
+        red, green, blue = hues[index % len(hues)]
+        colour = to_hex((shade * red, shade * green, shade * blue))
+        styles[family] = FamilyStyle(colour, MARKERS[index % len(MARKERS)])
+    return styles

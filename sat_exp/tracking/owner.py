@@ -1,0 +1,275 @@
+"""Starts, feeds and finishes one W&B run.
+
+Nothing here imports wandb before a run is really recorded, so `disabled` costs nothing. Whatever goes wrong inside W&B
+(no network, no credentials, a crashed service, a full upload) becomes a line in the log; only the body's own exceptions
+leave the context manager.
+"""
+
+import json
+import logging
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from sat_exp.errors import UserError
+
+if TYPE_CHECKING:
+    import wandb
+
+logger = logging.getLogger(__name__)
+
+Recording = Literal["online", "offline", "disabled"]
+ENVIRONMENT_MODES: dict[str, Recording] = {
+    "online": "online",
+    "run": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where a run is mirrored to.
+
+    `auto` is online where W&B finds credentials and offline elsewhere; `WANDB_MODE` in the environment decides first.
+    `connect_seconds` is how long to wait for the server at the start before recording offline, `upload_seconds` how
+    long to wait for outstanding uploads at the end before leaving them to `wandb sync`.
+    """
+
+    mode: str = "auto"
+    project: str = "sat_exp"
+    entity: str | None = None
+    group: str | None = None
+    tags: Sequence[str] = ()
+    connect_seconds: float = 15.0
+    upload_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        modes = ("auto", *get_args(Recording))
+        if self.mode not in modes:
+            raise UserError(f"tracking.mode is {self.mode!r}: choose one of {', '.join(modes)}")
+
+
+class Run:
+    """A running mirror; every method is safe to call whatever the state of W&B.
+
+    `mode` is what came of the settings: online, offline or disabled. `id`, `url` and `folder` (the W&B folder of this
+    run) are None where there is none.
+    """
+
+    def __init__(self, client: "wandb.Run | None", mode: Recording, directory: Path) -> None:
+        self.client = client
+        self.mode = mode
+        self.directory = directory
+        self.id: str | None = client.id if client else None
+        self.url: str | None = client.url if client and mode == "online" else None
+        self.folder: Path | None = Path(client.settings.sync_dir) if client else None
+        self._warned = False
+
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add one row of metrics, drawn against `step` where given; steps may start again at 0 for the next model."""
+        if self.client is None:
+            return
+        with self._mirroring("metrics"):
+            row = {key: float(value) for key, value in metrics.items()}
+            self.client.log(row if step is None else {**row, "step": int(step)})
+
+    def log_results(self, folder: Path) -> None:
+        """Mirror a finished run folder: config, tables, figures, report, key numbers, and an artifact of the files."""
+        if self.client is None:
+            return
+        uploads: Sequence[Any] = ()
+        with self._mirroring("results"):
+            from sat_exp.tracking import results
+
+            uploads = results.UPLOADS
+        with staging_under(self.directory):
+            for upload in uploads:
+                with self._mirroring(upload.__name__.replace("_", " ")):
+                    upload(self.client, folder)
+
+    def _finish(self, exit_code: int) -> None:
+        if self.client is None:
+            return
+        sync = f"to upload: wandb sync {shlex.quote(str(self.folder))}"
+        self._warned = False
+        with self._mirroring("the end of the run", remedy=sync):
+            self.client.finish(exit_code=exit_code)
+        if self.mode == "offline":
+            logger.info("W&B: recorded offline; %s", sync)
+
+    @contextmanager
+    def _mirroring(self, what: str, remedy: str = "the local files are complete") -> Iterator[None]:
+        """Turn W&B's failures into one warning while the run lasts and one at its end."""
+        try:
+            yield
+        except Exception as error:
+            level = logging.DEBUG if self._warned else logging.WARNING
+            logger.log(level, "W&B could not record %s (%s); %s", what, brief(error), remedy)
+            self._warned = True
+
+
+@contextmanager
+def run(
+    settings: Tracking,
+    *,
+    name: str,
+    job_type: str,
+    directory: Path,
+    config: Mapping[str, Any],
+    tags: Sequence[str] = (),
+) -> Iterator[Run]:
+    """Own one W&B run for the length of the body.
+
+    W&B's files go to `directory`/wandb, and `directory`/tracking.json says what was recorded where. An exception of
+    the body marks the run as failed (exit code 1) and propagates.
+    """
+    directory = Path(directory).absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    owned = start(settings, name=name, job_type=job_type, directory=directory, config=config, tags=tags)
+    write_pointer(owned, settings, name, state="running")
+    state, exit_code = "failed", 1
+    try:
+        yield owned
+        state, exit_code = "finished", 0
+    finally:
+        owned._finish(exit_code)
+        write_pointer(owned, settings, name, state=state)
+
+
+def start(
+    settings: Tracking, *, name: str, job_type: str, directory: Path, config: Mapping[str, Any], tags: Sequence[str]
+) -> Run:
+    """Begin recording in the wanted mode, or in the next one that works: online, offline, not at all."""
+    mode = settings.mode
+    if mode == "auto":
+        mode = ENVIRONMENT_MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
+    if mode == "disabled":
+        return Run(None, "disabled", directory)
+
+    plain: dict[str, Any] = json.loads(json.dumps(dict(config), default=str))
+    options: dict[str, Any] = {
+        "root_dir": str(directory),
+        "project": settings.project,
+        "entity": settings.entity,
+        "run_group": settings.group,
+        "run_name": name,
+        "run_job_type": job_type,
+        "run_tags": tuple(dict.fromkeys([*settings.tags, *tags])),
+        "git_commit": find_commit(plain),
+    }
+    if mode != "offline":
+        before = set(directory.glob("wandb/run-*"))
+        try:
+            if credentials(explicit=mode == "online"):
+                client = open_client("online", options, plain, settings)
+                logger.info("W&B: %s", client.url)
+                return Run(client, "online", directory)
+            if mode == "online":
+                logger.warning("W&B has no credentials (`wandb login` or WANDB_API_KEY): recording offline instead")
+        except Exception as error:
+            logger.warning("W&B is not reachable (%s): recording offline instead", brief(error))
+            for leftover in set(directory.glob("wandb/run-*")) - before:
+                shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        return Run(open_client("offline", options, plain, settings), "offline", directory)
+    except Exception as error:
+        logger.warning("W&B cannot record (%s): going on without it", brief(error))
+        return Run(None, "disabled", directory)
+
+
+def credentials(explicit: bool) -> bool:
+    """Whether W&B itself finds an API key or identity token: environment, netrc or its settings file. Never prompts.
+
+    `explicit`: online was asked for, so W&B's own settings that say offline do not count.
+    """
+    import wandb
+
+    wanted = wandb.Settings(silent=True)
+    if explicit:
+        wanted.mode = "online"
+    wandb.setup(settings=wanted)
+    return wandb.login(prompt=False, verify=False)
+
+
+def open_client(
+    mode: Literal["online", "offline"], options: Mapping[str, Any], config: dict[str, Any], settings: Tracking
+) -> "wandb.Run":
+    """`wandb.init` without any console output, bounded in time, beside whatever other run is open."""
+    import wandb
+
+    wandb.setup(settings=wandb.Settings(silent=True))
+    client = wandb.init(
+        config=config,
+        settings=wandb.Settings(
+            **{key: value for key, value in options.items() if value is not None},
+            mode=mode,
+            reinit="create_new",
+            silent=True,
+            console="off",
+            disable_git=True,
+            disable_code=True,
+            save_code=False,
+            init_timeout=settings.connect_seconds,
+            finish_timeout=settings.upload_seconds,
+            finish_timeout_raises=True,
+        ),
+    )
+    client.define_metric("*", step_metric="step", step_sync=False)
+    return client
+
+
+def find_commit(config: Mapping[str, Any]) -> str | None:
+    """The git commit in a run's config, given as `versions.git_commit` or `git_commit`."""
+    versions = config.get("versions")
+    commit = versions.get("git_commit") if isinstance(versions, Mapping) else config.get("git_commit")
+    return str(commit) if commit else None
+
+
+def write_pointer(owned: Run, settings: Tracking, name: str, state: str) -> None:
+    """Write `tracking.json`; `folder` is relative to it, so that a moved run folder still finds its W&B files."""
+    folder = Path(os.path.relpath(owned.folder, owned.directory)).as_posix() if owned.folder else None
+    pointer = {
+        "mode": owned.mode,
+        "state": state,
+        "name": name,
+        "project": settings.project,
+        "id": owned.id,
+        "url": owned.url,
+        "folder": folder,
+    }
+    path = owned.directory / "tracking.json"
+    partial = path.with_suffix(".json.partial")
+    try:
+        partial.write_text(json.dumps(pointer, indent=2) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        logger.warning("could not write %s (%s)", path, brief(error))
+
+
+@contextmanager
+def staging_under(directory: Path) -> Iterator[None]:
+    """Keep W&B's copies of artifact files under `directory`/wandb unless `WANDB_DATA_DIR` already says where.
+
+    W&B reads the variable whenever an artifact is made and warns if it differs at the next init, hence only for a time.
+    """
+    if "WANDB_DATA_DIR" in os.environ:
+        yield
+        return
+    os.environ["WANDB_DATA_DIR"] = str(directory / "wandb")
+    try:
+        yield
+    finally:
+        os.environ.pop("WANDB_DATA_DIR", None)
+
+
+def brief(error: BaseException) -> str:
+    """The first line of an error, for a one-line message."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

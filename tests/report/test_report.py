@@ -1,0 +1,347 @@
+"""What a reader relies on in the report: complete, escaped, self-contained, ordered by similarity, reproducible."""
+
+import itertools
+import json
+import re
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from sat_exp.errors import UserError
+from sat_exp.report import Report, draw, figures, page, results, theme
+
+MODELS = {
+    "conv_a": "Conv",
+    "mix_a": "Mixer",
+    "conv_b": "Conv",
+    "mix_b": "Mixer",
+    "<b>x</b>": "Conv",
+    "$odd_name$": "Mixer",
+    "alone": "A & B",
+}
+MISSING = {"conv_b", "mix_b"}
+FEW = {"conv_a": "Conv", "mix_a": "Mixer", "conv_b": "Conv"}
+IMAGES = 500
+
+
+def models_table(names: dict[str, str], success: float = 0.996) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    correct = rng.integers(430, 470, len(names))
+    fooled = np.round(success * correct).astype(int)
+    table = pd.DataFrame(
+        {
+            "model": list(names),
+            "family": list(names.values()),
+            "parameters": rng.integers(100_000, 900_000, len(names)),
+            "images": IMAGES,
+            "clean_correct": correct,
+            "clean_accuracy": correct / IMAGES,
+            "clean_accuracy_low": correct / IMAGES - 0.021,
+            "clean_accuracy_high": correct / IMAGES + 0.019,
+            "attacked": correct,
+            "fooled": fooled,
+            "white_box_success": fooled / correct,
+            "white_box_success_low": fooled / correct - 0.006,
+            "white_box_success_high": np.minimum(1, fooled / correct + 0.003),
+            "mean_linf": 16.0,
+            "mean_l2": rng.uniform(300, 400, len(names)),
+            "changed_pixels": rng.uniform(0.8, 0.9, len(names)),
+            "attack_seconds": rng.uniform(3, 9, len(names)),
+            "attack_images_per_second": rng.uniform(50, 90, len(names)),
+            "pretrained": True,
+        }
+    )
+    table.loc[0, ["attack_seconds", "attack_images_per_second"]] = np.nan
+    return table.assign(weak_attack=table["white_box_success"] < 0.99)
+
+
+def pairs_table(names: dict[str, str]) -> pd.DataFrame:
+    """Pairs of one family transfer at about 60 %, others at about 10 %; the pair `MISSING` shares no image."""
+    rng = np.random.default_rng(2)
+    order, rows = list(names), []
+    for i, a in enumerate(order):
+        for b in order[i:]:
+            images = 0 if {a, b} == MISSING else int(rng.integers(400, 430))
+            mean = 0.996 if a == b else rng.uniform(0.55, 0.65) if names[a] == names[b] else rng.uniform(0.08, 0.13)
+            row: dict[str, Any] = {
+                "model_a": a,
+                "model_b": b,
+                "family_a": names[a],
+                "family_b": names[b],
+                "images": images,
+            }
+            for direction in ("ab", "ba"):
+                fooled = round(images * mean * (1 if a == b else rng.uniform(0.9, 1.1)))
+                rate = fooled / images if images else np.nan
+                row |= {
+                    f"fooled_{direction}": fooled,
+                    f"transfer_rate_{direction}": rate,
+                    f"transfer_rate_{direction}_low": rate * 0.93,
+                    f"transfer_rate_{direction}_high": min(1.0, rate * 1.07) if images else np.nan,
+                }
+            sat = np.log(50 * (row["transfer_rate_ab"] + row["transfer_rate_ba"]))
+            rows.append(row | {"sat": sat, "sat_low": sat - 0.1, "sat_high": sat + 0.09})
+    return pd.DataFrame(rows)
+
+
+def example_arrays(channels: int, size: int, epsilon: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    clean = rng.integers(epsilon, 256 - epsilon, (3, channels, size, size))
+    adversarial = clean + rng.choice([-epsilon, epsilon], clean.shape)
+    return {
+        "clean": clean.astype(np.uint8),
+        "adversarial": adversarial.astype(np.uint8),
+        "labels": np.array([0, 1, 0]),
+        "clean_prediction": np.array([0, 1, 0]),
+        "adversarial_prediction": np.array([1, 1, 7]),
+        "source": np.array(["conv_a", "conv_a", "<b>x</b>"]),
+        "image_id": np.array(["1", "2", "3"]),
+    }
+
+
+def summary(**changes: object) -> dict[str, object]:
+    return {
+        "task": "matrix",
+        "title": "A <i>small</i> pool",
+        "command": "python -m sat_exp experiment=quickstart",
+        "created": "2026-11-23T04:40:12+00:00",
+        "settings": {"attack": {"steps": 20}},
+        "choices": {"pool": "bundled"},
+        "versions": {"torch": "2.13.0", "git_commit": "3f9c1e2"},
+        "hardware": {"cpu": "a processor", "cores": 2, "accelerator": None},
+        "timings": {"attack": 154.2},
+        "class_names": ["cat, house cat", "dog"],
+        "attack": {"name": "pgd", "epsilon": 16, "step_size": 2, "steps": 20, "random_start": True},
+        "dataset": {"name": "pets", "images": IMAGES, "classes": 2, "digest": "9f0c"},
+        "warnings": ["the disk is <nearly> full"],
+    } | changes
+
+
+def write_run(run: Path, models: pd.DataFrame, pairs: pd.DataFrame | None, **changes: object) -> Path:
+    (run / "tables").mkdir(parents=True)
+    models.to_parquet(run / "tables" / "models.parquet")
+    if pairs is not None:
+        pairs.to_parquet(run / "tables" / "pairs.parquet")
+    np.savez(run / "examples.npz", **example_arrays(1, 32, 16))  # type: ignore[arg-type]
+    (run / "summary.json").write_text(json.dumps(summary(**changes)), encoding="utf-8")
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return write_run(tmp_path_factory.mktemp("matrix"), models_table(MODELS), pairs_table(MODELS))
+
+
+@pytest.fixture(scope="module")
+def report(run) -> Report:
+    return draw(run)
+
+
+@pytest.fixture(scope="module")
+def html(report) -> str:
+    return report.page.read_text(encoding="utf-8")
+
+
+class Links(HTMLParser):
+    """Everything that a browser would load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [value or "" for name, value in attrs if name in ("src", "srcset", "href", "data", "action")]
+
+
+def text_of(markup: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<(script|style)\b.*?</\1>", "", markup, flags=re.S)))
+
+
+def test_every_figure_is_written_and_shows_something(run, report):
+    assert list(report.figures) == ["matrix", "nearest", "transfer", "accuracy", "examples"]
+    for name, png in report.figures.items():
+        assert png == run / "figures" / f"{name}.png"
+        pixels = np.asarray(Image.open(png).convert("L"))
+        assert min(pixels.shape) > 150
+        assert pixels.std() > 10
+        edge = np.concatenate([*pixels[[0, -1]], *pixels.T[[0, -1]]])
+        assert (edge > 250).all(), "something is clipped"
+        assert "<svg" in png.with_suffix(".svg").read_text(encoding="utf-8")[:1000]
+
+
+def test_order_puts_planted_families_together():
+    order = results.leaf_order(results.square(pairs_table(MODELS), "sat", "sat"))
+    families = [MODELS[name] for name in order]
+    assert sorted(order) == sorted(MODELS)
+    assert sum(a != b for a, b in itertools.pairwise(families)) == 2
+
+
+def test_square_keeps_directions_apart():
+    pairs = pairs_table(MODELS)
+    rate = results.square(pairs, "transfer_rate_ab", "transfer_rate_ba")
+    first = pairs[(pairs["model_a"] == "conv_a") & (pairs["model_b"] == "mix_a")].iloc[0]
+    assert rate.loc["conv_a", "mix_a"] == first["transfer_rate_ab"]
+    assert rate.loc["mix_a", "conv_a"] == first["transfer_rate_ba"]
+    assert rate.isna().to_numpy().sum() == 2
+
+
+def test_missing_pair_is_shown_as_missing(html):
+    assert "Missing pairs" in html
+    assert "conv_b and mix_b" in html
+    row = next(row for row in html.split("<tr") if "conv_b</th>" in row and "mix_b</th>" in row)
+    assert row.count("–</td>") == 3
+    assert "nan" not in text_of(html).lower()
+
+
+def test_no_pair_measured_at_all(tmp_path):
+    pairs = pairs_table(FEW)
+    numbers = [column for column in pairs if column.startswith(("sat", "transfer"))]
+    pairs.loc[pairs["model_a"] != pairs["model_b"], numbers] = np.nan
+    assert "nearest" not in draw(write_run(tmp_path / "run", models_table(FEW), pairs)).figures
+
+
+def test_attack_run_has_no_matrix(tmp_path):
+    models = models_table({"conv_a": "Conv"}, success=0.97).assign(pretrained=False)
+    report = draw(write_run(tmp_path / "run", models, None, task="attack"))
+    text = report.page.read_text(encoding="utf-8")
+    assert list(report.figures) == ["accuracy", "examples"]
+    assert 'id="pairs"' not in text
+    assert 'id="matrix"' not in text
+    fooled, attacked = models.loc[0, ["fooled", "attacked"]]
+    assert f"PGD (ε 16/255, 20 steps) fools conv_a on {fooled} of the {attacked} attacked images" in text
+    assert "Weak attack" in text
+    assert "Untrained networks: conv_a" in text
+
+
+def test_transfer_run_of_two_models(tmp_path):
+    names = {"conv_a": "Conv", "mix_a": "Mixer"}
+    pairs = pairs_table(names)
+    report = draw(write_run(tmp_path / "run", models_table(names), pairs, task="transfer"))
+    between = pairs.iloc[1]
+    assert list(report.figures) == ["transfer", "accuracy", "examples"]
+    assert f"SAT is {between['sat']:.2f}" in report.page.read_text(encoding="utf-8")
+
+
+def test_folder_without_tables_is_the_users_error(tmp_path):
+    with pytest.raises(UserError, match="give the folder of a finished run"):
+        draw(tmp_path)
+
+
+def test_tables_alone_are_enough(tmp_path):
+    (tmp_path / "tables").mkdir()
+    pairs_table(FEW).to_parquet(tmp_path / "tables" / "pairs.parquet")
+    assert list(draw(tmp_path).figures) == ["matrix", "nearest", "transfer"]
+
+
+def test_page_loads_nothing(html):
+    links = Links()
+    links.feed(html)
+    assert links.loads
+    assert all(link.startswith(("data:image/", "#")) for link in links.loads)
+    assert not {"link", "iframe", "object", "embed", "base"} & set(links.tags)
+    assert "@import" not in html
+    assert "url(" not in html
+    assert links.tags.count("img") == 5
+
+
+def test_names_are_escaped(html):
+    assert "<b>x</b>" not in html
+    assert "&lt;b&gt;x&lt;/b&gt;" in html
+    assert "A <i>small</i> pool" not in html
+    assert "A &lt;i&gt;small&lt;/i&gt; pool" in html
+    assert "the disk is &lt;nearly&gt; full" in html
+    assert "A &amp; B" in html
+
+
+def test_every_number_of_the_pairs_is_on_the_page(html):
+    rows = {}
+    for row in re.findall(r"<tr(?: class=\"self\")?><th.*?</tr>", html):
+        names = re.findall(r"</i>(.*?)</th>", row)
+        if len(names) == 2:
+            rows[tuple(names)] = text_of(row)
+    pairs = pairs_table(MODELS)
+    assert len(rows) == len(pairs)
+    for pair in pairs.to_dict("records"):
+        row = rows[tuple(escape(str(pair[f"model_{side}"])) for side in "ab")]
+        expected = [f"{pair[column]:,}" for column in ("fooled_ab", "fooled_ba", "images")]
+        if np.isfinite(pair["sat"]):
+            expected += [f"{pair['sat']:.3f} {pair['sat_low']:.3f}–{pair['sat_high']:.3f}"]
+            for rate in ("transfer_rate_ab", "transfer_rate_ba"):
+                value, low, high = (100 * pair[f"{rate}{end}"] for end in ("", "_low", "_high"))
+                expected += [f"{value:.1f} {low:.1f}–{high:.1f}"]
+        assert all(f" {number} " in row for number in expected), (expected, row)
+
+
+def test_headline_and_settings_come_from_the_run(html):
+    pairs = results.between_models(pairs_table(MODELS)).dropna()
+    text = text_of(html)
+    assert f"Of {len(pairs)} pairs of {len(MODELS)} models" in text
+    assert f"SAT {pairs['sat'].max():.2f}" in text
+    assert f"the median is {pairs['sat'].median():.2f}" in text
+    for part in ("2/255", "pets", "bundled", "3f9c1e2", "2 min 34 s", "2026-11-23 04:40 UTC", "experiment=quickstart"):
+        assert part in text
+
+
+def test_same_run_gives_the_same_bytes(run, report):
+    before = {path: path.read_bytes() for path in [report.page, *sorted((run / "figures").iterdir())]}
+    with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 50, "axes.facecolor": "red"}):
+        draw(run)
+    assert all(path.read_bytes() == old for path, old in before.items())
+
+
+def test_drawing_leaves_no_state_behind(run):
+    before = dict(matplotlib.rcParams)
+    figures.accuracy(models_table(MODELS), theme.family_styles(MODELS.values()))
+    assert dict(matplotlib.rcParams) == before
+    assert not plt.get_fignums()
+
+
+def test_examples_of_colour_photographs():
+    drawn = figures.examples(example_arrays(3, 64, 8), ["cat, house cat", "dog"])
+    shown = [np.asarray(axes.images[0].get_array()) for axes in drawn.axes]
+    captions = [axes.get_xlabel() for axes in drawn.axes]
+    assert captions[:6] == ["cat ✓", "change × 15", "dog ✗", "cat ✓", "change × 15", "class 7 ✗"]
+    assert set(np.unique(shown[1])) == {128 - 15 * 8, 128 + 15 * 8}
+
+
+def test_examples_show_every_source_first():
+    arrays = example_arrays(1, 32, 16)
+    drawn = figures.examples(arrays, [])
+    assert [axes.get_xlabel() for axes in drawn.axes][2::3] == ["class 1 ✗", "class 7 ✗", "class 1 ✓"]
+
+
+def test_families_are_told_apart():
+    styles = theme.family_styles(f"family {number}" for number in range(30))
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 30
+
+
+def test_numbers_are_readable():
+    assert [results.in_percent(value) for value in (0.3704, 1.0, 0.9996, np.nan)] == ["37.0", "100.0", ">99.9", "–"]
+    assert [page.duration(value) for value in (0.421, 31.2, 154.2, 11_100)] == [
+        "0.42 s",
+        "31 s",
+        "2 min 34 s",
+        "3 h 05 min",
+    ]
+
+
+def test_large_drawings_are_embedded_as_png(run, report):
+    names = {f"network_number_{number}": f"family {number % 6}" for number in range(69)}
+    found = results.Results(models_table(names), pairs_table(names), summary(), None)
+    heavy = run.parent / "heavy.png"
+    Image.new("L", (8, 8)).save(heavy)
+    heavy.with_suffix(".svg").write_bytes(b" " * 2_000_000)
+    html = page.render(found, theme.family_styles(found.families), {"matrix": heavy})
+    assert "data:image/png;base64," in html
+    assert len(html.encode()) < 3_000_000
+    assert "data:image/svg+xml;base64," in report.page.read_text(encoding="utf-8")

@@ -1,0 +1,347 @@
+"""One owner of a W&B run: what it records, and that nothing W&B does can fail a run."""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import pandas
+import pytest
+
+import sat_exp
+from sat_exp import tracking
+from sat_exp.errors import UserError
+from sat_exp.tracking import Tracking
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def record(directory, settings=None, **changes):
+    """The context manager under test, with the arguments that most tests do not care about."""
+    arguments = {"name": "some run", "job_type": "matrix", "config": {}} | changes
+    return tracking.run(settings or Tracking("offline"), directory=directory, **arguments)
+
+
+def pointer(directory):
+    return json.loads((directory / "tracking.json").read_text())
+
+
+def digests(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def warnings_of(caplog):
+    """What this project warned of; W&B's own log lines go to its files."""
+    return [entry for entry in caplog.records if entry.name.startswith("sat_exp") and entry.levelno >= logging.WARNING]
+
+
+def same(recorded, expected):
+    """Exactly the same value; a missing number is recorded as None."""
+    return recorded == expected or (recorded is None and pandas.isna(expected))
+
+
+def test_offline_run_holds_every_number_of_the_tables(tmp_path, fill, read_log):
+    fill(tmp_path)
+    given = {"attack": {"epsilon": 16, "model": "resnet"}, "seed": 7, "root": Path("/somewhere")}
+    with record(tmp_path, Tracking("offline", tags=["a"]), config=given, tags=["b", "a"]) as run:
+        run.log_results(tmp_path)
+    found = read_log(run.folder)
+
+    for name in ("models", "pairs"):
+        frame = pandas.read_parquet(tmp_path / f"tables/{name}.parquet")
+        table = json.loads(found.media(f"tables/{name}").read_text())
+        assert table["columns"] == list(frame.columns)
+        assert len(table["data"]) == len(frame)
+        for row, (_, expected) in zip(table["data"], frame.iterrows(), strict=True):
+            assert all(same(value, wanted) for value, wanted in zip(row, expected, strict=True)), (row, expected)
+        keys = (
+            [f"models/{model}" for model in frame["model"]]
+            if name == "models"
+            else [f"pairs/{a}/{b}" for a, b in zip(frame["model_a"], frame["model_b"], strict=True)]
+        )
+        for key, (_, expected) in zip(keys, frame.iterrows(), strict=True):
+            for column in frame.select_dtypes(["number", "bool"]):
+                assert same(found.summary.get(f"{key}/{column}"), expected[column]), (key, column)
+
+    models = pandas.read_parquet(tmp_path / "tables/models.parquet")
+    assert found.summary["mean/models/clean_accuracy"] == pytest.approx(models["clean_accuracy"].mean())
+    pairs = pandas.read_parquet(tmp_path / "tables/pairs.parquet")
+    others = pairs[pairs["model_a"] != pairs["model_b"]]
+    assert found.summary["mean/pairs/sat"] == pytest.approx(others["sat"].mean())
+    assert found.summary["timings/attack"] == 1.25
+    assert found.summary["warnings"] == 1
+
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    for key in ("choices", "versions", "hardware", "dataset", "settings", "command"):
+        assert found.config[key] == summary[key]
+    assert found.config["attack"] == summary["attack"] | {"model": "resnet"}
+    assert found.config["seed"] == 7
+    assert found.config["root"] == "/somewhere"
+    assert found.tags == ["a", "b"]
+    assert found.exit_code == 0
+
+
+def test_offline_run_holds_figures_report_and_files(tmp_path, fill, read_log):
+    fill(tmp_path)
+    with record(tmp_path, config={"versions": {"git_commit": COMMIT}}) as run:
+        run.log_results(tmp_path)
+    found = read_log(run.folder)
+    assert found.commit == COMMIT
+    assert found.media("figures/matrix").read_bytes() == (tmp_path / "figures/matrix.png").read_bytes()
+    assert found.media("report").read_text() == (tmp_path / "report.html").read_text()
+    files = found.artifacts["matrix-some-run"]
+    tables = {f"tables/{name}.{kind}" for name in ("models", "pairs") for kind in ("csv", "parquet")}
+    assert set(files) == tables | {"summary.json", "examples.npz"}
+    for name, staged in files.items():
+        assert staged.is_relative_to(tmp_path / "wandb")
+        assert staged.read_bytes() == (tmp_path / name).read_bytes()
+    assert "WANDB_DATA_DIR" not in os.environ
+
+
+def test_pointer_says_where_the_run_is(tmp_path):
+    with record(tmp_path) as run:
+        assert pointer(tmp_path)["state"] == "running"
+    written = pointer(tmp_path)
+    assert (written["mode"], written["state"], written["id"]) == ("offline", "finished", run.id)
+    assert written["url"] is None
+    assert (tmp_path / written["folder"] / f"run-{run.id}.wandb").is_file()
+
+
+def test_a_second_run_in_the_same_folder_leaves_the_first_alone(tmp_path, read_log):
+    with record(tmp_path) as first:
+        first.log({"loss": 1.0})
+    assert read_log(first.folder).exit_code == 0
+    before = digests(first.folder)
+    with record(tmp_path) as second:
+        second.log({"loss": 2.0})
+    assert second.folder != first.folder
+    assert digests(first.folder) == before
+
+
+def test_steps_may_start_again(tmp_path, read_log):
+    rows = [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    with record(tmp_path) as run:
+        for model, step in rows:
+            run.log({f"{model}/loss": step + 0.5}, step=step)
+    history = read_log(run.folder).history
+    assert [(row["step"], row[f"{model}/loss"]) for row, (model, _) in zip(history, rows, strict=True)] == [
+        (0, 0.5),
+        (1, 1.5),
+        (0, 0.5),
+        (1, 1.5),
+    ]
+
+
+def test_runs_open_at_once_do_not_mix(tmp_path, read_log):
+    with record(tmp_path / "outer") as outer, record(tmp_path / "inner") as inner:
+        outer.log({"x": 1.0})
+        inner.log({"x": 2.0})
+    assert [row["x"] for row in read_log(outer.folder).history] == [1.0]
+    assert [row["x"] for row in read_log(inner.folder).history] == [2.0]
+
+
+def test_disabled_writes_the_same_files_and_imports_no_wandb(tmp_path, fill):
+    with record(tmp_path / "offline") as run:
+        fill(tmp_path / "offline")
+        run.log_results(tmp_path / "offline")
+    fill(tmp_path / "disabled")
+    script = f"""
+import sys
+from pathlib import Path
+from sat_exp import tracking
+folder = Path({str(tmp_path / "disabled")!r})
+with tracking.run(tracking.Tracking("disabled"), name="n", job_type="t", directory=folder, config={{}}) as run:
+    run.log({{"x": 1.0}}, step=3)
+    run.log_results(folder)
+assert not {{"wandb", "pandas", "torch"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(sat_exp.__file__).parents[1])
+    offline, disabled = digests(tmp_path / "offline"), digests(tmp_path / "disabled")
+    assert pointer(tmp_path / "disabled") | {"name": ""} == {
+        "mode": "disabled",
+        "state": "finished",
+        "name": "",
+        "project": "sat_exp",
+        "id": None,
+        "url": None,
+        "folder": None,
+    }
+    assert offline.pop("tracking.json") != disabled.pop("tracking.json")
+    assert {name: digest for name, digest in offline.items() if not name.startswith("wandb/")} == disabled
+
+
+def test_auto_without_credentials_is_offline_and_says_how_to_sync(tmp_path, caplog, capfd):
+    caplog.set_level(logging.INFO)
+    with record(tmp_path, Tracking("auto")) as run:
+        run.log({"x": 1.0})
+    assert run.mode == "offline"
+    assert [entry.getMessage() for entry in caplog.records if entry.name.startswith("sat_exp")] == [
+        f"W&B: recorded offline; to upload: wandb sync {run.folder}"
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("value", "mode"), [("offline", "offline"), ("dryrun", "offline"), ("disabled", "disabled")])
+def test_auto_respects_the_environment(tmp_path, monkeypatch, value, mode):
+    monkeypatch.setenv("WANDB_MODE", value)
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    with record(tmp_path, Tracking("auto")) as run:
+        pass
+    assert run.mode == pointer(tmp_path)["mode"] == mode
+
+
+@pytest.mark.parametrize("mode", ["auto", "online"])
+def test_unreachable_server_falls_back_to_offline(tmp_path, monkeypatch, caplog, read_log, fresh_wandb, mode):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    started = time.monotonic()
+    with record(tmp_path, Tracking(mode, connect_seconds=1.0)) as run:
+        run.log({"x": 1.0})
+    assert time.monotonic() - started < 8
+    assert run.mode == pointer(tmp_path)["mode"] == "offline"
+    assert len(warnings_of(caplog)) == 1
+    assert "recording offline" in warnings_of(caplog)[0].getMessage()
+    assert read_log(run.folder).history[0]["x"] == 1.0
+    assert not list(tmp_path.glob("wandb/run-*")), "the attempt that failed leaves no run behind"
+
+
+def test_network_lost_during_an_online_run(tmp_path, monkeypatch, caplog, server, read_log, fresh_wandb):
+    address = f"127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://{address}")
+    Path(os.environ["NETRC"]).parent.mkdir()
+    Path(os.environ["NETRC"]).write_text(f"machine {address} login user password {'a' * 40}\n")
+    with record(tmp_path, Tracking("auto", upload_seconds=1.0)) as run:
+        server.shutdown()
+        server.server_close()
+        run.log({"x": 1.0})
+    written = pointer(tmp_path)
+    assert written["mode"] == "online"
+    assert written["state"] == "finished"
+    assert written["url"] == f"http://{address}/someone/sat_exp/runs/{run.id}"
+    (warning,) = warnings_of(caplog)
+    assert warning.getMessage().endswith(f"to upload: wandb sync {run.folder}")
+    assert read_log(run.folder).history[0]["x"] == 1.0
+
+
+@pytest.mark.parametrize("key", [None, "too short"])
+def test_online_without_usable_credentials_falls_back_to_offline(tmp_path, monkeypatch, caplog, fresh_wandb, key):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    if key:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+    with record(tmp_path, Tracking("online")) as run:
+        pass
+    assert run.mode == "offline"
+    assert len(warnings_of(caplog)) == 1
+
+
+def test_body_runs_without_wandb(tmp_path, monkeypatch, caplog, fill):
+    fill(tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with record(tmp_path) as run:
+        run.log({"x": 1.0})
+        run.log_results(tmp_path)
+    assert run.mode == pointer(tmp_path)["mode"] == "disabled"
+    assert len(warnings_of(caplog)) == 1
+
+
+def test_exception_of_the_body_propagates_and_closes_the_run(tmp_path, read_log):
+    def body():
+        with record(tmp_path) as run:
+            run.log({"x": 1.0})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        body()
+    found = read_log(tmp_path / pointer(tmp_path)["folder"])
+    assert found.exit_code == 1
+    assert found.history[0]["x"] == 1.0
+    assert pointer(tmp_path)["state"] == "failed"
+
+
+def test_failures_while_recording_are_one_warning(tmp_path, monkeypatch, caplog, fill):
+    fill(tmp_path)
+
+    def broken(*_, **__):
+        raise OSError("pipe closed\nmore")
+
+    with record(tmp_path) as run:
+        finish = run.client.finish
+        for method in ("log", "finish", "log_artifact"):
+            monkeypatch.setattr(run.client, method, broken)
+        run.log({"x": 1.0})
+        run.log({"x": 2.0})
+        run.log_results(tmp_path)
+    finish()
+    assert pointer(tmp_path)["state"] == "finished"
+    during, at_the_end = [entry.getMessage() for entry in warnings_of(caplog)]
+    assert during == "W&B could not record metrics (pipe closed); the local files are complete"
+    assert at_the_end.endswith(f"wandb sync {run.folder}")
+
+
+def test_failure_of_wandb_does_not_hide_the_bodys(tmp_path, monkeypatch):
+    import wandb
+
+    finish = wandb.Run.finish
+
+    def finish_and_break(client, **arguments):
+        finish(client, **arguments)
+        raise OSError
+
+    def body():
+        with record(tmp_path):
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(wandb.Run, "finish", finish_and_break)
+    with pytest.raises(ZeroDivisionError):
+        body()
+
+
+def test_one_bad_file_does_not_cost_the_rest(tmp_path, caplog, fill, read_log):
+    fill(tmp_path)
+    (tmp_path / "figures/broken.png").write_bytes(b"not a picture")
+    with record(tmp_path) as run:
+        run.log_results(tmp_path)
+    assert len(warnings_of(caplog)) == 1
+    assert "figures" in warnings_of(caplog)[0].getMessage()
+    found = read_log(run.folder)
+    assert found.media("tables/pairs").is_file()
+    assert "matrix-some-run" in found.artifacts
+
+
+def test_large_pools_keep_pairs_in_the_table_only():
+    from sat_exp.tracking import results
+
+    names = [f"m{i}" for i in range(20)]
+    pairs = pandas.DataFrame([(a, b, 0.5) for i, a in enumerate(names) for b in names[i:]])
+    pairs.columns = ["model_a", "model_b", "sat"]
+    pairs.loc[pairs["model_a"] == pairs["model_b"], "sat"] = 4.6
+    models = pandas.DataFrame({"model": names, "clean_accuracy": numpy.linspace(0, 1, 20)})
+    numbers = results.scalars({"models": models, "pairs": pairs}, {})
+    assert numbers["mean/pairs/sat"] == 0.5, "the diagonal is no pair of two models"
+    assert numbers["models/m19/clean_accuracy"] == 1.0
+    assert not [key for key in numbers if key.startswith("pairs/")]
+
+
+@pytest.mark.parametrize("mode", ["auto", "online", "offline", "disabled"])
+def test_config_composes(mode):
+    from hydra import compose, initialize_config_dir
+    from hydra.utils import instantiate
+
+    with initialize_config_dir(str(Path(sat_exp.__file__).parents[1] / "conf/tracking"), version_base="1.3"):
+        settings = instantiate(compose(mode, overrides=["tags=[x]"]))
+    assert settings == Tracking(mode, tags=settings.tags)
+    assert list(settings.tags) == ["x"]
+
+
+def test_unknown_mode_is_the_users_to_mend():
+    with pytest.raises(UserError, match=r"onlin.*choose one of auto, online, offline, disabled"):
+        Tracking("onlin")
