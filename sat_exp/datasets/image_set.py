@@ -48,7 +48,9 @@ class ImageSet:
         if size is None:
             return self
         if type(size) is not int or not 1 <= size <= len(self):
-            raise UserError(f"dataset.size={size}: {self.name} has {len(self)} images; choose 1 to {len(self)}, or null for all")
+            raise UserError(
+                f"dataset.size={size}: {self.name} has {len(self)} images; choose 1 to {len(self)}, or null for all"
+            )
         return self.take(balanced(self.labels, size, seed))
 
 

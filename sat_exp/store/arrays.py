@@ -21,9 +21,10 @@ import numpy as np
 import zarr
 from filelock import FileLock
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class StoredArray:
             raise UserError(f"cannot read {file}: {error.strerror}") from error
         except (ValueError, TypeError, RuntimeError) as error:
             file.unlink(missing_ok=True)
-            raise Damaged(f"{file} is damaged ({' '.join(str(error).split())[:120]})") from error
+            raise Damaged(f"{file} is damaged ({one_line(error)})") from error
         raise Damaged(f"{file} is gone")
 
     def read_all(self) -> np.ndarray:
@@ -171,7 +172,7 @@ def open_sound(path: Path) -> StoredArray:
     except OSError as error:
         raise UserError(f"cannot read {path / 'zarr.json'}: {error.strerror}") from error
     except Exception as error:
-        raise Damaged(f"{path / 'zarr.json'} is damaged ({' '.join(str(error).split())[:120]})") from error
+        raise Damaged(f"{path / 'zarr.json'} is damaged ({one_line(error)})") from error
 
 
 @dataclass(frozen=True)
@@ -210,16 +211,16 @@ class Store:
             if (path / "zarr.json").exists():
                 log.warning("%s: all of %s is computed again", damage, path)
                 shutil.rmtree(path)
-        template = MemoryStore()
+        files: dict[str, Buffer] = {}
         zarr.create_array(
-            store=template,
+            store=MemoryStore(files),
             shape=shape,
             chunks=(max(1, min(chunk, shape[0])), *shape[1:]),
             dtype=dtype,
             compressors=COMPRESSION,
             attributes={"facts": dict(facts), "notes": notes},
         )
-        write_metadata(path, json.loads(template._store_dict["zarr.json"].to_bytes()))
+        write_metadata(path, json.loads(files["zarr.json"].to_bytes()))
         return open_sound(path)
 
     def lock(self, *parts: str) -> FileLock:

@@ -2,9 +2,10 @@
 
 import difflib
 from fnmatch import fnmatchcase
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from sat_exp.errors import UserError
 
@@ -32,8 +33,6 @@ def names(patterns: list[str]) -> list[str]:
 
 def member(name: str) -> DictConfig:
     """The configuration of one model of the group, without the data set its file chooses."""
-    result = GlobalHydra.instance().config_loader().repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
-    config = OmegaConf.create(OmegaConf.to_container(result.config, resolve=False))
-    with open_dict(config):
-        config.pop("defaults", None)
-    return config
+    found = GlobalHydra.instance().config_loader().repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
+    facts: Any = OmegaConf.to_container(found.config, resolve=False)
+    return OmegaConf.create({key: value for key, value in facts.items() if key != "defaults"})

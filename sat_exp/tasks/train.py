@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -47,9 +47,11 @@ def run(config: DictConfig, *, name: str, directory: str, **recipe: Any) -> None
     settings = instantiate(config.tracking)
     summary = describing.describe(config, f"Training of {len(chosen)} models")
     output = Path(HydraConfig.get().runtime.output_dir)
-    with tracking.run(settings, name=describing.run_name(config, output), job_type=name, directory=output, config=summary) as tracked:
+    with tracking.run(
+        settings, name=describing.run_name(config, output), job_type=name, directory=output, config=summary
+    ) as tracked:
         for model in chosen:
-            own = recipe | OmegaConf.to_container(model.get("training", OmegaConf.create()), resolve=True)  # type: ignore[operator]
+            own = recipe | dict(model.get("training", {}))
             train_one(model, own, folder, config, tracked)
 
 

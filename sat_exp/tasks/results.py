@@ -1,0 +1,104 @@
+"""What a measurement leaves behind: the files of a run's folder, and what is printed at its end."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Column, Table
+
+from sat_exp import report
+from sat_exp.errors import UserError
+from sat_exp.modules.measurement import Measured
+
+EXAMPLES = 6
+
+
+def examples(measured: Measured, labels: np.ndarray, ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """A few images with their adversarial versions, from sources spread over the pool: fooled ones first, then of
+    classes not shown yet."""
+    records: list[dict[str, Any]] = []
+    shown: set[int] = set()
+    for turn in np.linspace(0, len(measured.sources) - 1, EXAMPLES).round().astype(int):
+        source = measured.sources[turn]
+        own = measured.predictions[source.name, source.name]
+        fresh = [at for at, row in enumerate(source.rows) if row not in shown]
+        if not fresh:
+            continue
+        classes = {labels[row] for row in shown}
+        at = min(
+            fresh, key=lambda at: (own[source.rows[at]] == labels[source.rows[at]], labels[source.rows[at]] in classes)
+        )
+        row = int(source.rows[at])
+        shown.add(row)
+        records.append(
+            {
+                "clean": measured.pixels.gather([row])[0],
+                "adversarial": source.adversarial.gather([at])[0],
+                "labels": labels[row],
+                "clean_prediction": source.clean[row],
+                "adversarial_prediction": own[row],
+                "source": source.name,
+                "image_id": ids[row],
+            }
+        )
+    return {key: np.array([record[key] for record in records]) for key in records[0]} if records else {}
+
+
+def write(folder: Path, summary: dict[str, Any], tables: dict[str, pd.DataFrame], shown: dict[str, np.ndarray]) -> None:
+    """The run's folder: tables as Parquet and CSV, examples, settings."""
+    try:
+        (folder / "tables").mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
+            table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+        if shown:
+            np.savez_compressed(folder / "examples.npz", **shown)  # type: ignore[arg-type]
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"cannot write results to {folder}: {error.strerror}; free some space and run it again"
+        ) from error
+
+
+def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report) -> None:
+    """Print what was found."""
+    console = Console(file=sys.stdout)
+    table = Table(Column("model", overflow="fold"), title=title, title_justify="left")
+    for heading in ("clean accuracy", "white-box success", "mean L2", "images/s"):
+        table.add_column(heading, justify="right")
+    for row in tables["models"].itertuples():
+        table.add_row(
+            str(row.model),
+            f"{row.clean_accuracy:.1%}",
+            f"{row.white_box_success:.1%}",
+            f"{row.mean_l2:.0f}/255",
+            f"{row.attack_images_per_second:.1f}",
+        )
+    console.print(table)
+    if "pairs" in tables:
+        pairs = tables["pairs"].query("model_a != model_b").sort_values("sat", ascending=False)
+        heading = "most and least similar pairs" if len(pairs) > 10 else "pairs"
+        table = Table(
+            Column("model A", overflow="fold"), Column("model B", overflow="fold"), title=heading, title_justify="left"
+        )
+        for heading in ("SAT", "95 %", "A → B", "B → A", "images"):
+            table.add_column(heading, justify="right")
+        for row in (pd.concat([pairs.head(5), pairs.tail(5)]) if len(pairs) > 10 else pairs).itertuples():
+            table.add_row(
+                str(row.model_a),
+                str(row.model_b),
+                f"{row.sat:.2f}",
+                f"{row.sat_low:.2f}–{row.sat_high:.2f}",
+                f"{row.transfer_rate_ab:.1%}",
+                f"{row.transfer_rate_ba:.1%}",
+                str(row.images),
+            )
+        console.print(table)
+    for warning in drawn.warnings:
+        console.print(f"[yellow]caution:[/] {warning}")
+    console.print(f"report: {drawn.page}", soft_wrap=True)
