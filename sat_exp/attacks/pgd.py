@@ -27,13 +27,16 @@ class PGD:
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.epsilon, int) and 0 <= self.epsilon <= 255):
+        if type(self.epsilon) is not int or not 0 <= self.epsilon <= 255:
             raise UserError(f"attack.epsilon={self.epsilon}: give a whole number of 1/255 from 0 to 255, such as 8")
-        if not 0 < self.step_size <= 255:
+        if type(self.step_size) not in (int, float) or not 0 < self.step_size <= 255:
             raise UserError(f"attack.step_size={self.step_size}: give a number of 1/255 above 0, such as 1")
-        if not (isinstance(self.steps, int) and self.steps >= 1):
+        if type(self.steps) is not int or self.steps < 1:
             raise UserError(f"attack.steps={self.steps}: give a whole number of steps, 1 or more")
+        if type(self.random_start) is not bool:
+            raise UserError(f"attack.random_start={self.random_start}: give true or false")
 
+    @torch.enable_grad()
     def __call__(
         self,
         classifier: Callable[[Tensor], Tensor],
@@ -53,10 +56,13 @@ class PGD:
             x.requires_grad_()
             loss = F.cross_entropy(classifier(x / 255), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, x)
-            x = (x.detach() + self.step_size * gradient.sign()).clamp(low, high)
+            x = x.detach().add(gradient.sign_(), alpha=self.step_size).clamp_(low, high)
         return x.round().to(torch.uint8)
 
     def start(self, images: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
         """One perturbation an image, uniform over the whole numbers from −ε to ε."""
-        noise = [g.integers(-self.epsilon, self.epsilon, images.shape[1:], np.int16, endpoint=True) for g in generators]
+        noise = [
+            generator.integers(-self.epsilon, self.epsilon, image.shape, np.int16, endpoint=True)
+            for image, generator in zip(images, generators, strict=True)
+        ]
         return torch.from_numpy(np.stack(noise)).to(images.device)

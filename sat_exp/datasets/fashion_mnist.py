@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +70,9 @@ def read_idx(path: Path) -> np.ndarray:
         )
     try:
         raw = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+        if raw[:3] != b"\0\0\x08":
+            raise ValueError("no idx header of unsigned bytes")
+        shape = np.frombuffer(raw, dtype=">u4", count=raw[3], offset=4)
+        return np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}): fetch it again") from error
-    dimensions = raw[3]
-    shape = np.frombuffer(raw, dtype=">u4", count=dimensions, offset=4)
-    values = np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * dimensions)
-    if raw[:3] != b"\0\0\x08" or values.size != np.prod(shape):
-        raise UserError(f"{path} is not an idx file of unsigned bytes: fetch it again")
-    return values.reshape(shape)

@@ -3,12 +3,16 @@
 import difflib
 import hashlib
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import timm
 import torch
-from hydra.utils import instantiate
+from huggingface_hub import constants as hub
+from huggingface_hub.utils import get_session
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -44,7 +48,9 @@ def load(config: DictConfig) -> Model:
     """
     if config.checkpoint is not None and config.pretrained:
         network = build(config)
-        load_weights(network, Path(config.checkpoint), in_order=config.get("checkpoint_keys") == "in_order")
+        reader = get_method(config.checkpoint_reader) if "checkpoint_reader" in config else read_state
+        in_order = config.get("checkpoint_keys") == "in_order"
+        load_weights(network, Path(config.checkpoint), in_order=in_order, reader=reader)
     elif config.pretrained:
         network = from_hub(config)
     else:
@@ -102,13 +108,29 @@ def from_hub(config: DictConfig) -> nn.Module:
             "give model.checkpoint=PATH, or model.pretrained=false for random weights"
         )
     try:
-        return instantiate(config.network, pretrained=True, _convert_="all")
+        with without_retries():
+            return instantiate(config.network, pretrained=True, _convert_="all")
     except Exception as error:
         raise UserError(
             f"model {config.name}: no weights of {config.network.model_name} could be had from the hub "
-            f"({one_line(error)}): "
-            "give model.checkpoint=PATH, connect to the internet, or try experiment=quickstart, which needs no download"
+            f"({one_line(error)}): give model.checkpoint=PATH, connect to the internet, or try experiment=quickstart, "
+            "which needs no download"
         ) from error
+
+
+@contextmanager
+def without_retries() -> Iterator[None]:
+    """Where the hub does not answer, look only in its cache, at once, instead of asking again for a minute."""
+    try:
+        get_session().head(hub.ENDPOINT, timeout=5)
+    except Exception:
+        before, hub.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE, True
+        try:
+            yield
+        finally:
+            hub.HF_HUB_OFFLINE = before
+    else:
+        yield
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -127,12 +149,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def load_weights(network: nn.Module, path: Path, *, in_order: bool = False) -> None:
-    """Copy the weights at `path` into `network`, by name, or `in_order` where only the names differ.
+def load_weights(
+    network: nn.Module, path: Path, *, in_order: bool = False, reader: Callable[[Path], dict[str, Tensor]] = read_state
+) -> None:
+    """Copy the weights that `reader` finds at `path` into `network`, by name, or `in_order` where only names differ.
 
     Raises UserError where anything is missing, left over or of another shape.
     """
-    state = read_state(path)
+    state = reader(path)
     expected = network.state_dict()
     if in_order:
         if len(state) != len(expected):

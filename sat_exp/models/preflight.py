@@ -35,6 +35,8 @@ def check(model: Model, images: Tensor, labels: Tensor, classes: int) -> list[st
         if not torch.equal(model.classifier(pixels), logits):
             raise UserError(f"model {model.name} gives other logits for the same images: it must be deterministic")
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), pixels)
+    if not torch.isfinite(gradient).all():
+        raise UserError(f"model {model.name} has input gradients that are not finite: check hardware.precision")
     zero = float((gradient == 0).float().mean())
     if zero > MASKED_GRADIENT_SHARE:
         return [f"{model.name}: {zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak"]

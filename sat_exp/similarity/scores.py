@@ -1,0 +1,224 @@
+"""Similarity by attack transferability (SAT): its value, its intervals, and the tables of pairs and models.
+
+Source of the score: Hwang et al., *Similarity of Neural Architectures using Adversarial Attack Transferability*
+(ECCV 2024, arXiv 2210.11407), the definition of SAT in §3. In the names below A and B are two models, x an image of
+class y, and x_A, x_B its adversarial versions made on A and on B.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+log = logging.getLogger(__name__)
+
+SAT_FLOOR = 0.01
+"""ε_s in percent: one fooled prediction among 5,000 images attacked both ways. It only keeps the logarithm defined."""
+
+WEAK_ATTACK = 0.99
+"""White-box success below which the attack is too weak for transfer from this model to be taken at face value."""
+
+
+def sat(images: ArrayLike, fooled_ab: ArrayLike, fooled_ba: ArrayLike, floor: float = SAT_FLOOR) -> NDArray[np.float64]:
+    """SAT(A, B) from counts, each an integer or an array of them; arrays broadcast.
+
+    SAT(A, B) = log max(ε_s, 100 · 1/(2·|X_AB|) · Σ_{x ∈ X_AB} [1(A(x_B) ≠ y) + 1(B(x_A) ≠ y)]), natural logarithm.
+
+    X_AB holds the images that A and B both classify correctly. `images` is |X_AB|, `fooled_ab` how many of A's
+    adversarial images B gets wrong, `fooled_ba` how many of B's A gets wrong, and `floor` is ε_s in percent.
+    float64 from log(floor) to log(100) ≈ 4.605; NaN where X_AB is empty.
+    """
+    fooled = np.asarray(fooled_ab, np.float64) + np.asarray(fooled_ba, np.float64)
+    percent = 100 * _rate(fooled, 2 * np.asarray(images))
+    return np.log(np.maximum(percent, floor))
+
+
+def wilson_interval(
+    successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson's (1927) score interval of a rate: lower and upper ends, float64 in [0, 1]; NaN where `trials` is 0.
+
+    With p = successes/trials, n = trials and z the normal quantile of (1 + confidence)/2, the ends are
+    (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n).
+    """
+    k, n = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
+    z = ndtri((1 + confidence) / 2)
+    rate = _rate(k, n)
+    centre = (k + z**2 / 2) / (n + z**2)
+    half = z * np.sqrt(k * (1 - rate) + z**2 / 4) / (n + z**2)
+    low, high = np.minimum(centre - half, rate), np.maximum(centre + half, rate)
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)
+
+
+def bootstrap_sat(
+    both: int,
+    one: int,
+    neither: int,
+    *,
+    floor: float = SAT_FLOOR,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of one pair's SAT over its images: lower and upper end, NaN without images.
+
+    An image is drawn with both of its indicators, so that only how many of the two attacks succeeded on it matters:
+    `both`, `one` (A → B or B → A alone) or `neither` count the images of X_AB by that. Drawing |X_AB| images with
+    replacement is then exactly one multinomial draw of these counts.
+
+    The random stream follows from the seed and the counts alone: the interval of a pair does not depend on which
+    other pairs are scored, on the order of the models, or on which of the two is called A. Where no image, or every
+    one, is fooled both ways the resamples are all alike and the interval has no width; the Wilson intervals of the
+    transfer rates still say how sure that is.
+    """
+    images = both + one + neither
+    if images == 0:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng([seed, both, one, neither])
+    draws = rng.multinomial(images, np.array([both, one, neither]) / images, size=resamples)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(sat(images, draws[:, 0], draws[:, 0] + draws[:, 1], floor), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def score(
+    names: Sequence[str],
+    families: Mapping[str, str],
+    labels: ArrayLike,
+    clean: Mapping[str, ArrayLike],
+    adversarial: Mapping[tuple[str, str], ArrayLike],
+    *,
+    floor: float = SAT_FLOOR,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The table of pairs: one row for every unordered pair of `names`, the diagonal included, in the order of `names`.
+
+    `labels`: int [N], the true classes. `clean`: for each model its predicted classes, int [N], of the clean images.
+    `adversarial`: for each (source, target), source = target included, the classes, int [N], that the target predicts
+    for the source's adversarial images; −1 where the source was not attacked because it got the clean image wrong.
+
+    Columns: model_a, model_b, family_a, family_b; images = |X_AB|; fooled_ab and fooled_ba, counts over X_AB as in
+    `sat`; transfer_rate_ab and transfer_rate_ba, those counts over |X_AB|, each with _low and _high (Wilson);
+    sat, sat_low, sat_high (bootstrap over images). On the diagonal SAT is log(100 · white-box success).
+
+    A pair without common images has NaN for every number but its counts, and is named in a warning.
+    """
+    truth = np.asarray(labels)
+    if len(set(names)) != len(names):
+        raise ValueError("a model is named twice")
+    correct = {name: _correct(truth, clean[name], name) for name in names}
+    rows = []
+    for a, b in combinations_with_replacement(names, 2):
+        common = correct[a] & correct[b]
+        fooled_ab = common & _wrong(truth, correct[a], adversarial, a, b)
+        fooled_ba = common & _wrong(truth, correct[b], adversarial, b, a)
+        images = int(common.sum())
+        if images == 0:
+            log.warning("no image is classified correctly by both %s and %s: their similarity is missing", a, b)
+        both, either = int((fooled_ab & fooled_ba).sum()), int((fooled_ab | fooled_ba).sum())
+        low, high = bootstrap_sat(
+            both,
+            either - both,
+            images - either,
+            floor=floor,
+            resamples=resamples,
+            confidence=confidence,
+            seed=seed,
+        )
+        rows.append((a, b, families[a], families[b], images, int(fooled_ab.sum()), int(fooled_ba.sum()), low, high))
+    columns = ["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba", "sat_low", "sat_high"]
+    pairs = pd.DataFrame(rows, columns=columns)
+    for way in ("ab", "ba"):
+        fooled, images_of_pair = pairs[f"fooled_{way}"].to_numpy(), pairs["images"].to_numpy()
+        pairs[f"transfer_rate_{way}"] = _rate(fooled, images_of_pair)
+        ends = wilson_interval(fooled, images_of_pair, confidence)
+        pairs[f"transfer_rate_{way}_low"], pairs[f"transfer_rate_{way}_high"] = ends
+    pairs["sat"] = sat(pairs["images"], pairs["fooled_ab"], pairs["fooled_ba"], floor)
+    return pairs[[*columns[:7], *(c for c in pairs if c.startswith("transfer")), "sat", "sat_low", "sat_high"]]
+
+
+def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The symmetric matrix of SAT, float64 [M, M], from the table of pairs; models in the table's order.
+
+    A pair that the table lacks is NaN.
+    """
+    models = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
+    place = {model: position for position, model in enumerate(models)}
+    row, column = pairs["model_a"].map(place), pairs["model_b"].map(place)
+    values = np.full((len(models), len(models)), np.nan)
+    values[row, column] = values[column, row] = pairs["sat"]
+    return pd.DataFrame(values, index=models, columns=models)
+
+
+def model_rates(
+    labels: ArrayLike, clean: ArrayLike, white_box: ArrayLike, *, confidence: float = 0.95
+) -> dict[str, int | float | bool]:
+    """What one model's own predictions say of it: the columns of the table of models that are rates and counts.
+
+    `labels`, `clean`: int [N] as in `score`; `white_box`: int [N], the model's predictions for its own adversarial
+    images, −1 where it was not attacked. images = N; clean_correct, clean_accuracy; attacked = the images it got
+    right; fooled = those of them it gets wrong once attacked; white_box_success = fooled/attacked; rates with Wilson
+    intervals (_low, _high); weak_attack: white_box_success is below 0.99. Without an image to attack the success is
+    NaN and not called weak.
+    """
+    truth = np.asarray(labels)
+    correct = _correct(truth, clean, "the model")
+    wrong = _wrong(truth, correct, {("the model", "the model"): white_box}, "the model", "the model")
+    attacked, fooled = int(correct.sum()), int((correct & wrong).sum())
+    success = float(_rate(fooled, attacked))
+    accuracy_ends = wilson_interval(attacked, truth.size, confidence)
+    success_ends = wilson_interval(fooled, attacked, confidence)
+    return {
+        "images": int(truth.size),
+        "clean_correct": attacked,
+        "clean_accuracy": float(_rate(attacked, truth.size)),
+        "clean_accuracy_low": float(accuracy_ends[0]),
+        "clean_accuracy_high": float(accuracy_ends[1]),
+        "attacked": attacked,
+        "fooled": fooled,
+        "white_box_success": success,
+        "white_box_success_low": float(success_ends[0]),
+        "white_box_success_high": float(success_ends[1]),
+        "weak_attack": success < WEAK_ATTACK,
+    }
+
+
+def _rate(successes: ArrayLike, trials: ArrayLike) -> NDArray[np.float64]:
+    """successes/trials, NaN where there are no trials."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(successes, np.float64) / np.asarray(trials, np.float64)
+
+
+def _correct(truth: NDArray[np.integer], clean: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """Which images the model classifies correctly, bool [N]."""
+    predicted = np.asarray(clean)
+    if predicted.shape != truth.shape:
+        raise ValueError(f"{name}: clean predictions of shape {predicted.shape} for labels of shape {truth.shape}")
+    return predicted == truth
+
+
+def _wrong(
+    truth: NDArray[np.integer],
+    attacked: NDArray[np.bool_],
+    adversarial: Mapping[tuple[str, str], ArrayLike],
+    source: str,
+    target: str,
+) -> NDArray[np.bool_]:
+    """Which of the source's adversarial images the target gets wrong, bool [N]; True too where none was made."""
+    if (source, target) not in adversarial:
+        raise ValueError(f"no predictions of {target} for the adversarial images of {source}")
+    predicted = np.asarray(adversarial[source, target])
+    if predicted.shape != truth.shape:
+        raise ValueError(
+            f"{source} → {target}: adversarial predictions of shape {predicted.shape} for labels of shape {truth.shape}"
+        )
+    missing = int((attacked & (predicted < 0)).sum())
+    if missing:
+        raise ValueError(f"{source} → {target}: {missing} attacked images have no prediction of {target}")
+    return predicted != truth

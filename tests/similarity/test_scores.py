@@ -1,0 +1,305 @@
+"""Scores against loops over images, closed forms and independent implementations."""
+
+import logging
+import math
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from sat_exp.similarity import SAT_FLOOR, bootstrap_sat, matrix, model_rates, sat, score, wilson_interval
+
+LOG_100 = math.log(100)
+COLUMNS = [
+    *["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba"],
+    *["transfer_rate_ab", "transfer_rate_ab_low", "transfer_rate_ab_high"],
+    *["transfer_rate_ba", "transfer_rate_ba_low", "transfer_rate_ba_high"],
+    *["sat", "sat_low", "sat_high"],
+]
+
+
+def random_predictions(seed, models=3, images=40, classes=4, accuracy=0.7, transfer=0.4):
+    """Labels, clean and adversarial predictions of made-up models, in the form that `score` takes."""
+    rng = np.random.default_rng(seed)
+    names = [f"m{i}" for i in range(models)]
+    labels = rng.integers(0, classes, images)
+
+    def predictions(rate):
+        return np.where(rng.random(images) < rate, labels, (labels + rng.integers(1, classes, images)) % classes)
+
+    clean = {name: predictions(accuracy) for name in names}
+    adversarial = {(a, b): np.where(clean[a] == labels, predictions(1 - transfer), -1) for a in names for b in names}
+    return names, {name: f"family of {name}" for name in names}, labels, clean, adversarial
+
+
+def loop(labels, clean_a, clean_b, ab, ba, floor):
+    """|X_AB|, both counts and SAT, an image at a time, as the formula is written."""
+    images = fooled_ab = fooled_ba = 0
+    for i, label in enumerate(labels):
+        if clean_a[i] != label or clean_b[i] != label:
+            continue
+        images += 1
+        fooled_ab += int(ab[i] != label)
+        fooled_ba += int(ba[i] != label)
+    if images == 0:
+        return images, fooled_ab, fooled_ba, math.nan
+    return images, fooled_ab, fooled_ba, math.log(max(floor, 100 * (fooled_ab + fooled_ba) / (2 * images)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    models=st.integers(1, 4),
+    images=st.integers(1, 30),
+    accuracy=st.sampled_from([0.0, 0.1, 0.7, 1.0]),
+    transfer=st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    floor=st.sampled_from([SAT_FLOOR, 1.0, 30.0]),
+)
+def test_score_is_the_formula_image_by_image(seed, models, images, accuracy, transfer, floor):
+    names, families, labels, clean, adversarial = random_predictions(
+        seed, models, images, accuracy=accuracy, transfer=transfer
+    )
+    pairs = score(names, families, labels, clean, adversarial, floor=floor, resamples=20)
+    assert list(pairs.columns) == COLUMNS
+    assert list(zip(pairs.model_a, pairs.model_b, strict=True)) == list(combinations_with_replacement(names, 2))
+    for pair in pairs.itertuples():
+        a, b = pair.model_a, pair.model_b
+        assert (pair.family_a, pair.family_b) == (families[a], families[b])
+        n, ab, ba, value = loop(labels, clean[a], clean[b], adversarial[a, b], adversarial[b, a], floor)
+        assert (pair.images, pair.fooled_ab, pair.fooled_ba) == (n, ab, ba)
+        assert pair.sat == pytest.approx(value, abs=1e-12, nan_ok=True)
+        assert pair.transfer_rate_ab == pytest.approx(ab / n if n else math.nan, nan_ok=True)
+        assert pair.transfer_rate_ba == pytest.approx(ba / n if n else math.nan, nan_ok=True)
+        if n:
+            assert math.log(floor) <= pair.sat_low <= pair.sat_high <= LOG_100 + 1e-12
+            assert 0 <= pair.transfer_rate_ab_low <= pair.transfer_rate_ab <= pair.transfer_rate_ab_high <= 1
+            assert 0 <= pair.transfer_rate_ba_low <= pair.transfer_rate_ba <= pair.transfer_rate_ba_high <= 1
+        else:
+            assert all(math.isnan(getattr(pair, name)) for name in COLUMNS[7:])
+
+
+def test_counts_stay_whole_numbers_beside_missing_rates():
+    pairs = score(*random_predictions(0, accuracy=0.0), resamples=20)
+    assert {str(pairs[name].dtype) for name in ("images", "fooled_ab", "fooled_ba")} == {"int64"}
+
+
+def test_identical_models_and_a_perfect_attack_are_log_100():
+    names, families, labels, clean, _ = random_predictions(1)
+    clean = dict.fromkeys(names, clean["m0"])
+    fooled = np.where(clean["m0"] == labels, (labels + 1) % 4, -1)
+    pairs = score(names, families, labels, clean, {(a, b): fooled for a in names for b in names})
+    for column in ("sat", "sat_low", "sat_high"):
+        assert pairs[column].to_numpy() == pytest.approx(LOG_100, abs=1e-12)
+
+
+def test_nothing_transfers_is_the_logarithm_of_the_floor():
+    names, families, labels, clean, _ = random_predictions(2)
+    stays = {(a, b): np.where(clean[a] == labels, labels, -1) for a in names for b in names}
+    for floor in (SAT_FLOOR, 0.5):
+        pairs = score(names, families, labels, clean, stays, floor=floor)
+        assert pairs[["sat", "sat_low", "sat_high"]].to_numpy() == pytest.approx(math.log(floor), abs=1e-12)
+
+
+def test_diagonal_is_the_white_box_success():
+    names, families, labels, clean, adversarial = random_predictions(3, images=200)
+    pairs = score(names, families, labels, clean, adversarial).query("model_a == model_b").set_index("model_a")
+    for name in names:
+        rates = model_rates(labels, clean[name], adversarial[name, name])
+        assert pairs.loc[name, "sat"] == pytest.approx(math.log(100 * rates["white_box_success"]))
+        assert pairs.loc[name, "images"] == rates["clean_correct"]
+        assert pairs.loc[name, "fooled_ab"] == pairs.loc[name, "fooled_ba"] == rates["fooled"]
+
+
+def test_a_pair_without_common_images_is_missing_and_named_once(caplog):
+    labels = np.array([0, 0, 1, 1])
+    clean = {"left": np.array([0, 0, 0, 0]), "right": np.array([1, 1, 1, 1])}
+    adversarial = {
+        ("left", "left"): np.array([1, 0, -1, -1]),
+        ("left", "right"): np.array([1, 1, -1, -1]),
+        ("right", "left"): np.array([-1, -1, 0, 0]),
+        ("right", "right"): np.array([-1, -1, 1, 0]),
+    }
+    with caplog.at_level(logging.WARNING):
+        pairs = score(["left", "right"], {"left": "l", "right": "r"}, labels, clean, adversarial)
+    assert len(caplog.messages) == 1
+    assert "left" in caplog.messages[0]
+    assert "right" in caplog.messages[0]
+    empty = pairs.iloc[1]
+    assert (empty.images, empty.fooled_ab, empty.fooled_ba) == (0, 0, 0)
+    assert empty[COLUMNS[7:]].isna().all()
+    assert pairs.sat.notna().tolist() == [True, False, True]
+
+
+def test_a_pair_alone_and_in_any_order_has_the_numbers_of_the_whole_matrix():
+    names, families, labels, clean, adversarial = random_predictions(4, models=4, images=100)
+    whole = score(names, families, labels, clean, adversarial).set_index(["model_a", "model_b"])
+    alone = score(["m1", "m3"], families, labels, clean, adversarial).set_index(["model_a", "model_b"])
+    pd.testing.assert_frame_equal(alone, whole.loc[alone.index])
+
+    turned = score(names[::-1], families, labels, clean, adversarial).set_index(["model_b", "model_a"])
+    turned.index.names = whole.index.names
+    swap = {name: name.translate(str.maketrans("ab", "ba")) for name in ("family_a", "family_b")}
+    swap |= {name: name.replace("_ab", "_xx").replace("_ba", "_ab").replace("_xx", "_ba") for name in COLUMNS[5:]}
+    swap["family_a"], swap["family_b"] = "family_b", "family_a"
+    pd.testing.assert_frame_equal(turned.rename(columns=swap)[whole.columns].loc[whole.index], whole)
+
+
+def test_order_of_images_changes_nothing():
+    names, families, labels, clean, adversarial = random_predictions(5)
+    order = np.random.default_rng(0).permutation(labels.size)
+    shuffled = score(
+        names,
+        families,
+        labels[order],
+        {name: value[order] for name, value in clean.items()},
+        {key: value[order] for key, value in adversarial.items()},
+    )
+    pd.testing.assert_frame_equal(shuffled, score(names, families, labels, clean, adversarial))
+
+
+def test_matrix_is_symmetric_in_the_order_of_the_models():
+    names, families, labels, clean, adversarial = random_predictions(6, models=4)
+    names = names[::-1]
+    pairs = score(names, families, labels, clean, adversarial, resamples=20)
+    square = matrix(pairs)
+    assert list(square.index) == list(square.columns) == names
+    np.testing.assert_array_equal(square, square.T)
+    for pair in pairs.itertuples():
+        assert square.loc[pair.model_a, pair.model_b] == pair.sat
+    holed = matrix(pairs.query("model_a == model_b or model_b != 'm0'"))
+    assert math.isnan(holed.loc["m0", "m1"])
+    assert holed.loc["m1", "m2"] == square.loc["m1", "m2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda clean, adv: adv["m0", "m1"].__setitem__(slice(None), -1), "m0 → m1: .* no prediction of m1"),
+        (lambda clean, adv: adv.pop(("m1", "m0")), "no predictions of m0 for the adversarial images of m1"),
+        (lambda clean, adv: adv.update({("m1", "m1"): np.zeros(3, int)}), r"m1 → m1: .*\(3,\)"),
+        (lambda clean, adv: clean.update(m0=np.zeros(3, int)), r"m0: clean .*\(3,\)"),
+    ],
+)
+def test_incomplete_predictions_are_refused(change, said):
+    names, families, labels, clean, adversarial = random_predictions(7, models=2)
+    change(clean, adversarial)
+    with pytest.raises(ValueError, match=said):
+        score(names, families, labels, clean, adversarial)
+
+
+def test_one_missing_attacked_image_is_refused():
+    names, families, labels, clean, adversarial = random_predictions(8, models=2)
+    first = np.flatnonzero(clean["m0"] == labels)[0]
+    adversarial["m0", "m0"][first] = -1
+    with pytest.raises(ValueError, match="m0 → m0: 1 attacked"):
+        score(names, families, labels, clean, adversarial)
+    with pytest.raises(ValueError, match="1 attacked"):
+        model_rates(labels, clean["m0"], adversarial["m0", "m0"])
+
+
+def test_a_model_named_twice_is_refused():
+    _, families, labels, clean, adversarial = random_predictions(9)
+    with pytest.raises(ValueError, match="twice"):
+        score(["m0", "m0"], families, labels, clean, adversarial)
+
+
+def test_sat_takes_arrays_and_a_single_count():
+    np.testing.assert_allclose(
+        sat([4, 4, 0, 4], [4, 1, 0, 0], [4, 1, 0, 0]), [LOG_100, math.log(25), math.nan, math.log(SAT_FLOOR)]
+    )
+    assert float(sat(10, 3, 4)) == pytest.approx(math.log(35))
+
+
+def test_default_floor_never_acts_above_one_fooled_prediction_in_5000_images():
+    assert float(sat(5000, 1, 0)) == pytest.approx(math.log(SAT_FLOOR))
+    assert float(sat(5000, 1, 1)) > math.log(SAT_FLOOR)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_wilson_interval_is_scipys(confidence):
+    trials = [1, 2, 7, 50, 5000]
+    cases = [(k, n) for n in trials for k in sorted({0, 1, n // 3, n // 2, n - 1, n})]
+    low, high = wilson_interval(*np.array(cases).T, confidence)
+    for i, (k, n) in enumerate(cases):
+        expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+        assert (low[i], high[i]) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        assert 0 <= low[i] <= k / n <= high[i] <= 1
+
+
+def test_wilson_interval_without_trials_is_missing():
+    assert np.isnan(wilson_interval(0, 0)).all()
+
+
+@pytest.mark.parametrize(("both", "one", "neither"), [(150, 120, 130), (4, 16, 380), (380, 15, 5), (60, 0, 340)])
+def test_bootstrap_agrees_with_scipys_over_images(both, one, neither):
+    ab = np.repeat([1, 1, 0], [both, one, neither])
+    ba = np.repeat([1, 0, 0], [both, one, neither])
+    expected = stats.bootstrap(
+        (ab, ba),
+        lambda x, y, axis: np.log(np.maximum(SAT_FLOOR, 50 * (x.mean(axis) + y.mean(axis)))),
+        paired=True,
+        n_resamples=4000,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    got = bootstrap_sat(both, one, neither, resamples=4000)
+    width = expected.high - expected.low
+    assert got == pytest.approx((expected.low, expected.high), abs=0.06 * width)
+
+
+def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    shares = np.array([0.2, 0.3, 0.5])
+    truth = math.log(100 * (shares[0] + shares[1] / 2))
+    samples = rng.multinomial(400, shares, size=600)
+    ends = np.array([bootstrap_sat(*counts.tolist(), resamples=500, seed=i) for i, counts in enumerate(samples)])
+    covered = int(((ends[:, 0] <= truth) & (truth <= ends[:, 1])).sum())
+    assert stats.binomtest(covered, len(samples), 0.95).pvalue > 0.001
+
+
+def test_pairing_the_two_indicators_matters():
+    together = bootstrap_sat(100, 0, 100)
+    apart = bootstrap_sat(0, 200, 0)
+    assert together[1] - together[0] > 0.1
+    assert apart == (pytest.approx(math.log(50)), pytest.approx(math.log(50)))
+
+
+def test_bootstrap_is_repeatable_and_follows_its_seed():
+    assert bootstrap_sat(5, 9, 40, seed=3) == bootstrap_sat(5, 9, 40, seed=3)
+    assert bootstrap_sat(501, 902, 4003, seed=3) != bootstrap_sat(501, 902, 4003, seed=4)
+    assert all(math.isnan(end) for end in bootstrap_sat(0, 0, 0))
+
+
+def test_higher_confidence_is_wider():
+    narrow, wide = bootstrap_sat(30, 40, 50, confidence=0.8), bootstrap_sat(30, 40, 50, confidence=0.99)
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_model_rates():
+    labels = np.arange(200) % 10
+    clean = np.where(np.arange(200) < 160, labels, (labels + 1) % 10)
+    white_box = np.where(np.arange(200) < 157, (labels + 1) % 10, labels)
+    white_box[160:] = -1
+    rates = model_rates(labels, clean, white_box)
+    assert (rates["images"], rates["clean_correct"], rates["attacked"], rates["fooled"]) == (200, 160, 160, 157)
+    assert rates["clean_accuracy"] == 0.8
+    assert rates["white_box_success"] == 157 / 160
+    for name, k, n in (("clean_accuracy", 160, 200), ("white_box_success", 157, 160)):
+        expected = stats.binomtest(k, n).proportion_ci(method="wilson")
+        assert (rates[f"{name}_low"], rates[f"{name}_high"]) == pytest.approx((expected.low, expected.high))
+    assert rates["weak_attack"] is True
+    white_box[:160] = (labels[:160] + 1) % 10
+    assert model_rates(labels, clean, white_box)["weak_attack"] is False
+
+
+def test_a_model_that_gets_nothing_right_was_not_attacked_weakly():
+    rates = model_rates(np.zeros(5, int), np.ones(5, int), np.full(5, -1))
+    assert rates["attacked"] == 0
+    assert rates["clean_accuracy"] == 0
+    assert math.isnan(rates["white_box_success"])
+    assert math.isnan(rates["white_box_success_low"])
+    assert rates["weak_attack"] is False
