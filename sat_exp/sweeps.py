@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -17,7 +17,7 @@ class SweepSummary(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         self.jobs += 1
-        if isinstance(job_return.return_value, str):
+        if job_return.status == JobStatus.COMPLETED and isinstance(job_return.return_value, str):
             self.failures.append((" ".join(job_return.overrides or []), job_return.return_value))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

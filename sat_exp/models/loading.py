@@ -144,8 +144,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise UserError(f"{path} is not a readable weights file: {one_line(error)}") from error
     for key in ("state_dict", "model"):
-        if isinstance(state.get(key), dict):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} does not hold named tensors: save the network's state_dict()")
     return state
 
 

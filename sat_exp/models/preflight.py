@@ -31,9 +31,8 @@ def check(model: Model, images: Tensor, labels: Tensor, classes: int) -> list[st
         raise UserError(
             f"model {model.name} gives logits that are not finite: check its weights and hardware.precision"
         )
-    with torch.no_grad():
-        if not torch.equal(model.classifier(pixels), logits):
-            raise UserError(f"model {model.name} gives other logits for the same images: it must be deterministic")
+    if not torch.equal(model.classifier(pixels), logits):
+        raise UserError(f"model {model.name} gives other logits for the same images: it must be deterministic")
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), pixels)
     if not torch.isfinite(gradient).all():
         raise UserError(f"model {model.name} has input gradients that are not finite: check hardware.precision")

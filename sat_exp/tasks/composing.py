@@ -19,6 +19,8 @@ def models(config: DictConfig) -> list[DictConfig]:
 
 def names(patterns: list[str]) -> list[str]:
     """Model names in the order of `patterns`, globs expanded, each once; UserError for a pattern that fits none."""
+    if not patterns:
+        raise UserError("the pool has no models: give 'pool.models=[A,B,C]'")
     loader = GlobalHydra.instance().config_loader()
     known = loader.get_group_options("model")
     found: dict[str, None] = {}

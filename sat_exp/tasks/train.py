@@ -86,7 +86,7 @@ def fit(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictCon
         check_val_every_n_epoch=recipe["epochs"],
         enable_checkpointing=True,
         callbacks=[
-            ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False),
+            ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
             EpochLog(run, model.name),
             RichProgressBar(),
         ],

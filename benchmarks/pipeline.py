@@ -1,0 +1,173 @@
+"""What Lightning and the store add to a bare attack, and whether memory grows with the number of images.
+
+    python benchmarks/pipeline.py [--model fashion_resnet] [--images 128] [--steps 20]
+
+Time: the same attack on the same batches as a bare loop, as a bare loop that stores its images, and as the project
+runs it (Lightning's predict loop, reading and writing the store), turn by turn; the median over the turns of the ratio
+to the bare loop of the same turn, and the ratio of the fastest turns. Memory: the peak of whole measurements, each in a
+fresh process, of Fashion-MNIST enlarged to 224×224, of which 1,000 images are 50 MB.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+import sat_exp.models
+from sat_exp import models
+from sat_exp.attacks import PGD
+from sat_exp.datasets import FashionMNIST, ImageSet
+from sat_exp.modules.generation import AttackBatches, Generation
+from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.measurement import Measurement, ignore
+from sat_exp.store import Store, StoredArray
+
+CONF = Path(__file__).parents[1] / "conf" / "model"
+BUNDLED = Path(sat_exp.models.__file__).parent / "bundled"
+ENLARGED = 7
+
+
+def bundled(name: str) -> DictConfig:
+    """The configuration of a bundled model."""
+    config = OmegaConf.load(CONF / f"{name}.yaml")
+    assert isinstance(config, DictConfig)
+    config.pop("defaults", None)
+    config.checkpoint = str(BUNDLED / f"{name}.safetensors")
+    return config
+
+
+def measurement(images: ImageSet, folder: Path, steps: int, batch_size: int) -> Measurement:
+    attack = PGD(epsilon=16, step_size=2, steps=steps, random_start=True)
+    hardware = Hardware("cpu", 1, "32-true", batch_size=batch_size, threads=1, workers=1)
+    return Measurement(images, attack, Store(folder), hardware, seed=0)
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    """Seconds of each way, turn by turn."""
+    study = measurement(FashionMNIST(None, options.images, 0).images, folder, options.steps, options.batch_size)
+    study.digest = study.hash_images()
+    study.pixels = study.decode()
+    classifier = models.load(bundled(options.model)).classifier
+    rows, labels = np.arange(len(study.images)), study.images.labels
+    seeds = [(0, int(row)) for row in rows]
+    outputs = 0
+
+    def batches() -> AttackBatches:
+        nonlocal outputs
+        outputs += 1
+        output = study.store.open(
+            "adversarial", {"output": outputs}, shape=study.pixels.array.shape, dtype="uint8", chunk=options.batch_size
+        )
+        return AttackBatches(study.pixels, output, rows, labels, seeds)
+
+    loaded = [batch for work in [batches()] for batch in (work[position] for position in range(len(work)))]
+
+    def bare(output: StoredArray | None) -> None:
+        for chunk, batch in enumerate(loaded):
+            generators = [np.random.default_rng(seed) for seed in batch["seeds"]]
+            adversarial = study.attack(classifier, batch["images"], batch["labels"], generators)
+            if output is not None:
+                output.write(chunk, adversarial.numpy())
+
+    def stored() -> float:
+        output = batches().output
+        return timed(lambda: bare(output))
+
+    def lightning() -> float:
+        work = batches()
+        return timed(lambda: study.predict(Generation(classifier, study.attack), work, ignore))
+
+    bare(None)
+    ways = {
+        "bare loop": lambda: timed(lambda: bare(None)),
+        "bare loop, stored": stored,
+        "Lightning and the store": lightning,
+    }
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(options.repeats):
+        for way, work in ways.items():
+            seconds[way].append(work())
+    return seconds
+
+
+def peak(images: int, model: str) -> None:
+    """Measure a model on enlarged images and print this process's peak memory in bytes, before and after."""
+    small = FashionMNIST(None, images, 0).images
+    large = replace(
+        small,
+        shape=(1, ENLARGED * 32, ENLARGED * 32),
+        recipe=f"{small.recipe}, enlarged {ENLARGED} times",
+        read=lambda index: small.read(index).repeat(ENLARGED, 1).repeat(ENLARGED, 2),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        measurement(large, Path(folder), steps=1, batch_size=64).run([bundled(model)])
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"before": before * 1024, "after": after * 1024}))
+
+
+def peak_elsewhere(images: int, model: str) -> dict[str, int]:
+    command = [sys.executable, __file__, "--model", model, "--peak", str(images)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="fashion_resnet")
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory", type=int, nargs="*", default=[1000, 4000], help="numbers of images")
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.peak:
+        peak(options.peak, options.model)
+        return
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = compare(options, Path(folder))
+    title = f"{options.model}, {options.images} images in batches of {options.batch_size}, {options.steps} steps"
+    table = Table("way", title=title, title_justify="left")
+    for heading in ("fastest, s", "fastest, ratio", "median ratio"):
+        table.add_column(heading, justify="right")
+    bare = seconds["bare loop"]
+    for way, times in seconds.items():
+        ratio = statistics.median(time / other for time, other in zip(times, bare, strict=True))
+        table.add_row(way, f"{min(times):.2f}", f"{min(times) / min(bare):.3f}", f"{ratio:.3f}")
+    console.print(table)
+    table = Table("images", title="peak memory of a measurement of 1×224×224 images", title_justify="left")
+    for heading in ("pixels, MB", "after imports, MB", "peak, MB", "peak, ratio"):
+        table.add_column(heading, justify="right")
+    first = 0
+    for images in options.memory:
+        memory = peak_elsewhere(images, options.model)
+        first = first or memory["after"]
+        pixels = images * (ENLARGED * 32) ** 2
+        values = [f"{value / 1e6:.0f}" for value in (pixels, memory["before"], memory["after"])]
+        table.add_row(f"{images:,}", *values, f"{memory['after'] / first:.3f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""How fast and how small the store is, against zarr without compression and a plain memory-mapped file.
+
+    python benchmarks/store.py [--images FOLDER] [--rows 128]
+
+Images are the files of FOLDER on the 224×224 canvas, or without it the bundled Fashion-MNIST. Each layout is written
+and read in the same chunks, turn by turn, in fresh folders; the fastest of the turns counts, as other work on the
+machine only ever slows one down. Files are read from the page cache. The last table compares reading with what reads:
+one thread of the fastest small targets.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from rich.console import Console
+from rich.table import Table
+from zarr.codecs import Crc32cCodec
+
+from sat_exp.datasets import FashionMNIST
+from sat_exp.datasets.canvas import Canvas
+from sat_exp.store import Store
+
+EPSILON = 8
+TARGETS = ("mobilenetv3_small_100", "mobilenetv3_large_100", "regnety_008")
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+class Ours:
+    """The project's own store."""
+
+    def __init__(self, folder: Path, values: np.ndarray, chunk: int) -> None:
+        store = Store(folder)
+        self.array = store.open("images", {}, shape=values.shape, dtype="uint8", chunk=chunk)
+
+    def write(self, chunk: int, values: np.ndarray) -> None:
+        self.array.write(chunk, values)
+
+    def read(self, chunk: int) -> np.ndarray:
+        return self.array.read(chunk)
+
+
+class Uncompressed:
+    """zarr, neither compressed nor checked."""
+
+    codecs: Any = None
+
+    def __init__(self, folder: Path, values: np.ndarray, chunk: int) -> None:
+        self.chunk = chunk
+        self.array = zarr.create_array(
+            folder, shape=values.shape, chunks=(chunk, *values.shape[1:]), dtype="uint8", compressors=self.codecs
+        )
+
+    def span(self, chunk: int) -> slice:
+        return slice(chunk * self.chunk, (chunk + 1) * self.chunk)
+
+    def write(self, chunk: int, values: np.ndarray) -> None:
+        self.array[self.span(chunk)] = values
+
+    def read(self, chunk: int) -> np.ndarray:
+        return np.asarray(self.array[self.span(chunk)])
+
+
+class Checked(Uncompressed):
+    """zarr with checksums only."""
+
+    codecs = Crc32cCodec()
+
+
+class Mapped:
+    """One .npy file, mapped into memory."""
+
+    def __init__(self, folder: Path, values: np.ndarray, chunk: int) -> None:
+        self.chunk = chunk
+        folder.mkdir()
+        self.array = np.lib.format.open_memmap(folder / "a.npy", mode="w+", dtype=np.uint8, shape=values.shape)
+
+    def write(self, chunk: int, values: np.ndarray) -> None:
+        self.array[chunk * self.chunk : (chunk + 1) * self.chunk] = values
+
+    def read(self, chunk: int) -> np.ndarray:
+        return np.array(self.array[chunk * self.chunk : (chunk + 1) * self.chunk])
+
+
+LAYOUTS: dict[str, Callable[[Path, np.ndarray, int], Any]] = {
+    "the store": Ours,
+    "zarr, checksums": Checked,
+    "zarr, bare": Uncompressed,
+    "mapped .npy": Mapped,
+}
+
+
+def pictures(folder: Path | None, rows: int) -> np.ndarray:
+    """Real images, uint8 [rows, C, H, W]."""
+    if folder is None:
+        images = FashionMNIST(root=None, size=None, seed=0).images
+        return np.stack([images.read(index) for index in range(min(rows, len(images)))])
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:rows]
+    return np.stack([Canvas().read(path) for path in files])
+
+
+def perturbed(images: np.ndarray) -> np.ndarray:
+    """Images with a perturbation of ±EPSILON on every value: as hard to compress as adversarial ones can be."""
+    signs = np.random.default_rng(0).choice([-EPSILON, EPSILON], images.shape)
+    return (images + signs).clip(0, 255).astype(np.uint8)
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def turns(values: np.ndarray, chunk: int, repeats: int) -> Iterator[tuple[str, float, float, int]]:
+    """Layout, seconds to write, seconds to read, bytes on disk; layouts in turn, `repeats` times."""
+    chunks = range(len(values) // chunk)
+    for _ in range(repeats):
+        for name, layout in LAYOUTS.items():
+            folder = Path(tempfile.mkdtemp(prefix="store-"))
+            array = layout(folder / "a", values, chunk)
+            write = timed(lambda: [array.write(n, values[n * chunk : (n + 1) * chunk]) for n in chunks])  # noqa: B023
+            read = timed(lambda: [array.read(n) for n in chunks])  # noqa: B023
+            assert all(np.array_equal(array.read(n), values[n * chunk : (n + 1) * chunk]) for n in chunks)
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            shutil.rmtree(folder)
+            yield name, write, read, size
+
+
+def fastest(values: np.ndarray, chunk: int, repeats: int) -> dict[str, list[float]]:
+    """The least seconds to write, seconds to read and bytes on disk of each layout."""
+    results = list(turns(values, chunk, repeats))
+    return {
+        name: [min(column) for column in zip(*(row[1:] for row in results if row[0] == name), strict=True)]
+        for name in LAYOUTS
+    }
+
+
+def canvas_sized(images: np.ndarray) -> np.ndarray:
+    """128 images as 3×224×224: those that are smaller enlarged by repeating pixels."""
+    factor = 224 // images.shape[-1]
+    return np.broadcast_to(images[:128].repeat(factor, 2).repeat(factor, 3), (min(128, len(images)), 3, 224, 224))
+
+
+def forward_speed(name: str, repeats: int, batch: int = 16) -> float:
+    """Images a second that one thread of a network classifies at 224×224."""
+    import timm
+
+    network = timm.create_model(name, pretrained=False).eval().requires_grad_(False)
+    images = torch.rand(batch, 3, 224, 224)
+    with torch.inference_mode():
+        network(images)
+        return batch / min(timed(lambda: network(images)) for _ in range(repeats))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--rows", type=int, help="how many images: 128 of a folder, 2,048 of Fashion-MNIST")
+    parser.add_argument("--chunk", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console()
+    clean = pictures(options.images, options.rows or (128 if options.images else 2048))
+    clean = clean[: len(clean) // options.chunk * options.chunk]
+    for kind, values in (("clean", clean), (f"perturbed by ±{EPSILON}", perturbed(clean))):
+        megabytes = values.nbytes / 1e6
+        shape = "×".join(map(str, values.shape[1:]))
+        table = Table(
+            "layout", title=f"{len(values)} {kind} images of {shape}, {megabytes:.0f} MB", title_justify="left"
+        )
+        for heading in ("write MB/s", "read MB/s", "size", "write ratio", "read ratio"):
+            table.add_column(heading, justify="right")
+        best = fastest(values, options.chunk, options.repeats)
+        plain = best["mapped .npy"]
+        for name, (write, read, size) in best.items():
+            table.add_row(
+                name, f"{megabytes / write:.0f}", f"{megabytes / read:.0f}", f"{size / values.nbytes:.2f}",
+                f"{plain[0] / write:.2f}", f"{plain[1] / read:.2f}",
+            )  # fmt: skip
+        console.print(table)
+    large = perturbed(canvas_sized(clean))
+    seconds = fastest(large, options.chunk, options.repeats)["the store"][1]
+    table = Table(
+        "target", title="reading perturbed 3×224×224 images, against one thread of a target", title_justify="left"
+    )
+    for heading in ("store images/s", "forward images/s", "ratio"):
+        table.add_column(heading, justify="right")
+    for target in TARGETS:
+        reading, forward = len(large) / seconds, forward_speed(target, options.repeats)
+        table.add_row(target, f"{reading:.0f}", f"{forward:.1f}", f"{reading / forward:.0f}×")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

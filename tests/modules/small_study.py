@@ -1,0 +1,85 @@
+"""A small measurement of bundled networks, for the tests here and for the processes that they start.
+
+As a script it measures `names` in the store at `folder`, once the file `gate` is there, and adds a line to `written`
+for each chunk it writes.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+import sat_exp.models
+from sat_exp.attacks import PGD
+from sat_exp.datasets import FashionMNIST, ImageSet
+from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.measurement import Measurement
+from sat_exp.store import Store, StoredArray
+
+CONF = Path(__file__).parents[2] / "conf" / "model"
+BUNDLED = Path(sat_exp.models.__file__).parent / "bundled"
+NAMES = ("fashion_resnet", "fashion_resnet_seed1", "fashion_resnet_sgd")
+IMAGES = 48
+
+
+def config(name: str, /, **changes: Any) -> DictConfig:
+    """The configuration of a bundled model."""
+    loaded = OmegaConf.load(CONF / f"{name}.yaml")
+    del loaded["defaults"]
+    loaded.checkpoint = str(BUNDLED / f"{name}.safetensors")
+    return OmegaConf.merge(loaded, changes)  # type: ignore[return-value]
+
+
+def configs(names: Sequence[str] = NAMES) -> list[DictConfig]:
+    return [config(name) for name in names]
+
+
+def images(size: int = IMAGES) -> ImageSet:
+    return FashionMNIST(root=None, size=size, seed=0).images
+
+
+def measurement(folder: Path, *, size: int = IMAGES, batch_size: int = 8, steps: int = 4, seed: int = 0) -> Measurement:
+    attack = PGD(epsilon=16, step_size=4, steps=steps, random_start=True)
+    hardware = Hardware("cpu", 1, "32-true", batch_size=batch_size, threads=1, workers=1)
+    return Measurement(images(size), attack, Store(folder), hardware, seed)
+
+
+def chunks(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every chunk file of a store."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.glob("*/*/c/**/*"))
+        if file.is_file() and file.suffix != ".partial"
+    }
+
+
+def count_writes(written: Path) -> None:
+    """Have every chunk that this process writes add a line to the file `written`."""
+    write = StoredArray.write
+
+    def counted(array: StoredArray, chunk: int, values: Any) -> None:
+        write(array, chunk, values)
+        with written.open("a") as lines:
+            lines.write(f"{os.getpid()} {array.file(chunk)}\n")
+
+    StoredArray.write = counted  # type: ignore[method-assign]
+
+
+def run_here(names: Sequence[str], folder: Path, gate: Path, written: Path) -> None:
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 1)
+    count_writes(written)
+    torch.set_num_threads(1)
+    prepared = measurement(folder)
+    while not gate.exists():
+        time.sleep(0.005)
+    prepared.run(configs(names))
+
+
+if __name__ == "__main__":
+    run_here(**arguments)  # type: ignore[name-defined]  # noqa: F821

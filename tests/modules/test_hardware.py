@@ -1,0 +1,103 @@
+"""Batches that do not fit, and settings that cannot be."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sat_exp.attacks import PGD
+from sat_exp.errors import UserError
+from sat_exp.models import Classifier
+from sat_exp.modules.generation import Generation
+from sat_exp.modules.hardware import Hardware, in_halves
+
+
+class Memory:
+    """A step that doubles its batch, on a device that holds `room` images."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.sizes = room, []  # type: ignore[var-annotated]
+
+    def __call__(self, images: Tensor, labels: list[int]) -> Tensor:
+        assert len(images) == len(labels)
+        self.sizes.append(len(images))
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return 2 * images + torch.tensor(labels)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 16])
+@pytest.mark.parametrize("room", [1, 3, 100])
+def test_halves_give_what_the_whole_batch_gives_in_its_order(size: int, room: int) -> None:
+    memory = Memory(room)
+    images, labels = torch.arange(size), list(range(size))
+    assert in_halves(memory, images, labels).tolist() == [3 * index for index in range(size)]
+    assert sum(part for part in memory.sizes if part <= room) == size
+
+
+def test_one_image_that_does_not_fit_is_the_end() -> None:
+    with pytest.raises(UserError, match="memory does not hold one image"):
+        in_halves(Memory(0), torch.arange(4), [0, 1, 2, 3])
+
+
+def test_other_errors_are_not_retried() -> None:
+    calls = []
+
+    def broken(images: Tensor) -> Tensor:
+        calls.append(len(images))
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        in_halves(broken, torch.arange(4))
+    assert calls == [4]
+
+
+def test_an_attack_in_halves_starts_from_the_same_random_images() -> None:
+    """Memory may run out after the random starts have been drawn."""
+    classifier = Classifier(Narrow(room=3), size=4, mean=[0.0], std=[1.0], interpolation="bilinear").freeze()
+    batch: dict[str, Any] = {
+        "images": torch.full((8, 1, 4, 4), 100, dtype=torch.uint8),
+        "labels": torch.zeros(8, dtype=torch.long),
+        "seeds": [(0, index) for index in range(8)],
+    }
+    attack = PGD(epsilon=8, step_size=1, steps=2, random_start=True)
+    halves = Generation(classifier, attack).predict_step(batch, 0)
+    generators = [np.random.default_rng(seed) for seed in batch["seeds"]]
+    classifier.network.room = 100  # type: ignore[assignment]
+    assert torch.equal(halves, attack(classifier, batch["images"], batch["labels"], generators))
+
+
+class Narrow(nn.Module):
+    """Two logits, on a device that holds `room` images."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if len(pixels) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        weights = torch.linspace(-1, 1, 16)
+        return torch.stack([pixels.flatten(1) @ weights, (pixels.flatten(1) ** 2).sum(1)], dim=1)
+
+
+SOUND: dict[str, Any] = {
+    "accelerator": "cpu", "devices": 1, "precision": "32-true", "batch_size": 8, "threads": None, "workers": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("batch_size", 0), ("batch_size", 1.5), ("batch_size", "many"), ("threads", 0), ("workers", 0), ("devices", None)],
+)
+def test_counts_are_whole_numbers_of_1_or_more(field: str, value: Any) -> None:
+    with pytest.raises(UserError, match=f"hardware.{field}={value}: give a whole number, 1 or more"):
+        Hardware(**SOUND | {field: value})
+
+
+@pytest.mark.parametrize(("field", "value"), [("accelerator", "quantum"), ("precision", "17-true")])
+def test_hardware_that_is_not_there_is_one_line(field: str, value: str) -> None:
+    with pytest.raises(UserError, match=rf"hardware.{field}={value}.* cannot be used here: [^\n]+$"):
+        Hardware(**SOUND | {field: value}).trainer()

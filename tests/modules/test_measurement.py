@@ -1,0 +1,231 @@
+"""The measurement gives the same bytes however it is come by, and mends what is damaged."""
+
+import itertools
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import Trainer
+
+from sat_exp import models
+from sat_exp.errors import UserError
+from sat_exp.models import Classifier
+from sat_exp.modules.measurement import Measured
+
+
+@pytest.fixture
+def copied(undisturbed: Any, tmp_path: Path) -> Path:
+    """A copy of the undisturbed store."""
+    return Path(shutil.copytree(undisturbed.folder, tmp_path / "store"))
+
+
+def same(left: Measured, right: Measured) -> None:
+    """Both agree on every source and pair that they share."""
+    others = {source.name: source for source in right.sources}
+    for source in left.sources:
+        np.testing.assert_array_equal(source.clean, others[source.name].clean)
+        np.testing.assert_array_equal(source.rows, others[source.name].rows)
+        np.testing.assert_array_equal(source.adversarial.read_all(), others[source.name].adversarial.read_all())
+    for pair in left.predictions:
+        np.testing.assert_array_equal(left.predictions[pair], right.predictions[pair])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 16
+    path.write_bytes(data)
+
+
+def test_the_pair_the_row_and_the_matrix_are_the_same_artefacts(study: Any, undisturbed: Any, tmp_path: Path) -> None:
+    """Each in a store of its own, and in any order of the models."""
+    first, second, third = study.NAMES
+    one = study.measurement(tmp_path / "one").run(study.configs([second]))
+    pair = study.measurement(tmp_path / "pair").run(study.configs([third, first]))
+    same(one, undisturbed.measured)
+    same(pair, undisturbed.measured)
+    for name in ("one", "pair"):
+        assert study.chunks(tmp_path / name).items() < undisturbed.chunks.items()
+    assert [source.name for source in pair.sources] == [third, first]
+
+
+def test_pairs_one_after_the_other_fill_the_store_of_the_matrix(study: Any, undisturbed: Any, tmp_path: Path) -> None:
+    for pair in itertools.combinations(reversed(study.NAMES), 2):
+        study.measurement(tmp_path).run(study.configs(pair))
+    assert study.chunks(tmp_path) == undisturbed.chunks
+
+
+def test_a_second_run_computes_nothing(study: Any, undisturbed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise AssertionError("something was computed again")
+
+    monkeypatch.setattr(Trainer, "predict", forbidden)
+    monkeypatch.setattr(Classifier, "forward", forbidden)
+    again = study.measurement(undisturbed.folder).run(study.configs())
+    same(again, undisturbed.measured)
+    assert again.warnings == undisturbed.measured.warnings
+    assert study.chunks(undisturbed.folder) == undisturbed.chunks
+
+
+def test_random_starts_do_not_depend_on_batches(study: Any, tmp_path: Path) -> None:
+    """With an attack of a step so small that only the random start shows."""
+    starts = []
+    for batch_size in (3, 8):
+        prepared = study.measurement(tmp_path / str(batch_size), batch_size=batch_size, size=20)
+        prepared.attack = type(prepared.attack)(epsilon=16, step_size=1e-3, steps=1, random_start=True)
+        (source,) = prepared.run(study.configs(study.NAMES[:1])).sources
+        starts.append(source.adversarial.read_all())
+    np.testing.assert_array_equal(*starts)
+
+
+def test_random_starts_belong_to_the_image_not_to_its_place(study: Any, undisturbed: Any, tmp_path: Path) -> None:
+    """The odd images alone, last first, get the adversarial versions that they get among all."""
+    prepared = study.measurement(tmp_path)
+    prepared.attack = type(prepared.attack)(epsilon=16, step_size=1e-3, steps=1, random_start=True)
+    (everything,) = prepared.run(study.configs(study.NAMES[:1])).sources
+    odd = range(study.IMAGES - 1, 0, -2)
+    prepared.images = prepared.images.take(odd)
+    (some,) = prepared.run(study.configs(study.NAMES[:1])).sources
+    images = dict(zip(everything.rows, everything.adversarial.read_all(), strict=True))
+    for row, image in zip(some.rows, some.adversarial.read_all(), strict=True):
+        np.testing.assert_array_equal(image, images[odd[row]])
+
+
+def test_another_seed_makes_other_images(study: Any, undisturbed: Any, tmp_path: Path) -> None:
+    (source,) = study.measurement(tmp_path, seed=1).run(study.configs(study.NAMES[:1])).sources
+    assert (source.adversarial.read_all() != undisturbed.measured.sources[0].adversarial.read_all()).any()
+
+
+def test_only_images_the_source_gets_right_are_attacked_and_never_beyond_epsilon(study: Any, undisturbed: Any) -> None:
+    measured, labels = undisturbed.measured, study.images().labels
+    clean = measured.pixels.read_all()
+    np.testing.assert_array_equal(clean, [study.images().read(index) for index in range(study.IMAGES)])
+    for source in measured.sources:
+        np.testing.assert_array_equal(source.rows, np.flatnonzero(source.clean == labels))
+        stored = source.adversarial.read_all()
+        difference = stored.astype(int) - clean[source.rows]
+        assert stored.dtype == np.uint8
+        assert np.abs(difference).max() == 16
+        notes = source.adversarial.notes
+        assert notes["mean_linf"] == pytest.approx(np.abs(difference).max(axis=(1, 2, 3)).mean())
+        assert notes["mean_l2"] == pytest.approx(np.sqrt((difference**2).sum(axis=(1, 2, 3))).mean())
+        assert notes["images"] == len(source.rows)
+
+
+def test_predictions_are_what_the_target_says_of_the_stored_bytes(study: Any, undisturbed: Any) -> None:
+    measured = undisturbed.measured
+    for target in measured.sources:
+        classifier = models.load(study.config(target.name)).classifier
+        with torch.no_grad():
+            clean = classifier(torch.from_numpy(measured.pixels.read_all()).float() / 255).argmax(1).numpy()
+            np.testing.assert_array_equal(target.clean, clean)
+            for source in measured.sources:
+                stored = torch.from_numpy(source.adversarial.read_all())
+                expected = np.full(study.IMAGES, -1)
+                expected[source.rows] = classifier(stored.float() / 255).argmax(1).numpy()
+                np.testing.assert_array_equal(measured.predictions[source.name, target.name], expected)
+
+
+def test_lightning_changes_no_byte_of_the_attack(study: Any, undisturbed: Any) -> None:
+    prepared, (source, *_) = study.measurement(undisturbed.folder), undisturbed.measured.sources
+    classifier = models.load(study.config(source.name)).classifier
+    images = prepared.images
+    for chunk in range(source.adversarial.chunks):
+        rows = source.rows[source.adversarial.span(chunk)]
+        pixels = torch.from_numpy(np.stack([images.read(row) for row in rows]))
+        generators = [np.random.default_rng((0, int(images.contents(row)[:16], 16))) for row in rows]
+        plain = prepared.attack(classifier, pixels, torch.from_numpy(images.labels[rows]), generators)
+        np.testing.assert_array_equal(source.adversarial.read(chunk), plain.numpy())
+
+
+@pytest.mark.parametrize("kind", ["images", "logits", "adversarial", "predictions"])
+def test_a_flipped_byte_is_named_and_the_chunk_made_anew(
+    study: Any, undisturbed: Any, copied: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = next(path for path in sorted(copied.glob(f"{kind}/*/c/**/*")) if path.is_file())
+    flip(file)
+    with caplog.at_level(logging.WARNING):
+        same(study.measurement(copied).run(study.configs()), undisturbed.measured)
+    assert f"{file} is damaged" in caplog.text
+    assert study.chunks(copied) == undisturbed.chunks
+
+
+def test_a_flipped_byte_in_every_file_at_once_is_mended(
+    study: Any, undisturbed: Any, copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = [copied / name for name in undisturbed.chunks]
+    for file in files:
+        flip(file)
+    same(study.measurement(copied).run(study.configs()), undisturbed.measured)
+    assert study.chunks(copied) == undisturbed.chunks
+    assert [file for file in files if f"{file} is damaged" not in caplog.text] == []
+
+
+def test_damaged_metadata_are_named_and_the_array_made_anew(
+    study: Any, undisturbed: Any, copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for file in sorted(copied.glob("*/*/zarr.json"))[::2]:
+        flip(file)
+    same(study.measurement(copied).run(study.configs()), undisturbed.measured)
+    assert "zarr.json is damaged" in caplog.text
+    assert study.chunks(copied) == undisturbed.chunks
+
+
+def test_arrays_of_other_chunks_go_together(study: Any, undisturbed: Any, copied: Path) -> None:
+    """Images that were pruned and decoded anew in other chunks, for logits of which some are missing."""
+    shutil.rmtree(copied / "images")
+    for array in (copied / "logits").iterdir():
+        (array / "c/1/0").unlink()
+    measured = study.measurement(copied, batch_size=5).run(study.configs())
+    assert measured.pixels.chunk == 5
+    for source, other in zip(measured.sources, undisturbed.measured.sources, strict=True):
+        np.testing.assert_array_equal(source.clean, other.clean)
+
+
+def test_a_model_that_gets_nothing_right_has_nothing_to_attack(study: Any, tmp_path: Path) -> None:
+    prepared = study.measurement(tmp_path, size=10)
+    first = study.measurement(tmp_path, size=10).run(study.configs(study.NAMES[:1]))
+    prepared.images.labels[:] = (first.sources[0].clean + 1) % 10
+    (source,) = prepared.run(study.configs(study.NAMES[:1])).sources
+    assert len(source.rows) == 0
+    assert "mean_linf" not in source.adversarial.notes
+
+
+def test_two_names_for_the_same_weights_share_their_artefacts(study: Any, tmp_path: Path) -> None:
+    twins = [study.config(study.NAMES[0]), study.config(study.NAMES[0], name="twin")]
+    measured = study.measurement(tmp_path, size=16).run(twins)
+    assert len({source.adversarial.path for source in measured.sources}) == 1
+    values = list(measured.predictions.values())
+    assert len(values) == 4
+    for value in values:
+        np.testing.assert_array_equal(value, values[0])
+
+
+def test_a_model_named_twice_is_refused(study: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fashion_resnet is named twice"):
+        study.measurement(tmp_path).run(study.configs([study.NAMES[0]] * 2))
+
+
+def test_another_label_space_is_refused(study: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="predicts imagenet1k, the data set fashion_mnist is labelled fashion_mnist"):
+        study.measurement(tmp_path).run([study.config(study.NAMES[0], label_space="imagenet1k")])
+
+
+def test_a_disk_that_damages_everything_is_given_up(study: Any, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = next(path for path in sorted(copied.glob("adversarial/*/c/**/*")) if path.is_file())
+    flip(file)
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path, **options: None if path == file else unlink(path, **options))
+    with pytest.raises(UserError, match="again after it was made anew: the disk cannot be trusted"):
+        study.measurement(copied).run(study.configs())
+
+
+def test_warnings_of_the_preflight_are_kept(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sat_exp.models.preflight.MASKED_GRADIENT_SHARE", -1.0)
+    for _ in range(2):
+        measured = study.measurement(tmp_path, size=10, steps=1).run(study.configs(study.NAMES[:1]))
+        assert ["exactly zero" in warning for warning in measured.warnings] == [True]
+        monkeypatch.undo()

@@ -1,0 +1,43 @@
+"""Bad input gets one clear line and a status other than 0."""
+
+import pytest
+
+BAD = {
+    "unknown model": (["model=fashion_resnt"], "no model called 'fashion_resnt'; did you mean fashion_resnet"),
+    "unknown target": (["task=transfer", "model@target=fashion_vt"], "did you mean fashion_vit"),
+    "unknown attack": (["attack=pdg"], "no attack called 'pdg'; did you mean pgd"),
+    "unknown data set": (["dataset=imagnet"], "did you mean imagenet"),
+    "unknown pool": (["task=matrix", "pool=bundle"], "did you mean bundled"),
+    "unknown task": (["task=matrx"], "did you mean matrix"),
+    "unknown setting": (["attack.epsilonn=8"], "Could not override 'attack.epsilonn'"),
+    "epsilon too large": (["attack.epsilon=300"], "attack.epsilon=300: give a whole number of 1/255 from 0 to 255"),
+    "epsilon in [0, 1]": (["attack.epsilon=0.03"], "attack.epsilon=0.03: give a whole number"),
+    "step size of zero": (["attack.step_size=0"], "attack.step_size=0: give a number of 1/255 above 0"),
+    "no steps": (["attack.steps=0"], "attack.steps=0: give a whole number of steps"),
+    "no images": (["dataset.size=0"], "dataset.size=0"),
+    "too many images": (["dataset.size=4001"], "choose 1 to 4000"),
+    "no such folder": (["dataset.root=/no/such/folder"], "give dataset.root=FOLDER"),
+    "batch of none": (["hardware.batch_size=0"], "hardware.batch_size=0: give a whole number"),
+    "no such device": (["hardware.accelerator=tpu"], "hardware.accelerator=tpu"),
+    "no such weights": (["model.checkpoint=/no/such/file"], "no weights at /no/such/file"),
+    "weights of another": (
+        ["model.checkpoint=${package_file:sat_exp.models,bundled/fashion_convnext.safetensors}"],
+        "does not fit the network",
+    ),
+    "two worlds": (["model=resnet18", "dataset=fashion_mnist"], "choose a fitting dataset= or model="),
+    "transfer without a target": (["task=transfer"], "give model@target=NAME"),
+    "attack with a pool": (["pool=bundled"], "task=matrix for a pool"),
+    "empty pool": (["task=matrix", "pool=any"], "give 'pool.models=[A,B,C]'"),
+    "unknown in a pool": (["task=matrix", "pool=any", "pool.models=[fashion_rsnet]"], "near: fashion_resnet"),
+    "any timm model without a name": (["model=timm", "dataset=foolbox20"], "model.id"),
+    "report of nothing": (["task=report", "task.run=/no/such/run"], "give task.run=FOLDER"),
+    "nothing to train on": (["task=train"], "give dataset.root=FOLDER with the four Fashion-MNIST files"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(sat_exp, arguments, message):
+    outcome = sat_exp(*arguments)
+    assert outcome.status != 0
+    assert message in " ".join(outcome.text.split())
+    assert "Traceback" not in outcome.text
