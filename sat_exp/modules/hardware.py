@@ -26,14 +26,13 @@ class Hardware:
     """
 
     accelerator: str
-    devices: int
     precision: str
     batch_size: int
     threads: int | None
     workers: int
 
     def __post_init__(self) -> None:
-        for field in ("devices", "batch_size", "threads", "workers"):
+        for field in ("batch_size", "threads", "workers"):
             value = getattr(self, field)
             if not ((isinstance(value, int) and value >= 1) or (field == "threads" and value is None)):
                 raise UserError(f"hardware.{field}={value}: give a whole number, 1 or more")
@@ -46,7 +45,7 @@ class Hardware:
         try:
             return Trainer(
                 accelerator=self.accelerator,
-                devices=self.devices,
+                devices=1,
                 precision=self.precision,  # type: ignore[arg-type]
                 **(quiet | options),
             )

@@ -84,13 +84,13 @@ class Narrow(nn.Module):
 
 
 SOUND: dict[str, Any] = {
-    "accelerator": "cpu", "devices": 1, "precision": "32-true", "batch_size": 8, "threads": None, "workers": 1,
+    "accelerator": "cpu", "precision": "32-true", "batch_size": 8, "threads": None, "workers": 1,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("batch_size", 0), ("batch_size", 1.5), ("batch_size", "many"), ("threads", 0), ("workers", 0), ("devices", None)],
+    [("batch_size", 0), ("batch_size", 1.5), ("batch_size", "many"), ("threads", 0), ("workers", 0)],
 )
 def test_counts_are_whole_numbers_of_1_or_more(field: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"hardware.{field}={value}: give a whole number, 1 or more"):

