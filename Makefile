@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 
 setup: $(READY) ## the virtual environment in .venv, with everything installed
 
-demo: $(READY) ## the main job: the similarity of sixteen bundled networks, with a report
+demo: $(READY) ## the main job: the similarity of thirteen bundled networks, with a report
 	@$(RUN) sat_exp experiment=quickstart
 
 test: $(READY) lint ## lint, type check and the quick tests

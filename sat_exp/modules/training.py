@@ -13,19 +13,29 @@ SHIFT = 2
 
 
 class Training(LightningModule):
-    """Cross-entropy on randomly flipped and shifted images, a one-cycle schedule, any optimiser timm knows by name."""
+    """Cross-entropy, a one-cycle schedule, any optimiser timm knows by name; `augmented`: images are randomly mirrored
+    and shifted."""
 
     def __init__(
-        self, classifier: Classifier, *, classes: int, optimizer: str, learning_rate: float, weight_decay: float
+        self,
+        classifier: Classifier,
+        *,
+        classes: int,
+        optimizer: str,
+        learning_rate: float,
+        weight_decay: float,
+        augmented: bool,
     ) -> None:
         super().__init__()
         self.classifier = classifier.train().requires_grad_(True)
         self.accuracy = MulticlassAccuracy(classes, average="micro")
         self.optimizer, self.learning_rate, self.weight_decay = optimizer, learning_rate, weight_decay
+        self.augmented = augmented
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
-        loss = F.cross_entropy(self.classifier(augment(images).float() / 255), labels)
+        images = augment(images) if self.augmented else images
+        loss = F.cross_entropy(self.classifier(images.float() / 255), labels)
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True)
         return loss
 

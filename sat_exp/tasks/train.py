@@ -24,6 +24,10 @@ from sat_exp.tasks import composing, describing
 log = logging.getLogger(__name__)
 
 
+FINISHING_RATE = 0.25
+"""The learning rate of the finishing epochs, as a share of the main one's."""
+
+
 class EpochLog(Callback):
     """Sends what the module logs to W&B, one row an epoch, under the model's name."""
 
@@ -38,8 +42,8 @@ class EpochLog(Callback):
 def run(config: DictConfig, *, name: str, directory: str, **recipe: Any) -> None:
     """Train every model that `directory` does not hold yet; a second process takes the next free one.
 
-    `recipe`: epochs, batch_size, optimizer, learning_rate, weight_decay and seed, each of which a model's `training`
-    may replace.
+    `recipe`: epochs on augmented images, finishing_epochs on plain ones, batch_size, optimizer, learning_rate,
+    weight_decay and seed, each of which a model's `training` may replace.
     """
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,30 +78,39 @@ def fit(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictCon
     seed_everything(recipe["seed"], verbose=False)
     data: LightningDataModule = instantiate(config.dataset, batch_size=recipe["batch_size"])
     classifier = models.load(model).classifier
-    module = Training(
-        classifier,
-        classes=model.classes,
-        **{key: recipe[key] for key in ("optimizer", "learning_rate", "weight_decay")},
-    )
-    checkpoints = folder / "checkpoints" / model.name
     hardware: Hardware = instantiate(config.hardware)
-    trainer = hardware.trainer(
-        max_epochs=recipe["epochs"],
-        check_val_every_n_epoch=recipe["epochs"],
-        enable_checkpointing=True,
-        callbacks=[
-            ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
-            EpochLog(run, model.name),
-            RichProgressBar(),
-        ],
-    )
-    last = checkpoints / "last.ckpt"
     started = time.perf_counter()
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    for phase, epochs, augmented, share in (
+        ("main", recipe["epochs"], True, 1.0),
+        ("finish", recipe["finishing_epochs"], False, FINISHING_RATE),
+    ):
+        module = Training(
+            classifier,
+            classes=model.classes,
+            optimizer=recipe["optimizer"],
+            learning_rate=recipe["learning_rate"] * share,
+            weight_decay=recipe["weight_decay"],
+            augmented=augmented,
+        )
+        checkpoints = ModelCheckpoint(
+            folder / "checkpoints" / model.name, phase, enable_version_counter=False, save_on_train_epoch_end=True
+        )
+        trainer = hardware.trainer(
+            max_epochs=epochs,
+            limit_val_batches=0,
+            enable_checkpointing=True,
+            callbacks=[checkpoints, EpochLog(run, f"{model.name}/{phase}"), RichProgressBar()],
+        )
+        last = folder / "checkpoints" / model.name / f"{phase}.ckpt"
+        reached = torch.load(last, map_location="cpu", weights_only=True) if last.is_file() else None
+        if reached and reached["global_step"] >= epochs * len(data.train_dataloader()):
+            module.load_state_dict(reached["state_dict"])
+        elif epochs:
+            trainer.fit(module, datamodule=data, ckpt_path=str(last) if reached else None, weights_only=True)
     seconds = time.perf_counter() - started
     state = {key: compact(tensor.detach().cpu()) for key, tensor in classifier.network.state_dict().items()}
     classifier.network.load_state_dict(state)
-    (result,) = trainer.validate(module, datamodule=data, verbose=False)
+    (result,) = hardware.trainer(enable_progress_bar=False).validate(module, datamodule=data, verbose=False)
     weights = folder / f"{model.name}.safetensors"
     save_file(state, weights)
     weights.chmod(0o644)
