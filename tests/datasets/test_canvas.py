@@ -70,7 +70,7 @@ def test_a_palette_becomes_its_colours(tmp_path):
     assert (Canvas(16, 8).read(tmp_path / "a.png") == np.array([10, 200, 30])[:, None, None]).all()
 
 
-def test_thirteen_bits_are_refused_rather_than_clipped(tmp_path):
+def test_sixteen_bits_are_refused_rather_than_clipped(tmp_path):
     Image.fromarray(np.full((20, 20), 40000, np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(UserError, match=r"deep\.png.*8 bits"):
         Canvas().read(tmp_path / "deep.png")

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sat_exp.modules.training import Training
+
 from .conftest import QUICK
 
 PAIR = ("fashion_resnet", "fashion_convnext")
@@ -88,6 +90,34 @@ def test_training_writes_weights_that_load(sat_exp, fashion_mnist, tmp_path):
     weights = f"model.checkpoint={tmp_path}/trained/fashion_nfnet.safetensors"
     attacked = sat_exp(*QUICK, "model=fashion_nfnet", weights)
     assert attacked.status == 0, attacked.text
+
+
+def test_training_that_died_continues_at_its_last_epoch(sat_exp, fashion_mnist, tmp_path, monkeypatch):
+    arguments = (
+        "task=train", "model=fashion_nfnet", f"dataset.root={fashion_mnist}", "dataset.size=40", "task.epochs=3",
+        "task.finishing_epochs=1", f"task.directory={tmp_path}/trained", "hardware.threads=1",
+    )  # fmt: skip
+    epochs: list[int] = []
+    step = Training.training_step
+
+    def dying(module, batch, index):
+        epochs.append(module.current_epoch)
+        if module.current_epoch == 2:
+            raise RuntimeError("the power went")
+        return step(module, batch, index)
+
+    monkeypatch.setattr(Training, "training_step", dying)
+    died = sat_exp(*arguments)
+    assert died.status != 0
+    assert "the power went" in died.text
+    assert set(epochs) == {0, 1, 2}
+
+    epochs.clear()
+    monkeypatch.setattr(Training, "training_step", lambda *given: epochs.append(given[0].current_epoch) or step(*given))
+    outcome = sat_exp(*arguments)
+    assert outcome.status == 0, outcome.text
+    assert epochs == sorted(epochs[: epochs.index(0)]) + [0] * epochs.count(0)
+    assert set(epochs[: epochs.index(0)]) == {2}
 
 
 @pytest.fixture
