@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import Tensor
 from sat_exp import models, tracking
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.training import Training
+from sat_exp.store import key_of
 from sat_exp.tasks import composing, describing
 
 log = logging.getLogger(__name__)
@@ -77,36 +79,37 @@ def fit(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictCon
         model.pretrained, model.training = False, recipe
     seed_everything(recipe["seed"], verbose=False)
     data: LightningDataModule = instantiate(config.dataset, batch_size=recipe["batch_size"])
-    classifier = models.load(model).classifier
     hardware: Hardware = instantiate(config.hardware)
-    started = time.perf_counter()
-    for phase, epochs, augmented, share in (
-        ("main", recipe["epochs"], True, 1.0),
-        ("finish", recipe["finishing_epochs"], False, FINISHING_RATE),
-    ):
+    classifier = models.load(model).classifier
+    checkpoints = folder / "checkpoints" / f"{model.name}-{key_of(recipe)}"
+
+    def train(phase: str, epochs: int, learning_rate: float, augmented: bool) -> Training:
+        settings = {key: recipe[key] for key in ("optimizer", "weight_decay")}
         module = Training(
-            classifier,
-            classes=model.classes,
-            optimizer=recipe["optimizer"],
-            learning_rate=recipe["learning_rate"] * share,
-            weight_decay=recipe["weight_decay"],
-            augmented=augmented,
+            classifier, classes=model.classes, learning_rate=learning_rate, augmented=augmented, **settings
         )
-        checkpoints = ModelCheckpoint(
-            folder / "checkpoints" / model.name, phase, enable_version_counter=False, save_on_train_epoch_end=True
-        )
+        last = checkpoints / f"{phase}.ckpt"
+        reached = torch.load(last, map_location="cpu", weights_only=True) if last.is_file() else None
+        if reached and reached["epoch"] + 1 >= epochs:
+            module.load_state_dict(reached["state_dict"])
+            return module
         trainer = hardware.trainer(
             max_epochs=epochs,
             limit_val_batches=0,
             enable_checkpointing=True,
-            callbacks=[checkpoints, EpochLog(run, f"{model.name}/{phase}"), RichProgressBar()],
+            callbacks=[
+                ModelCheckpoint(checkpoints, phase, enable_version_counter=False, save_on_train_epoch_end=True),
+                EpochLog(run, f"{model.name}/{phase}"),
+                RichProgressBar(),
+            ],
         )
-        last = folder / "checkpoints" / model.name / f"{phase}.ckpt"
-        reached = torch.load(last, map_location="cpu", weights_only=True) if last.is_file() else None
-        if reached and reached["global_step"] >= epochs * len(data.train_dataloader()):
-            module.load_state_dict(reached["state_dict"])
-        elif epochs:
-            trainer.fit(module, datamodule=data, ckpt_path=str(last) if reached else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if reached else None, weights_only=True)
+        return module
+
+    started = time.perf_counter()
+    module = train("main", recipe["epochs"], recipe["learning_rate"], augmented=True)
+    if recipe["finishing_epochs"]:
+        module = train("finish", recipe["finishing_epochs"], recipe["learning_rate"] * FINISHING_RATE, augmented=False)
     seconds = time.perf_counter() - started
     state = {key: compact(tensor.detach().cpu()) for key, tensor in classifier.network.state_dict().items()}
     classifier.network.load_state_dict(state)
@@ -123,6 +126,7 @@ def fit(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictCon
         "torch": torch.__version__,
     }
     (folder / f"{model.name}.json").write_text(json.dumps(facts, indent=2) + "\n")
+    shutil.rmtree(checkpoints)
     run.log({f"{model.name}/test_accuracy": result["test/accuracy"], f"{model.name}/seconds": seconds})
     log.info("%s: test accuracy %.2f %% after %.0f s", model.name, 100 * result["test/accuracy"], seconds)
 
