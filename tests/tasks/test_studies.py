@@ -16,7 +16,7 @@ def test_quickstart_finds_networks_of_one_architecture_most_alike(sat_exp):
     outcome = sat_exp("experiment=quickstart")
     assert outcome.status == 0, outcome.text
     found = tables(outcome)
-    assert (found["models"].white_box_success > 0.99).all()
+    assert (found["models"].white_box_success > 0.97).all()
     pairs = found["pairs"].query("model_a != model_b")
     kin = pairs.family_a == pairs.family_b
     assert pairs.transfer_rate_ab.between(0.02, 0.98).all()
