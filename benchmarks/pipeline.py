@@ -51,7 +51,7 @@ def bundled(name: str) -> DictConfig:
 
 def measurement(images: ImageSet, folder: Path, steps: int, batch_size: int) -> Measurement:
     attack = PGD(epsilon=16, step_size=2, steps=steps, random_start=True)
-    hardware = Hardware("cpu", 1, "32-true", batch_size=batch_size, threads=1, workers=1)
+    hardware = Hardware("cpu", "32-true", batch_size=batch_size, threads=1, workers=1)
     return Measurement(images, attack, Store(folder), hardware, seed=0)
 
 

@@ -1,3 +1,4 @@
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ def sat_exp(monkeypatch, capfd, tmp_path, outputs) -> Callable[..., Outcome]:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
             message = end.code if isinstance(end.code, str) else ""
+        finally:
+            logging.getLogger().handlers.clear()  # Hydra's write to streams that end with the test
         streams = capfd.readouterr()
         return Outcome(status, streams.out + streams.err + message)
 
