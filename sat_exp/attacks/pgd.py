@@ -49,14 +49,14 @@ class PGD:
         All randomness comes from `generators`, one an image. `classifier` maps float pixels in [0, 1] to logits; its
         parameters should be frozen.
         """
-        clean = images.float()
+        clean = images.to(torch.float32, copy=True)
         low, high = (clean - self.epsilon).clamp(min=0), (clean + self.epsilon).clamp(max=255)
-        x = (clean + self.start(images, generators)).clamp(0, 255) if self.random_start else clean
+        x = (clean + self.start(images, generators)).clamp_(0, 255) if self.random_start else clean
         for _ in range(self.steps):
-            x.requires_grad_()
-            loss = F.cross_entropy(classifier(x / 255), labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, x)
-            x = x.detach().add(gradient.sign_(), alpha=self.step_size).clamp_(low, high)
+            pixels = (x / 255).requires_grad_()
+            loss = F.cross_entropy(classifier(pixels), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, pixels)
+            x.add_(gradient.sign_(), alpha=self.step_size).clamp_(low, high)
         return x.round().to(torch.uint8)
 
     def start(self, images: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
