@@ -24,8 +24,7 @@ class Generation(LightningModule):
         self.attack = attack
 
     def predict_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        with torch.enable_grad():
-            return in_halves(self.step, batch["images"], batch["labels"], batch["seeds"])
+        return in_halves(self.step, batch["images"], batch["labels"], batch["seeds"])
 
     def step(self, images: Tensor, labels: Tensor, seeds: Sequence[tuple[int, int]]) -> Tensor:
         generators = [np.random.default_rng(seed) for seed in seeds]

@@ -1,6 +1,5 @@
 """What the attack, transfer and matrix tasks share: measure models, score them, write the results, show them."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +15,6 @@ from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.measurement import Measured, Measurement
 from sat_exp.store import Store
 from sat_exp.tasks import describing, results
-
-log = logging.getLogger(__name__)
 
 
 def measure(config: DictConfig, models: Sequence[DictConfig], *, title: str, pairs: bool) -> None:
