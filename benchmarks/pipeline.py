@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,9 @@ import sat_exp.models
 from sat_exp import models
 from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
-from sat_exp.modules.generation import AttackBatches, Generation
+from sat_exp.datasets.canvas import Canvas
+from sat_exp.modules.batches import AttackBatches
+from sat_exp.modules.generation import Generation
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.measurement import Measurement, ignore
 from sat_exp.store import Store, StoredArray
@@ -64,8 +65,8 @@ def timed(work: Callable[[], object]) -> float:
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     """Seconds of each way, turn by turn."""
     study = measurement(FashionMNIST(None, options.images, 0).images, folder, options.steps, options.batch_size)
-    study.digest = study.hash_images()
-    study.pixels = study.decode()
+    study.contents = study.hash_images()
+    pixels = study.view(study.images.canvas).pixels
     classifier = models.load(bundled(options.model)).classifier
     rows, labels = np.arange(len(study.images)), study.images.labels
     seeds = [(0, int(row)) for row in rows]
@@ -75,9 +76,9 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
         nonlocal outputs
         outputs += 1
         output = study.store.open(
-            "adversarial", {"output": outputs}, shape=study.pixels.array.shape, dtype="uint8", chunk=options.batch_size
+            "adversarial", {"output": outputs}, shape=pixels.array.shape, dtype="uint8", chunk=options.batch_size
         )
-        return AttackBatches(study.pixels, output, rows, labels, seeds)
+        return AttackBatches(pixels, output, rows, labels, seeds)
 
     loaded = [batch for work in [batches()] for batch in (work[position] for position in range(len(work)))]
 
@@ -112,12 +113,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
 def peak(images: int, model: str) -> None:
     """Measure a model on enlarged images and print this process's peak memory in bytes, before and after."""
     small = FashionMNIST(None, images, 0).images
-    large = replace(
-        small,
-        shape=(1, ENLARGED * 32, ENLARGED * 32),
-        recipe=f"{small.recipe}, enlarged {ENLARGED} times",
-        read=lambda index: small.read(index).repeat(ENLARGED, 1).repeat(ENLARGED, 2),
-    )
+    large = small.on(Canvas(ENLARGED * 32, ENLARGED * 32, "bicubic", "L"))
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         measurement(large, Path(folder), steps=1, batch_size=64).run([bundled(model)])

@@ -25,6 +25,7 @@ from zarr.codecs import Crc32cCodec
 
 from sat_exp.datasets import FashionMNIST
 from sat_exp.datasets.canvas import Canvas
+from sat_exp.datasets.pictures import decode, read_bytes
 from sat_exp.store import Store
 
 EPSILON = 8
@@ -102,7 +103,7 @@ def pictures(folder: Path | None, rows: int) -> np.ndarray:
         images = FashionMNIST(root=None, size=None, seed=0).images
         return np.stack([images.read(index) for index in range(min(rows, len(images)))])
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:rows]
-    return np.stack([Canvas().read(path) for path in files])
+    return np.stack([Canvas().paint(decode(read_bytes(path), str(path))) for path in files])
 
 
 def perturbed(images: np.ndarray) -> np.ndarray:

@@ -12,11 +12,9 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sat_exp import sweeps
 from sat_exp.errors import UserError
-from sat_exp.names import check_choices
-
-PACKAGE = Path(__file__).parent
-CONF = PACKAGE.parent / "conf" if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "conf"
+from sat_exp.names import CONF, check_choices, resolve
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +57,13 @@ def perform(config: DictConfig) -> str | None:
 
 
 def main() -> None:
+    sys.argv[1:] = resolve(sys.argv[1:], CONF)
     try:
         if not {"--config-dir", "-cd"} & set(sys.argv):
             check_choices(sys.argv[1:], CONF)
     except UserError as error:
         sys.exit(f"error: {error}")
+    sweeps.register()
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(perform)()
 
 

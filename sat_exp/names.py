@@ -1,13 +1,44 @@
 """Names typed on the command line, checked against what there is before Hydra composes anything."""
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import OverrideParseException
 
 from sat_exp.errors import UserError
+
+PACKAGE = Path(__file__).parent
+CONF = PACKAGE.parent / "conf" if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "conf"
+
+PAPER_NAME = re.compile(r"^paper_name: *['\"]?([^'\"\s#]+)", re.MULTILINE)
+MODEL_CHOICE = re.compile(r"(\+{0,2}model(?:@[\w.]+)?)=(?!glob\()(.*)", re.DOTALL)
+
+
+def aliases(conf: Path) -> dict[str, str]:
+    """The paper's names of models whose file is called otherwise, each with the file's name."""
+    found = {}
+    for path in sorted((conf / "model").glob("*.yaml")):
+        paper_name = PAPER_NAME.search(path.read_text())
+        if paper_name and not (conf / "model" / f"{paper_name[1]}.yaml").is_file():
+            found[paper_name[1]] = path.stem
+    return found
+
+
+def resolve(arguments: Sequence[str], conf: Path) -> list[str]:
+    """`arguments` with the paper's names after model= and model@target=, in lists too, replaced by the files' names."""
+    files = aliases(conf)
+
+    def resolved(argument: str) -> str:
+        choice = MODEL_CHOICE.fullmatch(argument)
+        if choice is None:
+            return argument
+        return f"{choice[1]}=" + re.sub(r"[\w.-]+", lambda name: files.get(name[0], name[0]), choice[2])
+
+    return [resolved(argument) for argument in arguments]
 
 
 def check_choices(arguments: Sequence[str], conf: Path) -> None:
@@ -19,12 +50,21 @@ def check_choices(arguments: Sequence[str], conf: Path) -> None:
         return
     for override in parsed:
         group = override.key_or_group.split("@")[0]
-        if not (conf / group).is_dir() or override.is_delete():
+        if group.startswith("hydra/") or not (conf / group).is_dir() or override.is_delete():
             continue
         known = sorted(path.stem for path in (conf / group).glob("*.yaml"))
-        chosen = override.value()
-        if not isinstance(chosen, str) or override.is_sweep_override() or chosen in known:
-            continue
-        near = difflib.get_close_matches(chosen, known, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-        raise UserError(f"no {group} called {chosen!r}; {hint}")
+        if group == "model":
+            known += aliases(conf)
+        for chosen in choices(override):
+            if chosen not in known:
+                near = difflib.get_close_matches(chosen, known, n=3, cutoff=0.4)
+                hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+                raise UserError(f"no {group} called {chosen!r}; {hint}")
+
+
+def choices(override: Override) -> Iterable[str]:
+    """The names an override chooses: one, or those of a sweep over a list; none for null, a glob or a number."""
+    value = override.value()
+    listed = value.list if isinstance(value, ChoiceSweep) else [value]
+    names = (item.text if isinstance(item, QuotedString) else item for item in listed)
+    return [name for name in names if isinstance(name, str)]

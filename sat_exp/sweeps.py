@@ -1,26 +1,247 @@
-"""What a sweep (-m) says at its end."""
+"""Sweeps (-m): a sweep over models is one measurement, hence one job."""
 
+import copy
+import hashlib
+import itertools
+import logging
+import re
 import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from sat_exp.errors import UserError, one_line
+from sat_exp.tasks import composing
+
+SOURCE, TARGET = "model", "model@target"
+HERE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+LONGEST = 100
+
+log = logging.getLogger(__name__)
 
 
-class SweepSummary(Callback):
-    """Names the jobs that failed, after all of them have been tried; then the exit status is 1."""
+@dataclass(frozen=True)
+class Job:
+    """A job of a sweep.
 
-    def __init__(self) -> None:
-        self.failures: list[tuple[str, str]] = []
-        self.jobs = 0
+    overrides: as typed after `python -m sat_exp`. title: what the table of failures calls it. merged: it stands for a
+    sweep over models. rows: the parts of such a job that can run apart, one an attacking model, as overrides.
+    """
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        self.jobs += 1
-        if job_return.status == JobStatus.COMPLETED and isinstance(job_return.return_value, str):
-            self.failures.append((" ".join(job_return.overrides or []), job_return.return_value))
+    overrides: list[str]
+    title: str
+    merged: bool = False
+    rows: list[list[str]] = field(default_factory=list)
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        if self.failures:
-            lines = [f"  {overrides}: {reason}" for overrides, reason in self.failures]
-            sys.exit("\n".join([f"error: {len(self.failures)} of {self.jobs} jobs failed:", *lines]))
+
+class ModelSweeper(Sweeper):
+    """Hydra's sweeper, except that for the tasks in `merge` jobs that differ in model= and model@target= are one job.
+
+    Such a job has model=FIRST, so that the data set follows its file, sweep.models=[...] and, where there are targets,
+    sweep.targets=[...]. Models whose files choose another data set go to a job of their own. A glob ranges over the
+    pool's members where a pool is chosen; as targets, over those that follow the same data set as the sources; and
+    never over a template such as model=timm.
+
+    With another launcher than Hydra's basic one, the row of each attacking model is a job of its own, in parallel; then
+    the whole job runs in this process, finds the rows in the store and does what is missing.
+    """
+
+    config: DictConfig
+    launcher: Launcher
+
+    def __init__(self, merge: Sequence[str], max_batch_size: int | None, params: Mapping[str, str] | None) -> None:
+        self.merge, self.max_batch_size, self.params = merge, max_batch_size, params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        def launcher(chosen: DictConfig) -> Launcher:
+            return Plugins.instance().instantiate_launcher(hydra_context, task_function, chosen)
+
+        self.hydra_context, self.config = hydra_context, config
+        self.loader: Any = hydra_context.config_loader
+        self.launcher = launcher(config)
+        here = copy.deepcopy(config)
+        here.hydra.launcher = {"_target_": HERE}
+        self.here = self.launcher if config.hydra.launcher == here.hydra.launcher else launcher(here)
+
+    def sweep(self, arguments: list[str]) -> list[list[JobReturn]]:
+        """Run all jobs, batch by batch; then, if any returned the reason why it failed, exit with a table of those."""
+        try:
+            jobs = self.jobs(arguments)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        size = self.max_batch_size or len(jobs)
+        returns = [self.launch(jobs[first : first + size], first) for first in range(0, len(jobs), size)]
+        reasons = [done.return_value for batch in returns for done in batch]
+        failures = [(job, reason) for job, reason in zip(jobs, reasons, strict=True) if isinstance(reason, str)]
+        if failures:
+            lines = [f"  {job.title}: {reason}" for job, reason in failures]
+            sys.exit("\n".join([f"error: {len(failures)} of {len(jobs)} jobs failed:", *lines]))
+        return returns
+
+    def launch(self, jobs: Sequence[Job], first: int) -> list[JobReturn]:
+        """What `jobs`, numbered from `first`, returned, in their order."""
+        self.validate_batch_is_legal([job.overrides for job in jobs if not job.merged])
+        if self.launcher is self.here:
+            return list(self.here.launch([job.overrides for job in jobs], first))
+        rows = [row for job in jobs for row in job.rows]
+        if rows:
+            log.info("%d rows run apart", len(rows))
+            logging.disable(logging.INFO)  # of this process: launchers log all overrides of every row
+            try:
+                self.launcher.launch(rows, first)
+            except Exception as error:  # whatever a launcher raises when a worker dies
+                log.warning("not all rows came back (%s); what is missing is done here", one_line(error))
+            finally:
+                logging.disable(logging.NOTSET)
+        returns = {}
+        for merged, launcher in ((False, self.launcher), (True, self.here)):
+            chosen = [job.overrides for job in jobs if job.merged == merged]
+            returns[merged] = iter(launcher.launch(chosen, first) if chosen else [])
+        return [next(returns[job.merged]) for job in jobs]
+
+    def jobs(self, arguments: Sequence[str]) -> list[Job]:
+        """The jobs that `arguments` ask for; UserError for a glob that no model fits."""
+        parser = OverridesParser.create(config_loader=self.loader)
+        overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        typed = {override.get_key_element(): override for override in overrides}
+        swept = {key: typed.pop(key) for key in (SOURCE, TARGET) if key in typed}
+        if not any(override.is_sweep_override() for override in swept.values()):
+            return [plain(combination) for combination in combinations(overrides)]
+        return [job for others in combinations(list(typed.values())) for job in self.over_models(others, swept)]
+
+    def over_models(self, others: list[str], swept: Mapping[str, Override]) -> list[Job]:
+        """The jobs of a sweep over models; `others`: one combination of all other overrides."""
+        names = {key: self.listed(override) for key, override in swept.items()}
+        config = self.composed([*others, *(f"{key}={listed[0]}" for key, listed in names.items() if listed)])
+        members = [] if config.pool is None else composing.names(list(config.pool.models))
+        for key, override in swept.items():
+            if members and is_glob(override):
+                names[key] = [name for name in members if name in names[key]]
+            if override.is_sweep_override() and not names[key]:
+                raise UserError(f"no model {'of the pool ' if members else ''}fits {override.input_line}")
+        choices = config.hydra.runtime.choices
+        if choices.task not in self.merge or any(key_of(other).startswith("target.") for other in others):
+            lists = [[f"{key}={name}" for name in listed] for key, listed in names.items()]
+            return [plain([*others, *models]) for models in itertools.product(*lists)]
+        sources = names.get(SOURCE) or [choices[SOURCE]]
+        targets = names.get(TARGET) or [name for name in [choices.get(TARGET)] if name]
+        followed = self.followed(others, dict.fromkeys([*sources, *targets]))
+        excluded = config.hydra.job.config.override_dirname.exclude_keys
+        jobs = []
+        for kind in dict.fromkeys(followed[name] for name in sources):
+            attacking = [name for name in sources if followed[name] == kind]
+            attacked = [name for name in targets if followed[name] == kind or not is_glob(swept.get(TARGET))]
+            folder = subdir([other for other in others if key_of(other) not in excluded], attacking, attacked)
+            overrides = [*others, f"{SOURCE}={attacking[0]}", f"sweep.models={listing(attacking)}"]
+            title = f"{' '.join(others)} {SOURCE}=<{len(attacking)} models>"
+            if attacked:
+                overrides.append(f"sweep.targets={listing(attacked)}")
+                title += f" {TARGET}=<{len(attacked)} models>"
+                overrides = self.without_pool(overrides, kind) if members else overrides
+            attackers = [name for name in followed if followed[name] == kind]
+            rows = row_jobs(others, attackers, attacking, attacked, members, folder)
+            jobs.append(Job([*overrides, f"hydra.sweep.subdir='{folder}'"], title.strip(), merged=True, rows=rows))
+        return jobs
+
+    def without_pool(self, overrides: list[str], choices: frozenset[tuple[str, str | None]]) -> list[str]:
+        """`overrides` of pairs, not of rows against the pool; what the pool chose beside its members is kept."""
+        overrides = [other for other in overrides if key_of(other).split(".")[0] != "pool"] + ["~pool"]
+        made = self.composed(overrides).hydra.runtime.choices
+        lost = sorted((group, choice or "null") for group, choice in choices if made.get(group) != choice)
+        return overrides + [f"{group}={choice}" for group, choice in lost]
+
+    def listed(self, override: Override) -> list[str]:
+        """The models that model=... or model@target=... names, each once; a glob leaves the template out."""
+        if not override.is_sweep_override():
+            return [str(override.value())]
+        names = dict.fromkeys(override.sweep_string_iterator())
+        return [name for name in names if not (is_glob(override) and name == composing.TEMPLATE)]
+
+    def followed(self, others: list[str], names: Collection[str]) -> dict[str, frozenset[tuple[str, str | None]]]:
+        """The choices, data set first of all, that go with each of `names` as the model."""
+        found: dict[str, frozenset[tuple[str, str | None]]] = {}
+        repository = self.loader.repository
+        defaults = {name: str(repository.load_config(f"model/{name}").defaults_list) for name in names}
+        for name, wanted in defaults.items():
+            if wanted not in found:
+                choices = self.composed([*others, f"{SOURCE}={name}"]).hydra.runtime.choices
+                found[wanted] = frozenset(item for item in choices.items() if item[0] not in (SOURCE, TARGET, "pool"))
+        return {name: found[wanted] for name, wanted in defaults.items()}
+
+    def composed(self, overrides: list[str]) -> DictConfig:
+        return self.loader.load_sweep_config(self.config, overrides)
+
+
+def register() -> None:
+    """Make the sweeper known under the name in its file: Hydra takes sweepers from `hydra_plugins` only."""
+    Plugins.instance().class_name_to_class["hydra_plugins.sat_exp.ModelSweeper"] = ModelSweeper
+
+
+def combinations(overrides: Sequence[Override]) -> list[list[str]]:
+    """Every combination of the values of those overrides that are sweeps; UserError for a sweep over nothing."""
+    values: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        values[key] = [override.input_line or key]
+        if override.is_sweep_override():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        if not values[key]:
+            raise UserError(f"nothing fits {override.input_line}")
+    return [list(combination) for combination in itertools.product(*values.values())]
+
+
+def plain(overrides: list[str]) -> Job:
+    return Job(overrides, " ".join(overrides))
+
+
+def row_jobs(
+    others: list[str], attackers: list[str], sources: list[str], targets: list[str], members: list[str], folder: str
+) -> list[list[str]]:
+    """Overrides of the rows of a job over models, one each of `attackers`: against the pool, or its partners as one."""
+    if len(attackers) < 2:
+        return []
+    kept = [other for other in others if key_of(other) != "tracking"]
+    rows = []
+    for name in attackers:
+        pool = []
+        if targets:
+            partners = dict.fromkeys([*(targets if name in sources else []), *(sources if name in targets else [])])
+            if set(partners) != set(members):
+                pool = [*([] if members else ["pool=any"]), f"pool.models={listing(list(partners))}"]
+        rows.append(
+            [*kept, f"{SOURCE}={name}", *pool, "tracking=disabled", f"hydra.sweep.subdir='{folder}/rows/{name}'"]
+        )
+    return rows
+
+
+def is_glob(override: Override | None) -> bool:
+    return override is not None and override.value_type == ValueType.GLOB_CHOICE_SWEEP
+
+
+def key_of(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def listing(names: Sequence[str]) -> str:
+    return f"[{','.join(names)}]"
+
+
+def subdir(others: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> str:
+    """A folder's name for a job over models, at most 120 characters: other overrides, size and a digest of it all."""
+    size = f"{len(sources)}x{len(targets)}" if targets else f"{len(sources)}"
+    digest = hashlib.sha256(repr((sorted(others), sources, targets)).encode()).hexdigest()[:6]
+    shown = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(sorted(others)))[:LONGEST]
+    return ",".join(part for part in (shown, f"{size}-{digest}") if part)

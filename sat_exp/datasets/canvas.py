@@ -1,25 +1,26 @@
-"""From an image file to 8-bit pixels on the canvas, the one square of pixels that every classifier is shown."""
+"""From an image to 8-bit pixels on the canvas, the one square of pixels that a classifier is shown."""
 
-import hashlib
+import math
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError
 
-DEEP = ("I", "F")  # Pillow's modes of more than 8 bits, which it would clip rather than scale
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+CHANNELS = {"RGB": 3, "L": 1}
+FILTERS = {name.lower(): Image.Resampling[name] for name in Image.Resampling.__members__}
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """RGB, shorter side to `resize` pixels with Pillow's bicubic filter, centre square of `crop` pixels."""
+    """Pillow `mode` ("RGB", or "L" for grey), shorter side to `resize` pixels with Pillow's filter `interpolation`,
+    centre square of `crop` pixels."""
 
     resize: int = 256
     crop: int = 224
+    interpolation: str = "bicubic"
+    mode: str = "RGB"
 
     def __post_init__(self) -> None:
         for name, number in (("resize", self.resize), ("crop", self.crop)):
@@ -29,46 +30,35 @@ class Canvas:
             raise UserError(
                 f"dataset.crop={self.crop} is larger than dataset.resize={self.resize}: give a smaller crop"
             )
+        for name, value, known in (("interpolation", self.interpolation, FILTERS), ("mode", self.mode, CHANNELS)):
+            if value not in known:
+                raise UserError(f"{name}={value} is not known: choose one of {', '.join(known)}")
+
+    @classmethod
+    def native(cls, size: int, crop_fraction: float, interpolation: str = "bicubic", mode: str = "RGB") -> "Canvas":
+        """timm's evaluation transform for an input of `size` pixels: shorter side to size / crop_fraction, rounded
+        down, centre crop `size`."""
+        if not 0 < crop_fraction <= 1:
+            raise UserError(
+                f"crop fraction {crop_fraction}: give the share of the side that is kept, above 0, at most 1"
+            )
+        return cls(math.floor(size / crop_fraction), size, interpolation, mode)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return (3, self.crop, self.crop)
+        return (CHANNELS[self.mode], self.crop, self.crop)
 
     @property
     def recipe(self) -> str:
-        return f"RGB, shorter side to {self.resize} bicubic, centre crop {self.crop}"
+        """All that shapes the pixels, in words."""
+        return f"{self.mode}, shorter side to {self.resize} {self.interpolation}, centre crop {self.crop}"
 
     def paint(self, image: Image.Image) -> np.ndarray:
-        """uint8 pixels [3, crop, crop] of `image`; the longer side's length is rounded down, as torchvision does."""
-        if image.mode.startswith(DEEP):
-            raise ValueError(f"more than 8 bits a channel, mode {image.mode}")
+        """uint8 pixels [C, crop, crop] of `image`; the longer side's length is rounded down, as torchvision does."""
         width, height = image.size
         shorter = min(width, height)
         width, height = width * self.resize // shorter, height * self.resize // shorter
         left, top = round((width - self.crop) / 2), round((height - self.crop) / 2)
-        resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-        square = resized.crop((left, top, left + self.crop, top + self.crop))
-        return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
-
-    def read(self, path: Path) -> np.ndarray:
-        """uint8 pixels [3, crop, crop] of the file at `path`; UserError when it is damaged, truncated or not 8-bit."""
-        contents = read_bytes(path)
-        try:
-            with Image.open(BytesIO(contents)) as image:
-                return self.paint(image)
-        except UNREADABLE as error:
-            raise UserError(
-                f"{path} is not a readable 8-bit image ({one_line(error)}): replace it or take it out"
-            ) from error
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of the bytes of the file at `path`."""
-    return hashlib.sha256(read_bytes(path)).hexdigest()
-
-
-def read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): replace it or take it out") from error
+        resized = image.convert(self.mode).resize((width, height), FILTERS[self.interpolation])
+        square = np.asarray(resized.crop((left, top, left + self.crop, top + self.crop)))
+        return np.ascontiguousarray(square.reshape(self.crop, self.crop, -1).transpose(2, 0, 1))

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
+from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.errors import UserError
 
@@ -27,11 +29,13 @@ class FashionMNIST(LightningDataModule):
     come with the package, are used, and there is nothing to train on.
     """
 
-    def __init__(self, root: str | None, size: int | None, seed: int, batch_size: int = 128) -> None:
+    def __init__(
+        self, root: str | None, size: int | None, seed: int, ids: str | None = None, batch_size: int = 128
+    ) -> None:
         super().__init__()
         self.root = Path(root) if root is not None else BUNDLED
         self.batch_size = batch_size
-        self.images = self.split("t10k").subset(size, seed)
+        self.images = self.split("t10k").choose(size, seed, ids)
 
     def split(self, part: str) -> ImageSet:
         pixels = read_idx(self.root / f"{part}-images-idx3-ubyte.gz")
@@ -42,9 +46,8 @@ class FashionMNIST(LightningDataModule):
             class_names=CLASS_NAMES,
             ids=tuple(f"{part}-{index:05d}" for index in range(len(labels))),
             labels=labels,
-            shape=(1, 28 + 2 * BORDER, 28 + 2 * BORDER),
-            recipe=f"28x28 with a border of {BORDER}",
-            read=lambda index: np.pad(pixels[index], BORDER)[None],
+            canvas=Canvas(28 + 2 * BORDER, 28 + 2 * BORDER, mode="L"),
+            image=lambda index: Image.fromarray(np.pad(pixels[index], BORDER)),
             contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
         )
 

@@ -1,34 +1,50 @@
-"""What every data set is to the rest of the program: labelled images, in a fixed order, on one pixel canvas."""
+"""What every data set is to the rest of the program: images in a fixed order, labelled or not, shown on a canvas."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from PIL import Image
 
-from sat_exp.errors import UserError
+from sat_exp.datasets.canvas import Canvas
+from sat_exp.errors import UserError, one_line
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Labelled images in a fixed order.
+    """Images in a fixed order.
 
-    ids: one name an image, unique. labels: int64 [N], indices into `class_names`. shape: (channels, height, width) of
-    the canvas. read: index → uint8 pixels [C, H, W]. contents: index → the SHA-256 of what the pixels are made from,
-    which is cheaper to read than the pixels themselves. recipe: how pixels are made from that content.
+    label_space: the name that models trained on these classes carry. class_names: one a class. ids: one name an image,
+    unique. labels: int64 [N], indices into `class_names`. An unlabelled set has None, () and None for the three.
+    image: index → the image as it was decoded. contents: index → the SHA-256, in hex, of what it is decoded from,
+    which is cheaper to read than the image.
     """
 
     name: str
-    label_space: str
+    label_space: str | None
     class_names: tuple[str, ...]
     ids: tuple[str, ...]
-    labels: np.ndarray
-    shape: tuple[int, int, int]
-    recipe: str
-    read: Callable[[int], np.ndarray]
+    labels: np.ndarray | None
+    canvas: Canvas
+    image: Callable[[int], Image.Image]
     contents: Callable[[int], str]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.canvas.shape
+
+    def read(self, index: int) -> np.ndarray:
+        """uint8 pixels [C, H, W] of image `index` on the canvas."""
+        return self.canvas.paint(self.image(index))
+
+    def on(self, canvas: Canvas) -> "ImageSet":
+        """The same images on another canvas."""
+        return replace(self, canvas=canvas)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "ImageSet":
         """The images at `indices`, in that order."""
@@ -36,13 +52,21 @@ class ImageSet:
         return replace(
             self,
             ids=tuple(self.ids[index] for index in chosen),
-            labels=self.labels[chosen],
-            read=lambda position: self.read(chosen[position]),
+            labels=None if self.labels is None else self.labels[chosen],
+            image=lambda position: self.image(chosen[position]),
             contents=lambda position: self.contents(chosen[position]),
         )
 
+    def choose(self, size: int | None, seed: int, ids: str | None) -> "ImageSet":
+        """What the settings `size`, `seed` and `ids` of a data set ask for: a drawn subset, or a listed one."""
+        if ids is None:
+            return self.subset(size, seed)
+        if size is not None:
+            raise UserError(f"dataset.ids and dataset.size={size} both choose images: give dataset.size=null with ids")
+        return self.listed(Path(str(ids)).expanduser())
+
     def subset(self, size: int | None, seed: int) -> "ImageSet":
-        """`size` images, as equally many of each class as possible, drawn by `seed`, in the set's own order."""
+        """`size` images drawn by `seed`, as equally many of each class as possible, in the set's own order."""
         if type(seed) is not int or seed < 0:
             raise UserError(f"dataset.seed={seed}: give a whole number, 0 or more")
         if size is None:
@@ -51,7 +75,46 @@ class ImageSet:
             raise UserError(
                 f"dataset.size={size}: {self.name} has {len(self)} images; choose 1 to {len(self)}, or null for all"
             )
-        return self.take(balanced(self.labels, size, seed))
+        labels = np.zeros(len(self), dtype=np.int64) if self.labels is None else self.labels
+        return self.take(balanced(labels, size, seed))
+
+    def listed(self, file: Path) -> "ImageSet":
+        """The images that the CSV `file`, as `table` makes it, names in its column `id`, in the set's own order; where
+        it has a column `sha256`, their contents must be the same."""
+        try:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"dataset.ids={file} cannot be read ({one_line(error)}): give a CSV in UTF-8") from error
+        if "id" not in table:
+            raise UserError(f"{file} has no column id: give the tables/images.csv of a run")
+        if repeated := table["id"][table["id"].duplicated()].tolist():
+            raise UserError(f"{file} lists {repeated[0]} twice: keep one of the lines")
+        if table.empty:
+            raise UserError(f"{file} lists no images: give the tables/images.csv of a run")
+        places = {name: index for index, name in enumerate(self.ids)}
+        if unknown := [name for name in table["id"] if name not in places]:
+            raise UserError(
+                f"{len(unknown)} of the {len(table)} images in {file} are not in {self.name}, the first is "
+                f"{unknown[0]}: give the data set that the file was made from"
+            )
+        if "sha256" in table:
+            for name, digest in zip(table["id"], table["sha256"], strict=True):
+                if self.contents(places[name]) != digest:
+                    raise UserError(f"{file} lists other images: {name} differs in {self.name}; give the same data set")
+        return self.take(sorted(places[name] for name in table["id"]))
+
+    def table(self, contents: Sequence[str] | None = None) -> pd.DataFrame:
+        """One line an image: id, label, class, sha256; label and class are empty in an unlabelled set. `contents` are
+        the digests, where they are already known."""
+        labels = [None] * len(self) if self.labels is None else self.labels.tolist()
+        return pd.DataFrame(
+            {
+                "id": list(self.ids),
+                "label": pd.array(labels, dtype="Int64"),
+                "class": [None if label is None else self.class_names[label] for label in labels],
+                "sha256": [self.contents(index) for index in range(len(self))] if contents is None else list(contents),
+            }
+        )
 
 
 def balanced(labels: np.ndarray, size: int, seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sat_exp.errors import UserError, one_line
+from sat_exp.models import components
 from sat_exp.models.classifier import Classifier
 
 HUB_TARGET = "timm.create_model"
@@ -36,6 +38,7 @@ class Model:
     label_space: str
     pretrained: bool
     parameters: int
+    components: dict[str, Any]
     fingerprint: str
     classifier: Classifier
 
@@ -56,13 +59,9 @@ def load(config: DictConfig) -> Model:
     else:
         torch.manual_seed(config.get("training", {}).get("seed", 0))
         network = build(config)
-    preprocessing = config.input or timm_input(config)
+    own = preprocessing(config)
     classifier = Classifier(
-        network,
-        size=preprocessing.size,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        interpolation=preprocessing.interpolation,
+        network, size=own.size, mean=own.mean, std=own.std, interpolation=own.interpolation
     ).freeze()
     return Model(
         name=config.name,
@@ -70,9 +69,21 @@ def load(config: DictConfig) -> Model:
         label_space=config.label_space,
         pretrained=config.pretrained,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        fingerprint=fingerprint(network, config, preprocessing),
+        components=described(config) or components.derive(classifier.network, len(own.mean), own.size),
+        fingerprint=fingerprint(network, config, own),
         classifier=classifier,
     )
+
+
+def preprocessing(config: DictConfig) -> DictConfig:
+    """The input facts of a model: size, mean, std, interpolation, crop; timm's own where the file leaves them out."""
+    return config.input or timm_input(config)
+
+
+def described(config: DictConfig) -> dict[str, Any]:
+    """The components that the model's file states; none where it leaves all of them to be derived."""
+    stated: dict[Any, Any] = OmegaConf.to_container(config.components, resolve=True)  # type: ignore[assignment]
+    return {} if all(value is None for value in stated.values()) else stated
 
 
 def timm_input(config: DictConfig) -> DictConfig:

@@ -22,7 +22,8 @@ class Hardware:
     """The accelerator, numeric precision (Lightning's names) and batch size, as in conf/hardware.
 
     batch_size: images in a batch of an attack or an evaluation. threads: of this process on the CPU, all cores where
-    null. workers: threads that decode images.
+    null. workers: threads that decode images. tf32, channels_last: faster kernels on some hardware, whose last bits
+    differ.
     """
 
     accelerator: str
@@ -30,6 +31,8 @@ class Hardware:
     batch_size: int
     threads: int | None
     workers: int
+    tf32: bool = False
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "threads", "workers"):
@@ -38,6 +41,13 @@ class Hardware:
                 raise UserError(f"hardware.{field}={value}: give a whole number, 1 or more")
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
+
+    @property
+    def numerics(self) -> str:
+        """Everything here that changes numbers, as it stands in keys."""
+        switches = [name for name in ("tf32", "channels_last") if getattr(self, name)]
+        return " ".join([self.precision, *switches])
 
     def trainer(self, **options: Any) -> Trainer:
         """A Lightning trainer on this hardware that keeps to itself; `options` override."""

@@ -6,8 +6,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sat_exp.report import figures, page, results, theme
+from sat_exp.report.results import between_models, one_way
 
-__all__ = ["Report", "draw"]
+__all__ = ["Report", "between_models", "draw", "one_way"]
+
+
+UNTRAINED = "untrained networks: these numbers say nothing about trained ones"
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ def draw(run: Path) -> Report:
     """
     found = results.read(run)
     styles = theme.family_styles(found.families)
-    files = {name: _save(figure, run / "figures" / name) for name, figure in _figures(found, styles).items()}
+    note = UNTRAINED if found.untrained else ""
+    files = {name: theme.save(figure, run / "figures" / name, note) for name, figure in _figures(found, styles).items()}
     html = run / "report.html"
     html.write_text(page.render(found, styles, files), encoding="utf-8")
     return Report(html, files, page.warnings(found))
@@ -38,24 +43,13 @@ def _figures(found: results.Results, styles: figures.Styles) -> dict[str, Figure
     """The figures that the run has data for, in the order of the page; two models make no matrix to cluster."""
     drawn = {}
     models = 0 if found.pairs is None else len(results.model_families(found.pairs))
-    if found.pairs is not None and models > 2:
+    if found.pairs is not None and models > 2 and results.between_models(found.pairs)["sat"].notna().any():
         drawn["matrix"] = figures.matrix(found.pairs, styles)
-        if results.between_models(found.pairs)["sat"].notna().any():
-            drawn["nearest"] = figures.nearest(found.pairs, styles)
+        drawn["nearest"] = figures.nearest(found.pairs, styles)
     if found.pairs is not None and models > 1:
         drawn["transfer"] = figures.transfer(found.pairs, styles)
-    if found.models is not None and len(found.models):
+    if found.models is not None and found.models["clean_accuracy"].notna().any():
         drawn["accuracy"] = figures.accuracy(found.models, styles)
     if found.examples is not None and len(found.examples["labels"]):
         drawn["examples"] = figures.examples(found.examples, found.summary.get("class_names", []))
     return drawn
-
-
-def _save(figure: Figure, stem: Path) -> Path:
-    """Writes `stem`.svg and `stem`.png; the path of the latter."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    png = stem.with_suffix(".png")
-    with theme.style():
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(png)
-    return png

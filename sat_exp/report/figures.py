@@ -43,7 +43,7 @@ def matrix(pairs: pd.DataFrame, styles: Styles) -> Figure:
     low, high = _sat_range(results.between_models(pairs)["sat"])
     heat = _axes(figure, 2.8, 2.8, side, side)
     _heatmap(heat, sat, cell, cmap="rocket_r", vmin=low, vmax=high, fmt=".2f")
-    _name_both_sides(figure, heat, side, cell, {name: families[name] for name in sat.index}, styles)
+    _name_both_sides(figure, heat, cell, sat, families, styles)
 
     branches = _axes(figure, 2.8 + side + 0.06, 2.8, 0.9, side)
     # scipy puts leaf k at 10 k + 5
@@ -66,31 +66,37 @@ def matrix(pairs: pd.DataFrame, styles: Styles) -> Figure:
 @theme.style()
 def transfer(pairs: pd.DataFrame, styles: Styles) -> Figure:
     """Directed transfer rates: rows made the adversarial images, columns are fooled by them; bars are means."""
-    order = results.leaf_order(results.square(pairs, "sat", "sat"))
-    rate = 100 * results.square(pairs, "transfer_rate_ab", "transfer_rate_ba").loc[order, order]
+    sat, rate = results.square(pairs, "sat", "sat"), results.square(pairs, "transfer_rate_ab", "transfer_rate_ba")
+    compared = results.between_models(pairs)["sat"].notna().any()
+    order = results.leaf_order(sat) if compared else list(rate.mean().sort_values(ascending=False).index)
+    rate = 100 * rate.loc[order, order]
     others = rate.mask(np.eye(len(rate), dtype=bool))
+    attacked = others.notna().any(axis=1)
+    rate, others = rate[attacked], others[attacked]
     families = results.model_families(pairs)
 
-    side, cell = _side(len(rate))
-    figure = Figure(figsize=(side + 6, side + 6))
+    side, cell = _side(len(order))
+    height = cell * len(rate)
+    figure = Figure(figsize=(side + 6, height + 6))
     high = min(100.0, max(30.0, 1.12 * float(others.max(axis=None)))) if others.notna().to_numpy().any() else 100.0
-    heat = _axes(figure, 2.8, 2.8, side, side)
+    heat = _axes(figure, 2.8, 2.8, side, height)
     _heatmap(heat, rate, cell, cmap="mako_r", vmin=0, vmax=high, fmt=".0f")
-    rows, columns = _name_both_sides(figure, heat, side, cell, {name: families[name] for name in order}, styles)
-    rows.set_ylabel("source: the images were made on", labelpad=8)
+    rows, columns = _name_both_sides(figure, heat, cell, rate, families, styles)
+    rows.set_ylabel("source: the images were made on" if height > 2 else "source", labelpad=8)
     columns.set_xlabel("target: the images were shown to", labelpad=8)
 
-    bars = len(rate) > 2
+    bars = len(order) > 2
     if bars:
-        right = _axes(figure, 2.8 + side + 0.08, 2.8, 0.8, side)
+        right = _axes(figure, 2.8 + side + 0.08, 2.8, 0.8, height)
         _mean_bars(right, others.mean(axis=1), horizontal=True)
         right.set_title("mean as\nsource", fontsize=7.5, loc="left", color=theme.QUIET)
-        above = _axes(figure, 2.8, 2.8 + side + 0.08, side, 0.8)
+        above = _axes(figure, 2.8, 2.8 + height + 0.08, side, 0.8)
         _mean_bars(above, others.mean(axis=0), horizontal=False)
         above.set_ylabel("mean as\ntarget", fontsize=7.5, rotation=0, ha="right", va="center", color=theme.QUIET)
 
-    _colour_bar(figure, heat, 2.8 + side + (1.2 if bars else 0.42), "mako_r", 0, high, "transfer rate (%)")
-    _family_legend(figure, 2.8 + side + 1.1, 2.8 + side, families.values(), styles, bool(rate.isna().to_numpy().any()))
+    _colour_bar(figure, heat, 2.8 + height + (1.2 if bars else 0.42), "mako_r", 0, high, "transfer rate (%)")
+    top = 2.8 + height + (0.9 if height < 2 else 0.0)
+    _family_legend(figure, 2.8 + side + 1.1, top, families.values(), styles, bool(rate.isna().to_numpy().any()))
     return figure
 
 
@@ -353,21 +359,26 @@ def _heatmap(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
 
 
 def _name_both_sides(
-    figure: Figure, heat: Axes, side: float, cell: float, families: Mapping[str, str], styles: Styles
+    figure: Figure, heat: Axes, cell: float, values: pd.DataFrame, families: Mapping[str, str], styles: Styles
 ) -> tuple[Axes, Axes]:
-    """Draws strips of family colours left of and below a heat map, with the model names (`families`' keys) on them."""
+    """Draws strips of family colours left of and below a heat map of `values`, with the model names on them."""
     place, (across, up) = heat.get_position(), figure.get_size_inches()
     left, bottom, strip = place.x0 * across, place.y0 * up, 0.13
-    colours = [styles[family].colour for family in families.values()]
-    middle, size = np.arange(len(families)) + 0.5, min(9.0, max(6.2, 30 * cell))
-    rows = _axes(figure, left - strip - 0.05, bottom, strip, side)
+    size = min(9.0, max(6.2, 30 * cell))
+
+    def strip_of(names: pd.Index) -> tuple[np.ndarray, list[str]]:
+        return np.arange(len(names)) + 0.5, [styles[families[name]].colour for name in names]
+
+    middle, colours = strip_of(values.index)
+    rows = _axes(figure, left - strip - 0.05, bottom, strip, place.height * up)
     rows.barh(middle, 1, height=1, color=colours, edgecolor="white", linewidth=0.4)
-    rows.set(ylim=(len(families), 0), xlim=(0, 1), xticks=[])
-    rows.set_yticks(middle, list(families), fontsize=size)
-    columns = _axes(figure, left, bottom - strip - 0.05, side, strip)
+    rows.set(ylim=(len(middle), 0), xlim=(0, 1), xticks=[])
+    rows.set_yticks(middle, list(values.index), fontsize=size)
+    middle, colours = strip_of(values.columns)
+    columns = _axes(figure, left, bottom - strip - 0.05, place.width * across, strip)
     columns.bar(middle, 1, width=1, color=colours, edgecolor="white", linewidth=0.4)
-    columns.set(xlim=(0, len(families)), ylim=(0, 1), yticks=[])
-    columns.set_xticks(middle, list(families), fontsize=size, rotation=90)
+    columns.set(xlim=(0, len(middle)), ylim=(0, 1), yticks=[])
+    columns.set_xticks(middle, list(values.columns), fontsize=size, rotation=90)
     for axes in (rows, columns):
         axes.tick_params(length=0, pad=3)
         axes.spines[:].set_visible(False)

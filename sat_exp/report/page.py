@@ -34,7 +34,7 @@ CAPTIONS = {
     "transfer": (
         "Transfer in each direction",
         "The share of images, in percent, on which the model of the column is fooled by adversarial examples made on "
-        "the model of the row, among images that both classify correctly.",
+        "the model of the row, among {common}.",
     ),
     "accuracy": (
         "Accuracy, clean and attacked",
@@ -48,6 +48,11 @@ CAPTIONS = {
         "factor below it, and the adversarial image. Above stand the true class and the attacked model, below the "
         "images the classes that this model predicts.",
     ),
+}
+COMMON = {
+    "truth": "images that both classify correctly",
+    "consensus": "images on which both agree, fooled meaning that the prediction changes",
+    "own": "all images, fooled meaning that the prediction changes",
 }
 ABOVE_TWO = (
     " Order as in the similarity matrix. The bars are means without the diagonal: a long bar at the right is a model "
@@ -88,7 +93,9 @@ def render(found: Results, styles: Mapping[str, FamilyStyle], pngs: Mapping[str,
         headline=headline(found),
         key_numbers=key_numbers(found),
         warnings=warnings(found),
-        figures=[(name, *_caption(name, "matrix" in pngs), _embedded(png)) for name, png in pngs.items()],
+        figures=[
+            (name, *_caption(name, "matrix" in pngs, common(summary)), _embedded(png)) for name, png in pngs.items()
+        ],
         families={family: style.colour for family, style in styles.items()},
         models=_models_table(found.models, styles) if found.models is not None else [],
         pairs=_pairs_table(found.pairs, styles) if found.pairs is not None else [],
@@ -129,6 +136,15 @@ def headline(found: Results) -> str:
                 f"Pairs of one family average {between.loc[same, 'sat'].mean():.2f}, pairs of different families "
                 f"{between.loc[~same, 'sat'].mean():.2f}."
             )
+    elif found.pairs is not None:
+        ways = results.one_way(found.pairs)
+        if len(ways):
+            most, least = ways.loc[ways["rate"].idxmax()], ways.loc[ways["rate"].idxmin()]
+            sentences.append(
+                f"Of {len(ways):,} transfers from {ways['source'].nunique()} to {ways['target'].nunique()} models, "
+                f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
+                f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
+            )
     if found.models is not None and len(found.models) == 1:
         model = found.models.iloc[0]
         sentences.append(
@@ -154,7 +170,11 @@ def key_numbers(found: Results) -> list[tuple[str, str]]:
         numbers += [
             (f"{len(models)}", "model" if len(models) == 1 else "models"),
             (f"{models['images'].max():,}", "images"),
-            (percent(models["clean_accuracy"].median()), _median_of(models, "clean accuracy")),
+            *(
+                [(percent(models["clean_accuracy"].median()), _median_of(models, "clean accuracy"))]
+                if models["clean_accuracy"].notna().any()
+                else []
+            ),
             (percent(models["white_box_success"].median()), _median_of(models, "white-box success")),
         ]
     if found.pairs is not None:
@@ -187,12 +207,17 @@ def warnings(found: Results) -> list[str]:
                 f"Untrained networks: {_listed(untrained['model'])}; their scores say nothing about trained ones."
             )
     if found.pairs is not None:
-        missing = found.pairs[found.pairs["sat"].isna()]
+        missing = found.pairs[found.pairs["images"] == 0]
         if len(missing):
             names = (_pair(pair) for _, pair in missing.iterrows())
             missing_pairs = _listed(names, separator="; ")
-            notes.append(f"Missing pairs, for want of an image that both classify correctly: {missing_pairs}.")
+            notes.append(f"Missing pairs, for want of a common image: {missing_pairs}.")
     return notes + [note for note in found.summary.get("warnings", []) if note not in notes]
+
+
+def common(summary: Mapping[str, Any]) -> str:
+    """Which images a pair was compared on."""
+    return COMMON[summary.get("settings", {}).get("labels", "truth")]
 
 
 def attack_name(summary: Mapping[str, Any]) -> str:
@@ -247,10 +272,10 @@ def _listed(names: Iterable[str], separator: str = ", ", most: int = 12) -> str:
     return separator.join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
-def _caption(name: str, in_matrix: bool) -> tuple[str, str]:
+def _caption(name: str, in_matrix: bool, images: str) -> tuple[str, str]:
     """Heading and caption of a figure; that of `transfer` says more where it stands beside the similarity matrix."""
     heading, caption = CAPTIONS[name]
-    return heading, caption + (ABOVE_TWO if name == "transfer" and in_matrix else "")
+    return heading, caption.replace("{common}", images) + (ABOVE_TWO if name == "transfer" and in_matrix else "")
 
 
 def _embedded(png: Path) -> str:

@@ -25,6 +25,11 @@ class Results:
     examples: dict[str, np.ndarray] | None
 
     @property
+    def untrained(self) -> bool:
+        """Whether any of the models has random weights."""
+        return self.models is not None and not self.models["pretrained"].astype(bool).all()
+
+    @property
     def families(self) -> set[str]:
         """Every family named in the tables."""
         from_models = set() if self.models is None else set(self.models["family"])
@@ -70,6 +75,18 @@ def model_families(pairs: pd.DataFrame) -> dict[str, str]:
 def between_models(pairs: pd.DataFrame) -> pd.DataFrame:
     """The pairs of two different models."""
     return pairs[pairs["model_a"] != pairs["model_b"]]
+
+
+def one_way(pairs: pd.DataFrame) -> pd.DataFrame:
+    """source, target, rate: every transfer between two models that was measured."""
+    ways = [
+        between_models(pairs)[[source, target, rate]].set_axis(["source", "target", "rate"], axis=1)
+        for source, target, rate in (
+            ("model_a", "model_b", "transfer_rate_ab"),
+            ("model_b", "model_a", "transfer_rate_ba"),
+        )
+    ]
+    return pd.concat(ways, ignore_index=True).dropna(subset=["rate"])
 
 
 def square(pairs: pd.DataFrame, upper: str, lower: str) -> pd.DataFrame:

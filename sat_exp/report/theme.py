@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib.style
 import seaborn as sns
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 INK = "#222222"
 QUIET = "#767676"
@@ -48,6 +50,17 @@ def style() -> Iterator[None]:
     """Matplotlib's own defaults plus `RC`, whatever the user's matplotlibrc says; undone on leaving."""
     with matplotlib.style.context(["default", RC]):
         yield
+
+
+def save(figure: Figure, stem: Path, note: str = "") -> Path:
+    """Writes `stem`.svg and `stem`.png, with a note on top; the path of the latter."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png = stem.with_suffix(".png")
+    with style():
+        figure.text(0.5, 1, note, ha="center", va="bottom", color=BAD, fontsize=10)
+        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(png)
+    return png
 
 
 @dataclass(frozen=True)

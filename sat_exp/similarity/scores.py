@@ -88,59 +88,88 @@ def bootstrap_sat(
 def score(
     names: Sequence[str],
     families: Mapping[str, str],
-    labels: ArrayLike,
+    labels: ArrayLike | None,
     clean: Mapping[str, ArrayLike],
     adversarial: Mapping[tuple[str, str], ArrayLike],
     *,
+    compare: str = "truth",
     floor: float = SAT_FLOOR,
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The table of pairs: one row for every unordered pair of `names`, the diagonal included, in the order of `names`.
+    """The table of pairs: one row for every unordered pair of `names` of which a direction was measured, the diagonal
+    included, in the order of `names`.
 
-    `labels`: int [N], the true classes. `clean`: for each model its predicted classes, int [N], of the clean images.
-    `adversarial`: for each (source, target), source = target included, the classes, int [N], that the target predicts
-    for the source's adversarial images; −1 where the source was not attacked because it got the clean image wrong.
+    `labels`: int [N], the true classes, None where unknown. `clean`: for each model its predicted classes, int [N], of
+    the clean images. `adversarial`: for each (source, target) that was measured the classes, int [N], that the target
+    predicts for the source's adversarial images; −1 where the source was not attacked.
+
+    An image is fooled where the target's prediction is no longer the one it gives the clean image. `compare` says which
+    images make X_AB: `truth`, those that both models classify as labelled; `consensus`, those on which both agree;
+    `own`, all of them.
 
     Columns: model_a, model_b, family_a, family_b; images = |X_AB|; fooled_ab and fooled_ba, counts over X_AB as in
     `sat`; transfer_rate_ab and transfer_rate_ba, those counts over |X_AB|, each with _low and _high (Wilson);
     sat, sat_low, sat_high (bootstrap over images). On the diagonal SAT is log(100 · white-box success).
 
-    A pair without common images has NaN for every number but its counts, and is named in a warning.
+    A pair without common images has NaN for every number but its counts, and is named in a warning. A direction that
+    was not measured has NaN, and so has its pair's SAT.
     """
-    truth = np.asarray(labels)
     if len(set(names)) != len(names):
         raise ValueError("a model is named twice")
-    correct = {name: _correct(truth, clean[name], name) for name in names}
+    truth = None if labels is None else np.asarray(labels)
+    known = {name: np.asarray(predicted) for name, predicted in clean.items()}
     rows = []
     for a, b in combinations_with_replacement(names, 2):
-        common = correct[a] & correct[b]
-        fooled_ab = common & _wrong(truth, correct[a], adversarial, a, b)
-        fooled_ba = common & _wrong(truth, correct[b], adversarial, b, a)
+        if (a, b) not in adversarial and (b, a) not in adversarial:
+            continue
+        common = common_images(compare, truth, known[a], known[b])
         images = int(common.sum())
         if images == 0:
-            log.warning("no image is classified correctly by both %s and %s: their similarity is missing", a, b)
-        both, either = int((fooled_ab & fooled_ba).sum()), int((fooled_ab | fooled_ba).sum())
-        low, high = bootstrap_sat(
-            both,
-            either - both,
-            images - either,
-            floor=floor,
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
-        )
-        rows.append((a, b, families[a], families[b], images, int(fooled_ab.sum()), int(fooled_ba.sum()), low, high))
+            log.warning("%s and %s have no common image (labels=%s): their similarity is missing", a, b, compare)
+        fooled = [_fooled(common, known[target], adversarial, source, target) for source, target in ((a, b), (b, a))]
+        counts = [np.nan if way is None else int(way.sum()) for way in fooled]
+        low = high = np.nan
+        if fooled[0] is not None and fooled[1] is not None:
+            both, either = int((fooled[0] & fooled[1]).sum()), int((fooled[0] | fooled[1]).sum())
+            low, high = bootstrap_sat(
+                both,
+                either - both,
+                images - either,
+                floor=floor,
+                resamples=resamples,
+                confidence=confidence,
+                seed=seed,
+            )
+        rows.append((a, b, families[a], families[b], images, *counts, low, high))
     columns = ["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba", "sat_low", "sat_high"]
     pairs = pd.DataFrame(rows, columns=columns)
     for way in ("ab", "ba"):
-        fooled, images_of_pair = pairs[f"fooled_{way}"].to_numpy(), pairs["images"].to_numpy()
-        pairs[f"transfer_rate_{way}"] = _rate(fooled, images_of_pair)
-        ends = wilson_interval(fooled, images_of_pair, confidence)
+        successes, trials = pairs[f"fooled_{way}"].to_numpy(), pairs["images"].to_numpy()
+        pairs[f"transfer_rate_{way}"] = _rate(successes, trials)
+        ends = wilson_interval(successes, trials, confidence)
         pairs[f"transfer_rate_{way}_low"], pairs[f"transfer_rate_{way}_high"] = ends
     pairs["sat"] = sat(pairs["images"], pairs["fooled_ab"], pairs["fooled_ba"], floor)
     return pairs[[*columns[:7], *(c for c in pairs if c.startswith("transfer")), "sat", "sat_low", "sat_high"]]
+
+
+def common_images(
+    compare: str,
+    truth: NDArray[np.integer] | None,
+    clean_a: NDArray[np.integer],
+    clean_b: NDArray[np.integer],
+) -> NDArray[np.bool_]:
+    """X_AB as a mask, bool [N], from the true classes and the clean predictions of A and B, each int [N]."""
+    if clean_a.shape != clean_b.shape or (truth is not None and truth.shape != clean_a.shape):
+        raise ValueError(
+            f"clean predictions of shapes {clean_a.shape} and {clean_b.shape} for labels of shape "
+            f"{None if truth is None else truth.shape}"
+        )
+    if compare == "own":
+        return np.ones(clean_a.shape, dtype=bool)
+    agreed = clean_a == clean_b
+    return agreed if compare == "consensus" else agreed & (clean_a == truth)
 
 
 def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -157,27 +186,34 @@ def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def model_rates(
-    labels: ArrayLike, clean: ArrayLike, white_box: ArrayLike, *, confidence: float = 0.95
+    labels: ArrayLike | None,
+    clean: ArrayLike,
+    white_box: ArrayLike | None,
+    *,
+    confidence: float = 0.95,
 ) -> dict[str, int | float | bool]:
     """What one model's own predictions say of it: the columns of the table of models that are rates and counts.
 
     `labels`, `clean`: int [N] as in `score`; `white_box`: int [N], the model's predictions for its own adversarial
-    images, −1 where it was not attacked. images = N; clean_correct, clean_accuracy; attacked = the images it got
-    right; fooled = those of them it gets wrong once attacked; white_box_success = fooled/attacked; rates with Wilson
-    intervals (_low, _high); weak_attack: white_box_success is below 0.99. Without an image to attack the success is
-    NaN and not called weak.
+    images, −1 where it was not attacked; None for a model that was only a target. images = N; clean_correct,
+    clean_accuracy, NaN without labels; attacked; fooled = those attacked whose prediction changed; white_box_success =
+    fooled/attacked; rates with Wilson intervals (_low, _high); weak_attack: white_box_success is below 0.99. Without
+    an image to attack the success is NaN and not called weak.
     """
-    truth = np.asarray(labels)
-    correct = _correct(truth, clean, "the model")
-    wrong = _wrong(truth, correct, {("the model", "the model"): white_box}, "the model", "the model")
-    attacked, fooled = int(correct.sum()), int((correct & wrong).sum())
+    predicted = np.asarray(clean)
+    correct = np.nan if labels is None else int((predicted == np.asarray(labels)).sum())
+    attempts = np.full(predicted.shape, -1) if white_box is None else np.asarray(white_box)
+    if attempts.shape != predicted.shape or (labels is not None and np.asarray(labels).shape != predicted.shape):
+        raise ValueError("labels, clean and white-box predictions are not of the same images")
+    attacked = int((attempts >= 0).sum())
+    fooled = int(((attempts >= 0) & (attempts != predicted)).sum())
     success = float(_rate(fooled, attacked))
-    accuracy_ends = wilson_interval(attacked, truth.size, confidence)
+    accuracy_ends = wilson_interval(correct, predicted.size, confidence)
     success_ends = wilson_interval(fooled, attacked, confidence)
     return {
-        "images": int(truth.size),
-        "clean_correct": attacked,
-        "clean_accuracy": float(_rate(attacked, truth.size)),
+        "images": int(predicted.size),
+        "clean_correct": correct,
+        "clean_accuracy": float(_rate(correct, predicted.size)),
         "clean_accuracy_low": float(accuracy_ends[0]),
         "clean_accuracy_high": float(accuracy_ends[1]),
         "attacked": attacked,
@@ -195,30 +231,22 @@ def _rate(successes: ArrayLike, trials: ArrayLike) -> NDArray[np.float64]:
         return np.asarray(successes, np.float64) / np.asarray(trials, np.float64)
 
 
-def _correct(truth: NDArray[np.integer], clean: ArrayLike, name: str) -> NDArray[np.bool_]:
-    """Which images the model classifies correctly, bool [N]."""
-    predicted = np.asarray(clean)
-    if predicted.shape != truth.shape:
-        raise ValueError(f"{name}: clean predictions of shape {predicted.shape} for labels of shape {truth.shape}")
-    return predicted == truth
-
-
-def _wrong(
-    truth: NDArray[np.integer],
-    attacked: NDArray[np.bool_],
+def _fooled(
+    common: NDArray[np.bool_],
+    clean: NDArray[np.integer],
     adversarial: Mapping[tuple[str, str], ArrayLike],
     source: str,
     target: str,
-) -> NDArray[np.bool_]:
-    """Which of the source's adversarial images the target gets wrong, bool [N]; True too where none was made."""
+) -> NDArray[np.bool_] | None:
+    """Which images of X_AB the source's adversarial versions make the target change its mind about; None where that
+    was not measured."""
     if (source, target) not in adversarial:
-        raise ValueError(f"no predictions of {target} for the adversarial images of {source}")
+        return None
     predicted = np.asarray(adversarial[source, target])
-    if predicted.shape != truth.shape:
+    if predicted.shape != clean.shape:
         raise ValueError(
-            f"{source} → {target}: adversarial predictions of shape {predicted.shape} for labels of shape {truth.shape}"
+            f"{source} → {target}: adversarial predictions of shape {predicted.shape} for images of shape {clean.shape}"
         )
-    missing = int((attacked & (predicted < 0)).sum())
-    if missing:
+    if missing := int((common & (predicted < 0)).sum()):
         raise ValueError(f"{source} → {target}: {missing} attacked images have no prediction of {target}")
-    return predicted != truth
+    return common & (predicted != clean)

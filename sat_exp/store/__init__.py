@@ -1,5 +1,5 @@
 """Artefacts on disk: canvas pixels, clean logits, adversarial images, predictions."""
 
-from sat_exp.store.arrays import Damaged, Store, StoredArray, key_of
+from sat_exp.store.arrays import Damaged, Store, StoredArray, Unwritable, key_of
 
-__all__ = ["Damaged", "Store", "StoredArray", "key_of"]
+__all__ = ["Damaged", "Store", "StoredArray", "Unwritable", "key_of"]

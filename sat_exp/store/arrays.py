@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import zarr
 from filelock import FileLock
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
@@ -28,7 +28,11 @@ from sat_exp.errors import UserError, one_line
 
 log = logging.getLogger(__name__)
 
-COMPRESSION = (BloscCodec(cname="lz4", clevel=3, shuffle="bitshuffle", typesize=1), Crc32cCodec())
+CODECS = (Crc32cCodec(),)
+
+
+class Unwritable(UserError):
+    """The store cannot be read or written: nothing that needs it can go on."""
 
 
 class Damaged(Exception):
@@ -58,10 +62,10 @@ def write_metadata(path: Path, metadata: dict[str, Any]) -> None:
         raise unwritable(path, error) from error
 
 
-def unwritable(path: Path, error: OSError) -> UserError:
+def unwritable(path: Path, error: OSError) -> Unwritable:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"the disk is full at {path}: free some space and run the same command again")
-    return UserError(f"cannot write to {path}: {error.strerror}; give output_dir=FOLDER")
+        return Unwritable(f"the disk is full at {path}: free some space and run the same command again")
+    return Unwritable(f"cannot write to {path}: {error.strerror}; give output_dir=FOLDER")
 
 
 class StoredArray:
@@ -106,7 +110,7 @@ class StoredArray:
                 if file.is_file():
                     return values
         except OSError as error:
-            raise UserError(f"cannot read {file}: {error.strerror}") from error
+            raise Unwritable(f"cannot read {file}: {error.strerror}") from error
         except (ValueError, TypeError, RuntimeError) as error:
             file.unlink(missing_ok=True)
             raise Damaged(f"{file} is damaged ({one_line(error)})") from error
@@ -170,7 +174,7 @@ def open_sound(path: Path) -> StoredArray:
     except FileNotFoundError as error:
         raise Damaged(f"{path / 'zarr.json'} is gone") from error
     except OSError as error:
-        raise UserError(f"cannot read {path / 'zarr.json'}: {error.strerror}") from error
+        raise Unwritable(f"cannot read {path / 'zarr.json'}: {error.strerror}") from error
     except Exception as error:
         raise Damaged(f"{path / 'zarr.json'} is damaged ({one_line(error)})") from error
 
@@ -217,7 +221,7 @@ class Store:
             shape=shape,
             chunks=(max(1, min(chunk, shape[0])), *shape[1:]),
             dtype=dtype,
-            compressors=COMPRESSION,
+            compressors=CODECS,
             attributes={"facts": dict(facts), "notes": notes},
         )
         write_metadata(path, json.loads(files["zarr.json"].to_bytes()))
@@ -231,5 +235,5 @@ class Store:
         except OSError as error:
             raise unwritable(folder, error) from error
         if not os.access(folder, os.W_OK):
-            raise UserError(f"cannot write to {folder}; give output_dir=FOLDER")
+            raise Unwritable(f"cannot write to {folder}; give output_dir=FOLDER")
         return FileLock(folder / f"{key_of({'parts': parts})}.lock")

@@ -9,5 +9,7 @@ from sat_exp.tasks import composing, measuring
 def run(config: DictConfig, *, name: str) -> None:
     if config.pool is None:
         raise UserError("task=matrix needs several models: give pool=NAME, or pool=any 'pool.models=[A,B,C]'")
-    title = "Similarity of {models} models on {images} images of {dataset}"
-    measuring.measure(config, composing.models(config), title=title, pairs=True)
+    models = composing.models(config)
+    directions = {(source.name, target.name) for source in models for target in models}
+    title = f"Similarity of {len(models)} models on {{images}} images of {{dataset}}"
+    measuring.measure(config, models, directions, title=title)

@@ -1,91 +1,142 @@
 """What the attack, transfer and matrix tasks share: measure models, score them, write the results, show them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sat_exp import report, similarity, tracking
-from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.measurement import Measured, Measurement
+from sat_exp.errors import UserError
+from sat_exp.modules.measurement import Direction, Measured, Measurement, Source
 from sat_exp.store import Store
 from sat_exp.tasks import describing, results
 
+UNTRAINED = " (untrained networks)"
 
-def measure(config: DictConfig, models: Sequence[DictConfig], *, title: str, pairs: bool) -> None:
-    """Measure `models`, write the run's folder (tables, figures, page), mirror it to W&B and print what was found."""
+
+def measure(config: DictConfig, models: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
+    """Measure `models`, write the run's folder (tables, figures, page), mirror it to W&B and print what was found.
+
+    Raises UserError at the very end where some models failed and the others' results stand.
+    """
     settings = instantiate(config.tracking)
-    attack = instantiate(config.attack)
-    hardware: Hardware = instantiate(config.hardware)
-    images = instantiate(config.dataset).images
+    measurement = prepared(config)
+    images = measurement.images
     folder = Path(HydraConfig.get().runtime.output_dir)
-    summary = describing.describe(config, title.format(models=len(models), images=len(images), dataset=images.name))
+    untrained = not all(model.pretrained for model in models)
+    heading = title.format(images=len(images), dataset=images.name) + UNTRAINED * untrained
+    summary = describing.describe(config, heading)
     with tracking.run(
         settings,
         name=describing.run_name(config, folder),
         job_type=config.task.name,
         directory=folder,
         config=summary,
-        tags=[images.name],
+        tags=[images.name] + ["untrained"] * untrained,
     ) as run:
-        measurement = Measurement(images, attack, Store(Path(config.output_dir) / "store"), hardware, config.seed)
-        measured = measurement.run(models)
-        tables = {"models": model_table(measured, images.labels)}
-        if pairs:
-            tables["pairs"] = pair_table(measured, images.labels, config.score)
-        summary |= {
-            "attack": {"name": type(attack).__name__.lower()} | asdict(attack),
-            "dataset": {
-                "name": images.name,
-                "images": len(images),
-                "classes": len(images.class_names),
-                "digest": measurement.digest,
-            },
-            "class_names": list(images.class_names),
-            "timings": {stage: round(seconds, 2) for stage, seconds in measured.timings.items()},
-            "warnings": measured.warnings,
-        }
-        results.write(folder, summary, tables, results.examples(measured, images.labels, images.ids))
+        measured = measurement.run(models, directions)
+        tables = tabulate(measured, measurement, config)
+        summary |= facts(measurement, measured)
+        results.write(folder, summary, tables, results.examples(measured, images))
         drawn = report.draw(folder)
         run.log_results(folder)
     results.show(tables, summary["title"], drawn)
+    refuse(measured.failures)
 
 
-def model_table(measured: Measured, labels: np.ndarray) -> pd.DataFrame:
+def prepared(config: DictConfig) -> Measurement:
+    """The measurement that the configuration describes."""
+    return Measurement(
+        images=instantiate(config.dataset).images,
+        attack=instantiate(config.attack),
+        store=Store(Path(config.output_dir) / "store"),
+        hardware=instantiate(config.hardware),
+        seed=config.seed,
+        labels=config.labels,
+        protocol=config.protocol,
+    )
+
+
+def refuse(failures: dict[str, str]) -> None:
+    if failures:
+        name, reason = next(iter(failures.items()))
+        raise UserError(
+            f"{len(failures)} of the models failed and are not in the results: {', '.join(failures)} "
+            f"({name}: {reason}); the same command tries them again"
+        )
+
+
+def facts(measurement: Measurement, measured: Measured) -> dict[str, Any]:
+    """What a run's summary says of a measurement."""
+    images = measurement.images
+    return {
+        "attack": {"name": type(measurement.attack).__name__.lower()} | asdict(measurement.attack),
+        "dataset": {
+            "name": images.name,
+            "images": len(images),
+            "classes": len(images.class_names),
+            "digest": measurement.digest(images.canvas),
+        },
+        "class_names": list(images.class_names),
+        "models": {model.name: OmegaConf.to_container(model.config, resolve=True) for model in measured.models},
+        "timings": {stage: round(seconds, 2) for stage, seconds in measured.timings.items()},
+        "warnings": measured.warnings + [f"{name} failed: {reason}" for name, reason in measured.failures.items()],
+    }
+
+
+def tabulate(measured: Measured, measurement: Measurement, config: DictConfig) -> dict[str, pd.DataFrame]:
+    """The tables of a run: models, components, images; pairs where there are any, failures where there were."""
+    images = measurement.images
+    tables = {
+        "models": model_table(measured, images.labels),
+        "components": pd.DataFrame([{"model": model.name} | model.components for model in measured.models]),
+        "images": images.table(measurement.contents),
+    }
+    if any(source != target for source, target in measured.predictions):
+        tables["pairs"] = pair_table(measured, images.labels, config)
+    if measured.failures:
+        tables["failures"] = pd.DataFrame(measured.failures.items(), columns=["model", "reason"])
+    return tables
+
+
+def model_table(measured: Measured, labels: np.ndarray | None) -> pd.DataFrame:
     """One row a model: accuracy, white-box success, perturbation norms, throughput of the attack."""
     rows = []
-    for source in measured.sources:
-        notes = source.adversarial.notes
+    for model in measured.models:
+        notes = model.adversarial.notes if isinstance(model, Source) else {}
         seconds = notes.get("seconds", np.nan)
+        truth = labels if model.labelled else None
         rows.append(
-            {"model": source.name, "family": source.family, "parameters": source.parameters}
-            | similarity.model_rates(labels, source.clean, measured.predictions[source.name, source.name])
+            {"model": model.name, "family": model.family, "parameters": model.parameters}
+            | similarity.model_rates(truth, model.clean, measured.predictions.get((model.name, model.name)))
             | {
                 "mean_linf": notes.get("mean_linf", np.nan),
                 "mean_l2": notes.get("mean_l2", np.nan),
                 "changed_pixels": notes.get("mean_changed", np.nan),
                 "attack_seconds": seconds,
                 "attack_images_per_second": notes["images"] / seconds if "images" in notes else np.nan,
-                "pretrained": source.pretrained,
+                "pretrained": model.pretrained,
             }
         )
     return pd.DataFrame(rows)
 
 
-def pair_table(measured: Measured, labels: np.ndarray, settings: DictConfig) -> pd.DataFrame:
+def pair_table(measured: Measured, labels: np.ndarray | None, config: DictConfig) -> pd.DataFrame:
     return similarity.score(
-        [source.name for source in measured.sources],
-        {source.name: source.family for source in measured.sources},
+        [model.name for model in measured.models],
+        {model.name: model.family for model in measured.models},
         labels,
-        {source.name: source.clean for source in measured.sources},
+        {model.name: model.clean for model in measured.models},
         measured.predictions,
-        floor=settings.floor,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
+        compare=config.labels,
+        floor=config.score.floor,
+        resamples=config.score.resamples,
+        confidence=config.score.confidence,
+        seed=config.score.seed,
     )

@@ -17,9 +17,9 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
     Console().print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
 
-def latest(outputs: Path) -> Path:
-    """The folder of the run that finished last."""
-    found = sorted(outputs.glob("**/summary.json"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError(f"no finished run under {outputs}: run a task first, or give task.run=FOLDER")
-    return found[-1].parent
+def latest(outputs: Path, holding: str = "tables/models.parquet") -> Path:
+    """The folder of the run that finished last and holds the file `holding`."""
+    runs = [path for path in outputs.glob("**/summary.json") if (path.parent / holding).is_file()]
+    if not runs:
+        raise UserError(f"no finished run with {holding} under {outputs}: run a task first, or give task.run=FOLDER")
+    return max(runs, key=lambda path: path.stat().st_mtime).parent

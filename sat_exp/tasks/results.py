@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,22 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sat_exp import report
+from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
 from sat_exp.modules.measurement import Measured
 
 EXAMPLES = 6
+ENDS = 5
 
 
-def examples(measured: Measured, labels: np.ndarray, ids: Sequence[str]) -> dict[str, np.ndarray]:
+def examples(measured: Measured, images: ImageSet) -> dict[str, np.ndarray]:
     """A few images with their adversarial versions, from sources spread over the pool: fooled ones first, then of
-    classes not shown yet."""
+    classes not shown yet. Where labels are unknown the clean prediction stands for them."""
     records: list[dict[str, Any]] = []
     shown: set[int] = set()
     for turn in np.linspace(0, len(measured.sources) - 1, EXAMPLES).round().astype(int):
         source = measured.sources[turn]
+        labels = images.labels if images.labels is not None and source.labelled else source.clean
         own = measured.predictions[source.name, source.name]
         fresh = [at for at, row in enumerate(source.rows) if row not in shown]
         if not fresh:
@@ -37,13 +39,13 @@ def examples(measured: Measured, labels: np.ndarray, ids: Sequence[str]) -> dict
         shown.add(row)
         records.append(
             {
-                "clean": measured.pixels.gather([row])[0],
+                "clean": source.view.pixels.gather([row])[0],
                 "adversarial": source.adversarial.gather([at])[0],
                 "labels": labels[row],
                 "clean_prediction": source.clean[row],
                 "adversarial_prediction": own[row],
                 "source": source.name,
-                "image_id": ids[row],
+                "image_id": images.ids[row],
             }
         )
     return {key: np.array([record[key] for record in records]) for key in records[0]} if records else {}
@@ -74,31 +76,60 @@ def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report) -> N
     for row in tables["models"].itertuples():
         table.add_row(
             str(row.model),
-            f"{row.clean_accuracy:.1%}",
-            f"{row.white_box_success:.1%}",
-            f"{row.mean_l2:.0f}/255",
-            f"{row.attack_images_per_second:.1f}",
+            number(row.clean_accuracy, ".1%"),
+            number(row.white_box_success, ".1%"),
+            number(row.mean_l2, ".0f", "/255"),
+            number(row.attack_images_per_second, ".1f"),
         )
     console.print(table)
     if "pairs" in tables:
-        pairs = tables["pairs"].query("model_a != model_b").sort_values("sat", ascending=False)
-        heading = "most and least similar pairs" if len(pairs) > 10 else "pairs"
-        table = Table(
-            Column("model A", overflow="fold"), Column("model B", overflow="fold"), title=heading, title_justify="left"
-        )
-        for heading in ("SAT", "95 %", "A → B", "B → A", "images"):
-            table.add_column(heading, justify="right")
-        for row in (pd.concat([pairs.head(5), pairs.tail(5)]) if len(pairs) > 10 else pairs).itertuples():
-            table.add_row(
-                str(row.model_a),
-                str(row.model_b),
-                f"{row.sat:.2f}",
-                f"{row.sat_low:.2f}–{row.sat_high:.2f}",
-                f"{row.transfer_rate_ab:.1%}",
-                f"{row.transfer_rate_ba:.1%}",
-                str(row.images),
-            )
+        console.print(scores(tables["pairs"]))
+    if "failures" in tables:
+        table = Table("model", Column("why it failed", overflow="fold"), title="not measured", title_justify="left")
+        for failure in tables["failures"].itertuples():
+            table.add_row(str(failure.model), str(failure.reason))
         console.print(table)
     for warning in drawn.warnings:
         console.print(f"[yellow]caution:[/] {warning}")
     console.print(f"report: {drawn.page}", soft_wrap=True)
+
+
+def scores(pairs: pd.DataFrame) -> Table:
+    """The pairs with the highest and the lowest SAT, or of a row, which has none, the highest and lowest rates."""
+    between = report.between_models(pairs)
+    if between["sat"].isna().all():
+        ways = report.one_way(pairs).sort_values("rate", ascending=False)
+        heading = "highest and lowest transfer rates" if len(ways) > 2 * ENDS else "transfer rates"
+        table = Table("source", "target", Column("transfer rate", justify="right"), title=heading, title_justify="left")
+        for row in ends(ways).itertuples():
+            table.add_row(str(row.source), str(row.target), f"{row.rate:.1%}")
+        return table
+    between = between.sort_values("sat", ascending=False)
+    table = Table(
+        Column("model A", overflow="fold"),
+        Column("model B", overflow="fold"),
+        title="most and least similar pairs" if len(between) > 2 * ENDS else "pairs",
+        title_justify="left",
+    )
+    for heading in ("SAT", "95 %", "A → B", "B → A", "images"):
+        table.add_column(heading, justify="right")
+    for row in ends(between).itertuples():
+        table.add_row(
+            str(row.model_a),
+            str(row.model_b),
+            number(row.sat, ".2f"),
+            f"{number(row.sat_low, '.2f')}–{number(row.sat_high, '.2f')}",
+            number(row.transfer_rate_ab, ".1%"),
+            number(row.transfer_rate_ba, ".1%"),
+            str(row.images),
+        )
+    return table
+
+
+def ends(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table.head(ENDS), table.tail(ENDS)]) if len(table) > 2 * ENDS else table
+
+
+def number(value: float, form: str, unit: str = "") -> str:
+    """A number, or – where it is missing."""
+    return format(value, form) + unit if np.isfinite(value) else "–"

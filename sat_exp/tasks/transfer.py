@@ -1,14 +1,27 @@
-"""task=transfer: how well the adversarial examples of two models fool each other."""
+"""task=transfer: how well the adversarial examples of two models fool each other; of one, a whole pool."""
 
 from omegaconf import DictConfig
 
 from sat_exp.errors import UserError
-from sat_exp.tasks import measuring
+from sat_exp.tasks import composing, measuring
 
 
 def run(config: DictConfig, *, name: str) -> None:
-    if config.target is None:
-        raise UserError("task=transfer needs a second model: give model@target=NAME")
-    models = [config.model] if config.model.name == config.target.name else [config.model, config.target]
-    title = f"{config.model.name} and {config.target.name} on {{images}} images of {{dataset}}"
-    measuring.measure(config, models, title=title, pairs=True)
+    """A pair, or all pairs of a sweep's sources and targets, both ways; with a pool, from the sources to it."""
+    sources, targets = composing.sources(config), composing.targets(config)
+    if bool(targets) == (config.pool is not None):
+        raise UserError("task=transfer needs a second model: give model@target=NAME, or pool=NAME, and not both")
+    directions = {(source.name, target.name) for source in sources for target in targets or composing.models(config)}
+    if targets:
+        directions |= {(target, source) for source, target in directions}
+    models = {model.name: model for model in [*sources, *(targets or composing.models(config))]}
+    measuring.measure(config, list(models.values()), directions, title=title(sources, list(models.values()), config))
+
+
+def title(sources: list[DictConfig], models: list[DictConfig], config: DictConfig) -> str:
+    what = " and ".join(model.name for model in models[:2])
+    if config.pool is not None:
+        what = f"Transfer from {sources[0].name if len(sources) == 1 else len(sources)} to {len(models)} models"
+    elif len(models) > 2:
+        what = f"Transfer between {len(models)} models"
+    return f"{what} on {{images}} images of {{dataset}}"

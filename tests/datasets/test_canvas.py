@@ -1,16 +1,20 @@
-"""Image files to canvas pixels."""
+"""Images to canvas pixels."""
 
-import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from timm.data import create_transform
 from torchvision import transforms
 
-from sat_exp.datasets.canvas import Canvas, file_digest
+from sat_exp.datasets import ImageNet
+from sat_exp.datasets.canvas import Canvas
 from sat_exp.errors import UserError
+
+SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "imagenet_sample"
 
 sides = st.integers(1, 400)
 
@@ -65,47 +69,67 @@ def test_other_modes_become_rgb(mode, colour, expected):
     assert (pixels == np.array(expected)[:, None, None]).all()
 
 
-def test_a_palette_becomes_its_colours(tmp_path):
-    Image.new("RGB", (20, 20), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "a.png")
-    assert (Canvas(16, 8).read(tmp_path / "a.png") == np.array([10, 200, 30])[:, None, None]).all()
-
-
-def test_sixteen_bits_are_refused_rather_than_clipped(tmp_path):
-    Image.fromarray(np.full((20, 20), 40000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(UserError, match=r"deep\.png.*8 bits"):
-        Canvas().read(tmp_path / "deep.png")
-
-
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.95])
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_truncated_image_is_refused_by_name(tmp_path, suffix, share):
-    path = tmp_path / f"broken.{suffix}"
-    noise(64, 64).save(path)
-    contents = path.read_bytes()
-    path.write_bytes(contents[: int(share * len(contents))])
-    with pytest.raises(UserError, match=rf"broken\.{suffix}") as caught:
-        Canvas().read(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_text_file_is_refused_by_name(tmp_path):
-    (tmp_path / "notes.jpg").write_text("no image")
-    with pytest.raises(UserError, match=r"notes\.jpg"):
-        Canvas().read(tmp_path / "notes.jpg")
-
-
-def test_a_file_that_is_gone_is_refused_by_name(tmp_path):
-    for read in (Canvas().read, file_digest):
-        with pytest.raises(UserError, match=r"gone\.jpg cannot be read"):
-            read(tmp_path / "gone.jpg")
-
-
-def test_contents_are_the_digest_of_the_file(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"bytes")
-    assert file_digest(tmp_path / "a.jpg") == hashlib.sha256(b"bytes").hexdigest()
+def test_grey_is_one_channel():
+    image = noise(40, 30)
+    pixels = Canvas(16, 8, mode="L").paint(image)
+    assert pixels.shape == Canvas(16, 8, mode="L").shape == (1, 8, 8)
+    assert (Canvas(30, 30, mode="L").paint(image)[0] == np.asarray(image.convert("L"))[:, 5:35]).all()
 
 
 @pytest.mark.parametrize(("resize", "crop"), [(0, 1), (224, 256), ("256", 224), (256, 224.0), (256, None), (256, -1)])
 def test_numbers_that_make_no_canvas_are_refused(resize, crop):
     with pytest.raises(UserError, match=r"dataset\.(resize|crop)="):
         Canvas(resize, crop)
+
+
+@pytest.mark.parametrize(("field", "value"), [("interpolation", "cubic"), ("mode", "CMYK")])
+def test_words_that_make_no_canvas_are_refused(field, value):
+    with pytest.raises(UserError, match=f"{field}={value} is not known: choose one of"):
+        Canvas(**{field: value})
+
+
+def test_every_field_is_in_the_recipe():
+    variants = [Canvas(), Canvas(257), Canvas(crop=223), Canvas(interpolation="bilinear"), Canvas(mode="L")]
+    assert len({canvas.recipe for canvas in variants}) == len(variants)
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.01])
+def test_a_share_that_cannot_be_kept_is_refused(share):
+    with pytest.raises(UserError, match="above 0, at most 1"):
+        Canvas.native(224, share)
+
+
+def evaluated_by_timm(image: Image.Image, size: int, crop: float, interpolation: str) -> np.ndarray:
+    """uint8 pixels [3, size, size] of timm's evaluation transform, before it makes numbers of them."""
+    transform = create_transform(
+        (3, size, size),
+        is_training=False,
+        crop_pct=crop,
+        interpolation=interpolation,
+        normalize=False,
+        use_prefetcher=True,
+    )
+    return np.asarray(transform(image.convert("RGB")))
+
+
+NATIVE = [(224, 0.875), (256, 0.94), (240, 0.882), (299, 0.903), (224, 1.0), (288, 0.95), (384, 1.0)]
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(("size", "crop"), NATIVE)
+def test_the_native_canvas_is_timms_evaluation_transform(size, crop, interpolation):
+    for width, height in ((500, 375), (333, 500), (120, 90), (size, size)):
+        image = noise(width, height)
+        expected = evaluated_by_timm(image, size, crop, interpolation)
+        assert (Canvas.native(size, crop, interpolation).paint(image) == expected).all()
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the sample of ImageNet is not here")
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(("size", "crop"), NATIVE)
+def test_the_native_canvas_on_real_images(size, crop, interpolation):
+    images = ImageNet(str(SAMPLE), None, 0).images
+    native = images.on(Canvas.native(size, crop, interpolation))
+    for index in range(0, len(images), 50):
+        expected = evaluated_by_timm(images.image(index), size, crop, interpolation)
+        assert (native.read(index) == expected).all()

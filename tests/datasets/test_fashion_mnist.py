@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ def idx(values: np.ndarray) -> bytes:
 
 def write(path, values: np.ndarray) -> None:
     path.write_bytes(gzip.compress(idx(values)))
+
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
 @pytest.fixture
@@ -91,3 +95,27 @@ def test_a_training_batch(root):
 def test_the_bundled_images_are_balanced():
     images = FashionMNIST(None, 100, 0).images
     assert (np.bincount(images.labels) == 10).all()
+
+
+def test_another_border_is_other_images(root, monkeypatch):
+    before = FashionMNIST(str(root), None, 0).images
+    monkeypatch.setattr("sat_exp.datasets.fashion_mnist.BORDER", 3)
+    after = FashionMNIST(str(root), None, 0).images
+    assert before.canvas.recipe != after.canvas.recipe
+
+
+@pytest.mark.parametrize("folder", [None, DEBIAN], ids=["bundled", "debian"])
+def test_every_pixel_is_that_of_the_files(folder):
+    if folder is not None and not folder.is_dir():
+        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
+    data = FashionMNIST(folder and str(folder), None, 0)
+    raw = read_idx(data.root / "t10k-images-idx3-ubyte.gz")
+    expected = np.zeros((len(raw), 1, 32, 32), dtype=np.uint8)
+    expected[:, 0, 2:30, 2:30] = raw
+    assert all((data.images.read(index) == expected[index]).all() for index in range(len(raw)))
+
+
+def test_a_list_of_images(root, tmp_path):
+    images = FashionMNIST(str(root), 10, 0).images
+    images.table().to_csv(tmp_path / "images.csv", index=False)
+    assert FashionMNIST(str(root), None, 0, ids=str(tmp_path / "images.csv")).images.ids == images.ids

@@ -11,7 +11,7 @@ import torchvision
 from PIL import Image
 
 from sat_exp.datasets import Foolbox20, ImageNet, Imagenette
-from sat_exp.datasets.imagenet import class_names, synsets
+from sat_exp.datasets.imagenet_classes import class_names, synsets
 from sat_exp.errors import UserError
 
 TENCH, GOLDFISH, SPRINGER = "n01440764", "n01443537", "n02102040"
@@ -46,7 +46,8 @@ def test_the_standard_order_of_the_classes():
 @pytest.mark.parametrize("inside", ["", "val"])
 def test_synset_folders(tmp_path, inside):
     fill(tmp_path / inside)
-    (tmp_path / inside / ".cache").mkdir()
+    paint(tmp_path / inside / ".cache" / "thumbnail.png")
+    paint(tmp_path / inside / TENCH / "._hidden.png")
     (tmp_path / inside / TENCH / "notes.txt").write_text("no image")
     found = images(tmp_path)
     assert found.ids == tuple(f"{synset}/{synset}_{k}.JPEG" for synset in (TENCH, SPRINGER) for k in range(3))
@@ -98,7 +99,7 @@ def test_a_labels_csv_that_is_no_text_is_refused(tmp_path):
 
 def test_a_folder_that_is_no_synset_is_refused(tmp_path):
     fill(tmp_path)
-    (tmp_path / "cats").mkdir()
+    paint(tmp_path / "cats" / "a.png")
     with pytest.raises(UserError, match=r"folder cats .* no synset"):
         images(tmp_path)
 
@@ -110,12 +111,12 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"dataset\.root=.*absent is no folder"):
+    with pytest.raises(UserError, match=r"dataset\.root=.*absent is neither a folder nor a .tar"):
         images(tmp_path / "absent")
 
 
 def test_no_folder_says_what_to_do():
-    with pytest.raises(UserError, match=r"dataset\.root=FOLDER.*experiment=quickstart"):
+    with pytest.raises(UserError, match=r"dataset\.root=.*experiment=quickstart"):
         ImageNet(None, None, 0)
 
 
@@ -155,7 +156,7 @@ def test_imagenette_without_internet_is_one_line_and_leaves_nothing(tmp_path, mo
         raise failure
 
     monkeypatch.setattr(torchvision.datasets, "Imagenette", fail)
-    with pytest.raises(UserError, match=r"Imagenette could not be downloaded.*dataset\.root=.*quickstart") as caught:
+    with pytest.raises(UserError, match=r"Imagenette .*could not be downloaded.*dataset\.root=.*quickstart") as caught:
         Imagenette(str(tmp_path), None, 0)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())

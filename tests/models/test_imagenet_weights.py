@@ -1,4 +1,4 @@
-"""The model files of ImageNet-1k, and the trained networks that come as ordinary packages on real images."""
+"""The trained networks that come as ordinary packages, on real images."""
 
 import importlib.util
 import os
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,7 +17,6 @@ from sat_exp.models.classifier import Classifier
 from sat_exp.models.loading import build, load, load_weights
 from sat_exp.models.squeezenet import read
 
-COMPONENTS = set(OmegaConf.load(CONF / "model" / "fashion_resnet.yaml").components)
 SAMPLE = Path(
     os.environ.get("SAT_EXP_IMAGENET_SAMPLE", Path(__file__).parents[3] / "shared" / "data" / "imagenet_sample")
 )
@@ -30,11 +28,6 @@ def model_config(name: str) -> DictConfig:
     config = OmegaConf.load(CONF / "model" / f"{name}.yaml")
     assert isinstance(config, DictConfig)
     return config
-
-
-def imagenet_models() -> list[str]:
-    names = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
-    return [name for name in names if model_config(name).get("label_space") == "imagenet1k"]
 
 
 def installed(*packages: str) -> None:
@@ -52,36 +45,6 @@ def correct(classifier: Classifier, images: ImageSet) -> int:
             pixels = torch.from_numpy(np.stack([images.read(index) for index in batch])).float() / 255
             total += int((classifier(pixels).argmax(1).numpy() == images.labels[batch.start : batch.stop]).sum())
     return total
-
-
-@pytest.mark.parametrize("name", [name for name in imagenet_models() if name != "timm"])
-def test_a_model_file_says_all_and_says_it_is_itself(name):
-    config = model_config(name)
-    assert config.name == name
-    assert config.classes == 1000
-    assert config.pretrained is True
-    assert set(config.components) == COMPONENTS
-    assert config.components.input_resolution == str(config.input.size)
-    assert (CONF / "model" / f"{name}.yaml").read_text().startswith("# ")
-
-
-@pytest.mark.parametrize("name", [name for name in imagenet_models() if name not in ("timm", "squeezenet")])
-def test_input_facts_are_timms_own(name):
-    config = model_config(name)
-    facts = timm.get_pretrained_cfg(config.network.model_name, allow_unregistered=False)
-    assert "." in config.network.model_name
-    assert facts.num_classes == config.classes
-    assert facts.input_size == (3, config.input.size, config.input.size)
-    assert list(facts.mean) == list(config.input.mean)
-    assert list(facts.std) == list(config.input.std)
-    assert (facts.interpolation, facts.crop_pct) == (config.input.interpolation, config.input.crop)
-
-
-def test_the_open_model_file_takes_any_timm_name():
-    config = model_config("timm")
-    config.id = "resnet26.bt_in1k"
-    assert (config.name, config.network.model_name) == ("resnet26.bt_in1k", "resnet26.bt_in1k")
-    assert set(config.components) == COMPONENTS
 
 
 @pytest.mark.parametrize("name", EFFICIENTNETS)

@@ -43,10 +43,12 @@ def images(size: int = IMAGES) -> ImageSet:
     return FashionMNIST(root=None, size=size, seed=0).images
 
 
-def measurement(folder: Path, *, size: int = IMAGES, batch_size: int = 8, steps: int = 4, seed: int = 0) -> Measurement:
+def measurement(
+    folder: Path, *, size: int = IMAGES, batch_size: int = 8, steps: int = 4, seed: int = 0, **choices: str
+) -> Measurement:
     attack = PGD(epsilon=16, step_size=4, steps=steps, random_start=True)
     hardware = Hardware("cpu", "32-true", batch_size=batch_size, threads=1, workers=1)
-    return Measurement(images(size), attack, Store(folder), hardware, seed)
+    return Measurement(images(size), attack, Store(folder), hardware, seed, **choices)
 
 
 def chunks(folder: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from lightning import Trainer
+from PIL import Image
+from torch.nn import functional as F
 
 from sat_exp import models
 from sat_exp.errors import UserError
@@ -101,7 +104,7 @@ def test_another_seed_makes_other_images(study: Any, undisturbed: Any, tmp_path:
 
 def test_only_images_the_source_gets_right_are_attacked_and_never_beyond_epsilon(study: Any, undisturbed: Any) -> None:
     measured, labels = undisturbed.measured, study.images().labels
-    clean = measured.pixels.read_all()
+    clean = measured.sources[0].view.pixels.read_all()
     np.testing.assert_array_equal(clean, [study.images().read(index) for index in range(study.IMAGES)])
     for source in measured.sources:
         np.testing.assert_array_equal(source.rows, np.flatnonzero(source.clean == labels))
@@ -120,7 +123,7 @@ def test_predictions_are_what_the_target_says_of_the_stored_bytes(study: Any, un
     for target in measured.sources:
         classifier = models.load(study.config(target.name)).classifier
         with torch.no_grad():
-            clean = classifier(torch.from_numpy(measured.pixels.read_all()).float() / 255).argmax(1).numpy()
+            clean = classifier(torch.from_numpy(target.view.pixels.read_all()).float() / 255).argmax(1).numpy()
             np.testing.assert_array_equal(target.clean, clean)
             for source in measured.sources:
                 stored = torch.from_numpy(source.adversarial.read_all())
@@ -180,7 +183,7 @@ def test_arrays_of_other_chunks_go_together(study: Any, undisturbed: Any, copied
     for array in (copied / "logits").iterdir():
         (array / "c/1/0").unlink()
     measured = study.measurement(copied, batch_size=5).run(study.configs())
-    assert measured.pixels.chunk == 5
+    assert measured.sources[0].view.pixels.chunk == 5
     for source, other in zip(measured.sources, undisturbed.measured.sources, strict=True):
         np.testing.assert_array_equal(source.clean, other.clean)
 
@@ -212,6 +215,128 @@ def test_a_model_named_twice_is_refused(study: Any, tmp_path: Path) -> None:
 def test_another_label_space_is_refused(study: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="predicts imagenet1k, the data set fashion_mnist is labelled fashion_mnist"):
         study.measurement(tmp_path).run([study.config(study.NAMES[0], label_space="imagenet1k")])
+
+
+def test_only_the_directions_asked_for_are_measured(study: Any, undisturbed: Any, tmp_path: Path) -> None:
+    """A row: one source is attacked, the others are only looked at; what is there is what the matrix has."""
+    first, second, third = study.NAMES
+    row = study.measurement(tmp_path).run(study.configs(), {(first, second), (first, third)})
+    assert [source.name for source in row.sources] == [first]
+    assert [model.name for model in row.models] == list(study.NAMES)
+    assert set(row.predictions) == {(first, name) for name in study.NAMES}
+    assert study.chunks(tmp_path).items() < undisturbed.chunks.items()
+    for pair, values in row.predictions.items():
+        np.testing.assert_array_equal(values, undisturbed.measured.predictions[pair])
+
+
+def test_a_model_that_fails_is_left_out_and_the_others_go_on(study: Any, undisturbed: Any, tmp_path: Path) -> None:
+    first, second, third = study.NAMES
+    broken = study.config(second, checkpoint=str(tmp_path / "nowhere.safetensors"))
+    measured = study.measurement(tmp_path).run([study.config(first), broken, study.config(third)])
+    assert list(measured.failures) == [second]
+    assert "no weights at" in measured.failures[second]
+    assert [source.name for source in measured.sources] == [first, third]
+    assert len(measured.predictions) == 4
+    for pair, values in measured.predictions.items():
+        np.testing.assert_array_equal(values, undisturbed.measured.predictions[pair])
+    again = study.measurement(tmp_path).run(study.configs())
+    assert again.failures == {}
+    assert study.chunks(tmp_path) == undisturbed.chunks
+
+
+def test_a_target_that_fails_in_the_transfer_is_left_out(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+    load = models.load
+
+    def second_time_lucky(config: Any) -> Any:
+        loads.append(config.name)
+        if loads.count(config.name) == 2 and config.name == study.NAMES[1]:
+            raise RuntimeError("no memory left for it")
+        return load(config)
+
+    monkeypatch.setattr(models, "load", second_time_lucky)
+    measured = study.measurement(tmp_path, size=10, steps=1).run(study.configs())
+    assert measured.failures == {study.NAMES[1]: "RuntimeError: no memory left for it"}
+    assert {name for pair in measured.predictions for name in pair} == {study.NAMES[0], study.NAMES[2]}
+    assert max(loads.count(name) for name in study.NAMES) == 2
+
+
+def test_where_no_pair_is_left_the_failure_is_raised(study: Any, tmp_path: Path) -> None:
+    broken = study.config(study.NAMES[1], checkpoint=str(tmp_path / "nowhere.safetensors"))
+    with pytest.raises(UserError, match="no weights at"):
+        study.measurement(tmp_path, size=10, steps=1).run([study.config(study.NAMES[0]), broken])
+
+
+def test_own_and_consensus_attack_every_image_and_share_their_artefacts(study: Any, tmp_path: Path) -> None:
+    own = study.measurement(tmp_path, labels="own", size=16).run(study.configs(study.NAMES[:2]))
+    stored = study.chunks(tmp_path)
+    consensus = study.measurement(tmp_path, labels="consensus", size=16).run(study.configs(study.NAMES[:2]))
+    assert study.chunks(tmp_path) == stored
+    for source, other in zip(own.sources, consensus.sources, strict=True):
+        np.testing.assert_array_equal(source.rows, np.arange(16))
+        assert source.adversarial.path == other.adversarial.path
+
+
+def test_an_unlabelled_set_gives_what_own_labels_give(study: Any, tmp_path: Path) -> None:
+    """Labels are in the keys, so the artefacts are others; their bytes are not."""
+    labelled = study.measurement(tmp_path / "labelled", labels="own", size=16)
+    unlabelled = study.measurement(tmp_path / "unlabelled", labels="own", size=16)
+    unlabelled.images = replace(unlabelled.images, labels=None, label_space=None, class_names=())
+    one, other = (prepared.run(study.configs(study.NAMES[:2])) for prepared in (labelled, unlabelled))
+    same(one, other)
+    with pytest.raises(UserError, match="has no labels: give labels=consensus"):
+        replace(unlabelled, labels="truth")
+
+
+def test_models_of_different_classes_compare_only_by_their_own_labels(study: Any, tmp_path: Path) -> None:
+    stranger = study.config(study.NAMES[1], label_space="garments")
+    configs = [study.config(study.NAMES[0]), stranger]
+    measured = study.measurement(tmp_path, labels="own", size=10, steps=1).run(configs)
+    assert [model.labelled for model in measured.models] == [True, False]
+    with pytest.raises(UserError, match="they can never agree; give labels=own"):
+        study.measurement(tmp_path, labels="consensus", size=10, steps=1).run(configs)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("labels", "guess"), ("protocol", "naive")])
+def test_other_labels_or_protocols_are_refused(study: Any, tmp_path: Path, setting: str, value: str) -> None:
+    with pytest.raises(UserError, match=f"{setting}={value}: choose one of"):
+        study.measurement(tmp_path, **{setting: value})
+
+
+def other_input(study: Any, name: str, **changes: Any) -> Any:
+    """A bundled network told to take images of another size, normalisation and crop."""
+    facts = {"size": 40, "mean": [0.5], "std": [0.5], "crop": 0.8, "interpolation": "bilinear"}
+    return study.config(name, input=facts | changes)
+
+
+def test_natively_each_model_has_its_own_crop_and_size(study: Any, tmp_path: Path) -> None:
+    plain, larger = study.config(study.NAMES[0]), other_input(study, study.NAMES[1])
+    measured = study.measurement(tmp_path, protocol="native", size=16).run([plain, larger])
+    _, large = measured.sources
+    assert [source.view.pixels.array.shape[1:] for source in measured.sources] == [(1, 32, 32), (1, 40, 40)]
+    image = study.images(16).image(3)
+    resized = Image.fromarray(np.asarray(image)).resize((50, 50), Image.Resampling.BILINEAR).crop((5, 5, 45, 45))
+    np.testing.assert_array_equal(large.view.pixels.read_all()[3, 0], np.asarray(resized))
+    difference = large.adversarial.read_all().astype(int) - large.view.pixels.gather(large.rows)
+    assert np.abs(difference).max() == 16
+    stored = torch.from_numpy(large.adversarial.read_all()).float() / 255
+    shown = F.interpolate(stored, (32, 32), mode="bicubic", antialias=True)
+    network = models.load(plain).classifier.network
+    with torch.no_grad():
+        expected = network((shown - 0.286) / 0.353).argmax(1).numpy()
+    np.testing.assert_array_equal(measured.predictions[larger.name, plain.name][large.rows], expected)
+
+
+def test_protocols_share_clean_artefacts_only_where_the_view_is_the_same(study: Any, tmp_path: Path) -> None:
+    """The bundled networks' own input is the canvas, so that natively everything is the same but its key."""
+    canvas = study.measurement(tmp_path, size=16).run(study.configs(study.NAMES[:2]))
+    before = study.chunks(tmp_path)
+    native = study.measurement(tmp_path, size=16, protocol="native").run(study.configs(study.NAMES[:2]))
+    same(canvas, native)
+    new = study.chunks(tmp_path).keys() - before.keys()
+    assert {name.split("/")[0] for name in new} == {"adversarial", "predictions"}
 
 
 def test_a_disk_that_damages_everything_is_given_up(study: Any, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,11 @@ def folder_of(outcome):
     return Path(re.search(r"report: (.+)/report\.html", outcome.text)[1])
 
 
+def chunks(outputs):
+    """The bytes of every chunk in the store."""
+    return {path: path.read_bytes() for path in sorted((outputs / "store").glob("*/*/c/**/*")) if path.is_file()}
+
+
 def tables(outcome):
     return {name: pd.read_parquet(folder_of(outcome) / f"tables/{name}.parquet") for name in ("models", "pairs")}
 
@@ -53,12 +58,119 @@ def test_pair_and_matrix_agree(sat_exp):
     assert one["transfer_rate_ba"] == same["transfer_rate_ab"]
 
 
-def test_a_sweep_goes_on_after_a_failure(sat_exp):
-    outcome = sat_exp("-m", *QUICK, "task=transfer", "model=fashion_resnet", "model@target=resnet18,fashion_convnext")
+def test_the_typed_sweep_the_rows_and_the_matrix_are_the_same_numbers(sat_exp, outputs):
+    """Over one store, in which the second and the third find everything that the first made."""
+    listed = "fashion_resnet,fashion_resnet_sgd,fashion_convnext"
+    sweep = sat_exp("-m", *QUICK, "task=transfer", f"model={listed}", f"model@target={listed}")
+    assert sweep.status == 0, sweep.text
+    made = chunks(outputs)
+    rows = sat_exp("-m", *QUICK, "task=transfer", "pool=any", f"pool.models=[{listed}]", "model=glob(*)")
+    matrix = sat_exp(*QUICK, "task=matrix", "pool=any", f"pool.models=[{listed}]")
+    assert chunks(outputs) == made
+    whole = tables(matrix)["pairs"]
+    assert len(whole) == 6
+    for outcome in (sweep, rows):
+        assert outcome.status == 0, outcome.text
+        pd.testing.assert_frame_equal(tables(outcome)["pairs"], whole)
+
+
+def test_a_row_is_one_direction_of_the_matrix(sat_exp):
+    row = sat_exp(
+        *QUICK, "task=transfer", f"model={PAIR[0]}", "pool=any", f"pool.models=[{PAIR[1]},fashion_resnet_sgd]"
+    )
+    assert row.status == 0, row.text
+    pair = sat_exp(*QUICK, "task=transfer", f"model={PAIR[0]}", f"model@target={PAIR[1]}")
+    (one,) = tables(row)["pairs"].query(f"model_b == '{PAIR[1]}'").to_dict("records")
+    (both,) = tables(pair)["pairs"].query("model_a != model_b").to_dict("records")
+    assert one["transfer_rate_ab"] == both["transfer_rate_ab"]
+    assert np.isnan(one["transfer_rate_ba"])
+    assert np.isnan(one["sat"])
+    assert "highest and lowest" not in row.text
+    assert "transfer rates" in row.text
+
+
+def test_a_model_that_fails_is_in_a_table_and_the_others_go_on(sat_exp):
+    target = "model@target=resnet18,fashion_convnext"
+    outcome = sat_exp("-m", *QUICK, "task=transfer", "model=fashion_resnet", target)
+    assert outcome.status == 1
+    assert "resnet18: model resnet18 predicts imagenet1k" in " ".join(outcome.text.split())
+    folder = folder_of(outcome)
+    (failure,) = pd.read_csv(folder / "tables/failures.csv").to_dict("records")
+    assert failure["model"] == "resnet18"
+    assert "resnet18 failed" in (folder / "report.html").read_text()
+    assert list(tables(outcome)["models"].model) == list(PAIR)
+
+
+def test_other_sweeps_are_jobs_and_go_on_after_a_failure(sat_exp):
+    outcome = sat_exp("-m", *QUICK, "model=fashion_resnet", "attack.epsilon=300,8")
     assert outcome.status == 1
     assert "1 of 2 jobs failed" in outcome.text
-    assert "choose a fitting dataset" in outcome.text
-    assert "fashion_resnet and fashion_convnext on 40 images" in outcome.text
+    assert "give a whole number of 1/255" in outcome.text
+    assert "fashion_resnet under attack on 40 images" in outcome.text
+
+
+def test_a_model_is_placed_beside_a_matrix(sat_exp):
+    listed = "fashion_resnet,fashion_resnet_sgd,fashion_convnext"
+    old = sat_exp(*QUICK, "task=matrix", "pool=any", f"pool.models=[{listed}]")
+    placed = sat_exp("task=place", "model=fashion_vit", f"task.run={folder_of(old)}", "hardware.threads=1")
+    assert placed.status == 0, placed.text
+    whole = sat_exp(*QUICK, "task=matrix", "pool=any", f"pool.models=[{listed},fashion_vit]")
+    pairs, others = (frame["pairs"].set_index(["model_a", "model_b"]) for frame in (tables(placed), tables(whole)))
+    pd.testing.assert_frame_equal(pairs.sort_index(), others.sort_index(), check_dtype=False)
+    models = tables(placed)["models"].drop(columns=["attack_seconds", "attack_images_per_second"])
+    pd.testing.assert_frame_equal(models, tables(whole)["models"][models.columns])
+    nearest = pd.read_parquet(folder_of(placed) / "tables/nearest.parquet").iloc[0]
+    assert "where fashion_vit lies" in placed.text
+    assert nearest.sat == others[[("fashion_vit" in pair) and pair[0] != pair[1] for pair in others.index]].sat.max()
+
+
+def test_placing_beside_other_images_is_refused(sat_exp):
+    old = sat_exp(*QUICK, "task=matrix", "pool=any", "pool.models=[fashion_resnet,fashion_resnet_sgd]")
+    summary = folder_of(old) / "summary.json"
+    summary.write_text(summary.read_text().replace('"size": 40', '"size": 41'))
+    outcome = sat_exp("task=place", "model=fashion_vit", f"task.run={folder_of(old)}")
+    assert outcome.status == 1
+    assert "these are not the images of" in outcome.text
+
+
+@pytest.mark.parametrize("labels", ["consensus", "own"])
+def test_without_labels_every_image_is_attacked(sat_exp, labels, tmp_path):
+    """A folder of plain images: nothing says what they show."""
+    from sat_exp.datasets import FashionMNIST
+
+    images = FashionMNIST(root=None, size=40, seed=1).images
+    for index in range(len(images)):
+        images.image(index).save(tmp_path / f"{index}.png")
+    outcome = sat_exp(
+        *QUICK[1:], "dataset=folder", "dataset.size=null", f"dataset.root={tmp_path}", "dataset.resize=32",
+        "dataset.crop=32", "dataset.mode=L", f"labels={labels}", "task=transfer", f"model={PAIR[0]}",
+        f"model@target={PAIR[1]}",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.text
+    found = tables(outcome)
+    assert found["models"].clean_accuracy.isna().all()
+    assert (found["models"].attacked == 40).all()
+    assert (found["pairs"].query("model_a != model_b").images == 40).all() == (labels == "own")
+
+
+def test_the_native_protocol_has_artefacts_of_its_own(sat_exp):
+    outcome = sat_exp(*QUICK, "task=transfer", "protocol=native", f"model={PAIR[0]}", f"model@target={PAIR[1]}")
+    assert outcome.status == 0, outcome.text
+    canvas = sat_exp(*QUICK, "task=transfer", f"model={PAIR[0]}", f"model@target={PAIR[1]}")
+    for name in ("models", "pairs"):  # natively these networks see what is on the canvas
+        same = tables(canvas)[name].drop(columns=["attack_seconds", "attack_images_per_second"], errors="ignore")
+        pd.testing.assert_frame_equal(tables(outcome)[name][same.columns], same)
+
+
+def test_typed_settings_of_the_model_are_those_of_every_member(sat_exp):
+    outcome = sat_exp(
+        *QUICK, "task=matrix", "pool=any", f"pool.models=[{','.join(PAIR)}]", "model.pretrained=false", "labels=own",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.text
+    assert not tables(outcome)["models"].pretrained.any()
+    assert "(untrained networks)" in outcome.text
+    figure = (folder_of(outcome) / "figures/transfer.svg").read_text()
+    assert "<!-- untrained networks: these numbers say nothing about trained ones -->" in figure
 
 
 def test_report_draws_anew(sat_exp):

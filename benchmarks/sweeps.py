@@ -1,0 +1,122 @@
+"""What a sweep over all pairs of the bundled pool costs once everything is in the store, against composing its jobs.
+
+    python benchmarks/sweeps.py [--images 40] [--steps 5] [--repeats 3] [--tracking offline]
+
+Ways to the same 13×13 transfer rates, turn by turn, in this process, imports not counted, every file written:
+
+- Hydra composes a job for each pair and runs none of them: the named alternative;
+- the pair form under Hydra's own sweeper, of which a few jobs are run and their mean taken for each of the 169;
+- the pair form, model=glob(*) model@target=glob(*), which is one job;
+- the row form, model=glob(*) against the pool, which is one job too;
+- task=matrix.
+
+The median over the turns of seconds, of the ratio to composing in the same turn, and of the ratio to the matrix.
+"""
+
+import argparse
+import contextlib
+import io
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import hydra
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from sat_exp.__main__ import main as command_line
+from sat_exp.names import CONF
+
+COMPOSED, SEPARATE, PAIRS, ROWS, MATRIX = (
+    "Hydra's composition of the pairs",
+    "pairs, Hydra's sweeper *",
+    "pairs",
+    "rows",
+    "matrix",
+)
+
+
+def run(*arguments: str) -> None:
+    """One command in this process, silently; its error ends the benchmark."""
+    sys.argv = ["sat_exp", *arguments]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            command_line()
+    finally:
+        logging.getLogger().handlers.clear()
+
+
+def composing(names: list[str], settings: list[str]) -> None:
+    """Compose a job for each pair of `names`."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        for source in names:
+            for target in names:
+                pair = ["task=transfer", f"model={source}", f"model@target={target}"]
+                hydra.compose("config", overrides=[*settings, *pair], return_hydra_config=True)
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def compare(options: argparse.Namespace, folder: str) -> dict[str, list[float]]:
+    """Seconds of each way, turn by turn."""
+    names = list(OmegaConf.load(CONF / "pool/bundled.yaml").models)
+    settings = [
+        f"output_dir={folder}", f"dataset.size={options.images}", f"attack.steps={options.steps}",
+        f"tracking={options.tracking}", "hardware.threads=1",
+    ]  # fmt: skip
+    few = ",".join(names[: options.jobs])
+
+    def separate() -> None:
+        run("-m", *settings, "hydra/sweeper=basic", "task=transfer", f"model={names[-1]}", f"model@target={few}")
+
+    ways: dict[str, Callable[[], float]] = {
+        COMPOSED: lambda: timed(lambda: composing(names, settings)),
+        SEPARATE: lambda: timed(separate) / options.jobs * len(names) ** 2,
+        PAIRS: lambda: timed(
+            lambda: run("-m", *settings, "task=transfer", "pool=bundled", "model=glob(*)", "model@target=glob(*)")
+        ),
+        ROWS: lambda: timed(lambda: run("-m", *settings, "task=transfer", "pool=bundled", "model=glob(*)")),
+        MATRIX: lambda: timed(lambda: run(*settings, "task=matrix", "pool=bundled")),
+    }
+    ways[MATRIX]()
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(options.repeats):
+        for way, work in ways.items():
+            seconds[way].append(work())
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=4, help="jobs that Hydra's own sweeper runs")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tracking", default="offline", choices=("disabled", "offline"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = compare(options, folder)
+    title = f"13×13 transfer rates from a full store, {options.images} images, tracking={options.tracking}"
+    table = Table("way", title=title, title_justify="left")
+    for heading in ("seconds", "÷ composition", "÷ matrix"):
+        table.add_column(heading, justify="right")
+    for way, times in seconds.items():
+        ratios = [
+            statistics.median(time / other for time, other in zip(times, seconds[basis], strict=True))
+            for basis in (COMPOSED, MATRIX)
+        ]
+        table.add_row(way, f"{statistics.median(times):.1f}", *(f"{ratio:.3f}" for ratio in ratios))
+    Console().print(table)
+    print(f"* {options.jobs} jobs were run; the mean of them, times 169.")
+
+
+if __name__ == "__main__":
+    main()

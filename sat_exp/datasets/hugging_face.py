@@ -1,0 +1,178 @@
+"""Image sets in the formats of Hugging Face's library `datasets`, local or from the hub."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+from lightning import LightningDataModule
+from pyarrow.compute import struct_field
+
+from sat_exp.datasets.canvas import Canvas
+from sat_exp.datasets.pictures import Picture, picture_set, read_bytes
+from sat_exp.errors import UserError, one_line
+
+LABELS = ("label", "labels")  # columns that hold classes even where their type does not say so
+SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes
+ROOT = "a set's name at Hugging Face (OWNER/NAME), or a folder of parquet files, of images, or by save_to_disk"
+
+
+class HuggingFace(LightningDataModule):
+    """The images of one split of any Hugging Face set, in its own order.
+
+    `root` is the set's name at the hub, downloaded once, or a folder that `datasets` can load or has saved. Images are
+    the first column of that type; labels the first column of classes, else one called label or labels; a set with
+    neither, or whose labels are hidden (negative), is unlabelled. `label_space` defaults to the name.
+    """
+
+    def __init__(
+        self,
+        root: str | None,
+        size: int | None,
+        seed: int,
+        ids: str | None = None,
+        split: str = "test",
+        label_space: str | None = None,
+        resize: int = 256,
+        crop: int = 224,
+        mode: str = "RGB",
+    ) -> None:
+        super().__init__()
+        if root is None:
+            raise UserError(f"dataset=hf needs a data set: give dataset.root= {ROOT}")
+        folder = Path(str(root)).expanduser()
+        name = folder.name if folder.is_dir() else str(root)
+        rows = Rows.of(name, load(folder if folder.is_dir() else downloaded(str(root)), split))
+        labels = [None] * len(rows.dataset) if rows.labels is None else rows.labels
+        pictures = [
+            Picture(f"{split}-{index:08d}", rows.place(index), label, partial(rows.read, index))
+            for index, label in enumerate(labels)
+        ]
+        space = None if rows.labels is None else label_space or name
+        images = picture_set(name, space, rows.class_names, pictures, Canvas(resize, crop, mode=mode))
+        self.images = images.choose(size, seed, ids)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a `datasets.Dataset` as pictures: `image` is their column of images; labels are class indices."""
+
+    name: str
+    dataset: Any
+    image: str
+    class_names: tuple[str, ...]
+    labels: Sequence[int] | None
+
+    @classmethod
+    def of(cls, name: str, dataset: Any) -> "Rows":
+        """Finds the columns of `dataset`."""
+        datasets = library()
+        image = next((key for key, kind in dataset.features.items() if isinstance(kind, datasets.Image)), None)
+        if image is None:
+            raise UserError(f"{name} has no column of images, but {', '.join(dataset.features)}: give another set")
+        pictures = dataset.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        class_names, labels = classes(dataset)
+        return cls(name, pictures, image, class_names, labels)
+
+    def place(self, index: int) -> str:
+        """What an error calls the picture in row `index`."""
+        return f"row {index} of {self.name}"
+
+    def read(self, index: int) -> bytes:
+        """The encoded picture in row `index`."""
+        cell = self.dataset[index][self.image]
+        return cell["bytes"] if cell["bytes"] is not None else read_bytes(Path(cell["path"]))
+
+    def files(self) -> list[str]:
+        """The name of each row's file, as ILSVRC names it; the number of the row in all where one has none or shares
+        it."""
+        paths = struct_field(self.dataset.with_format("arrow")[:][self.image], "path").to_pylist()
+        names = [re.sub(r"_n\d{8}(?=\.)", "", PurePosixPath(path or "").name) for path in paths]
+        return names if all(names) and len(set(names)) == len(names) else [f"{row:08d}" for row in range(len(paths))]
+
+
+def classes(dataset: Any) -> tuple[tuple[str, ...], list[int] | None]:
+    """Class names and each row's class index in `dataset`; () and None where there are no labels."""
+    datasets = library()
+    features = dataset.features
+    column = next((key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)), None)
+    column = column or next((key for key in LABELS if key in features), None)
+    if column is None:
+        return (), None
+    table = dataset.select_columns([column])
+    if getattr(features[column], "dtype", "") == "string":
+        table = table.class_encode_column(column)
+    labels = np.asarray(table[:][column])
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
+        raise UserError(f"the column {column} holds no class indices or names: give a set with one class an image")
+    if (labels < 0).any():
+        return (), None
+    names = getattr(table.features[column], "names", None) or [str(label) for label in range(labels.max() + 1)]
+    return tuple(names), labels.tolist()
+
+
+def imagenet_rows(folder: Path) -> Rows:
+    """The validation split of the copy of ImageNet-1k in `folder`, with labels; read by timm unless by save_to_disk."""
+    rows = Rows.of(str(folder), load(folder, "validation", timm=True))
+    if rows.labels is None:
+        raise UserError(f"{folder} has no labels: give a labelled copy of ImageNet-1k, or dataset=hf")
+    return rows
+
+
+def is_copy(folder: Path) -> bool:
+    """Whether `folder` was saved by `datasets` or holds its parquet files."""
+    saved = any((folder / name).is_file() for name in SAVED)
+    return saved or any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
+
+
+def load(folder: Path, split: str, *, timm: bool = False) -> Any:
+    """The `datasets.Dataset` of `split` in `folder`; a set that was saved without splits is taken whole."""
+    datasets = library()
+    try:
+        if (folder / "state.json").is_file():
+            return datasets.load_from_disk(str(folder))
+        if (folder / "dataset_dict.json").is_file():
+            splits = datasets.load_from_disk(str(folder))
+            check_split(folder, split, list(splits))
+            return splits[split]
+        check_split(folder, split, list(datasets.load_dataset_builder(str(folder)).config.data_files or ()))
+        if timm:
+            from timm.data.readers.reader_hfds import ReaderHfds  # needs the library
+
+            return ReaderHfds(str(folder), split=split).dataset
+        return datasets.load_dataset(str(folder), split=split)
+    except (OSError, ValueError, LookupError, datasets.exceptions.DatasetsError) as error:
+        raise UserError(f"{folder} cannot be loaded ({one_line(error)}): give dataset.root= {ROOT}") from error
+
+
+def check_split(folder: Path, split: str, known: Sequence[str]) -> None:
+    if split not in known:
+        raise UserError(f"no split {split} in {folder}: choose dataset.split= one of {', '.join(map(str, known))}")
+
+
+def downloaded(name: str, pattern: str | None = None) -> Path:
+    """The folder with the files of the set `name` that fit `pattern`, from the hub once; a local folder as it is."""
+    library()
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
+    try:
+        return Path(huggingface_hub.snapshot_download(name, repo_type="dataset", allow_patterns=pattern))
+    except Exception as error:
+        raise UserError(
+            f"{name} could not be downloaded from Hugging Face ({one_line(error)}): connect to the internet, log in "
+            "with `hf auth login` where the set asks for it, or give the folder of a local copy"
+        ) from error
+
+
+def library() -> ModuleType:
+    """The library `datasets`, an optional extra."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError("Hugging Face sets need the library datasets: pip install 'sat_exp[hf]'") from error
+    return datasets

@@ -1,0 +1,209 @@
+"""The layouts in which copies of ImageNet-1k lie on disks, told apart by what is there."""
+
+import csv
+import re
+import tarfile
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from threading import Lock
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+from timm.data.readers.reader_image_in_tar import ReaderImageInTar
+
+from sat_exp.datasets import hugging_face
+from sat_exp.datasets.imagenet_classes import CLASSES, synsets
+from sat_exp.datasets.pictures import Picture, files_below, picture_file, visible
+from sat_exp.errors import UserError, one_line
+
+EXPECTED = (
+    "a folder or .tar of synset folders (n01440764/, ...), or of ILSVRC2012_val_*.JPEG with the devkit or "
+    "LOC_val_solution.csv beside it, a folder with labels.csv (path,imagenet_class), or a Hugging Face copy (its "
+    "folder, or hfds/ILSVRC/imagenet-1k)"
+)
+VALIDATION = re.compile(r"ILSVRC2012_val_\d{8}")
+KAGGLE = Path("ILSVRC/Data/CLS-LOC/val")
+TARS = ("ILSVRC2012_img_val.tar", "val.tar")
+DEVKIT = "ILSVRC2012_devkit_t12"
+META, TRUTH, SOLUTION = "meta.mat", "ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv"
+DAMAGED = (
+    OSError, EOFError, LookupError, ValueError, TypeError, zlib.error, tarfile.TarError, MatReadError, csv.Error,
+)  # fmt: skip
+
+
+def imagenet_pictures(root: str) -> list[Picture]:
+    """The pictures in `root`, labelled; UserError where it is not laid out as `EXPECTED`."""
+    if root.startswith("hfds/"):
+        name = root.removeprefix("hfds/")
+        return rows_of(hugging_face.imagenet_rows(hugging_face.downloaded(name, "data/validation-*")))
+    path = Path(root).expanduser()
+    if path.is_file() and path.suffix == ".tar":
+        return in_tar(path)
+    if not path.is_dir():
+        raise UserError(f"dataset.root={root} is neither a folder nor a .tar file: give {EXPECTED}")
+    if (path / "labels.csv").is_file():
+        return listed(path / "labels.csv")
+    if hugging_face.is_copy(path):
+        return rows_of(hugging_face.imagenet_rows(path))
+    for inner in (path / KAGGLE, path / "val"):
+        if inner.is_dir():
+            return in_folder(inner, (inner.parent, path))
+    for tar in TARS:
+        if (path / tar).is_file():
+            return in_tar(path / tar)
+    return in_folder(path, (path, path.parent))
+
+
+def in_folder(folder: Path, beside: Sequence[Path]) -> list[Picture]:
+    """The pictures in the synset folders of `folder`, or flat in it with the labels in one of the folders `beside`."""
+    names = files_below(folder)
+    found = labelled(names, folder, (folder, *beside))
+    return [picture_file(id, folder / name, label) for name, (id, label) in zip(names, found, strict=True)]
+
+
+def in_tar(tar: Path) -> list[Picture]:
+    """The pictures in the file `tar`, in synset folders, or flat with the labels beside the file."""
+    try:
+        reader = ReaderImageInTar(str(tar), cache_tarinfo=False)
+    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
+        raise UserError(f"{tar} is not a readable tar of images ({one_line(error)}): give {EXPECTED}") from error
+    places = {name: index for index, name in enumerate(reader.filenames())}
+    names = visible(list(places))
+    indices = {PurePosixPath(name): index for name, index in places.items()}
+    lock = Lock()
+
+    def read(index: int) -> bytes:
+        try:
+            with lock:  # all members are read through one open file
+                return reader[index][0].read()
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise UserError(f"{tar} cannot be read ({one_line(error)}): fetch it again") from error
+
+    found = labelled(names, tar, (tar.parent,))
+    return [
+        Picture(id, f"{name} in {tar}", label, partial(read, indices[name]))
+        for name, (id, label) in zip(names, found, strict=True)
+    ]
+
+
+def labelled(names: Sequence[PurePosixPath], root: Path, beside: Sequence[Path]) -> list[tuple[str, int]]:
+    """The id, SYNSET/FILE, and the class index of each of the pictures `names` in `root`."""
+    if not names:
+        raise UserError(f"no images in {root}: give {EXPECTED}")
+    flat = any(VALIDATION.fullmatch(name.stem) for name in names if name.parent.name not in synsets())
+    truth = validation_synsets(root, beside) if flat else {}
+    found = []
+    for name in names:
+        synset = truth.get(name.stem, "") if name.parent.name not in synsets() else name.parent.name
+        if synset not in synsets():
+            if truth:
+                raise UserError(
+                    f"{name} in {root} has no label in the file beside it: take it out, or give the whole file"
+                )
+            if name.parent.name:
+                raise UserError(f"the folder {name.parent.name} in {root} is no synset of ImageNet-1k: give {EXPECTED}")
+            raise UserError(f"{name} in {root} lies in no synset folder: give {EXPECTED}")
+        found.append((f"{synset}/{name.name}", synsets()[synset]))
+    return found
+
+
+def validation_synsets(root: Path, beside: Sequence[Path]) -> dict[str, str]:
+    """The synset of each ILSVRC2012 validation image, by its name without suffix, from the first file that says it."""
+    for place in beside:
+        for file, read in (
+            (place / f"{DEVKIT}.tar.gz", packed_devkit),
+            (place / DEVKIT / "data" / TRUTH, unpacked_devkit),
+            (place / "data" / TRUTH, unpacked_devkit),
+            (place / TRUTH, unpacked_devkit),
+            (place / SOLUTION, solution),
+        ):
+            if file.is_file():
+                try:
+                    if found := read(file):
+                        return found
+                    raise ValueError("it is empty")
+                except DAMAGED as error:
+                    raise UserError(f"{file} cannot be read ({one_line(error)}): fetch it again") from error
+    raise UserError(
+        f"{root} holds ILSVRC2012_val_*.JPEG without their labels: put {DEVKIT}.tar.gz, or the folder that it unpacks "
+        f"to, or Kaggle's {SOLUTION} beside it"
+    )
+
+
+def packed_devkit(archive: Path) -> dict[str, str]:
+    with tarfile.open(archive) as members:
+        meta, truth = (members.extractfile(f"{DEVKIT}/data/{name}") for name in (META, TRUTH))
+        if meta is None or truth is None:
+            raise KeyError(f"{META} is no file")
+        return devkit(meta.read(), truth.read())
+
+
+def unpacked_devkit(truth: Path) -> dict[str, str]:
+    meta = truth.with_name(META)
+    if not meta.is_file():
+        raise UserError(
+            f"{truth} numbers the classes as the devkit does, whose {META} is not beside it: put {DEVKIT}.tar.gz there"
+        )
+    return devkit(meta.read_bytes(), truth.read_bytes())
+
+
+def devkit(meta: bytes, truth: bytes) -> dict[str, str]:
+    """Image → synset: line i of `truth` is the ILSVRC2012_ID of validation image i (from 1), whose synset `meta`, a
+    Matlab file, tells. These numbers are not the indices of the sorted synsets."""
+    table = np.atleast_1d(loadmat(BytesIO(meta), squeeze_me=True, variable_names=["synsets"])["synsets"])
+    synset = {int(number): str(name) for number, name in zip(table["ILSVRC2012_ID"], table["WNID"], strict=True)}
+    return {f"ILSVRC2012_val_{line:08d}": synset[int(number)] for line, number in enumerate(truth.split(), start=1)}
+
+
+def solution(table: Path) -> dict[str, str]:
+    """Image → synset from Kaggle's table: ImageId, and a PredictionString that begins with the synset."""
+    with table.open(newline="", encoding="utf-8") as lines:
+        return {row["ImageId"]: (row["PredictionString"] or "").split()[0] for row in csv.DictReader(lines)}
+
+
+def listed(table: Path) -> list[Picture]:
+    """The pictures that the CSV file `table` lists."""
+    pictures: dict[str, Picture] = {}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            if not {"path", "imagenet_class"} <= set(reader.fieldnames or ()):
+                raise UserError(f"{table} lacks the columns path,imagenet_class: add them as its first line")
+            for row in reader:
+                name, label = row["path"] or "", row["imagenet_class"] or ""
+                place = f"line {reader.line_num} of {table}"
+                if not (label.isdecimal() and int(label) < CLASSES):
+                    raise UserError(f"{place}: imagenet_class is '{label}'; give a class index from 0 to {CLASSES - 1}")
+                if name in pictures:
+                    raise UserError(f"{place}: {name} is listed twice; keep one of the lines")
+                if not (table.parent / name).is_file():
+                    raise UserError(f"{place}: there is no file {table.parent / name}; correct the path")
+                pictures[name] = picture_file(name, table.parent / name, int(label))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} cannot be read ({one_line(error)}): save it as CSV in UTF-8") from error
+    if not pictures:
+        raise UserError(f"{table} lists no images: add a line for each")
+    return list(pictures.values())
+
+
+def rows_of(rows: "hugging_face.Rows") -> list[Picture]:
+    """The pictures in a Hugging Face copy: named by the file that a row tells, else by the row's number."""
+    names = list(synsets())
+    if rows.class_names and set(rows.class_names) <= set(names):
+        labels = [synsets()[rows.class_names[label]] for label in rows.labels or ()]
+    elif len(rows.class_names) == CLASSES:
+        labels = list(rows.labels or ())
+    else:
+        raise UserError(
+            f"{rows.name} has {len(rows.class_names)} classes that are no synsets: give a copy of ImageNet-1k, or use "
+            "dataset=hf"
+        )
+    files = rows.files()
+    return [
+        Picture(f"{names[label]}/{name}", rows.place(index), label, partial(rows.read, index))
+        for index, (label, name) in enumerate(zip(labels, files, strict=True))
+    ]

@@ -1,0 +1,94 @@
+"""The batches that are still to be computed, read from the store ahead of the device."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, IterableDataset
+
+from sat_exp.store import StoredArray
+
+AHEAD = 2
+
+
+@dataclass
+class AttackBatches(Dataset):
+    """The batches of an attack that `output` still lacks: the images at `rows` of `pixels`, in chunks of `output`.
+
+    labels: int64, one a row. seeds: one a row, for everything random about that image, so that neither batches nor
+    their order matter.
+    """
+
+    pixels: StoredArray
+    output: StoredArray
+    rows: np.ndarray
+    labels: np.ndarray
+    seeds: Sequence[tuple[int, int]]
+
+    def __post_init__(self) -> None:
+        self.work = self.output.missing()
+
+    def images(self) -> int:
+        """How many images there are to attack."""
+        return sum(self.output.length(chunk) for chunk in self.work)
+
+    def __len__(self) -> int:
+        return len(self.work)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        span = self.output.span(self.work[position])
+        return {
+            "images": torch.from_numpy(self.pixels.gather(self.rows[span])),
+            "labels": torch.from_numpy(self.labels[span]),
+            "seeds": self.seeds[span],
+            "last_of": (self.output, self.work[position]),
+        }
+
+
+class EvaluationBatches(Dataset):
+    """The batches of images whose outputs are missing, over any number of (images, output) pairs.
+
+    A batch is a chunk of images, or the part of it that falls into a chunk of the output.
+    """
+
+    def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray]]) -> None:
+        self.work: list[tuple[StoredArray, range, tuple[StoredArray, int] | None]] = []
+        for images, output in jobs:
+            for target in output.missing():
+                start, stop = output.span(target).start, output.span(target).stop
+                cuts = [start, *range((start // images.chunk + 1) * images.chunk, stop, images.chunk), stop]
+                for first, last in pairwise(cuts):
+                    self.work.append((images, range(first, last), (output, target) if last == stop else None))
+
+    def images(self) -> int:
+        """How many images there are to evaluate."""
+        return sum(len(rows) for _, rows, _ in self.work)
+
+    def __len__(self) -> int:
+        return len(self.work)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        images, rows, last_of = self.work[position]
+        return {"images": torch.from_numpy(images.gather(rows)), "last_of": last_of}
+
+
+class Ahead(IterableDataset):
+    """Batches in their order; a thread reads the next ones while one is being computed."""
+
+    def __init__(self, batches: AttackBatches | EvaluationBatches) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        waiting: deque[Future[dict[str, Any]]] = deque()
+        with ThreadPoolExecutor(1) as reader:
+            for position in range(len(self.batches)):
+                waiting.append(reader.submit(self.batches.__getitem__, position))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()

@@ -1,0 +1,181 @@
+"""task=compare: how well a measured matrix agrees with a published one."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Column, Table
+
+from sat_exp import tracking
+from sat_exp.errors import UserError
+from sat_exp.names import CONF, aliases
+from sat_exp.report import comparison as figure
+from sat_exp.studies import comparison
+from sat_exp.studies.comparison import Comparison, Matrix
+from sat_exp.tasks import composing, describing, results
+
+ASIDE = "mean = std = 0.5"
+"""What the models set aside have in common: an attack that takes every model's normalisation for ImageNet's is weaker
+on them, which seems to be how the published matrix was made."""
+
+WORDS = {
+    "spearman": "Spearman correlation",
+    "pearson": "Pearson correlation",
+    "pearson_ceiling": "Pearson at most, by errors",
+    "offset": "measured minus reference",
+    "slope": "slope of measured on reference",
+    "mean_absolute_difference": "mean absolute difference",
+    "centred_absolute_difference": "the same, offset removed",
+    "same_nearest": "models with the same nearest",
+    "nearest_overlap": "overlap of the five nearest",
+    "white_box_measured": "white-box success, measured",
+    "white_box_reference": "white-box success, reference",
+}
+
+
+def run(config: DictConfig, *, name: str) -> None:
+    """Compare, write the run's folder (tables, figure, summary), mirror it to W&B and print what was found."""
+    if OmegaConf.is_missing(config, "reference"):
+        raise UserError("no matrix to compare with: give reference=FILE, a square CSV matrix of SAT")
+    images = config.reference_images
+    if not isinstance(images, int) or images < 1:
+        raise UserError(f"reference_images={images}: give a whole number of images above 0")
+    other_names = aliases(CONF)
+    reference = comparison.read(Path(config.reference), images).renamed(other_names)
+    place = Path(config.run) if config.run is not None else newest(Path(config.output_dir))
+    of_file = place.suffix == ".csv"
+    measured, cautions = (comparison.read(place, images), []) if of_file else finished(place)
+    measured = measured.renamed(other_names)
+    common = [model for model in measured.models if model in set(reference.models)]
+    facts = of_models(common)
+    aside = [model for model, known in facts.items() if half_normalised(known)]
+    stand_ins = [model for model, known in facts.items() if known.get("stand_in")]
+    if stand_ins and not of_file:
+        cautions.append(f"stand-ins, other networks than the reference's: {', '.join(stand_ins)}")
+    if unknown := [model for model in common if model not in facts]:
+        cautions.append(f"models without a file, counted as not of {ASIDE}: {len(unknown)}, such as {unknown[0]}")
+    found = comparison.compare(
+        measured,
+        reference,
+        set_aside=aside,
+        reason=ASIDE,
+        resamples=config.score.resamples,
+        confidence=config.score.confidence,
+        seed=config.score.seed,
+    )
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    title = f"{measured.name} beside {reference.name}: {len(common)} models"
+    summary = describing.describe(config, title) | {
+        "measured": str(place),
+        "reference": str(config.reference),
+        "models": common,
+        "set_aside": aside,
+        "only_measured": sorted(set(measured.models) - set(common)),
+        "only_reference": sorted(set(reference.models) - set(common)),
+        "warnings": cautions,
+    }
+    with tracking.run(
+        instantiate(config.tracking),
+        name=describing.run_name(config, folder),
+        job_type=name,
+        directory=folder,
+        config=summary,
+    ) as tracked:
+        tables = {name: getattr(found, name) for name in ("agreement", "disagreements", "pairs_compared")}
+        results.write(folder, summary, tables, {})
+        drawn = figure.draw(folder, found.pairs_compared, measured.name, reference.name, ASIDE)
+        tracked.log({f"agreement/{row.group}/{row.measure}": row.value for row in found.agreement.itertuples()})  # type: ignore[misc]
+        tracked.log_results(folder)
+    show(found, summary, drawn)
+
+
+def finished(folder: Path) -> tuple[Matrix, list[str]]:
+    """The matrix of a finished run, and what to know before trusting it."""
+    tables = {name: table(folder / "tables" / name) for name in ("pairs", "models")}
+    if tables["pairs"] is None:
+        raise UserError(f"{folder} holds no table of pairs: give run=FOLDER of a finished matrix run, or run=FILE.csv")
+    path = folder / "summary.json"
+    settings = json.loads(path.read_text())["settings"] if path.is_file() else {}
+    cautions = []
+    models = tables["models"]
+    if models is not None and "pretrained" in models:
+        untrained = int((~models["pretrained"].astype(bool)).sum())
+        cautions += [f"{untrained} models of the run are untrained"] * bool(untrained)
+    labels = settings.get("labels", "truth")
+    cautions += [f"the run was scored with labels={labels}, not with true labels"] * (labels != "truth")
+    confidence = settings.get("score", {}).get("confidence", 0.95)
+    return comparison.of_pairs(folder.absolute().name, tables["pairs"], confidence), cautions
+
+
+def table(stem: Path) -> pd.DataFrame | None:
+    """A table of a run's folder, from its Parquet file or else its CSV file."""
+    for path, reader in ((stem.with_suffix(".parquet"), pd.read_parquet), (stem.with_suffix(".csv"), pd.read_csv)):
+        if path.is_file():
+            return reader(path)
+    return None
+
+
+def newest(outputs: Path) -> Path:
+    """The folder of the run that last wrote a table of pairs."""
+    found = sorted(outputs.glob("**/tables/pairs.parquet"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(
+            f"no finished matrix run under {outputs}: run task=matrix first, or give run=FOLDER or FILE.csv"
+        )
+    return found[-1].parents[1]
+
+
+def of_models(names: Sequence[str]) -> dict[str, DictConfig]:
+    """The configurations of those models that have a file."""
+    files = set(GlobalHydra.instance().config_loader().get_group_options("model"))
+    return {name: composing.member(name) for name in names if name in files}
+
+
+def half_normalised(model: DictConfig) -> bool:
+    """Whether the model subtracts and divides by 0.5; a stand-in says nothing of what it stands for."""
+    values = [value for key in ("mean", "std") for value in (model.get("input") or {}).get(key, [])]
+    return bool(values) and all(value == 0.5 for value in values) and not model.get("stand_in")
+
+
+def show(found: Comparison, summary: dict[str, Any], drawn: Path) -> None:
+    """Print the measures, a column a group, and the pairs that differ most."""
+    console = Console(file=sys.stdout)
+    console.print(summary["title"], soft_wrap=True)
+    for group, measures in found.agreement.groupby("group", sort=False):
+        count, pairs = measures[["models", "pairs"]].iloc[0]
+        output = Table(title=f"{group}: {count} models, {pairs} pairs", title_justify="left")
+        output.add_column()
+        for heading in ("value", "interval", "expected", "p"):
+            output.add_column(heading, justify="right", no_wrap=True)
+        for row in measures.itertuples():
+            value = results.number(row.value, ".0f" if row.measure == "same_nearest" else ".3f")
+            interval = f"{row.low:.3f} to {row.high:.3f}" if pd.notna(row.low) else ""
+            expected, p = (format(number, ".3g") if pd.notna(number) else "" for number in (row.expected, row.p))
+            output.add_row(WORDS[str(row.measure)], value, interval, expected, p)
+        console.print(output)
+    largest = Table(
+        Column("model A", overflow="fold"),
+        Column("model B", overflow="fold"),
+        title="largest disagreements (s.e.: standard errors of a difference)",
+        title_justify="left",
+    )
+    for heading in ("measured", "reference", "difference", "in s.e."):
+        largest.add_column(heading, justify="right")
+    for row in found.disagreements.itertuples():
+        numbers = f"{row.measured:.2f}", f"{row.reference:.2f}", f"{row.difference:+.2f}", f"{row.standard_errors:+.1f}"
+        largest.add_row(str(row.model_a), str(row.model_b), *numbers)
+    console.print(largest)
+    for side in ("measured", "reference"):
+        if left := summary[f"only_{side}"]:
+            console.print(f"only in {summary[side]}: {len(left)} models ({', '.join(left[:3])}, …)", soft_wrap=True)
+    for warning in summary["warnings"]:
+        console.print(f"[yellow]caution:[/] {warning}", soft_wrap=True)
+    console.print(f"figure: {drawn}", soft_wrap=True)

@@ -1,0 +1,115 @@
+"""task=place: one more model beside a matrix that is there, at the cost of a row and a column, and where it lies."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from sat_exp import report, tracking
+from sat_exp.errors import UserError
+from sat_exp.studies import placement
+from sat_exp.studies.placement import Placement
+from sat_exp.tasks import composing, describing, measuring, results
+from sat_exp.tasks.report import latest
+
+SHOWN = 5
+
+
+def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> None:
+    """Measure `model` against every model of the run in the folder `run`, with that run's images, attack and seed."""
+    beside = Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")
+    if not (beside / "tables" / "pairs.parquet").is_file():
+        raise UserError(f"{beside} holds no pairs (no tables/pairs.parquet): give task.run=FOLDER of a matrix")
+    summary = json.loads((beside / "summary.json").read_text())
+    config = with_settings_of(summary["settings"], config)
+    new = config.model
+    others = [OmegaConf.create(facts) for other, facts in summary["models"].items() if other != new.name]
+    measurement = measuring.prepared(config)
+    measurement.contents = measurement.hash_images()
+    if measurement.digest(measurement.images.canvas) != summary["dataset"]["digest"]:
+        raise UserError(f"these are not the images of {beside}: give the dataset.root= that it was measured on")
+    directions = {pair for other in others for pair in ((new.name, other.name), (other.name, new.name))}
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    untrained = not all(model.pretrained for model in [new, *others])
+    title = f"Where {new.name} lies among the {len(others)} models of {describing.run_name(config, beside)}"
+    described = describing.describe(config, title + measuring.UNTRAINED * untrained)
+    with tracking.run(
+        instantiate(config.tracking),
+        name=describing.run_name(config, folder),
+        job_type=name,
+        directory=folder,
+        config=described,
+        tags=[measurement.images.name] + ["untrained"] * untrained,
+    ) as tracked:
+        measured = measurement.run([*others, new], directions)
+        tables = beside_the_old(measuring.tabulate(measured, measurement, config), beside, new.name)
+        placed = placement.place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
+        tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
+        results.write(
+            folder,
+            described | measuring.facts(measurement, measured),
+            tables,
+            results.examples(measured, measurement.images),
+        )
+        drawn = report.draw(folder)
+        tracked.log_results(folder)
+    show(placed, drawn.page)
+    measuring.refuse(measured.failures)
+
+
+def with_settings_of(settings: dict[str, Any], config: DictConfig) -> DictConfig:
+    """`config` with what determined the numbers of another run; a data set's folder may be typed anew."""
+    merged = config.copy()
+    for key in ("dataset", "attack", "seed", "labels", "protocol", "score"):
+        merged[key] = settings[key]
+    merged.hardware.precision = settings["hardware"]["precision"]
+    composing.retype(merged.dataset, "dataset")
+    return merged
+
+
+def beside_the_old(tables: dict[str, pd.DataFrame], beside: Path, new: str) -> dict[str, pd.DataFrame]:
+    """`tables` with the old run's rows for the models and pairs that `new` has no part in."""
+
+    def joined(table: str, columns: list[str]) -> pd.DataFrame:
+        old = pd.read_parquet(beside / "tables" / f"{table}.parquet")
+        own = tables[table][(tables[table][columns] == new).any(axis=1)]
+        return pd.concat([old[(old[columns] != new).all(axis=1)], own], ignore_index=True)
+
+    return tables | {"models": joined("models", ["model"]), "pairs": joined("pairs", ["model_a", "model_b"])}
+
+
+def show(placed: Placement, page: Path) -> None:
+    console = Console(file=sys.stdout)
+    table = Table("nearest", title=f"where {placed.model} lies", title_justify="left")
+    for heading in ("SAT", "95 %", "fools it", "is fooled by it"):
+        table.add_column(heading, justify="right")
+    for row in placed.nearest.head(SHOWN).itertuples():
+        interval = f"{row.sat_low:.2f}–{row.sat_high:.2f}"
+        table.add_row(str(row.model), f"{row.sat:.2f}", interval, f"{row.fooled_by:.1%}", f"{row.fools:.1%}")
+    console.print(table)
+    for row in placed.rates.itertuples():
+        verb = "fools the others on" if row.role == "source" else "is fooled by the others on"
+        console.print(
+            f"it {verb} {row.mean_rate:.1%} of the images on average, rank {row.rank} of {row.models} "
+            f"(most: {row.most}, {row.most_rate:.1%}; least: {row.least}, {row.least_rate:.1%})",
+            highlight=False,
+        )
+    cluster = placed.clusters.iloc[0]
+    margin = f", {placed.margin:.2f} above the next" if placed.margin == placed.margin else ""
+    console.print(
+        f"cluster {placed.cluster} of {len(placed.clusters)}, mean SAT {cluster.mean_sat:.2f}{margin}: "
+        f"{cluster.members}",
+        highlight=False,
+    )
+    console.print(
+        f"mean SAT with the others {placed.mean_sat:.2f}, rank {placed.rank} of {placed.models}", highlight=False
+    )
+    console.print(f"report: {page}", soft_wrap=True)

@@ -1,0 +1,268 @@
+"""task=plan: what a study costs on this hardware, and how many images it needs, before anything is spent."""
+
+import json
+import math
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Column, Table
+
+from sat_exp import models, tracking
+from sat_exp.errors import UserError
+from sat_exp.modules import throughput
+from sat_exp.modules.hardware import Hardware
+from sat_exp.studies import planning
+from sat_exp.tasks import composing, describing, results
+from sat_exp.tasks.store import amount
+
+RATES = (0.06, 0.15, 0.40)
+"""Transfer rates of unlike, typical and like pairs."""
+
+MOST_EXPENSIVE = 8
+DEVICES = (2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finished run on the same data set tells: the share of the images attacked, by model; the correlation of a
+    pair's two indicators, None where its pairs do not tell; the median share of the images that X_AB holds."""
+
+    folder: Path | None = None
+    attacked: dict[str, float] = field(default_factory=dict)
+    correlation: float | None = None
+    common: float = 1.0
+
+
+def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
+    images, steps = size_of(config), steps_of(config)
+    if type(width) not in (int, float) or not width > 0:
+        raise UserError(f"task.width={width}: give the full width of an interval of SAT, such as 0.1")
+    settings = instantiate(config.tracking)
+    hardware: Hardware = instantiate(config.hardware)
+    chosen = composing.models(config)
+    folder, outputs = Path(HydraConfig.get().runtime.output_dir), Path(config.output_dir)
+    shape = canvas_of(config, chosen)
+    title = f"The cost of {len(chosen)} models on {images} images of {HydraConfig.get().runtime.choices['dataset']}"
+    summary = describing.describe(config, title)
+    with tracking.run(
+        settings, name=describing.run_name(config, folder), job_type=name, directory=folder, config=summary
+    ) as tracked:
+        found = throughput.find(
+            chosen,
+            composing.members(throughput.REFERENCES),
+            hardware,
+            canvas=shape[-1],
+            table=outputs / "throughput.csv",
+            measure=measure,
+        )
+        finished = latest(config, outputs)
+        plan = planning.times(found.rows, images, steps, finished.attacked)
+        needed = planning.memory(found.rows, hardware.numerics, hardware.batch_size)
+        plan = plan.assign(weights_bytes=needed["weights"], peak_bytes=needed["peak"])
+        space = planning.disk(plan["attacked"], images, shape, max(model.classes for model in chosen))
+        tables = {
+            "plan": plan,
+            "throughput_used": found.rows,
+            "images_needed": sample_sizes(width, images, finished, config.score.confidence),
+        }
+        free = free_space(outputs)
+        cautions = [f"{model} is not in the plan: {why}" for model, why in found.failures.items()]
+        if sum(space.values()) > free:
+            cautions.append(f"{amount(sum(space.values()))} do not fit into the {amount(free)} free in {outputs}")
+        held, size = throughput.memory_size(hardware), hardware.batch_size
+        if large := plan.loc[plan["peak_bytes"] > held, "name"].tolist():
+            cautions.append(
+                f"batches of {size} of {', '.join(large)} do not fit into the {amount(int(held))} of memory here: "
+                "give a smaller hardware.batch_size"
+            )
+        if config.protocol != "canvas":
+            cautions.append(f"planned for protocol=canvas; protocol={config.protocol} stores other sizes of images")
+        summary |= {
+            "timings": {stage: float(plan[f"{stage}_seconds"].sum()) for stage in ("load", "clean", "attack")}
+            | {"transfer": float(plan["transfer_seconds"].sum()), "total": float(plan["seconds"].sum())},
+            "disk_bytes": space,
+            "free_bytes": free,
+            "notes": found.notes,
+            "warnings": cautions,
+        }
+        results.write(folder, summary, tables, {})
+        tracked.log_results(folder)
+    console = Console(file=sys.stdout, highlight=False)
+    show_total(console, title, plan, finished, space, free, hardware)
+    show_models(console, plan, found.rows)
+    show_images(console, tables["images_needed"], width, images, finished)
+    for note in found.notes:
+        console.print(note, soft_wrap=True)
+    for caution in cautions:
+        console.print(f"[yellow]caution:[/] {caution}", soft_wrap=True)
+    console.print(f"tables: {folder / 'tables'}", soft_wrap=True)
+
+
+def size_of(config: DictConfig) -> int:
+    size = config.dataset.get("size")
+    if type(size) is not int or size < 1:
+        raise UserError(
+            f"dataset.size={'null' if size is None else size}: a plan needs to know how many images, 1 or more"
+        )
+    return size
+
+
+def steps_of(config: DictConfig) -> int:
+    attack = instantiate(config.attack)
+    steps = getattr(attack, "steps", None)
+    if steps is None:
+        raise UserError(f"a plan counts gradient steps, which {type(attack).__name__} does not name: choose attack=pgd")
+    return steps
+
+
+def canvas_of(config: DictConfig, chosen: list[DictConfig]) -> tuple[int, int, int]:
+    """(C, H, W) of the canvas: the data set's crop, or the models' input size where it names none."""
+    facts = [models.preprocessing(model) for model in chosen]
+    side = config.dataset.get("crop") or max(fact.size for fact in facts)
+    return max(len(fact.mean) for fact in facts), side, side
+
+
+def free_space(outputs: Path) -> int:
+    """Bytes free where `outputs` is, or will be made."""
+    folder = outputs.absolute()
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+
+
+def latest(config: DictConfig, outputs: Path) -> Finished:
+    """What the newest finished run on the same data set, with the same `labels`, tells."""
+    for path in sorted(outputs.glob("*/**/summary.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        tables = path.parent / "tables"
+        if not (tables / "pairs.parquet").is_file():
+            continue
+        try:
+            summary = json.loads(path.read_text())
+            same = summary["choices"]["dataset"] == HydraConfig.get().runtime.choices["dataset"]
+            if not same or summary["settings"].get("labels", "truth") != config.labels:
+                continue
+            single, pairs = pd.read_parquet(tables / "models.parquet"), pd.read_parquet(tables / "pairs.parquet")
+            size = int(single["images"].iloc[0])
+            attacked = (single.set_index("model")["attacked"] / size).loc[lambda share: share > 0]
+            others = pairs.loc[pairs["model_a"] != pairs["model_b"], "images"]
+            return Finished(
+                path.parent,
+                attacked.to_dict(),
+                planning.correlation(pairs, summary["settings"]["score"]["confidence"]),
+                float(others.median() / size) if len(others) and others.median() else 1.0,
+            )
+        except (OSError, ValueError, KeyError, IndexError):
+            continue
+    return Finished()
+
+
+def sample_sizes(width: float, images: int, finished: Finished, confidence: float) -> pd.DataFrame:
+    """Rows: transfer rate × width, half and double of it. common_images: what both models must get right; images: what
+    the data set must hold for that; width_planned: the width that the planned number of images gives."""
+    rows = []
+    for rate in RATES:
+        common = images * finished.common
+        rho = finished.correlation if finished.correlation is not None else 1.0
+        error = float(planning.standard_error(rate, common, rho))
+        for wanted in (2 * width, width, width / 2):
+            needed = int(planning.images_needed(rate, wanted, rho, confidence))
+            rows.append(
+                {
+                    "transfer_rate": rate,
+                    "sat": math.log(100 * rate),
+                    "width": wanted,
+                    "common_images": needed,
+                    "images": math.ceil(needed / finished.common),
+                    "correlation": rho,
+                    "planned_images": images,
+                    "standard_error_planned": error,
+                    "width_planned": float(planning.interval_width(rate, common, rho, confidence)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def show_total(
+    console: Console,
+    title: str,
+    plan: pd.DataFrame,
+    finished: Finished,
+    space: dict[str, int],
+    free: int,
+    hardware: Hardware,
+) -> None:
+    total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
+    spread = f", {duration(low)} to {duration(high)} by the spread of the scaling" if high > low else ""
+    unknown = len(set(plan["name"]) - finished.attacked.keys())
+    bound = f"an upper bound: as if {'all' if unknown == len(plan) else unknown} models got every image right"
+    known = f"accuracies from {finished.folder}"
+    assumed = ", ".join(part for part in (bound * (unknown > 0), known * (unknown < len(plan))) if part)
+    console.print(f"\n[bold]{title}: {duration(total)}[/]{spread}", soft_wrap=True)
+    console.print(f"({assumed}; decoding the images is not counted)", soft_wrap=True)
+    table = Table(show_header=False)
+    for label, column in zip(("load", "clean outputs", "attack", "transfer"), planning.STAGES, strict=True):
+        table.add_row(label, duration(plan[column].sum()))
+    on_several = (f"{count}: {duration(planning.shared_seconds(plan, count))}" for count in DEVICES)
+    table.add_row("on several such devices", ", ".join(on_several))
+    largest = plan.loc[plan["peak_bytes"].idxmax()]
+    table.add_row(
+        "memory",
+        f"{amount(largest['peak_bytes'])} at batch {hardware.batch_size} ({largest['name']}, of which weights "
+        f"{amount(largest['weights_bytes'])}); all weights resident {amount(plan['weights_bytes'].sum())}",
+    )
+    kinds = ", ".join(f"{kind} {amount(size)}" for kind, size in space.items())
+    table.add_row("disk", f"{amount(sum(space.values()))} ({kinds}); free {amount(free)}")
+    console.print(table)
+
+
+def show_models(console: Console, plan: pd.DataFrame, used: pd.DataFrame) -> None:
+    order = plan["seconds"].sort_values(ascending=False).index[:MOST_EXPENSIVE]
+    heading = "most expensive models" if len(plan) > len(order) else "models"
+    table = Table(Column("model", overflow="fold"), title=heading, title_justify="left")
+    for heading in ("attack", "total", "images/s", "steps/s", "rates"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in order:
+        times, rates = plan.loc[row], used.loc[row]
+        table.add_row(
+            times["name"],
+            *(duration(times[column]) for column in ("attack_seconds", "seconds")),
+            *(f"{rates[rate]:,.0f}" if rates[rate] >= 100 else f"{rates[rate]:.3g}" for rate in throughput.RATES),
+            rates["source"],
+        )
+    console.print(table)
+
+
+def show_images(console: Console, sizes: pd.DataFrame, width: float, images: int, finished: Finished) -> None:
+    table = Table("transfer rate", title="images needed for a 95 % interval of SAT", title_justify="left")
+    table.add_column(f"width at {images:,} images", justify="right")
+    for wanted in sizes["width"].unique():
+        table.add_column(f"width {wanted:.3g}", justify="right", style="bold" if wanted == width else None)
+    for rate, rows in sizes.groupby("transfer_rate"):
+        needed = (f"{number:,}" for number in rows["images"])
+        table.add_row(f"{rate:.0%}", f"{rows['width_planned'].iloc[0]:.3f}", *needed)
+    console.print(table)
+    if finished.folder is None or finished.correlation is None:
+        origin = (
+            "counted are images that both models classify correctly, which are fewer than the data set's; an upper "
+            "bound, as if every image fooled both ways or neither"
+        )
+    else:
+        origin = (
+            f"with the correlation {finished.correlation:.2f} of the two directions and the "
+            f"{finished.common:.0%} of images common to a pair found in {finished.folder}"
+        )
+    console.print(f"({origin})", soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, readably."""
+    unit, length = next(
+        ((unit, length) for unit, length in (("days", 86400), ("h", 3600), ("min", 60)) if seconds >= 2 * length),
+        ("s", 1),
+    )
+    return f"{seconds / length:.1f} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"

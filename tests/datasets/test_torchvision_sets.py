@@ -1,0 +1,151 @@
+"""Flowers-102 and CIFAR, in torchvision's formats made small."""
+
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision
+from PIL import Image
+from scipy.io import savemat
+from torchvision.datasets import cifar as torchvision_cifar
+from torchvision.datasets import flowers102 as torchvision_flowers
+
+from sat_exp.datasets import CIFAR10, CIFAR100, Flowers102
+from sat_exp.errors import UserError
+
+SETS = {CIFAR10: "cifar-10-batches-py", CIFAR100: "cifar-100-python", Flowers102: "flowers-102"}
+
+
+@pytest.fixture
+def any_checksum(monkeypatch):
+    """Files of any contents pass for the published ones."""
+    for module in (torchvision_cifar, torchvision_flowers):
+        monkeypatch.setattr(module, "check_integrity", lambda path, _=None: Path(path).is_file())
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+def cifar(root: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Thirty test images, [30, 3, 32, 32], and their labels, written as the published archive unpacks."""
+    generator = np.random.default_rng(classes)
+    pixels = generator.integers(0, 256, (30, 3, 32, 32), dtype=np.uint8)
+    labels = generator.permutation(30) % classes
+    names = {10: "label_names", 100: "fine_label_names"}[classes]
+    batch = {"data": pixels.reshape(30, -1), {10: "labels", 100: "fine_labels"}[classes]: labels.tolist()}
+    files: dict[str, dict] = {
+        10: {"test_batch": batch, "batches.meta": {names: [f"kind {label}" for label in range(classes)]}},
+        100: {"test": batch, "meta": {names: [f"kind {label}" for label in range(classes)]}},
+    }[classes]
+    published = {10: torchvision.datasets.CIFAR10, 100: torchvision.datasets.CIFAR100}[classes]
+    folder = root / published.base_folder
+    folder.mkdir(parents=True)
+    for name, _ in published.train_list:
+        (folder / name).write_bytes(b"not read")
+    for name, contents in files.items():
+        (folder / name).write_bytes(pickle.dumps(contents))
+    return pixels, labels
+
+
+def flowers(root: Path) -> dict[str, int]:
+    """Twelve pictures, the test split every second of them; test file name → class, from 0."""
+    folder = root / "flowers-102"
+    (folder / "jpg").mkdir(parents=True)
+    labels = np.array([102, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 101])
+    for number in range(1, 13):
+        Image.new("RGB", (60, 50), (20 * number, 0, 0)).save(folder / "jpg" / f"image_{number:05d}.jpg")
+    test = [11, 1, 3, 5, 7, 9]
+    savemat(folder / "imagelabels.mat", {"labels": labels[None]})
+    savemat(folder / "setid.mat", {"trnid": [[2, 4]], "valid": [[6, 8, 10, 12]], "tstid": [test]})
+    return {f"image_{number:05d}.jpg": int(labels[number - 1]) - 1 for number in test}
+
+
+@pytest.mark.parametrize(("module", "classes"), [(CIFAR10, 10), (CIFAR100, 100)])
+def test_cifar_is_its_own_pixels(tmp_path, any_checksum, offline, module, classes):
+    pixels, labels = cifar(tmp_path, classes)
+    images = module(str(tmp_path), None, 0).images
+    assert images.name == images.label_space == f"cifar{classes}"
+    assert len(images.class_names) == classes
+    assert images.class_names[3] == "kind 3"
+    assert images.labels.tolist() == labels.tolist()
+    assert images.labels.dtype == np.int64
+    assert images.shape == (3, 32, 32)
+    assert all((images.read(index) == pixels[index]).all() for index in range(30))
+    assert len({images.contents(index) for index in range(30)}) == 30
+    assert images.ids[29] == "test-00029"
+    assert len(module(str(tmp_path), 7, 0).images) == 7
+
+
+def test_flowers_are_the_test_split(tmp_path, any_checksum, offline):
+    expected = flowers(tmp_path)
+    images = Flowers102(str(tmp_path), None, 0, resize=40, crop=32).images
+    assert images.ids == tuple(sorted(expected))
+    assert images.labels.tolist() == [expected[name] for name in images.ids]
+    assert images.labels.tolist()[0] == 101
+    assert len(images.class_names) == 102
+    assert images.class_names[0] == "pink primrose"
+    assert images.label_space == "flowers102"
+    assert images.shape == images.read(0).shape == (3, 32, 32)
+    assert abs(int(images.read(1)[0].mean()) - 60) <= 2
+    assert (tmp_path / "flowers-102/jpg/image_00003.jpg").is_file()
+
+
+def test_the_split_is_the_published_one():
+    """The test split of Flowers-102 has 6,149 images, the one that torchvision calls tstid."""
+    assert torchvision.datasets.Flowers102._splits_map["test"] == "tstid"
+    assert len(torchvision.datasets.Flowers102.classes) == 102
+
+
+@pytest.mark.parametrize("module", SETS)
+def test_a_download_is_unpacked_once_and_left_whole(tmp_path, monkeypatch, any_checksum, module):
+    made = tmp_path / "made"
+    {CIFAR10: lambda: cifar(made, 10), CIFAR100: lambda: cifar(made, 100), Flowers102: lambda: flowers(made)}[module]()
+    asked = []
+
+    def fetch(url, root, **_):
+        asked.append(url)
+        folder = made / SETS[module]
+        with tarfile.open(tmp_path / "published.tar.gz", "w:gz") as archive:
+            archive.add(
+                folder / "jpg" if module is Flowers102 else folder, "jpg" if module is Flowers102 else folder.name
+            )
+        with tarfile.open(tmp_path / "published.tar.gz") as archive:
+            archive.extractall(root, filter="data")
+
+    def fetch_file(url, root, **_):
+        asked.append(url)
+        (Path(root) / Path(url).name).write_bytes((made / SETS[module] / Path(url).name).read_bytes())
+
+    monkeypatch.setattr(torchvision_cifar, "download_and_extract_archive", fetch)
+    monkeypatch.setattr(torchvision_flowers, "download_and_extract_archive", fetch)
+    monkeypatch.setattr(torchvision_flowers, "download_url", fetch_file)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
+    first = module(None, None, 0).images
+    count = len(asked)
+    assert count == (3 if module is Flowers102 else 1)
+    assert module(None, None, 0).images.ids == first.ids
+    assert module(str(tmp_path / "cache" / SETS[module]), None, 0).images.ids == first.ids
+    assert len(asked) == count
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [SETS[module]]
+
+
+@pytest.mark.parametrize("module", SETS)
+def test_offline_is_one_line_and_leaves_nothing(tmp_path, offline, module):
+    with pytest.raises(UserError, match=r"could not be downloaded.*no route to host.*dataset\.root=FOLDER") as caught:
+        module(str(tmp_path / "new"), None, 0)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("module", SETS)
+def test_what_is_not_the_published_set_is_refused(tmp_path, offline, module):
+    (tmp_path / SETS[module]).mkdir()
+    with pytest.raises(UserError, match=rf"{SETS[module]} is not the published set.*remove it"):
+        module(str(tmp_path), None, 0)
