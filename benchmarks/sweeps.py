@@ -1,6 +1,6 @@
 """What a sweep over all pairs of the bundled pool costs once everything is in the store, against composing its jobs.
 
-    python benchmarks/sweeps.py [--images 40] [--steps 5] [--repeats 3] [--tracking offline]
+    python benchmarks/sweeps.py [--images 64] [--steps 20] [--repeats 3] [--tracking offline]
 
 Ways to the same 13×13 transfer rates, turn by turn, in this process, imports not counted, every file written:
 
@@ -10,7 +10,8 @@ Ways to the same 13×13 transfer rates, turn by turn, in this process, imports n
 - the row form, model=glob(*) against the pool, which is one job too;
 - task=matrix.
 
-The median over the turns of seconds, of the ratio to composing in the same turn, and of the ratio to the matrix.
+The median over the turns of seconds, of the ratio to composing in the same turn, and of the ratio to the matrix. Then
+the last three once more, each from an empty store of its own.
 """
 
 import argparse
@@ -65,13 +66,34 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def compare(options: argparse.Namespace, folder: str) -> dict[str, list[float]]:
-    """Seconds of each way, turn by turn."""
-    names = list(OmegaConf.load(CONF / "pool/bundled.yaml").models)
+def forms(options: argparse.Namespace, folder: str) -> tuple[list[str], dict[str, Callable[[], float]]]:
+    """What all commands have in common, and the three forms in the store under `folder`."""
     settings = [
         f"output_dir={folder}", f"dataset.size={options.images}", f"attack.steps={options.steps}",
-        f"tracking={options.tracking}", "hardware.threads=1",
+        f"tracking={options.tracking}", "hardware.threads=1", "pool=bundled",
     ]  # fmt: skip
+    sweep = ["-m", *settings, "task=transfer", "model=glob(*)"]
+    return settings[:-1], {
+        PAIRS: lambda: timed(lambda: run(*sweep, "model@target=glob(*)")),
+        ROWS: lambda: timed(lambda: run(*sweep)),
+        MATRIX: lambda: timed(lambda: run(*settings, "task=matrix")),
+    }
+
+
+def from_empty(options: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds of the three forms where nothing is stored, turn by turn."""
+    seconds: dict[str, list[float]] = {PAIRS: [], ROWS: [], MATRIX: []}
+    for _ in range(options.repeats):
+        for way in seconds:
+            with tempfile.TemporaryDirectory() as folder:
+                seconds[way].append(forms(options, folder)[1][way]())
+    return seconds
+
+
+def compare(options: argparse.Namespace, folder: str) -> dict[str, list[float]]:
+    """Seconds of each way over a full store, turn by turn."""
+    names = list(OmegaConf.load(CONF / "pool/bundled.yaml").models)
+    settings, three = forms(options, folder)
     few = ",".join(names[: options.jobs])
 
     def separate() -> None:
@@ -80,12 +102,7 @@ def compare(options: argparse.Namespace, folder: str) -> dict[str, list[float]]:
     ways: dict[str, Callable[[], float]] = {
         COMPOSED: lambda: timed(lambda: composing(names, settings)),
         SEPARATE: lambda: timed(separate) / options.jobs * len(names) ** 2,
-        PAIRS: lambda: timed(
-            lambda: run("-m", *settings, "task=transfer", "pool=bundled", "model=glob(*)", "model@target=glob(*)")
-        ),
-        ROWS: lambda: timed(lambda: run("-m", *settings, "task=transfer", "pool=bundled", "model=glob(*)")),
-        MATRIX: lambda: timed(lambda: run(*settings, "task=matrix", "pool=bundled")),
-    }
+    } | three
     ways[MATRIX]()
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(options.repeats):
@@ -96,26 +113,31 @@ def compare(options: argparse.Namespace, folder: str) -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=40)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=4, help="jobs that Hydra's own sweeper runs")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tracking", default="offline", choices=("disabled", "offline"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         seconds = compare(options, folder)
-    title = f"13×13 transfer rates from a full store, {options.images} images, tracking={options.tracking}"
+    what = f"13×13 transfer rates, {options.images} images, {options.steps} steps, tracking={options.tracking}"
+    show(f"{what}, over a full store", seconds, (COMPOSED, MATRIX))
+    print(f"* {options.jobs} jobs were run; the mean of them, times 169.")
+    show(f"{what}, from an empty store", from_empty(options), (MATRIX,))
+
+
+def show(title: str, seconds: dict[str, list[float]], bases: tuple[str, ...]) -> None:
     table = Table("way", title=title, title_justify="left")
-    for heading in ("seconds", "÷ composition", "÷ matrix"):
+    for heading in ("seconds", *(f"÷ {basis}" for basis in bases)):
         table.add_column(heading, justify="right")
     for way, times in seconds.items():
         ratios = [
             statistics.median(time / other for time, other in zip(times, seconds[basis], strict=True))
-            for basis in (COMPOSED, MATRIX)
+            for basis in bases
         ]
         table.add_row(way, f"{statistics.median(times):.1f}", *(f"{ratio:.3f}" for ratio in ratios))
     Console().print(table)
-    print(f"* {options.jobs} jobs were run; the mean of them, times 169.")
 
 
 if __name__ == "__main__":

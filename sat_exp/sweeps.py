@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,12 +120,14 @@ class ModelSweeper(Sweeper):
         swept = {key: typed.pop(key) for key in (SOURCE, TARGET) if key in typed}
         if not any(override.is_sweep_override() for override in swept.values()):
             return [plain(combination) for combination in combinations(overrides)]
-        return [job for others in combinations(list(typed.values())) for job in self.over_models(others, swept)]
+        others = combinations(list(typed.values()))
+        if len(others) == 1:
+            return self.over_models(others[0], swept, self.config)
+        return [job for other in others for job in self.over_models(other, swept, self.composed(other))]
 
-    def over_models(self, others: list[str], swept: Mapping[str, Override]) -> list[Job]:
-        """The jobs of a sweep over models; `others`: one combination of all other overrides."""
+    def over_models(self, others: list[str], swept: Mapping[str, Override], config: DictConfig) -> list[Job]:
+        """The jobs of a sweep over models; `others`: one combination of all other overrides, composed as `config`."""
         names = {key: self.listed(override) for key, override in swept.items()}
-        config = self.composed([*others, *(f"{key}={listed[0]}" for key, listed in names.items() if listed)])
         members = [] if config.pool is None else composing.names(list(config.pool.models))
         for key, override in swept.items():
             if members and is_glob(override):
@@ -150,18 +152,17 @@ class ModelSweeper(Sweeper):
             if attacked:
                 overrides.append(f"sweep.targets={listing(attacked)}")
                 title += f" {TARGET}=<{len(attacked)} models>"
-                overrides = self.without_pool(overrides, kind) if members else overrides
+                overrides = self.without_pool(overrides) if members else overrides
             attackers = [name for name in followed if followed[name] == kind]
             rows = row_jobs(others, attackers, attacking, attacked, members, folder)
             jobs.append(Job([*overrides, f"hydra.sweep.subdir='{folder}'"], title.strip(), merged=True, rows=rows))
         return jobs
 
-    def without_pool(self, overrides: list[str], choices: frozenset[tuple[str, str | None]]) -> list[str]:
+    def without_pool(self, overrides: list[str]) -> list[str]:
         """`overrides` of pairs, not of rows against the pool; what the pool chose beside its members is kept."""
-        overrides = [other for other in overrides if key_of(other).split(".")[0] != "pool"] + ["~pool"]
-        made = self.composed(overrides).hydra.runtime.choices
-        lost = sorted((group, choice or "null") for group, choice in choices if made.get(group) != choice)
-        return overrides + [f"{group}={choice}" for group, choice in lost]
+        pairs = [override for override in overrides if key_of(override).split(".")[0] != "pool"] + ["~pool"]
+        lost = sorted(self.chosen(overrides) - self.chosen(pairs))
+        return pairs + [f"{group}={choice}" for group, choice in lost]
 
     def listed(self, override: Override) -> list[str]:
         """The models that model=... or model@target=... names, each once; a glob leaves the template out."""
@@ -170,16 +171,22 @@ class ModelSweeper(Sweeper):
         names = dict.fromkeys(override.sweep_string_iterator())
         return [name for name in names if not (is_glob(override) and name == composing.TEMPLATE)]
 
-    def followed(self, others: list[str], names: Collection[str]) -> dict[str, frozenset[tuple[str, str | None]]]:
-        """The choices, data set first of all, that go with each of `names` as the model."""
-        found: dict[str, frozenset[tuple[str, str | None]]] = {}
+    def followed(self, others: list[str], names: Collection[str]) -> dict[str, Hashable]:
+        """What is chosen in other groups, data set first of all, when each of `names` is the model; equal if equal."""
         repository = self.loader.repository
-        defaults = {name: str(repository.load_config(f"model/{name}").defaults_list) for name in names}
-        for name, wanted in defaults.items():
-            if wanted not in found:
-                choices = self.composed([*others, f"{SOURCE}={name}"]).hydra.runtime.choices
-                found[wanted] = frozenset(item for item in choices.items() if item[0] not in (SOURCE, TARGET, "pool"))
-        return {name: found[wanted] for name, wanted in defaults.items()}
+        wanted = {name: str(repository.load_config(f"model/{name}").defaults_list) for name in names}
+        examples = {defaults: name for name, defaults in wanted.items()}
+        if len(examples) == 1:
+            return dict(wanted)
+        made = {defaults: self.chosen([*others, f"{SOURCE}={name}"]) for defaults, name in examples.items()}
+        return {name: made[defaults] for name, defaults in wanted.items()}
+
+    def chosen(self, overrides: list[str]) -> frozenset[tuple[str, str]]:
+        """Every group but those of models, with its choice."""
+        choices = self.composed(overrides).hydra.runtime.choices
+        return frozenset(
+            (group, choice or "null") for group, choice in choices.items() if group not in (SOURCE, TARGET, "pool")
+        )
 
     def composed(self, overrides: list[str]) -> DictConfig:
         return self.loader.load_sweep_config(self.config, overrides)

@@ -38,7 +38,6 @@ class Model:
     label_space: str
     pretrained: bool
     parameters: int
-    components: dict[str, Any]
     fingerprint: str
     classifier: Classifier
 
@@ -69,7 +68,6 @@ def load(config: DictConfig) -> Model:
         label_space=config.label_space,
         pretrained=config.pretrained,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        components=described(config) or components.derive(classifier.network, len(own.mean), own.size),
         fingerprint=fingerprint(network, config, own),
         classifier=classifier,
     )
@@ -80,10 +78,14 @@ def preprocessing(config: DictConfig) -> DictConfig:
     return config.input or timm_input(config)
 
 
-def described(config: DictConfig) -> dict[str, Any]:
-    """The components that the model's file states; none where it leaves all of them to be derived."""
-    stated: dict[Any, Any] = OmegaConf.to_container(config.components, resolve=True)  # type: ignore[assignment]
-    return {} if all(value is None for value in stated.values()) else stated
+def components_of(config: DictConfig, network: nn.Module) -> dict[str, Any]:
+    """The components that the model's file states, or where it states none those derived from its network.
+
+    Raises UserError where the network does not let itself be looked at.
+    """
+    stated = {key: value for key, value in (config.get("components") or {}).items() if value is not None}
+    own = preprocessing(config)
+    return stated or components.derive(network, len(own.mean), own.size)
 
 
 def timm_input(config: DictConfig) -> DictConfig:

@@ -312,13 +312,20 @@ class Measurement:
             family=model.family,
             pretrained=model.pretrained,
             parameters=model.parameters,
-            components=model.components,
+            components=self.components(model, config),
             fingerprint=model.fingerprint,
             config=config,
             labelled=known is not None,
             view=view,
             clean=clean,
         )
+
+    def components(self, model: Model, config: DictConfig) -> dict[str, Any]:
+        try:
+            return models.components_of(config, model.classifier.network)
+        except UserError as error:
+            self.warnings.append(f"{model.name}: {error}")
+            return {}
 
     def attack_one(self, model: Model, config: DictConfig, view: View, bar: Advance) -> Source:
         """Adversarial images of everything the model gets right, or of every image where its own prediction counts."""

@@ -37,7 +37,8 @@ def targets(config: DictConfig) -> list[DictConfig]:
 
 def members(patterns: Sequence[str], typed: str = "model") -> list[DictConfig]:
     """The configurations of the models that `patterns` name, with the `model.KEY=VALUE` settings that were typed."""
-    return [member(name, typed) for name in names(patterns)]
+    changes = retyped(typed)
+    return [changed(stated(name), changes) for name in names(patterns)]
 
 
 def names(patterns: Sequence[str]) -> list[str]:
@@ -56,17 +57,29 @@ def names(patterns: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def member(name: str, typed: str = "model") -> DictConfig:
-    """The configuration of one model of the group, without the data set its file chooses."""
+def member(name: str) -> DictConfig:
+    """The configuration of one model of the group, with the `model.KEY=VALUE` settings that were typed."""
+    return changed(stated(name), retyped("model"))
+
+
+def stated(name: str) -> DictConfig:
+    """What the file of a model states, without the data set that it chooses."""
     found = GlobalHydra.instance().config_loader().repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
     facts: Any = OmegaConf.to_container(found.config, resolve=False)
-    model = OmegaConf.create({key: value for key, value in facts.items() if key != "defaults"})
-    retype(model, typed)
-    return model
+    return OmegaConf.create({key: value for key, value in facts.items() if key != "defaults"})
 
 
-def retype(node: DictConfig, prefix: str) -> None:
-    """Set in `node` what was typed on the command line as PREFIX.KEY=VALUE."""
-    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
-        if override.key_or_group.startswith(f"{prefix}."):
-            OmegaConf.update(node, override.key_or_group.removeprefix(f"{prefix}."), override.value(), force_add=True)
+def retyped(prefix: str) -> dict[str, Any]:
+    """What was typed on the command line as PREFIX.KEY=VALUE."""
+    typed = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    return {
+        override.key_or_group.removeprefix(f"{prefix}."): override.value()
+        for override in typed
+        if override.key_or_group.startswith(f"{prefix}.")
+    }
+
+
+def changed(node: DictConfig, changes: dict[str, Any]) -> DictConfig:
+    for key, value in changes.items():
+        OmegaConf.update(node, key, value, force_add=True)
+    return node

@@ -128,7 +128,9 @@ def model_table(measured: Measured, labels: np.ndarray | None) -> pd.DataFrame:
 
 
 def pair_table(measured: Measured, labels: np.ndarray | None, config: DictConfig) -> pd.DataFrame:
-    return similarity.score(
+    """One row a pair: see `similarity.score`; pretrained: whether both models are."""
+    trained = {model.name: model.pretrained for model in measured.models}
+    pairs = similarity.score(
         [model.name for model in measured.models],
         {model.name: model.family for model in measured.models},
         labels,
@@ -140,3 +142,4 @@ def pair_table(measured: Measured, labels: np.ndarray | None, config: DictConfig
         confidence=config.score.confidence,
         seed=config.score.seed,
     )
+    return pairs.assign(pretrained=pairs["model_a"].map(trained) & pairs["model_b"].map(trained))

@@ -71,7 +71,7 @@ def with_settings_of(settings: dict[str, Any], config: DictConfig) -> DictConfig
     for key in ("dataset", "attack", "seed", "labels", "protocol", "score"):
         merged[key] = settings[key]
     merged.hardware.precision = settings["hardware"]["precision"]
-    composing.retype(merged.dataset, "dataset")
+    composing.changed(merged.dataset, composing.retyped("dataset"))
     return merged
 
 

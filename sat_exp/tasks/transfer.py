@@ -11,11 +11,12 @@ def run(config: DictConfig, *, name: str) -> None:
     sources, targets = composing.sources(config), composing.targets(config)
     if bool(targets) == (config.pool is not None):
         raise UserError("task=transfer needs a second model: give model@target=NAME, or pool=NAME, and not both")
-    directions = {(source.name, target.name) for source in sources for target in targets or composing.models(config)}
+    partners = targets or composing.models(config)
+    directions = {(source.name, target.name) for source in sources for target in partners}
     if targets:
         directions |= {(target, source) for source, target in directions}
-    models = {model.name: model for model in [*sources, *(targets or composing.models(config))]}
-    measuring.measure(config, list(models.values()), directions, title=title(sources, list(models.values()), config))
+    models = list({model.name: model for model in [*sources, *partners]}.values())
+    measuring.measure(config, models, directions, title=title(sources, models, config))
 
 
 def title(sources: list[DictConfig], models: list[DictConfig], config: DictConfig) -> str:

@@ -16,7 +16,7 @@ IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8)
 
 def model(network: nn.Module, *, pretrained: bool = True) -> Model:
     classifier = Classifier(network, size=8, mean=[0.5], std=[0.25], interpolation="bilinear").freeze()
-    return Model("some", "family", "space", pretrained, 1, {}, "fingerprint", classifier)
+    return Model("some", "family", "space", pretrained, 1, "fingerprint", classifier)
 
 
 def linear(classes: int = CLASSES) -> nn.Sequential:

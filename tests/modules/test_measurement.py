@@ -329,6 +329,27 @@ def test_natively_each_model_has_its_own_crop_and_size(study: Any, tmp_path: Pat
     np.testing.assert_array_equal(measured.predictions[larger.name, plain.name][large.rows], expected)
 
 
+def test_on_the_canvas_models_of_other_sizes_and_normalisations_see_the_same_pixels(study: Any, tmp_path: Path) -> None:
+    """Attacked within ε of the canvas, whatever the network's own input; judged through its own resize."""
+    plain, larger = study.config(study.NAMES[0]), other_input(study, study.NAMES[1])
+    measured = study.measurement(tmp_path, size=16).run([plain, larger])
+    _, large = measured.sources
+    assert len({source.view.pixels.path for source in measured.sources}) == 1
+    difference = large.adversarial.read_all().astype(int) - large.view.pixels.gather(large.rows)
+    assert np.abs(difference).max() == 16
+    network = models.load(larger).classifier.network
+
+    def predicted(images: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(images).float() / 255
+        resized = F.interpolate(pixels, (40, 40), mode="bilinear", antialias=True)
+        with torch.no_grad():
+            return network((resized - 0.5) / 0.5).argmax(1).numpy()
+
+    np.testing.assert_array_equal(large.clean, predicted(large.view.pixels.read_all()))
+    own = measured.predictions[larger.name, larger.name][large.rows]
+    np.testing.assert_array_equal(own, predicted(large.adversarial.read_all()))
+
+
 def test_protocols_share_clean_artefacts_only_where_the_view_is_the_same(study: Any, tmp_path: Path) -> None:
     """The bundled networks' own input is the canvas, so that natively everything is the same but its key."""
     canvas = study.measurement(tmp_path, size=16).run(study.configs(study.NAMES[:2]))

@@ -1,6 +1,7 @@
 """The studies in experiments/, scaled down where that keeps what they show."""
 
 import os
+import resource
 from pathlib import Path
 
 import pandas as pd
@@ -47,3 +48,23 @@ def test_imagenet_networks_of_one_family_are_most_alike(sat_exp, images):
     pairs: pd.DataFrame = found["pairs"].query("model_a != model_b")
     kin = pairs.family_a == pairs.family_b
     assert pairs[kin].sat.min() > pairs[~kin].sat.max()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * 3600)
+def test_all_69_networks_of_the_paper_go_through_its_study(sat_exp):
+    """With random weights, two images and one step; `labels=own`, as untrained networks get nothing right."""
+    pytest.importorskip("foolbox")
+    outcome = sat_exp(
+        "experiment=sat69", "model.pretrained=false", "labels=own", "dataset=foolbox20", "dataset.size=2",
+        "attack.steps=1",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.text
+    found = tables(outcome)
+    assert len(found["models"]) == 69
+    assert not found["models"].pretrained.any()
+    assert (found["models"].attacked == 2).all()
+    assert len(found["pairs"]) == 69 * 70 // 2
+    assert found["pairs"].sat.notna().all()
+    assert "untrained networks" in outcome.text
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < 8e9

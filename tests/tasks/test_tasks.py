@@ -162,6 +162,18 @@ def test_the_native_protocol_has_artefacts_of_its_own(sat_exp):
         pd.testing.assert_frame_equal(tables(outcome)[name][same.columns], same)
 
 
+def test_the_components_of_a_model_without_a_file_are_derived(sat_exp):
+    pytest.importorskip("foolbox")
+    outcome = sat_exp(
+        "model=timm", "model.id=mobilenetv3_small_050.lamb_in1k", "model.pretrained=false", "dataset=foolbox20",
+        "dataset.size=2", "attack.steps=1", "labels=own", "hardware.threads=1",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.text
+    (found,) = pd.read_parquet(folder_of(outcome) / "tables/components.parquet").to_dict("records")
+    assert found["model"] == "mobilenetv3_small_050.lamb_in1k"
+    assert (found["base_architecture"], found["channel_attention"], found["depthwise_conv"]) == ("CNN", "SE", True)
+
+
 def test_typed_settings_of_the_model_are_those_of_every_member(sat_exp):
     outcome = sat_exp(
         *QUICK, "task=matrix", "pool=any", f"pool.models=[{','.join(PAIR)}]", "model.pretrained=false", "labels=own",
