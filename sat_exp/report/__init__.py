@@ -46,7 +46,7 @@ def _figures(found: results.Results, styles: figures.Styles) -> dict[str, Figure
     if found.pairs is not None and models > 2 and results.between_models(found.pairs)["sat"].notna().any():
         drawn["matrix"] = figures.matrix(found.pairs, styles)
         drawn["nearest"] = figures.nearest(found.pairs, styles)
-    if found.pairs is not None and models > 1:
+    if found.pairs is not None and len(one_way(found.pairs)):
         drawn["transfer"] = figures.transfer(found.pairs, styles)
     if found.models is not None and found.models["clean_accuracy"].notna().any():
         drawn["accuracy"] = figures.accuracy(found.models, styles)

@@ -207,7 +207,31 @@ def test_no_pair_measured_at_all(tmp_path):
     pairs = pairs_table(FEW)
     numbers = [column for column in pairs if column.startswith(("sat", "transfer"))]
     pairs.loc[pairs["model_a"] != pairs["model_b"], numbers] = np.nan
-    assert "nearest" not in draw(write_run(tmp_path / "run", models_table(FEW), pairs)).figures
+    drawn = draw(write_run(tmp_path / "run", models_table(FEW), pairs)).figures
+    assert {"matrix", "nearest", "transfer"}.isdisjoint(drawn)
+
+
+def test_a_row_has_a_transfer_figure_and_no_matrix(tmp_path):
+    pairs = pairs_table(FEW)
+    first = next(iter(FEW))
+    pairs = pairs[(pairs["model_a"] == first) & (pairs["model_b"] != first)]
+    missing = [column for column in pairs if column.startswith("sat") or "_ba" in column]
+    pairs = pairs.assign(**dict.fromkeys(missing, np.nan))
+    report = draw(write_run(tmp_path / "run", models_table(FEW), pairs))
+    text = report.page.read_text(encoding="utf-8")
+    assert "matrix" not in report.figures
+    assert f"Of {len(pairs)} transfers from 1 to {len(pairs)} models" in text
+    best = pairs.loc[pairs["transfer_rate_ab"].idxmax()]
+    assert f"that from {first} to {best['model_b']} fools the most" in text
+    assert "Missing pairs" not in text
+
+
+def test_what_images_a_pair_is_compared_on_is_said(tmp_path):
+    run = write_run(tmp_path / "run", models_table(FEW), pairs_table(FEW))
+    summary = json.loads((run / "summary.json").read_text())
+    summary.setdefault("settings", {})["labels"] = "own"
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert "among all images, fooled meaning that the prediction changes" in draw(run).page.read_text(encoding="utf-8")
 
 
 def test_attack_run_has_no_matrix(tmp_path):
