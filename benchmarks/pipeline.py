@@ -65,7 +65,6 @@ def timed(work: Callable[[], object]) -> float:
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     """Seconds of each way, turn by turn."""
     study = measurement(FashionMNIST(None, options.images, 0).images, folder, options.steps, options.batch_size)
-    study.contents = study.hash_images()
     pixels = study.view(study.images.canvas).pixels
     classifier = models.load(bundled(options.model)).classifier
     rows, labels = np.arange(len(study.images)), study.images.labels

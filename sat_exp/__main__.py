@@ -45,6 +45,11 @@ def perform(config: DictConfig) -> str | None:
     task = {key: value for key, value in config.task.items() if key != "_target_"}
     try:
         get_method(config.task._target_)(config, **task)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if not isinstance(end.__context__ or end, KeyboardInterrupt):  # Lightning turns the one into the other
+            raise
+        print("interrupted; the same command continues", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         known = user_error(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -26,6 +26,8 @@ from sat_exp.tasks import composing
 SOURCE, TARGET = "model", "model@target"
 HERE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 LONGEST = 100
+NAMED = 3
+ELSEWHERE = ("output_dir", "tracking", "hardware")
 
 log = logging.getLogger(__name__)
 
@@ -146,15 +148,16 @@ class ModelSweeper(Sweeper):
         for kind in dict.fromkeys(followed[name] for name in sources):
             attacking = [name for name in sources if followed[name] == kind]
             attacked = [name for name in targets if followed[name] == kind or not is_glob(swept.get(TARGET))]
-            folder = subdir([other for other in others if key_of(other) not in excluded], attacking, attacked)
+            folder = subdir(others, excluded, attacking, attacked)
             overrides = [*others, f"{SOURCE}={attacking[0]}", f"sweep.models={listing(attacking)}"]
-            title = f"{' '.join(others)} {SOURCE}=<{len(attacking)} models>"
+            title = f"{' '.join(others)} {SOURCE}={counted(attacking)}"
             if attacked:
                 overrides.append(f"sweep.targets={listing(attacked)}")
-                title += f" {TARGET}=<{len(attacked)} models>"
+                title += f" {TARGET}={counted(attacked)}"
                 overrides = self.without_pool(overrides) if members else overrides
             attackers = [name for name in followed if followed[name] == kind]
-            rows = row_jobs(others, attackers, attacking, attacked, members, folder)
+            one = any(key_of(other).startswith("model.") and key_of(other) != "model.pretrained" for other in others)
+            rows = [] if one else row_jobs(others, attackers, attacking, attacked, members, folder)
             jobs.append(Job([*overrides, f"hydra.sweep.subdir='{folder}'"], title.strip(), merged=True, rows=rows))
         return jobs
 
@@ -246,9 +249,16 @@ def listing(names: Sequence[str]) -> str:
     return f"[{','.join(names)}]"
 
 
-def subdir(others: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> str:
-    """A folder's name for a job over models, at most 120 characters: other overrides, size and a digest of it all."""
+def counted(names: Sequence[str]) -> str:
+    return ",".join(names) if len(names) <= NAMED else f"<{len(names)} models>"
+
+
+def subdir(others: Sequence[str], unsaid: Collection[str], sources: Sequence[str], targets: Sequence[str]) -> str:
+    """A folder's name for a job over models, at most 120 characters: other overrides but those `unsaid`, size, and a
+    digest of all but where results go and what computes them."""
     size = f"{len(sources)}x{len(targets)}" if targets else f"{len(sources)}"
-    digest = hashlib.sha256(repr((sorted(others), sources, targets)).encode()).hexdigest()[:6]
-    shown = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(sorted(others)))[:LONGEST]
+    identity = sorted(other for other in others if key_of(other).split(".")[0] not in ELSEWHERE)
+    digest = hashlib.sha256(repr((identity, sources, targets)).encode()).hexdigest()[:6]
+    said = sorted(other for other in others if key_of(other) not in unsaid)
+    shown = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(said))[:LONGEST]
     return ",".join(part for part in (shown, f"{size}-{digest}") if part)

@@ -220,8 +220,8 @@ def test_failures_are_told_at_the_end(run):
         )  # fmt: skip
     assert end.value.code == (
         "error: 2 of 3 jobs failed:\n"
-        "  task=attack attack.epsilon=4 model=<2 models>: too much\n"
-        "  task=attack attack.epsilon=16 model=<2 models>: too much"
+        "  task=attack attack.epsilon=4 model=a,b: too much\n"
+        "  task=attack attack.epsilon=16 model=a,b: too much"
     )
     assert [job.epsilon for job in run.seen] == [4, 8, 16]
 

@@ -79,13 +79,15 @@ def preprocessing(config: DictConfig) -> DictConfig:
 
 
 def components_of(config: DictConfig, network: nn.Module) -> dict[str, Any]:
-    """The components that the model's file states, or where it states none those derived from its network.
+    """The components that the model's file states, the others derived from its network.
 
     Raises UserError where the network does not let itself be looked at.
     """
     stated = {key: value for key, value in (config.get("components") or {}).items() if value is not None}
+    if stated.keys() >= set(components.COMPONENTS):
+        return stated
     own = preprocessing(config)
-    return stated or components.derive(network, len(own.mean), own.size)
+    return components.derive(network, len(own.mean), own.size) | stated
 
 
 def timm_input(config: DictConfig) -> DictConfig:

@@ -38,7 +38,7 @@ def check(model: Model, images: Tensor, classes: int) -> list[str]:
         raise UserError(f"model {model.name} has input gradients that are not finite: check hardware.precision")
     zero = float((gradient == 0).float().mean())
     if zero > MASKED_GRADIENT_SHARE:
-        return [f"{model.name}: {zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak"]
+        return [f"{zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak"]
     return []
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -88,11 +89,16 @@ class Source(Subject):
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: `predictions` maps (source, target) to predicted classes int64 [N], −1 where the source was
-    not attacked. failures: the models that could not be measured, and why."""
+    """What was measured.
+
+    predictions: for each (source, target) the classes, int64 [N], that the target predicts for the source's adversarial
+    images, −1 where the source was not attacked. shown: those it predicts for the source's clean images, which differ
+    from its own view's where protocols let views differ. failures: the models that could not be measured, and why.
+    """
 
     models: list[Subject]
     predictions: dict[Direction, np.ndarray]
+    shown: dict[Direction, np.ndarray]
     failures: dict[str, str]
     timings: dict[str, float]
     warnings: list[str]
@@ -162,10 +168,12 @@ class Measurement:
             record.clear()
         sources = {source for source, _ in wanted}
         with self.timed("images"):
-            self.contents = self.hash_images()
-            self.views = self.decode(configs)
+            views = self.decode(configs)
         with self.timed("attack"), self.progress("attack", len(sources) * len(self.images)) as bar:
-            subjects = self.share(configs, lambda config: self.claim(config, configs[0], config.name in sources, bar))
+            subjects = self.share(
+                configs,
+                lambda config: self.claim(config, configs[0], views[config.name], config.name in sources, bar),
+            )
         with self.timed("transfer"):
             jobs = self.jobs(subjects, wanted)
             with self.progress("transfer", sum(len(source.rows) for of in jobs.values() for source in of)) as bar:
@@ -190,18 +198,27 @@ class Measurement:
             for target in left
             for source in self.jobs(left, wanted)[target.name]
         }
+        by_name = {subject.name: subject for subject in left}
         between = [source != target for source, target in wanted]
         if self.failures and not any(a != b or not any(between) for a, b in predictions):
-            raise next(iter(self.failures.values()))
+            raise self.nothing_left()
         return Measured(
             models=left,
             predictions=predictions,
+            shown={(a, b): self.seen(by_name[a], by_name[b]) for a, b in predictions},
             failures={name: reason(error) for name, error in self.failures.items()},
             timings=self.timings,
             warnings=self.warnings,
         )
 
-    def hash_images(self) -> list[str]:
+    def nothing_left(self) -> Exception:
+        """The error of the one model that failed, or one line for several."""
+        if len(self.failures) == 1:
+            return next(iter(self.failures.values()))
+        return UserError("; ".join(f"{name} failed: {reason(error)}" for name, error in self.failures.items()))
+
+    @cached_property
+    def contents(self) -> list[str]:
         """The SHA-256 of every image's content."""
         with ThreadPoolExecutor(self.hardware.workers) as pool:
             return list(pool.map(self.images.contents, range(len(self.images))))
@@ -267,10 +284,10 @@ class Measurement:
             )
 
     def claim(
-        self, config: DictConfig, first: DictConfig, attacked: bool, bar: Advance
+        self, config: DictConfig, first: DictConfig, view: View, attacked: bool, bar: Advance
     ) -> tuple[FileLock, Callable[[], Subject]]:
         self.check_labels(config, first)
-        model, view = models.load(config), self.views[config.name]
+        model = models.load(config)
         lock = self.store.lock("attack", model.fingerprint, view.digest, repr(self.attack_facts()))
         return lock, lambda: self.attack_one(model, config, view, bar) if attacked else self.look(model, config, view)
 
@@ -303,7 +320,7 @@ class Measurement:
                 logits.note(warnings=preflight.check(model, few, classes))
                 batches = EvaluationBatches([(view.pixels, logits)])
                 self.predict(Evaluation(model.classifier, logits=True), batches, ignore)
-        self.warnings += logits.notes["warnings"]
+        self.warnings += [f"{model.name}: {warning}" for warning in logits.notes["warnings"]]
         clean = logits.read_all().argmax(axis=1)
         if known is not None:
             preflight.check_accuracy(model, clean, known, classes)
@@ -374,13 +391,33 @@ class Measurement:
         )
 
     def evaluate(self, target: Subject, sources: Sequence[Source], bar: Advance) -> None:
-        """Run `target` on all adversarial images that it has not seen, loading it once."""
+        """Run `target` on all adversarial images that it has not seen, loading it once; and, clean, on other views."""
         jobs = [(source.adversarial, self.output(source, target)) for source in sources]
+        views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
+        clean = EvaluationBatches([(view.pixels, self.clean_output(view, target)) for view in views.values()])
         batches = EvaluationBatches(jobs)
-        if len(batches):
-            model = models.load(target.config)
-            self.predict(Evaluation(model.classifier, logits=False), batches, bar)
+        if len(batches) + len(clean):
+            module = Evaluation(models.load(target.config).classifier, logits=False)
+            self.predict(module, clean, ignore)
+            self.predict(module, batches, bar)
         bar(sum(images.rows for images, _ in jobs) - batches.images())
+
+    def clean_output(self, view: View, target: Subject) -> StoredArray:
+        """Where the classes that `target` predicts for the clean images of another's view are kept: int32 [N]."""
+        return self.store.open(
+            "clean",
+            {"images": view.digest, "target": target.fingerprint, "precision": self.hardware.numerics},
+            shape=(len(self.images),),
+            dtype="int32",
+            chunk=len(self.images),
+            name=f"clean -> {target.name}",
+        )
+
+    def seen(self, source: Subject, target: Subject) -> np.ndarray:
+        """What `target` predicts for the clean images as `source` sees them."""
+        if source.view.digest == target.view.digest:
+            return target.clean
+        return self.clean_output(source.view, target).read_all().astype(np.int64)
 
     def predict(self, module: LightningModule, batches: AttackBatches | EvaluationBatches, advance: Advance) -> None:
         """Lightning's predict loop over `batches`, each written to the store as it is done."""

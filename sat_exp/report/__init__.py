@@ -42,8 +42,8 @@ def draw(run: Path) -> Report:
 def _figures(found: results.Results, styles: figures.Styles) -> dict[str, Figure]:
     """The figures that the run has data for, in the order of the page; two models make no matrix to cluster."""
     drawn = {}
-    models = 0 if found.pairs is None else len(results.model_families(found.pairs))
-    if found.pairs is not None and models > 2 and results.between_models(found.pairs)["sat"].notna().any():
+    compared = None if found.pairs is None else between_models(found.pairs).dropna(subset=["sat"])
+    if found.pairs is not None and compared is not None and len({*compared["model_a"], *compared["model_b"]}) > 2:
         drawn["matrix"] = figures.matrix(found.pairs, styles)
         drawn["nearest"] = figures.nearest(found.pairs, styles)
     if found.pairs is not None and len(one_way(found.pairs)):

@@ -31,7 +31,11 @@ Styles = Mapping[str, FamilyStyle]
 
 @theme.style()
 def matrix(pairs: pd.DataFrame, styles: Styles) -> Figure:
-    """SAT of all pairs as a heat map whose rows and columns follow the tree drawn beside it."""
+    """SAT of all pairs as a heat map whose rows and columns follow the tree drawn beside it; models without any SAT
+    with another are left out."""
+    compared = results.between_models(pairs).dropna(subset=["sat"])
+    kept = {*compared["model_a"], *compared["model_b"]}
+    pairs = pairs[pairs["model_a"].isin(kept) & pairs["model_b"].isin(kept)]
     sat = results.square(pairs, "sat", "sat")
     tree = results.cluster(sat)
     drawing: dict[str, Any] = hierarchy.dendrogram(tree, no_plot=True)
@@ -261,8 +265,9 @@ def nearest(pairs: pd.DataFrame, styles: Styles) -> Figure:
 def examples(arrays: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
     """Clean image, magnified perturbation and adversarial image, two examples a line, first of every source first.
 
-    `arrays` holds clean and adversarial uint8 [n, C, H, W] with C 1 or 3, labels and both predictions int64 [n], and
-    source str [n]. The perturbation is drawn around mid-grey, times the whole number that just keeps it within range.
+    `arrays` holds clean and adversarial uint8 [n, C, H, W] with C 1 or 3, labels and both predictions int64 [n], source
+    str [n], and known bool [n]: whether the label is a true class of `class_names`, or else the clean prediction. The
+    perturbation is drawn around mid-grey, times the whole number that just keeps it within range.
     """
     chosen = _spread(arrays["source"])[:EXAMPLES]
     lines, across = -(-len(chosen) // 2), min(len(chosen), 2)
@@ -279,10 +284,12 @@ def examples(arrays: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Fi
         label, before, after = (
             int(arrays[key][example]) for key in ("labels", "clean_prediction", "adversarial_prediction")
         )
+        known = bool(arrays["known"][example])
+        names = class_names if known else ()
         cells = [
-            (clean, *_verdict(class_names, before, label)),
+            (clean, *_verdict(names, before, label)),
             (np.clip(128 + factor * change, 0, 255), f"change × {factor}", theme.INK),
-            (adversarial, *_verdict(class_names, after, label)),
+            (adversarial, *_verdict(names, after, label)),
         ]
         for column, (image, caption, colour) in enumerate(cells):
             axes = _axes(figure, left + column * (tile + gap), bottom, tile, tile)
@@ -292,7 +299,7 @@ def examples(arrays: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Fi
             axes.set_xlabel(caption, fontsize=8, color=colour, labelpad=3)
             if column == 0:
                 axes.annotate(
-                    f"true: {_class(class_names, label, 32)}",
+                    f"{'true' if known else 'clean'}: {_class(names, label, 32)}",
                     (0, 1),
                     (0, 4),
                     textcoords="offset points",

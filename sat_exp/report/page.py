@@ -45,8 +45,8 @@ CAPTIONS = {
     "examples": (
         "Examples",
         "Each group of three: the clean image, the change made by the attack around mid-grey and multiplied by the "
-        "factor below it, and the adversarial image. Above stand the true class and the attacked model, below the "
-        "images the classes that this model predicts.",
+        "factor below it, and the adversarial image. Above stand the true class (or, where no label is known, the "
+        "clean prediction) and the attacked model, below the images the classes that this model predicts.",
     ),
 }
 COMMON = {
@@ -111,8 +111,8 @@ def render(found: Results, styles: Mapping[str, FamilyStyle], pngs: Mapping[str,
 
 
 def headline(found: Results) -> str:
-    """The result in one or two sentences."""
-    sentences = []
+    """The result in a few sentences."""
+    sentences = list(found.summary.get("placement", []))
     between = None if found.pairs is None else results.between_models(found.pairs).dropna(subset=["sat"])
     if between is not None and len(between) == 1:
         pair = between.iloc[0]

@@ -92,6 +92,7 @@ def score(
     clean: Mapping[str, ArrayLike],
     adversarial: Mapping[tuple[str, str], ArrayLike],
     *,
+    shown: Mapping[tuple[str, str], ArrayLike] | None = None,
     compare: str = "truth",
     floor: float = SAT_FLOOR,
     resamples: int = 2000,
@@ -103,11 +104,12 @@ def score(
 
     `labels`: int [N], the true classes, None where unknown. `clean`: for each model its predicted classes, int [N], of
     the clean images. `adversarial`: for each (source, target) that was measured the classes, int [N], that the target
-    predicts for the source's adversarial images; −1 where the source was not attacked.
+    predicts for the source's adversarial images; −1 where the source was not attacked. `shown`: what it predicts for
+    the source's clean images, where the two are not shown the same pixels; by default `clean` of the target.
 
-    An image is fooled where the target's prediction is no longer the one it gives the clean image. `compare` says which
-    images make X_AB: `truth`, those that both models classify as labelled; `consensus`, those on which both agree;
-    `own`, all of them.
+    An image is fooled where the target's prediction is no longer the one it gives the source's clean image. `compare`
+    says which images make X_AB: `truth`, those that both models classify as labelled; `consensus`, those on which both
+    agree; both of them on the other's clean image too; `own`, all images.
 
     Columns: model_a, model_b, family_a, family_b; images = |X_AB|; fooled_ab and fooled_ba, counts over X_AB as in
     `sat`; transfer_rate_ab and transfer_rate_ba, those counts over |X_AB|, each with _low and _high (Wilson);
@@ -124,11 +126,13 @@ def score(
     for a, b in combinations_with_replacement(names, 2):
         if (a, b) not in adversarial and (b, a) not in adversarial:
             continue
-        common = common_images(compare, truth, known[a], known[b])
+        ways = [(source, target) for source, target in ((a, b), (b, a)) if (source, target) in adversarial]
+        before = {way: known[way[1]] if shown is None else np.asarray(shown[way]) for way in ways}
+        common = common_images(compare, truth, [known[a], known[b], *before.values()])
         images = int(common.sum())
         if images == 0:
             log.warning("%s and %s have no common image (labels=%s): their similarity is missing", a, b, compare)
-        fooled = [_fooled(common, known[target], adversarial, source, target) for source, target in ((a, b), (b, a))]
+        fooled = [_fooled(common, before.get(way), adversarial, *way) for way in ((a, b), (b, a))]
         counts = [np.nan if way is None else int(way.sum()) for way in fooled]
         low = high = np.nan
         if fooled[0] is not None and fooled[1] is not None:
@@ -155,21 +159,16 @@ def score(
 
 
 def common_images(
-    compare: str,
-    truth: NDArray[np.integer] | None,
-    clean_a: NDArray[np.integer],
-    clean_b: NDArray[np.integer],
+    compare: str, truth: NDArray[np.integer] | None, clean: Sequence[NDArray[np.integer]]
 ) -> NDArray[np.bool_]:
-    """X_AB as a mask, bool [N], from the true classes and the clean predictions of A and B, each int [N]."""
-    if clean_a.shape != clean_b.shape or (truth is not None and truth.shape != clean_a.shape):
-        raise ValueError(
-            f"clean predictions of shapes {clean_a.shape} and {clean_b.shape} for labels of shape "
-            f"{None if truth is None else truth.shape}"
-        )
+    """X_AB as a mask, bool [N], from the true classes and all clean predictions of A and B, each int [N]."""
+    shapes = {predicted.shape for predicted in clean} | ({truth.shape} if truth is not None else set())
+    if len(shapes) > 1:
+        raise ValueError(f"clean predictions and labels are of different shapes: {', '.join(map(str, sorted(shapes)))}")
     if compare == "own":
-        return np.ones(clean_a.shape, dtype=bool)
-    agreed = clean_a == clean_b
-    return agreed if compare == "consensus" else agreed & (clean_a == truth)
+        return np.ones(clean[0].shape, dtype=bool)
+    wanted = clean[0] if compare == "consensus" else truth
+    return np.all([predicted == wanted for predicted in clean], axis=0)
 
 
 def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -233,14 +232,14 @@ def _rate(successes: ArrayLike, trials: ArrayLike) -> NDArray[np.float64]:
 
 def _fooled(
     common: NDArray[np.bool_],
-    clean: NDArray[np.integer],
+    clean: NDArray[np.integer] | None,
     adversarial: Mapping[tuple[str, str], ArrayLike],
     source: str,
     target: str,
 ) -> NDArray[np.bool_] | None:
     """Which images of X_AB the source's adversarial versions make the target change its mind about; None where that
     was not measured."""
-    if (source, target) not in adversarial:
+    if clean is None:
         return None
     predicted = np.asarray(adversarial[source, target])
     if predicted.shape != clean.shape:

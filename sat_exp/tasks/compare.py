@@ -136,7 +136,7 @@ def newest(outputs: Path) -> Path:
 def of_models(names: Sequence[str]) -> dict[str, DictConfig]:
     """The configurations of those models that have a file."""
     files = set(GlobalHydra.instance().config_loader().get_group_options("model"))
-    return {name: composing.member(name) for name in names if name in files}
+    return {name: composing.stated(name) for name in names if name in files}
 
 
 def half_normalised(model: DictConfig) -> bool:

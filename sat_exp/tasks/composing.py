@@ -19,26 +19,53 @@ TEMPLATE = "timm"  # a model's file that needs an id to become a model
 def models(config: DictConfig) -> list[DictConfig]:
     """The pool's models where a pool is chosen, else `model` and, where given, `model@target`."""
     if config.pool is not None:
-        return members(list(config.pool.models))
-    return [config.model] + ([config.target] if config.target is not None else [])
+        refuse_settings_of_one_model()
+        return pool(config)
+    return distinct([config.model] + ([config.target] if config.target is not None else []))
+
+
+def pool(config: DictConfig) -> list[DictConfig]:
+    """The pool's models; `model.pretrained=` is that of all of them."""
+    return members(list(config.pool.models))
 
 
 def sources(config: DictConfig) -> list[DictConfig]:
     """The models that a sweep over `model` handed to this job, else `model`."""
-    return members(list(config.sweep.models)) if config.sweep.models else [config.model]
+    if len(config.sweep.models) < 2:
+        return [config.model]
+    refuse_settings_of_one_model()
+    return members(list(config.sweep.models))
 
 
 def targets(config: DictConfig) -> list[DictConfig]:
     """The models that a sweep over `model@target` handed to this job, else `model@target`, where given."""
     if config.sweep.targets:
-        return members(list(config.sweep.targets), "target")
+        return members(list(config.sweep.targets))
     return [config.target] if config.target is not None else []
 
 
-def members(patterns: Sequence[str], typed: str = "model") -> list[DictConfig]:
-    """The configurations of the models that `patterns` name, with the `model.KEY=VALUE` settings that were typed."""
-    changes = retyped(typed)
-    return [changed(stated(name), changes) for name in names(patterns)]
+def members(patterns: Sequence[str]) -> list[DictConfig]:
+    """The configurations of the models that `patterns` name, all of them pretrained or not, as typed."""
+    everywhere = {key: value for key, value in retyped("model").items() if key == "pretrained"}
+    return [changed(stated(name), everywhere) for name in names(patterns)]
+
+
+def refuse_settings_of_one_model() -> None:
+    if own := sorted(key for key in retyped("model") if key != "pretrained"):
+        raise UserError(
+            f"model.{own[0]}= is a setting of one model, and several are chosen: give that model a file of its own, "
+            "conf/model/NAME.yaml"
+        )
+
+
+def distinct(chosen: Sequence[DictConfig]) -> list[DictConfig]:
+    """Each model once; UserError where two of a name are not the same."""
+    found: dict[str, DictConfig] = {}
+    for model in chosen:
+        first = found.setdefault(model.name, model)
+        if OmegaConf.to_container(first, resolve=True) != OmegaConf.to_container(model, resolve=True):
+            raise UserError(f"two different models are called {model.name}: give one of them another model.name=")
+    return list(found.values())
 
 
 def names(patterns: Sequence[str]) -> list[str]:
@@ -57,14 +84,11 @@ def names(patterns: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def member(name: str) -> DictConfig:
-    """The configuration of one model of the group, with the `model.KEY=VALUE` settings that were typed."""
-    return changed(stated(name), retyped("model"))
-
-
 def stated(name: str) -> DictConfig:
-    """What the file of a model states, without the data set that it chooses."""
+    """What the file of a model states, without the data set that it chooses; UserError where it states only a part."""
     found = GlobalHydra.instance().config_loader().repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
+    if any(not (default.is_override() or default.is_self()) for default in found.defaults_list):
+        raise UserError(f"model {name} builds on another file: with a pool or a sweep, its own must state everything")
     facts: Any = OmegaConf.to_container(found.config, resolve=False)
     return OmegaConf.create({key: value for key, value in facts.items() if key != "defaults"})
 

@@ -65,11 +65,8 @@ def prepared(config: DictConfig) -> Measurement:
 
 def refuse(failures: dict[str, str]) -> None:
     if failures:
-        name, reason = next(iter(failures.items()))
-        raise UserError(
-            f"{len(failures)} of the models failed and are not in the results: {', '.join(failures)} "
-            f"({name}: {reason}); the same command tries them again"
-        )
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        raise UserError(f"not in the results, as they failed: {reasons}; the same command tries again")
 
 
 def facts(measurement: Measurement, measured: Measured) -> dict[str, Any]:
@@ -136,6 +133,7 @@ def pair_table(measured: Measured, labels: np.ndarray | None, config: DictConfig
         labels,
         {model.name: model.clean for model in measured.models},
         measured.predictions,
+        shown=measured.shown,
         compare=config.labels,
         floor=config.score.floor,
         resamples=config.score.resamples,

@@ -20,6 +20,8 @@ from sat_exp.tasks import composing, describing, measuring, results
 from sat_exp.tasks.report import latest
 
 SHOWN = 5
+DETERMINED = ("dataset", "attack", "seed", "labels", "protocol", "score")
+NUMERICS = ("precision", "tf32", "channels_last")
 
 
 def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> None:
@@ -29,10 +31,9 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
         raise UserError(f"{beside} holds no pairs (no tables/pairs.parquet): give task.run=FOLDER of a matrix")
     summary = json.loads((beside / "summary.json").read_text())
     config = with_settings_of(summary["settings"], config)
-    new = config.model
-    others = [OmegaConf.create(facts) for other, facts in summary["models"].items() if other != new.name]
+    new, others = config.model, beside_others(config.model, summary["models"], beside)
     measurement = measuring.prepared(config)
-    measurement.contents = measurement.hash_images()
+    measurement.check_labels(new, others[0])
     if measurement.digest(measurement.images.canvas) != summary["dataset"]["digest"]:
         raise UserError(f"these are not the images of {beside}: give the dataset.root= that it was measured on")
     directions = {pair for other in others for pair in ((new.name, other.name), (other.name, new.name))}
@@ -55,7 +56,7 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
         tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
         results.write(
             folder,
-            described | measuring.facts(measurement, measured),
+            described | measuring.facts(measurement, measured) | {"placement": sentences(placed)},
             tables,
             results.examples(measured, measurement.images),
         )
@@ -66,13 +67,32 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
 
 
 def with_settings_of(settings: dict[str, Any], config: DictConfig) -> DictConfig:
-    """`config` with what determined the numbers of another run; a data set's folder may be typed anew."""
+    """`config` with what determined the numbers of another run; UserError for any of that typed anew, but the folder of
+    the data set, which may have moved."""
+    typed = {override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
+    for key in sorted(typed - {"dataset.root"}):
+        if key.split(".")[0] in DETERMINED or key in {f"hardware.{switch}" for switch in NUMERICS}:
+            raise UserError(f"{key} is that of the matrix beside which the model is placed: leave it out")
     merged = config.copy()
-    for key in ("dataset", "attack", "seed", "labels", "protocol", "score"):
+    for key in DETERMINED:
         merged[key] = settings[key]
-    merged.hardware.precision = settings["hardware"]["precision"]
+    for switch in NUMERICS:
+        merged.hardware[switch] = settings["hardware"][switch]
     composing.changed(merged.dataset, composing.retyped("dataset"))
     return merged
+
+
+def beside_others(new: DictConfig, known: dict[str, Any], beside: Path) -> list[DictConfig]:
+    """The models of the matrix in the folder `beside`, without `new` where it is one of them."""
+    others = {name: OmegaConf.create(facts) for name, facts in known.items()}
+    if new.name in others:
+        composing.distinct([others.pop(new.name), new])
+    pairs = pd.read_parquet(beside / "tables" / "pairs.parquet")
+    measured = pairs[pairs["sat"].notna() & (pairs["model_a"] != pairs["model_b"])]
+    between = measured[measured["model_a"].isin(others) & measured["model_b"].isin(others)]
+    if len(others) < 2 or len(between) < len(others) * (len(others) - 1) / 2:
+        raise UserError(f"{beside} holds no whole matrix of two or more other models: give task.run=FOLDER of one")
+    return list(others.values())
 
 
 def beside_the_old(tables: dict[str, pd.DataFrame], beside: Path, new: str) -> dict[str, pd.DataFrame]:
@@ -95,21 +115,25 @@ def show(placed: Placement, page: Path) -> None:
         interval = f"{row.sat_low:.2f}–{row.sat_high:.2f}"
         table.add_row(str(row.model), f"{row.sat:.2f}", interval, f"{row.fooled_by:.1%}", f"{row.fools:.1%}")
     console.print(table)
+    for sentence in sentences(placed):
+        console.print(sentence, highlight=False)
+    console.print(f"report: {page}", soft_wrap=True)
+
+
+def sentences(placed: Placement) -> list[str]:
+    """What was found, in words."""
+    found = []
     for row in placed.rates.itertuples():
         verb = "fools the others on" if row.role == "source" else "is fooled by the others on"
-        console.print(
-            f"it {verb} {row.mean_rate:.1%} of the images on average, rank {row.rank} of {row.models} "
-            f"(most: {row.most}, {row.most_rate:.1%}; least: {row.least}, {row.least_rate:.1%})",
-            highlight=False,
+        found.append(
+            f"{placed.model} {verb} {row.mean_rate:.1%} of the images on average, rank {row.rank} of {row.models} "
+            f"(most: {row.most}, {row.most_rate:.1%}; least: {row.least}, {row.least_rate:.1%})."
         )
     cluster = placed.clusters.iloc[0]
     margin = f", {placed.margin:.2f} above the next" if placed.margin == placed.margin else ""
-    console.print(
-        f"cluster {placed.cluster} of {len(placed.clusters)}, mean SAT {cluster.mean_sat:.2f}{margin}: "
-        f"{cluster.members}",
-        highlight=False,
+    found.append(
+        f"It falls into cluster {placed.cluster} of {len(placed.clusters)}, with which its mean SAT is "
+        f"{cluster.mean_sat:.2f}{margin}: {cluster.members}."
     )
-    console.print(
-        f"mean SAT with the others {placed.mean_sat:.2f}, rank {placed.rank} of {placed.models}", highlight=False
-    )
-    console.print(f"report: {page}", soft_wrap=True)
+    found.append(f"Its mean SAT with all others is {placed.mean_sat:.2f}, rank {placed.rank} of {placed.models}.")
+    return found

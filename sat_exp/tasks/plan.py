@@ -31,12 +31,13 @@ DEVICES = (2, 4, 8)
 
 @dataclass(frozen=True)
 class Finished:
-    """What a finished run on the same data set tells: the share of the images attacked, by model; the correlation of a
-    pair's two indicators, None where its pairs do not tell; the median share of the images that X_AB holds."""
+    """What a finished run of all the planned models on the same data set tells: the share of the images attacked, by
+    model; the correlation of a pair's two indicators; the median share of the images that X_AB holds. Without such a
+    run, what makes the plan an upper bound."""
 
     folder: Path | None = None
     attacked: dict[str, float] = field(default_factory=dict)
-    correlation: float | None = None
+    correlation: float = 1.0
     common: float = 1.0
 
 
@@ -56,13 +57,13 @@ def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
     ) as tracked:
         found = throughput.find(
             chosen,
-            composing.members(throughput.REFERENCES),
+            [composing.stated(reference) for reference in throughput.REFERENCES],
             hardware,
             canvas=shape[-1],
             table=outputs / "throughput.csv",
             measure=measure,
         )
-        finished = latest(config, outputs)
+        finished = latest(config, outputs, {model.name for model in chosen})
         plan = planning.times(found.rows, images, steps, finished.attacked)
         needed = planning.memory(found.rows, hardware.numerics, hardware.batch_size)
         plan = plan.assign(weights_bytes=needed["weights"], peak_bytes=needed["peak"])
@@ -135,8 +136,8 @@ def free_space(outputs: Path) -> int:
     return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
 
 
-def latest(config: DictConfig, outputs: Path) -> Finished:
-    """What the newest finished run on the same data set, with the same `labels`, tells."""
+def latest(config: DictConfig, outputs: Path, names: set[str]) -> Finished:
+    """What the newest finished run of all models `names` on the same data set, with the same `labels`, tells."""
     for path in sorted(outputs.glob("*/**/summary.json"), key=lambda path: path.stat().st_mtime, reverse=True):
         tables = path.parent / "tables"
         if not (tables / "pairs.parquet").is_file():
@@ -150,12 +151,9 @@ def latest(config: DictConfig, outputs: Path) -> Finished:
             size = int(single["images"].iloc[0])
             attacked = (single.set_index("model")["attacked"] / size).loc[lambda share: share > 0]
             others = pairs.loc[pairs["model_a"] != pairs["model_b"], "images"]
-            return Finished(
-                path.parent,
-                attacked.to_dict(),
-                planning.correlation(pairs, summary["settings"]["score"]["confidence"]),
-                float(others.median() / size) if len(others) and others.median() else 1.0,
-            )
+            correlation = planning.correlation(pairs, summary["settings"]["score"]["confidence"])
+            if names <= set(attacked.index) and others.median() >= planning.LEAST_IMAGES and correlation is not None:
+                return Finished(path.parent, attacked.to_dict(), correlation, float(others.median() / size))
         except (OSError, ValueError, KeyError, IndexError):
             continue
     return Finished()
@@ -167,7 +165,7 @@ def sample_sizes(width: float, images: int, finished: Finished, confidence: floa
     rows = []
     for rate in RATES:
         common = images * finished.common
-        rho = finished.correlation if finished.correlation is not None else 1.0
+        rho = finished.correlation
         error = float(planning.standard_error(rate, common, rho))
         for wanted in (2 * width, width, width / 2):
             needed = int(planning.images_needed(rate, wanted, rho, confidence))
@@ -198,10 +196,11 @@ def show_total(
 ) -> None:
     total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
     spread = f", {duration(low)} to {duration(high)} by the spread of the scaling" if high > low else ""
-    unknown = len(set(plan["name"]) - finished.attacked.keys())
-    bound = f"an upper bound: as if {'all' if unknown == len(plan) else unknown} models got every image right"
-    known = f"accuracies from {finished.folder}"
-    assumed = ", ".join(part for part in (bound * (unknown > 0), known * (unknown < len(plan))) if part)
+    assumed = (
+        f"accuracies from {finished.folder}"
+        if finished.folder is not None
+        else "as if every image were attacked, which those are that a model gets right"
+    )
     console.print(f"\n[bold]{title}: {duration(total)}[/]{spread}", soft_wrap=True)
     console.print(f"({assumed}; decoding the images is not counted)", soft_wrap=True)
     table = Table(show_header=False)
@@ -246,11 +245,8 @@ def show_images(console: Console, sizes: pd.DataFrame, width: float, images: int
         needed = (f"{number:,}" for number in rows["images"])
         table.add_row(f"{rate:.0%}", f"{rows['width_planned'].iloc[0]:.3f}", *needed)
     console.print(table)
-    if finished.folder is None or finished.correlation is None:
-        origin = (
-            "counted are images that both models classify correctly, which are fewer than the data set's; an upper "
-            "bound, as if every image fooled both ways or neither"
-        )
+    if finished.folder is None:
+        origin = "counted are images common to a pair; an upper bound, as if every image fooled both ways or neither"
     else:
         origin = (
             f"with the correlation {finished.correlation:.2f} of the two directions and the "

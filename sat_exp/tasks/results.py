@@ -24,9 +24,12 @@ def examples(measured: Measured, images: ImageSet) -> dict[str, np.ndarray]:
     classes not shown yet. Where labels are unknown the clean prediction stands for them."""
     records: list[dict[str, Any]] = []
     shown: set[int] = set()
-    for turn in np.linspace(0, len(measured.sources) - 1, EXAMPLES).round().astype(int):
-        source = measured.sources[turn]
-        labels = images.labels if images.labels is not None and source.labelled else source.clean
+    shape = measured.sources[0].view.pixels.array.shape  # of natively different sizes, those of the first are shown
+    alike = [source for source in measured.sources if source.view.pixels.array.shape == shape]
+    for turn in np.linspace(0, len(alike) - 1, EXAMPLES).round().astype(int):
+        source = alike[turn]
+        known = images.labels is not None and source.labelled
+        labels = images.labels if images.labels is not None and known else source.clean
         own = measured.predictions[source.name, source.name]
         fresh = [at for at, row in enumerate(source.rows) if row not in shown]
         if not fresh:
@@ -42,6 +45,7 @@ def examples(measured: Measured, images: ImageSet) -> dict[str, np.ndarray]:
                 "clean": source.view.pixels.gather([row])[0],
                 "adversarial": source.adversarial.gather([at])[0],
                 "labels": labels[row],
+                "known": known,
                 "clean_prediction": source.clean[row],
                 "adversarial_prediction": own[row],
                 "source": source.name,
@@ -52,8 +56,10 @@ def examples(measured: Measured, images: ImageSet) -> dict[str, np.ndarray]:
 
 
 def write(folder: Path, summary: dict[str, Any], tables: dict[str, pd.DataFrame], shown: dict[str, np.ndarray]) -> None:
-    """The run's folder: tables as Parquet and CSV, examples, settings."""
+    """The run's folder: tables as Parquet and CSV, examples, settings; what an earlier run left there is removed."""
     try:
+        for old in [*folder.glob("tables/*"), *folder.glob("figures/*"), folder / "examples.npz"]:
+            old.unlink(missing_ok=True)
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
@@ -104,7 +110,7 @@ def scores(pairs: pd.DataFrame) -> Table:
         for row in ends(ways).itertuples():
             table.add_row(str(row.source), str(row.target), f"{row.rate:.1%}")
         return table
-    between = between.sort_values("sat", ascending=False)
+    between = between.dropna(subset=["sat"]).sort_values("sat", ascending=False)
     table = Table(
         Column("model A", overflow="fold"),
         Column("model B", overflow="fold"),

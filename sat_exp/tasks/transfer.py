@@ -11,11 +11,11 @@ def run(config: DictConfig, *, name: str) -> None:
     sources, targets = composing.sources(config), composing.targets(config)
     if bool(targets) == (config.pool is not None):
         raise UserError("task=transfer needs a second model: give model@target=NAME, or pool=NAME, and not both")
-    partners = targets or composing.models(config)
+    partners = targets or composing.pool(config)
     directions = {(source.name, target.name) for source in sources for target in partners}
     if targets:
         directions |= {(target, source) for source, target in directions}
-    models = list({model.name: model for model in [*sources, *partners]}.values())
+    models = composing.distinct([*sources, *partners])
     measuring.measure(config, models, directions, title=title(sources, models, config))
 
 

@@ -18,6 +18,7 @@ from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.measurement import Measured
+from sat_exp.similarity import score
 
 
 @pytest.fixture
@@ -90,8 +91,7 @@ def test_random_starts_belong_to_the_image_not_to_its_place(study: Any, undistur
     prepared.attack = type(prepared.attack)(epsilon=16, step_size=1e-3, steps=1, random_start=True)
     (everything,) = prepared.run(study.configs(study.NAMES[:1])).sources
     odd = range(study.IMAGES - 1, 0, -2)
-    prepared.images = prepared.images.take(odd)
-    (some,) = prepared.run(study.configs(study.NAMES[:1])).sources
+    (some,) = replace(prepared, images=prepared.images.take(odd)).run(study.configs(study.NAMES[:1])).sources
     images = dict(zip(everything.rows, everything.adversarial.read_all(), strict=True))
     for row, image in zip(some.rows, some.adversarial.read_all(), strict=True):
         np.testing.assert_array_equal(image, images[odd[row]])
@@ -327,6 +327,36 @@ def test_natively_each_model_has_its_own_crop_and_size(study: Any, tmp_path: Pat
     with torch.no_grad():
         expected = network((shown - 0.286) / 0.353).argmax(1).numpy()
     np.testing.assert_array_equal(measured.predictions[larger.name, plain.name][large.rows], expected)
+
+
+def test_natively_a_target_is_compared_with_what_it_says_of_the_sources_clean_view(study: Any, tmp_path: Path) -> None:
+    """What changes a prediction is then the attack, and not the other crop: without an attack nothing is fooled."""
+    plain = study.config(study.NAMES[0])
+    larger = other_input(study, study.NAMES[1], size=32, mean=[0.286], std=[0.353], crop=0.85)
+    prepared = study.measurement(tmp_path, protocol="native")
+    prepared.attack = type(prepared.attack)(epsilon=0, step_size=1, steps=1, random_start=False)
+    measured = prepared.run([plain, larger])
+    small, large = measured.sources
+    shown = measured.shown[larger.name, plain.name]
+    pixels = torch.from_numpy(large.view.pixels.read_all()).float() / 255
+    with torch.no_grad():
+        np.testing.assert_array_equal(shown, models.load(plain).classifier(pixels).argmax(1).numpy())
+    assert (shown != small.clean).any()
+    np.testing.assert_array_equal(measured.shown[plain.name, plain.name], small.clean)
+    names = [plain.name, larger.name]
+    clean, labels = {source.name: source.clean for source in measured.sources}, prepared.images.labels
+    for compare in ("truth", "own", "consensus"):
+        predictions = measured.predictions
+        if compare != "truth":
+            predictions = replace(prepared, labels=compare).run([plain, larger]).predictions
+        pairs = score(
+            names, dict.fromkeys(names, "f"), labels, clean, predictions, shown=measured.shown, compare=compare
+        )
+        assert (pairs.fooled_ab == 0).all()
+        assert (pairs.fooled_ba == 0).all()
+    again = study.chunks(tmp_path)
+    prepared.run([plain, larger])
+    assert study.chunks(tmp_path) == again
 
 
 def test_on_the_canvas_models_of_other_sizes_and_normalisations_see_the_same_pixels(study: Any, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def example_arrays(channels: int, size: int, epsilon: int) -> dict[str, np.ndarr
         "clean": clean.astype(np.uint8),
         "adversarial": adversarial.astype(np.uint8),
         "labels": np.array([0, 1, 0]),
+        "known": np.array([True, True, True]),
         "clean_prediction": np.array([0, 1, 0]),
         "adversarial_prediction": np.array([1, 1, 7]),
         "source": np.array(["conv_a", "conv_a", "<b>x</b>"]),
@@ -336,6 +337,14 @@ def test_examples_of_colour_photographs():
     captions = [axes.get_xlabel() for axes in drawn.axes]
     assert captions[:6] == ["cat ✓", "change × 15", "dog ✗", "cat ✓", "change × 15", "class 7 ✗"]
     assert set(np.unique(shown[1])) == {128 - 15 * 8, 128 + 15 * 8}
+
+
+def test_an_unlabelled_example_claims_no_truth():
+    arrays = example_arrays(1, 32, 16) | {"known": np.array([True, False, False])}
+    texts = [text.get_text() for axes in figures.examples(arrays, ["cat", "dog"]).axes for text in axes.texts]
+    assert "true: cat" in texts
+    assert "clean: class 1" in texts
+    assert not any("dog" in text for text in texts)
 
 
 def test_examples_show_every_source_first():

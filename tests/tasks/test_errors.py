@@ -29,6 +29,10 @@ BAD = {
     "transfer to a target and a pool": (["task=transfer", "model@target=fashion_vit", "pool=bundled"], "and not both"),
     "unknown labels": (["labels=guess"], "labels=guess: choose one of truth, consensus, own"),
     "unknown protocol": (["protocol=naive"], "protocol=naive: choose one of canvas, native"),
+    "a setting of one model for a pool": (
+        ["task=matrix", "pool=bundled", "model.checkpoint=/some/weights"],
+        "model.checkpoint= is a setting of one model",
+    ),
     "place beside nothing": (["task=place", "task.run=/no/such/run"], "give task.run=FOLDER of a matrix"),
     "attack with a pool": (["pool=bundled"], "task=matrix for a pool"),
     "empty pool": (["task=matrix", "pool=any"], "give 'pool.models=[A,B,C]'"),

@@ -124,6 +124,37 @@ def test_a_model_is_placed_beside_a_matrix(sat_exp):
     assert nearest.sat == others[[("fashion_vit" in pair) and pair[0] != pair[1] for pair in others.index]].sat.max()
 
 
+def test_what_determines_a_matrix_cannot_be_typed_anew_when_placing(sat_exp):
+    three = "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_convnext]"
+    old = folder_of(sat_exp(*QUICK, "task=matrix", "pool=any", three))
+    place = ("task=place", "model=fashion_vit", f"task.run={old}")
+    for typed in (
+        "attack.epsilon=4",
+        "seed=3",
+        "labels=own",
+        "protocol=native",
+        "dataset.size=10",
+        "hardware.tf32=true",
+    ):
+        outcome = sat_exp(*place, typed)
+        assert outcome.status == 1, typed
+        assert f"{typed.split('=')[0]} is that of the matrix" in outcome.text
+    summary = json.loads((old / "summary.json").read_text())
+    assert summary["settings"]["hardware"]["channels_last"] is False
+    page = folder_of(sat_exp(*place, "hardware.threads=1")) / "report.html"
+    assert "It falls into cluster" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "form", [["model@target=fashion_convnext"], ["pool=any", "pool.models=[fashion_vit,fashion_swin]"]]
+)
+def test_placing_needs_a_whole_matrix(sat_exp, form):
+    pair = sat_exp(*QUICK, "task=transfer", "model=fashion_resnet", *form)
+    outcome = sat_exp("task=place", "model=fashion_resnet", f"task.run={folder_of(pair)}")
+    assert outcome.status == 1
+    assert "no whole matrix of two or more other models" in outcome.text
+
+
 def test_placing_beside_other_images_is_refused(sat_exp):
     old = sat_exp(*QUICK, "task=matrix", "pool=any", "pool.models=[fashion_resnet,fashion_resnet_sgd]")
     summary = folder_of(old) / "summary.json"
@@ -160,6 +191,53 @@ def test_the_native_protocol_has_artefacts_of_its_own(sat_exp):
     for name in ("models", "pairs"):  # natively these networks see what is on the canvas
         same = tables(canvas)[name].drop(columns=["attack_seconds", "attack_images_per_second"], errors="ignore")
         pd.testing.assert_frame_equal(tables(outcome)[name][same.columns], same)
+
+
+def test_natively_models_of_other_sizes_go_through_to_the_page(sat_exp):
+    outcome = sat_exp(
+        *QUICK, "task=transfer", "protocol=native", f"model={PAIR[0]}", f"model@target={PAIR[1]}",
+        "target.input.size=40", "target.input.crop=0.8",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.text
+    assert np.load(folder_of(outcome) / "examples.npz")["clean"].shape[2:] == (32, 32)
+
+
+def test_a_checkpoint_of_ones_own_is_that_of_the_source_alone(sat_exp):
+    """The weights of another ResNet, beside the pool's own, under a name of their own."""
+    own = "${package_file:sat_exp.models,bundled/fashion_resnet_sgd.safetensors}"
+    row = (*QUICK, "task=transfer", "model=fashion_resnet", f"model.checkpoint={own}", "pool=any")
+    outcome = sat_exp(*row, "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_convnext]", "model.name=mine")
+    assert outcome.status == 0, outcome.text
+    rates = tables(outcome)["pairs"].set_index("model_b").transfer_rate_ab
+    assert list(rates.index) == ["mine", "fashion_resnet", "fashion_resnet_sgd", "fashion_convnext"]
+    assert rates["fashion_resnet_sgd"] == rates["mine"]
+    assert rates["fashion_resnet"] < rates["mine"]
+    clash = sat_exp(*row, "pool.models=[fashion_resnet,fashion_convnext]")
+    assert clash.status == 1
+    assert "two different models are called fashion_resnet" in clash.text
+
+
+def test_an_untrained_sweep_is_untrained_on_both_sides(sat_exp):
+    listed = "fashion_resnet,fashion_convnext"
+    sweep = ("-m", *QUICK, "task=transfer", f"model={listed}", f"model@target={listed}", "labels=own")
+    outcome = sat_exp(*sweep, "model.pretrained=false")
+    assert outcome.status == 0, outcome.text
+    assert not tables(outcome)["models"].pretrained.any()
+    refused = sat_exp(*sweep, "model.checkpoint=/some/weights")
+    assert refused.status == 1
+    assert "model.checkpoint= is a setting of one model" in refused.text
+
+
+def test_an_earlier_runs_files_do_not_outlive_it(sat_exp):
+    command = (*QUICK, "task=matrix", "pool=any", "name=again")
+    failed = sat_exp(*command, "pool.models=[fashion_resnet,fashion_vit,resnet18,fashion_convnext]")
+    folder = folder_of(failed)
+    assert (folder / "tables/failures.csv").is_file()
+    assert (folder / "figures/matrix.png").is_file()
+    mended = sat_exp(*command, "pool.models=[fashion_resnet,fashion_vit]")
+    assert mended.status == 0, mended.text
+    assert not (folder / "tables/failures.csv").exists()
+    assert not (folder / "figures/matrix.png").exists()
 
 
 def test_the_components_of_a_model_without_a_file_are_derived(sat_exp):

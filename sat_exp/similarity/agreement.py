@@ -1,0 +1,100 @@
+"""What clean predictions alone say of two models, beside SAT: the same answers, and mistakes on the same images."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+from sat_exp.similarity.scores import wilson_interval
+
+Array = NDArray[np.float64]
+
+MEASURES = ("agreement", "error_consistency", "error_overlap", "disagreement", "same_error")
+
+
+def agreement(
+    names: Sequence[str], labels: ArrayLike | None, clean: Mapping[str, ArrayLike], *, confidence: float = 0.95
+) -> pd.DataFrame:
+    """The clean predictions of every unordered pair of distinct `names`, in their order, side by side.
+
+    `labels`: int [N], the true classes, None where unknown; `clean`: for each model its predicted classes, int [N].
+
+    Columns: model_a, model_b; images = N; accuracy_a, accuracy_b, accuracy_mean and accuracy_gap, the absolute
+    difference; and, each with _low and _high,
+
+    - agreement: share of the images on which both predict the same class
+    - error_consistency: κ = (o − e)/(1 − e), where o is the share of images that both or neither classify correctly and
+      e = a·b + (1 − a)(1 − b) what models of these accuracies a and b would share by chance (Geirhos, Meding and
+      Wichmann, NeurIPS 2020: Cohen's κ of being right); NaN where e is 1
+    - error_overlap: share of images that both get wrong
+    - disagreement: share of images that exactly one gets right (Kuncheva and Whitaker, Machine Learning 51, 2003)
+    - same_error: of the images that both get wrong, the share to which they give the same class; NaN without such
+
+    The shares have Wilson's intervals over images, κ the large-sample one of Fleiss, Cohen and Everitt (Psychological
+    Bulletin 72, 1969), cut off at ±1. Without labels all but agreement is NaN.
+    """
+    predicted = np.array([np.asarray(clean[name]) for name in names])
+    truth = None if labels is None else np.asarray(labels)
+    images = predicted.shape[1]
+    if truth is not None and truth.shape != (images,):
+        raise ValueError(f"labels of shape {truth.shape} for {images} images")
+    first, second = np.triu_indices(len(names), 1)
+    same = np.array([(predicted == row).sum(axis=1) for row in predicted])[first, second]
+    if truth is None:
+        right, both = np.full(len(names), np.nan), np.full(first.size, np.nan)
+    else:
+        correct = (predicted == truth).astype(np.float64)
+        right, both = correct.sum(axis=1), (correct @ correct.T)[first, second]
+    a, b = right[first], right[second]
+    neither = images - a - b + both
+
+    columns: dict[str, ArrayLike] = {
+        "model_a": np.array(names, object)[first],
+        "model_b": np.array(names, object)[second],
+        "images": np.full(first.size, images),
+        "accuracy_a": a / images,
+        "accuracy_b": b / images,
+        "accuracy_mean": (a + b) / (2 * images),
+        "accuracy_gap": np.abs(a - b) / images,
+    }
+    shares = {
+        "agreement": (same, images),
+        "error_overlap": (neither, images),
+        "disagreement": (a + b - 2 * both, images),
+        "same_error": (same - both, neither),
+    }
+    for name in MEASURES:
+        if name in shares:
+            successes, trials = shares[name]
+            with np.errstate(invalid="ignore"):
+                value = np.divide(successes, trials)
+            low, high = wilson_interval(successes, trials, confidence)
+        else:
+            value, error = kappa(both / images, (a - both) / images, (b - both) / images, neither / images, images)
+            half = ndtri((1 + confidence) / 2) * error
+            low, high = np.maximum(value - half, -1), np.minimum(value + half, 1)
+        columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame(columns)
+
+
+def kappa(both: Array, first: Array, second: Array, neither: Array, images: int) -> tuple[Array, Array]:
+    """Cohen's κ and its large-sample standard error, from the shares of images that both, only the first, only the
+    second and neither get right; arrays of one shape, NaN where chance alone makes all alike.
+
+    With p the table of shares, p_i. and p_.j its margins and e = Σ p_i.·p_.i, the variance is that of Fleiss, Cohen and
+    Everitt: {Σ p_ii·[1 − (p_i. + p_.i)(1 − κ)]² + (1 − κ)²·Σ_{i≠j} p_ij·(p_.i + p_j.)² − [κ − e(1 − κ)]²} / N(1 − e)².
+    """
+    a, b = both + first, both + second
+    chance = a * b + (1 - a) * (1 - b)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = np.where(chance < 1, (both + neither - chance) / (1 - chance), np.nan)
+        off = 1 - value
+        variance = (
+            both * (1 - (a + b) * off) ** 2
+            + neither * (1 - (2 - a - b) * off) ** 2
+            + off**2 * (first * (b + 1 - a) ** 2 + second * (1 - b + a) ** 2)
+            - (value - chance * off) ** 2
+        ) / (images * (1 - chance) ** 2)
+    return value, np.sqrt(np.maximum(variance, 0))
