@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,58 @@ def examples(measured: Measured, images: ImageSet) -> dict[str, np.ndarray]:
     return {key: np.array([record[key] for record in records]) for key in records[0]} if records else {}
 
 
-def write(folder: Path, summary: dict[str, Any], tables: dict[str, pd.DataFrame], shown: dict[str, np.ndarray]) -> None:
-    """The run's folder: tables as Parquet and CSV, examples, settings; what an earlier run left there is removed."""
+@dataclass(frozen=True)
+class Predictions:
+    """What a run's models predict, as `similarity.score` takes it; labels are None where they are unknown."""
+
+    names: list[str]
+    labels: np.ndarray | None
+    clean: dict[str, np.ndarray]
+    adversarial: dict[tuple[str, str], np.ndarray]
+    shown: dict[tuple[str, str], np.ndarray]
+
+    @classmethod
+    def of(cls, measured: Measured, labels: np.ndarray | None) -> "Predictions":
+        clean = {model.name: model.clean for model in measured.models}
+        return cls(list(clean), labels, clean, measured.predictions, measured.shown)
+
+    def write(self, file: Path) -> None:
+        ways = sorted(self.adversarial)
+        np.savez_compressed(
+            file,
+            models=np.array(self.names),
+            labels=np.array([]) if self.labels is None else self.labels,
+            clean=np.array([self.clean[name] for name in self.names], np.int32),
+            directions=np.array(ways),
+            adversarial=np.array([self.adversarial[way] for way in ways], np.int32),
+            shown=np.array([self.shown[way] for way in ways], np.int32),
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> "Predictions":
+        with np.load(file) as stored:
+            ways = [(str(source), str(target)) for source, target in stored["directions"]]
+            names = [str(name) for name in stored["models"]]
+            return cls(
+                names,
+                stored["labels"] if len(stored["labels"]) else None,
+                dict(zip(names, stored["clean"], strict=True)),
+                dict(zip(ways, stored["adversarial"], strict=True)),
+                dict(zip(ways, stored["shown"], strict=True)),
+            )
+
+
+def write(
+    folder: Path,
+    summary: dict[str, Any],
+    tables: dict[str, pd.DataFrame],
+    shown: dict[str, np.ndarray],
+    predictions: Predictions | None = None,
+) -> None:
+    """The run's folder: tables as Parquet and CSV, examples, predictions, settings; an earlier run's are removed."""
     try:
-        for old in [*folder.glob("tables/*"), *folder.glob("figures/*"), folder / "examples.npz"]:
+        archives = [folder / "examples.npz", folder / "predictions.npz"]
+        for old in [*folder.glob("tables/*"), *folder.glob("figures/*"), *archives]:
             old.unlink(missing_ok=True)
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
@@ -66,6 +115,8 @@ def write(folder: Path, summary: dict[str, Any], tables: dict[str, pd.DataFrame]
             table.to_csv(folder / "tables" / f"{name}.csv", index=False)
         if shown:
             np.savez_compressed(folder / "examples.npz", **shown)  # type: ignore[arg-type]
+        if predictions is not None:
+            predictions.write(folder / "predictions.npz")
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     except OSError as error:
         raise UserError(

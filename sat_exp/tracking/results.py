@@ -5,7 +5,7 @@ tables/<name>              wandb.Table, every row and column (missing numbers ar
 figures/<name>, report     the PNG figures and report.html
 run.summary                models/<model>/<column>, pairs/<a>/<b>/<column> (small pools), mean/<table>/<column>,
                            timings/<stage>, warnings (their number)
-artifact <job type>-<name> tables, summary.json, examples.npz, versioned by W&B
+artifact <job type>-<name> tables, summary.json, examples.npz, predictions.npz, versioned by W&B
 """
 
 import json
@@ -59,7 +59,7 @@ def artifact(client: wandb.Run, folder: Path) -> None:
     """One artifact a job: the same job run again makes the next version, and W&B stores only files that changed."""
     label = "-".join(part for part in (client.job_type, client.name) if part)
     made = wandb.Artifact(re.sub(r"[^A-Za-z0-9._-]+", "-", label)[:128], type="results")
-    for path in [*sorted(folder.glob("tables/*")), folder / "summary.json", folder / "examples.npz"]:
+    for path in [*sorted(folder.glob("tables/*")), *sorted(folder.glob("*.npz")), folder / "summary.json"]:
         if path.is_file():
             made.add_file(str(path), name=path.relative_to(folder).as_posix(), skip_cache=True)
     if made.manifest.entries:

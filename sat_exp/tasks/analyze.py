@@ -1,0 +1,244 @@
+"""task=analyze: what a finished matrix says, from its tables alone."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Column, Table
+
+from sat_exp import tracking
+from sat_exp.errors import UserError
+from sat_exp.names import CONF, aliases
+from sat_exp.report import structure as figures
+from sat_exp.similarity import agreement
+from sat_exp.studies import clustering, comparison, embedding, importance, regimes, relations, sampling, structure
+from sat_exp.studies.comparison import Matrix
+from sat_exp.tasks import compare, describing, results
+
+FEWEST = 8
+"""Models below which neither a number of clusters can be chosen nor components be told apart."""
+
+
+def run(
+    config: DictConfig,
+    *,
+    name: str,
+    run: str | None,
+    components: str | None,
+    reference_images: int,
+    clusters: int | None,
+    runs: int,
+    refits: int,
+) -> None:
+    place = Path(run) if run is not None else compare.newest(Path(config.output_dir))
+    pairs = None if place.suffix == ".csv" else compare.table(place / "tables" / "pairs")
+    matrix, cautions = (comparison.read(place, reference_images), []) if pairs is None else compare.finished(place)
+    matrix = matrix.renamed(aliases(CONF))
+    if len(matrix.models) < FEWEST:
+        raise UserError(f"{matrix.name} has {len(matrix.models)} models: an analysis needs {FEWEST} or more")
+    known = components_of(matrix, components, place)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    summary = describing.describe(config, f"What {matrix.name} says of its {len(matrix.models)} models")
+    with tracking.run(
+        instantiate(config.tracking),
+        name=describing.run_name(config, folder),
+        job_type=name,
+        directory=folder,
+        config=summary,
+    ) as tracked:
+        if lacking := [name for name in matrix.models if name not in known.dropna().index]:
+            count = f"{len(lacking)} of {len(matrix.models)} models"
+            cautions.append(f"no components of {count}, such as {lacking[0]}: give task.components=FILE to weigh them")
+        if (place / "predictions.npz").is_file():
+            images = of_images(place, pairs, runs, config)
+            draws, changed = images.draws, "images"
+        else:
+            images = None
+            draws = list(clustering.perturbed(matrix.sat, matrix.error, draws=runs, seed=config.seed))
+            changed = "sampling error"
+        tables, found = analysed(
+            matrix.sat, draws, changed, pairs, None if lacking else known, clusters, refits, config.seed
+        )
+        tables |= images.tables if images is not None else {}
+        tables |= of_groups(matrix.sat, place, config.seed)
+        summary |= found | {"warnings": cautions, "measured": str(place)}
+        results.write(folder, summary, tables, {})
+        drawn = figures.draw(folder, tables)
+        tracked.log_results(folder)
+    show(tables, summary)
+    for path in drawn:
+        Console().print(f"figure: {path}", soft_wrap=True)
+
+
+def components_of(matrix: Matrix, file: str | None, place: Path) -> pd.DataFrame:
+    """The components of the matrix's models, models × components: of a file, of the run, or of the model files."""
+    if file is not None:
+        try:
+            table = pd.read_csv(file, index_col=0, keep_default_na=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file} cannot be read as CSV: {' '.join(str(error).split())}") from error
+        return table.rename(index=aliases(CONF))
+    of_run = compare.table(place / "tables" / "components")
+    if of_run is not None:
+        return of_run.set_index("model")
+    stated = {name: dict(model.components) for name, model in compare.of_models(matrix.models).items()}
+    return pd.DataFrame.from_dict(stated, orient="index")
+
+
+@dataclass(frozen=True)
+class OfImages:
+    """What needs the predictions for every image: SAT matrices of other draws of images, and tables."""
+
+    draws: list[pd.DataFrame]
+    tables: dict[str, pd.DataFrame]
+
+
+def of_images(place: Path, pairs: pd.DataFrame | None, runs: int, config: DictConfig) -> OfImages:
+    """Other images instead of these, fewer of them, and what the models have in common without an attack."""
+    known = results.Predictions.read(place / "predictions.npz")
+    settings = json.loads((place / "summary.json").read_text())["settings"]
+    predictions = known.names, known.labels, known.clean, known.adversarial
+    how = {"shown": known.shown, "compare": settings["labels"], "floor": settings["score"]["floor"]}
+    drawn = clustering.resampled(*predictions, **how, resamples=runs, seed=config.seed)
+    draws = [draw.rename(index=aliases(CONF), columns=aliases(CONF)) for draw in drawn]
+    tables = {"sample_size": sampling.rank_stability(*predictions, **how, repeats=runs, seed=config.seed)}
+    beside = agreement.agreement(known.names, known.labels, known.clean)
+    if pairs is not None:
+        measures = [name for name in agreement.MEASURES if beside[name].notna().any()]
+        given = ["accuracy_mean", "accuracy_gap"] if known.labels is not None else []
+        both = pairs.merge(beside.drop(columns="images"), on=["model_a", "model_b"])
+        tables |= {"agreement": beside, "agreement_and_sat": relations.relation(both, measures, given)}
+    return OfImages(draws, tables)
+
+
+def of_groups(sat: pd.DataFrame, place: Path, seed: int) -> dict[str, pd.DataFrame]:
+    """Pairs of one architecture beside all others, where the run's models declare to which `group` they belong."""
+    summary = place / "summary.json"
+    models = json.loads(summary.read_text()).get("models", {}) if summary.is_file() else {}
+    declared = {name: facts["group"] for name, facts in models.items() if "group" in facts and name in sat.index}
+    if not declared:
+        return {}
+    groups = pd.DataFrame.from_dict(declared, orient="index").reindex(sat.index)
+    found = regimes.regimes(sat, groups, seed=seed)
+    return {"regimes": found.averages, "regime_tests": found.tests, "regime_pairs": found.pairs}
+
+
+def analysed(
+    sat: pd.DataFrame,
+    draws: Sequence[pd.DataFrame],
+    changed: str,
+    pairs: pd.DataFrame | None,
+    components: pd.DataFrame | None,
+    clusters: int | None,
+    refits: int,
+    seed: int,
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """The tables of an analysis, and its few numbers and sentences; `draws`: the matrix of other draws of images, or
+    with other errors, as `changed` says."""
+    left = structure.without_hubs(sat)
+    plain = clustering.stability(sat, draws, changed=changed, seed=seed)
+    corrected = clustering.stability(
+        left.affinity, (structure.without_hubs(draw).affinity for draw in draws), changed=changed, seed=seed
+    )
+    chosen = clusters or plain.recommended
+    hubs = structure.hubness(sat)
+    drawn = {"classical": embedding.classical(sat), "t-SNE": embedding.tsne(sat, seed=seed)}
+    tables = {
+        "clusters": pd.DataFrame(
+            {
+                "model": sat.index,
+                "cluster": clustering.spectral(sat, chosen, seed=seed).to_numpy(),
+                "without_hubs": clustering.spectral(left.affinity, clusters or corrected.recommended, seed=seed),
+                "tree": clustering.hierarchy(sat).cut(chosen).to_numpy(),
+            }
+        ),
+        "cluster_stability": pd.concat(
+            [plain.by_clusters.assign(matrix="SAT"), corrected.by_clusters.assign(matrix="without hubs")]
+        ),
+        "embedding": pd.concat([place.points.assign(method=method) for method, place in drawn.items()]),
+        "embedding_quality": pd.DataFrame([{"method": method} | place.quality for method, place in drawn.items()]),
+        "nearest": structure.nearest(sat),
+        "hubs": hubs.models.merge(left.effects, on="model"),
+        "pairs_without_hubs": left.pairs,
+    }
+    if pairs is not None:
+        directed = structure.directed(pairs)
+        tables |= {"directed": directed.models, "asymmetric": directed.asymmetric}
+    if components is not None and len(sat) >= 10:
+        weight = importance.importance(sat, components, refits=refits, seed=seed)
+        tables |= {
+            "importance": weight.components,
+            "importance_fits": weight.fits,
+            "importance_groups": weight.groups,
+        }
+    return tables, {
+        "clusters": {"SAT": plain.reason, "without hubs": corrected.reason},
+        "hubs": {"skewness": hubs.skewness, "expected": hubs.expected, "explained": left.explained},
+    }
+
+
+def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any]) -> None:
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(summary["title"], soft_wrap=True)
+    for matrix, reason in summary["clusters"].items():
+        console.print(f"{matrix}: {reason}", soft_wrap=True)
+    table = Table("cluster", "models", title="clusters of SAT", title_justify="left")
+    for number, members in tables["clusters"].groupby("cluster")["model"]:
+        table.add_row(str(number), ", ".join(members))
+    console.print(table)
+    hubs = summary["hubs"]
+    console.print(
+        f"hubs: {hubs['explained']:.0%} of the variance of SAT is the models' own; how often a model is among others' "
+        f"nearest has skewness {hubs['skewness']:.2f} (by lot {hubs['expected']:.2f}); most often "
+        f"{', '.join(tables['hubs'].sort_values('occurrences', ascending=False)['model'].head(3))}",
+        soft_wrap=True,
+    )
+    table = Table("model A", "model B", title="more alike than their hubs explain", title_justify="left")
+    for heading in ("SAT", "expected", "residual"):
+        table.add_column(heading, justify="right")
+    for pair in tables["pairs_without_hubs"].head(5).itertuples():
+        numbers = f"{pair.sat:.2f}", f"{pair.expected:.2f}", f"{pair.residual:+.2f}"
+        table.add_row(str(pair.model_a), str(pair.model_b), *numbers)
+    console.print(table)
+    if "regimes" in tables:
+        table = Table("pairs of", title="architecture, initialisation and recipe", title_justify="left")
+        for heading in ("pairs", "mean SAT", "95 %", "least", "most"):
+            table.add_column(heading, justify="right")
+        for row in tables["regimes"].itertuples():
+            interval = f"{results.number(row.low, '.2f')} to {results.number(row.high, '.2f')}"
+            table.add_row(
+                str(row.kind), str(row.pairs), f"{row.mean:.2f}", interval, f"{row.least:.2f}", f"{row.most:.2f}"
+            )
+        console.print(table)
+        for row in tables["regime_tests"].itertuples():
+            console.print(
+                f"{row.higher} is above {row.lower} by {row.difference:.2f}, p = {row.p:.2g} "
+                f"({row.arrangements:,} {'' if row.exact else 'random '}arrangements of the labels)",
+                soft_wrap=True,
+            )
+    if "agreement_and_sat" in tables:
+        table = Table("measure", "given", title="SAT and what clean predictions share", title_justify="left")
+        for heading in ("rank correlation", "95 %", "p"):
+            table.add_column(heading, justify="right")
+        for row in tables["agreement_and_sat"].itertuples():
+            numbers = f"{row.spearman:.2f}", f"{row.low:.2f} to {row.high:.2f}", f"{row.p:.3f}"
+            table.add_row(str(row.measure), str(row.given), *numbers)
+        console.print(table)
+    if "importance" in tables:
+        table = Table(Column("component", no_wrap=True), title="components and similarity", title_justify="left")
+        for heading in ("importance (paper's)", "models left out", "p alone", "p, others equal"):
+            table.add_column(heading, justify="right")
+        for row in tables["importance"].itertuples():
+            weights = (row.importance, row.shuffled, row.p_alone, row.p_given_others)
+            table.add_row(str(row.component), *(f"{weight:.3f}" for weight in weights))
+        console.print(table)
+    for warning in summary["warnings"]:
+        console.print(f"[yellow]caution:[/] {warning}", soft_wrap=True)
