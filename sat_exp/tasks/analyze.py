@@ -22,6 +22,7 @@ from sat_exp.similarity import agreement
 from sat_exp.studies import clustering, comparison, embedding, importance, regimes, relations, sampling, structure
 from sat_exp.studies.comparison import Matrix
 from sat_exp.tasks import compare, describing, results
+from sat_exp.tasks.report import latest
 
 FEWEST = 8
 """Models below which neither a number of clusters can be chosen nor components be told apart."""
@@ -38,7 +39,7 @@ def run(
     runs: int,
     refits: int,
 ) -> None:
-    place = Path(run) if run is not None else compare.newest(Path(config.output_dir))
+    place = Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")
     pairs = None if place.suffix == ".csv" else compare.table(place / "tables" / "pairs")
     matrix, cautions = (comparison.read(place, reference_images), []) if pairs is None else compare.finished(place)
     matrix = matrix.renamed(aliases(CONF))

@@ -21,6 +21,7 @@ from sat_exp.report import comparison as figure
 from sat_exp.studies import comparison
 from sat_exp.studies.comparison import Comparison, Matrix
 from sat_exp.tasks import composing, describing, results
+from sat_exp.tasks.report import latest
 
 ASIDE = "mean = std = 0.5"
 """What the models set aside have in common: an attack that takes every model's normalisation for ImageNet's is weaker
@@ -41,7 +42,7 @@ WORDS = {
 }
 
 
-def run(config: DictConfig, *, name: str) -> None:
+def run(config: DictConfig, *, name: str, run: str | None) -> None:
     """Compare, write the run's folder (tables, figure, summary), mirror it to W&B and print what was found."""
     if OmegaConf.is_missing(config, "reference"):
         raise UserError("no matrix to compare with: give reference=FILE, a square CSV matrix of SAT")
@@ -50,7 +51,7 @@ def run(config: DictConfig, *, name: str) -> None:
         raise UserError(f"reference_images={images}: give a whole number of images above 0")
     other_names = aliases(CONF)
     reference = comparison.read(Path(config.reference), images).renamed(other_names)
-    place = Path(config.run) if config.run is not None else newest(Path(config.output_dir))
+    place = Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")
     of_file = place.suffix == ".csv"
     measured, cautions = (comparison.read(place, images), []) if of_file else finished(place)
     measured = measured.renamed(other_names)
@@ -101,7 +102,9 @@ def finished(folder: Path) -> tuple[Matrix, list[str]]:
     """The matrix of a finished run, and what to know before trusting it."""
     tables = {name: table(folder / "tables" / name) for name in ("pairs", "models")}
     if tables["pairs"] is None:
-        raise UserError(f"{folder} holds no table of pairs: give run=FOLDER of a finished matrix run, or run=FILE.csv")
+        raise UserError(
+            f"{folder} holds no table of pairs: give task.run=FOLDER of a finished matrix run, or a CSV file"
+        )
     path = folder / "summary.json"
     settings = json.loads(path.read_text())["settings"] if path.is_file() else {}
     cautions = []
@@ -121,16 +124,6 @@ def table(stem: Path) -> pd.DataFrame | None:
         if path.is_file():
             return reader(path)
     return None
-
-
-def newest(outputs: Path) -> Path:
-    """The folder of the run that last wrote a table of pairs."""
-    found = sorted(outputs.glob("**/tables/pairs.parquet"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError(
-            f"no finished matrix run under {outputs}: run task=matrix first, or give run=FOLDER or FILE.csv"
-        )
-    return found[-1].parents[1]
 
 
 def of_models(names: Sequence[str]) -> dict[str, DictConfig]:

@@ -54,7 +54,9 @@ def measured(tmp_path):
 
 
 def test_a_run_beside_the_published_matrix(sat_exp, measured):
-    outcome = sat_exp("task=compare", f"reference={PUBLISHED}", f"run={measured}", "score.resamples=20", "name=beside")
+    outcome = sat_exp(
+        "task=compare", f"reference={PUBLISHED}", f"task.run={measured}", "score.resamples=20", "name=beside"
+    )
     folder = folder_of(outcome)
     assert (folder / "figures/comparison.svg").is_file()
     summary = json.loads((folder / "summary.json").read_text())
@@ -80,7 +82,7 @@ def test_a_run_beside_the_published_matrix(sat_exp, measured):
 
 
 def test_fewer_images_in_the_reference_are_a_larger_error(sat_exp, measured):
-    arguments = ("task=compare", f"reference={PUBLISHED}", f"run={PUBLISHED}", "score.resamples=20")
+    arguments = ("task=compare", f"reference={PUBLISHED}", f"task.run={PUBLISHED}", "score.resamples=20")
     many = agreement(folder_of(sat_exp(*arguments, "name=many")))
     few = agreement(folder_of(sat_exp(*arguments, "name=few", "reference_images=1250")))
     noise = "mean_absolute_difference", "expected"
@@ -107,10 +109,10 @@ BAD = {
     "no such file": (["reference=square.cvs"], "no file square.cvs; did you mean square.csv?"),
     "not square": (["reference=oblong.csv"], "not a square matrix"),
     "a word in it": (["reference=word.csv"], "has 'x' at a, b: give a number"),
-    "no such run": (["reference=square.csv", "run=nowhere"], "give run=FOLDER of a finished matrix run"),
-    "no such second file": (["reference=square.csv", "run=nowhere.csv"], "no file nowhere.csv"),
+    "no such run": (["reference=square.csv", "task.run=nowhere"], "give task.run=FOLDER of a finished matrix run"),
+    "no such second file": (["reference=square.csv", "task.run=nowhere.csv"], "no file nowhere.csv"),
     "other models": (
-        ["reference=square.csv", "run=others.csv"],
+        ["reference=square.csv", "task.run=others.csv"],
         "0 models in common, where 3 are needed: others has x, y, z; square has a, b, c",
     ),
     "no images": (["reference=square.csv", "reference_images=0"], "reference_images=0: give a whole number"),
@@ -131,6 +133,8 @@ def test_bad_input(sat_exp, tmp_path, arguments, message):
 
 def test_models_without_a_file_are_said(sat_exp, tmp_path):
     (tmp_path / "square.csv").write_text(ABC)
-    outcome = sat_exp("task=compare", "reference=square.csv", "run=square.csv", "score.resamples=5", "name=unknown")
+    outcome = sat_exp(
+        "task=compare", "reference=square.csv", "task.run=square.csv", "score.resamples=5", "name=unknown"
+    )
     assert outcome.status == 0, outcome.text
     assert "models without a file, counted as not of mean = std = 0.5: 3, such as a" in outcome.text
