@@ -34,7 +34,7 @@ BAD = {
         "model.checkpoint= is a setting of one model",
     ),
     "place beside nothing": (["task=place", "task.run=/no/such/run"], "give task.run=FOLDER of a matrix"),
-    "attack with a pool": (["pool=bundled"], "task=matrix for a pool"),
+    "attack with a target": (["model@target=fashion_vit"], "has no model@target=: use task=transfer"),
     "empty pool": (["task=matrix", "pool=any"], "give 'pool.models=[A,B,C]'"),
     "unknown in a pool": (["task=matrix", "pool=any", "pool.models=[fashion_rsnet]"], "near: fashion_resnet"),
     "any timm model without a name": (["model=timm", "dataset=foolbox20"], "model.id"),

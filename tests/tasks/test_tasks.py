@@ -74,6 +74,17 @@ def test_the_typed_sweep_the_rows_and_the_matrix_are_the_same_numbers(sat_exp, o
         pd.testing.assert_frame_equal(tables(outcome)["pairs"], whole)
 
 
+def test_a_pool_is_attacked_whole_or_in_part(sat_exp):
+    pool = (*QUICK, "task=attack", "pool=any", "pool.models=[fashion_resnet,fashion_convnext,fashion_vit]")
+    whole = sat_exp(*pool)
+    assert whole.status == 0, whole.text
+    models = pd.read_parquet(folder_of(whole) / "tables/models.parquet")
+    assert list(models.model) == ["fashion_resnet", "fashion_convnext", "fashion_vit"]
+    assert (models.attacked > 0).all()
+    part = sat_exp("-m", *pool, "model=glob(*ne*)")
+    assert list(pd.read_parquet(folder_of(part) / "tables/models.parquet").model) == list(PAIR)
+
+
 def test_a_row_is_one_direction_of_the_matrix(sat_exp):
     row = sat_exp(
         *QUICK, "task=transfer", f"model={PAIR[0]}", "pool=any", f"pool.models=[{PAIR[1]},fashion_resnet_sgd]"
