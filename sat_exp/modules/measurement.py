@@ -62,7 +62,8 @@ class View:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model whose clean outputs are known: clean, its predicted classes int64 [N] of the images of `view`.
+    """A model whose clean outputs are known: logits float32 [N, classes] of the images of `view`; clean, the classes
+    int64 [N] where they are largest.
 
     labelled: whether its classes are those of the image set.
     """
@@ -77,6 +78,7 @@ class Subject:
     labelled: bool
     view: View
     clean: np.ndarray
+    logits: StoredArray
 
 
 @dataclass(frozen=True)
@@ -335,6 +337,7 @@ class Measurement:
             labelled=known is not None,
             view=view,
             clean=clean,
+            logits=logits,
         )
 
     def components(self, model: Model, config: DictConfig) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from sat_exp.report import figures, page, results, theme
+from sat_exp.report import comparison, ensembles, figures, page, results, structure, theme
 from sat_exp.report.results import between_models, one_way
+from sat_exp.report.theme import Drawing
 
 __all__ = ["Report", "between_models", "draw", "one_way"]
 
@@ -16,8 +15,8 @@ UNTRAINED = "untrained networks: these numbers say nothing about trained ones"
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page lies, the PNG file of every figure by name (an SVG file of the same stem lies beside it), and what
-    a reader must know before trusting the numbers."""
+    """Where the page lies, the PNG file of every figure by name (an SVG file and the numbers as a CSV file of the same
+    stem lie beside it), and what a reader must know before trusting the numbers."""
 
     page: Path
     figures: dict[str, Path]
@@ -25,31 +24,39 @@ class Report:
 
 
 def draw(run: Path) -> Report:
-    """Writes figures/*.png, figures/*.svg and report.html into a run folder; the same run gives the same bytes.
+    """Writes figures/*.png, *.svg and *.csv and report.html into a run folder; the same run gives the same bytes.
 
-    Reads tables/models.parquet, tables/pairs.parquet, summary.json and examples.npz; what is missing is left out of
-    the page, but one of the tables must be there.
+    What can be drawn follows from the tables that the run has. UserError where it has none.
     """
     found = results.read(run)
-    styles = theme.family_styles(found.families)
     note = UNTRAINED if found.untrained else ""
-    files = {name: theme.save(figure, run / "figures" / name, note) for name, figure in _figures(found, styles).items()}
+    drawn = drawings(found)
+    files = {name: theme.save(drawing, run / "figures" / name, note) for name, drawing in drawn.items()}
     html = run / "report.html"
-    html.write_text(page.render(found, styles, files), encoding="utf-8")
+    html.write_text(page.render(found, drawn, files), encoding="utf-8")
     return Report(html, files, page.warnings(found))
 
 
-def _figures(found: results.Results, styles: figures.Styles) -> dict[str, Figure]:
-    """The figures that the run has data for, in the order of the page; two models make no matrix to cluster."""
-    drawn = {}
-    compared = None if found.pairs is None else between_models(found.pairs).dropna(subset=["sat"])
-    if found.pairs is not None and compared is not None and len({*compared["model_a"], *compared["model_b"]}) > 2:
-        drawn["matrix"] = figures.matrix(found.pairs, styles)
-        drawn["nearest"] = figures.nearest(found.pairs, styles)
-    if found.pairs is not None and len(one_way(found.pairs)):
-        drawn["transfer"] = figures.transfer(found.pairs, styles)
-    if found.models is not None and found.models["clean_accuracy"].notna().any():
-        drawn["accuracy"] = figures.accuracy(found.models, styles)
-    if found.examples is not None and len(found.examples["labels"]):
-        drawn["examples"] = figures.examples(found.examples, found.summary.get("class_names", []))
+def drawings(found: results.Results) -> dict[str, Drawing]:
+    """The figures that the run's own tables hold data for, in the order of the page; two models make no matrix."""
+    own, styles = found.own, theme.family_styles(found.families.values())
+    drawn: dict[str, Drawing] = {}
+    if "pairs" in own:
+        compared = between_models(own["pairs"]).dropna(subset="sat")
+        if len({*compared["model_a"], *compared["model_b"]}) > 2:
+            drawn["matrix"] = figures.matrix(own["pairs"], styles)
+            drawn["nearest"] = figures.nearest(own["pairs"])
+        if len(one_way(own["pairs"])):
+            drawn["transfer"] = figures.transfer(own["pairs"], styles, page.common(found.summary))
+    if "models" in own and own["models"]["clean_accuracy"].notna().any():
+        drawn["accuracy"] = figures.accuracy(own["models"], styles)
+    if "cluster_stability" in own:
+        drawn |= structure.drawings(own, found.families, styles)
+    if "pairs_compared" in own:
+        names = (found.summary[role] for role in ("measured_name", "reference_name", "aside"))
+        drawn["comparison"] = comparison.comparison(own["pairs_compared"], *names)
+    if "ensembles_binned" in own:
+        drawn |= ensembles.drawings(own)
+    if "examples" in own:
+        drawn["examples"] = figures.examples(own["examples"], found.examples, found.class_names)
     return drawn

@@ -1,17 +1,16 @@
 """The figure of two SAT matrices side by side, drawn from the table of the pairs that both have."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from sat_exp.report import theme
+from sat_exp.report.theme import Drawing
 
 
 @theme.style()
-def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str) -> Figure:
+def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str) -> Drawing:
     """SAT of every pair in both matrices; their difference over their mean; and how differences are spread.
 
     `pairs`: model_a, model_b, measured, reference, difference, error, set_aside, as `studies.comparison` makes them.
@@ -69,12 +68,13 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str) -
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(legend.values(), legend.keys(), loc="outside lower left", ncols=len(legend), markerscale=1.6)
-    return figure
-
-
-def draw(folder: Path, pairs: pd.DataFrame, measured: str, reference: str, aside: str) -> Path:
-    """Writes figures/comparison.svg and .png into a run's folder; the path of the latter."""
-    return theme.save(comparison(pairs, measured, reference, aside), folder / "figures" / "comparison")
+    return Drawing(
+        figure,
+        known,
+        f"{measured} beside {reference}",
+        "Left: SAT of every pair in both matrices. Right: their difference against their mean, and how differences are "
+        "spread, with what sampling error alone would give.",
+    )
 
 
 def _width(known: pd.DataFrame) -> pd.DataFrame:

@@ -1,36 +1,34 @@
-"""One function per figure: a table of the run in, a matplotlib Figure out. Nothing is written and no state is kept.
+"""The figures of a measurement: tables of the run in, Drawings out. Nothing is written and no state is kept.
 
 Sizes are in inches. Rates are fractions in the tables and percent in the figures; SAT is the natural log of percent.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 from scipy.cluster import hierarchy
 
-from sat_exp.report import results, theme
-from sat_exp.report.theme import FamilyStyle
+from sat_exp.report import heatmap, results, theme
+from sat_exp.report.heatmap import Styles
+from sat_exp.report.theme import Drawing, FamilyStyle
 
-ANNOTATED = 20
 EXTREMES = 12
 EXAMPLES = 6
 PERCENT_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
-Styles = Mapping[str, FamilyStyle]
 
 
 @theme.style()
-def matrix(pairs: pd.DataFrame, styles: Styles) -> Figure:
+def matrix(pairs: pd.DataFrame, styles: Styles) -> Drawing:
     """SAT of all pairs as a heat map whose rows and columns follow the tree drawn beside it; models without any SAT
     with another are left out."""
     compared = results.between_models(pairs).dropna(subset=["sat"])
@@ -42,14 +40,14 @@ def matrix(pairs: pd.DataFrame, styles: Styles) -> Figure:
     sat = sat.iloc[drawing["leaves"], drawing["leaves"]]
     families = results.model_families(pairs)
 
-    side, cell = _side(len(sat))
+    side, cell = heatmap.side_of(len(sat))
     figure = Figure(figsize=(side + 6, side + 5))
     low, high = _sat_range(results.between_models(pairs)["sat"])
-    heat = _axes(figure, 2.8, 2.8, side, side)
-    _heatmap(heat, sat, cell, cmap="rocket_r", vmin=low, vmax=high, fmt=".2f")
-    _name_both_sides(figure, heat, cell, sat, families, styles)
+    heat = heatmap.axes_at(figure, 2.8, 2.8, side, side)
+    heatmap.cells(heat, sat, cell, cmap="rocket_r", vmin=low, vmax=high, fmt=".2f")
+    heatmap.names(figure, heat, cell, sat, families, styles)
 
-    branches = _axes(figure, 2.8 + side + 0.06, 2.8, 0.9, side)
+    branches = heatmap.axes_at(figure, 2.8 + side + 0.06, 2.8, 0.9, side)
     # scipy puts leaf k at 10 k + 5
     lines = [
         np.column_stack([height, np.divide(position, 10)])
@@ -59,17 +57,29 @@ def matrix(pairs: pd.DataFrame, styles: Styles) -> Figure:
     branches.set(xlim=(0, 1.02 * tree[:, 2].max() or 1), ylim=(len(sat), 0))
     branches.axis("off")
 
-    bar = _colour_bar(
+    bar = heatmap.colour_bar(
         figure, heat, 2.8 + side + 0.42, "rocket_r", low, high, "SAT  (ln of the mean transfer rate in %)"
     )
     _percent_ticks(bar, low, high)
-    _family_legend(figure, 2.8 + side + 1.1, 2.8 + side, families.values(), styles, bool(sat.isna().to_numpy().any()))
-    return figure
+    heatmap.family_legend(figure, 2.8 + side + 1.1, 2.8 + side, sat, families, styles)
+    return Drawing(
+        figure,
+        sat.rename_axis("model"),
+        "Similarity of all pairs",
+        "SAT is the natural log of the mean transfer rate in percent (upper scale of the colour bar): darker pairs "
+        "share more adversarial examples, so they are more alike. The order of rows and columns and the tree come from "
+        "average-linkage clustering with distance log 100 − SAT; models that join further left in the tree are more "
+        "similar. The diagonal is each model against its own attack and lies beyond the colour scale. Colours "
+        "beside the names are families.",
+    )
 
 
 @theme.style()
-def transfer(pairs: pd.DataFrame, styles: Styles) -> Figure:
-    """Directed transfer rates: rows made the adversarial images, columns are fooled by them; bars are means."""
+def transfer(pairs: pd.DataFrame, styles: Styles, common: str) -> Drawing:
+    """Directed transfer rates: rows made the adversarial images, columns are fooled by them; bars are means.
+
+    common: on which images a pair is compared, in words.
+    """
     sat, rate = results.square(pairs, "sat", "sat"), results.square(pairs, "transfer_rate_ab", "transfer_rate_ba")
     compared = results.between_models(pairs)["sat"].notna().any()
     order = results.leaf_order(sat) if compared else list(rate.mean().sort_values(ascending=False).index)
@@ -79,33 +89,42 @@ def transfer(pairs: pd.DataFrame, styles: Styles) -> Figure:
     rate, others = rate[attacked], others[attacked]
     families = results.model_families(pairs)
 
-    side, cell = _side(len(order))
+    side, cell = heatmap.side_of(len(order))
     height = cell * len(rate)
     figure = Figure(figsize=(side + 6, height + 6))
     high = min(100.0, max(30.0, 1.12 * float(others.max(axis=None)))) if others.notna().to_numpy().any() else 100.0
-    heat = _axes(figure, 2.8, 2.8, side, height)
-    _heatmap(heat, rate, cell, cmap="mako_r", vmin=0, vmax=high, fmt=".0f")
-    rows, columns = _name_both_sides(figure, heat, cell, rate, families, styles)
+    heat = heatmap.axes_at(figure, 2.8, 2.8, side, height)
+    heatmap.cells(heat, rate, cell, cmap="mako_r", vmin=0, vmax=high, fmt=".0f")
+    rows, columns = heatmap.names(figure, heat, cell, rate, families, styles)
     rows.set_ylabel("source: the images were made on" if height > 2 else "source", labelpad=8)
     columns.set_xlabel("target: the images were shown to", labelpad=8)
 
     bars = len(order) > 2
     if bars:
-        right = _axes(figure, 2.8 + side + 0.08, 2.8, 0.8, height)
+        right = heatmap.axes_at(figure, 2.8 + side + 0.08, 2.8, 0.8, height)
         _mean_bars(right, others.mean(axis=1), horizontal=True)
         right.set_title("mean as\nsource", fontsize=7.5, loc="left", color=theme.QUIET)
-        above = _axes(figure, 2.8, 2.8 + height + 0.08, side, 0.8)
+        above = heatmap.axes_at(figure, 2.8, 2.8 + height + 0.08, side, 0.8)
         _mean_bars(above, others.mean(axis=0), horizontal=False)
         above.set_ylabel("mean as\ntarget", fontsize=7.5, rotation=0, ha="right", va="center", color=theme.QUIET)
 
-    _colour_bar(figure, heat, 2.8 + height + (1.2 if bars else 0.42), "mako_r", 0, high, "transfer rate (%)")
+    heatmap.colour_bar(figure, heat, 2.8 + height + (1.2 if bars else 0.42), "mako_r", 0, high, "transfer rate (%)")
     top = 2.8 + height + (0.9 if height < 2 else 0.0)
-    _family_legend(figure, 2.8 + side + 1.1, top, families.values(), styles, bool(rate.isna().to_numpy().any()))
-    return figure
+    heatmap.family_legend(figure, 2.8 + side + 1.1, top, rate, families, styles)
+    caption = (
+        "The share of images, in percent, on which the model of the column is fooled by adversarial examples made on "
+        f"the model of the row, among {common}."
+    )
+    if compared and bars:
+        caption += (
+            " Order as in the similarity matrix. The bars are means without the diagonal: a long bar at the right is a "
+            "model whose attacks transfer well, a tall bar on top is a model that is easily fooled by others."
+        )
+    return Drawing(figure, rate.rename_axis("source"), "Transfer in each direction", caption)
 
 
 @theme.style()
-def accuracy(models: pd.DataFrame, styles: Styles) -> Figure:
+def accuracy(models: pd.DataFrame, styles: Styles) -> Drawing:
     """Clean accuracy and accuracy under the model's own attack, with 95 % intervals where the table has them."""
     table = models.sort_values(["clean_accuracy", "model"], ascending=[False, True], na_position="last")
     left = 1 - table["white_box_success"]
@@ -116,11 +135,11 @@ def accuracy(models: pd.DataFrame, styles: Styles) -> Figure:
             for rate in (left, 1 - table["white_box_success_high"], 1 - table["white_box_success_low"])
         ],
     }
-    row = 0.27 if len(table) <= ANNOTATED else 0.175
+    row = 0.27 if len(table) <= heatmap.ANNOTATED else 0.175
     height = max(row * len(table), 0.5)
     figure = Figure(figsize=(11, height + 1.5))
     rows = np.arange(len(table)) + 0.5
-    axes = [_axes(figure, 2.6, 0.7, 3.4, height), _axes(figure, 6.25, 0.7, 2.6, height)]
+    axes = [heatmap.axes_at(figure, 2.6, 0.7, 3.4, height), heatmap.axes_at(figure, 6.25, 0.7, 2.6, height)]
     for panel, (title, (value, low, high)) in zip(axes, panels.items(), strict=True):
         panel.grid(axis="x", color="#e4e4e4", linewidth=0.8)
         panel.set_axisbelow(True)
@@ -169,11 +188,19 @@ def accuracy(models: pd.DataFrame, styles: Styles) -> Figure:
         alignment="left",
         borderaxespad=0,
     )
-    return figure
+    rates = [f"{rate}{end}" for rate in ("clean_accuracy", "white_box_success") for end in ("", "_low", "_high")]
+    return Drawing(
+        figure,
+        table[["model", "family", *rates, "weak_attack"]],
+        "Accuracy, clean and attacked",
+        "Left: accuracy on clean images with 95 % Wilson intervals. Right: accuracy under the attack made on the model "
+        "itself, which is clean accuracy × (1 − white-box success), with the interval of the white-box success. The "
+        "two scales differ. A model that keeps much of its accuracy was attacked too weakly for its SAT to be trusted.",
+    )
 
 
 @theme.style()
-def nearest(pairs: pd.DataFrame, styles: Styles) -> Figure:
+def nearest(pairs: pd.DataFrame) -> Drawing:
     """The most and the least similar pairs with their intervals, under the distribution of all pairs."""
     table = results.between_models(pairs).dropna(subset=["sat"])
     table = table.sort_values(["sat", "model_a", "model_b"], ascending=[False, True, True])
@@ -194,7 +221,7 @@ def nearest(pairs: pd.DataFrame, styles: Styles) -> Figure:
     top = total - 0.9
     first: Axes | None = None
     if hist:
-        first = _axes(figure, 3.6, top - hist, width, hist)
+        first = heatmap.axes_at(figure, 3.6, top - hist, width, hist)
         kinds = np.where(table["family_a"] == table["family_b"], "same", "different")
         sns.histplot(
             x=table["sat"].to_numpy(),
@@ -214,7 +241,7 @@ def nearest(pairs: pd.DataFrame, styles: Styles) -> Figure:
         first.text(0.01, 0.93, f"all {len(table):,} pairs", fontsize=8.5, va="top", transform=first.transAxes)
         top -= hist + 0.35
     for index, ((title, group), height) in enumerate(zip(groups.items(), heights, strict=True)):
-        axes = _axes(figure, 3.6, top - height, width, height)
+        axes = heatmap.axes_at(figure, 3.6, top - height, width, height)
         first = first or axes
         top -= height + 0.35
         rows = np.arange(len(group)) + 0.5
@@ -258,79 +285,85 @@ def nearest(pairs: pd.DataFrame, styles: Styles) -> Figure:
         bbox_to_anchor=((3.75 + width) / (width + 5), (total - 0.9) / total),
         borderaxespad=0,
     )
-    return figure
+    return Drawing(
+        figure,
+        table[["model_a", "model_b", "family_a", "family_b", "images", "sat", "sat_low", "sat_high"]],
+        "The most and the least similar pairs",
+        "Each dot is one pair with its 95 % bootstrap interval over images; where two intervals overlap widely, their "
+        "order is not settled by this number of images.",
+    )
 
 
 @theme.style()
-def examples(arrays: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
-    """Clean image, magnified perturbation and adversarial image, two examples a line, first of every source first.
+def examples(table: pd.DataFrame, folder: Path, class_names: Sequence[str]) -> Drawing:
+    """Clean image, magnified perturbation and adversarial image, two examples a line, of sources spread over the pool.
 
-    `arrays` holds clean and adversarial uint8 [n, C, H, W] with C 1 or 3, labels and both predictions int64 [n], source
-    str [n], and known bool [n]: whether the label is a true class of `class_names`, or else the clean prediction. The
+    `table` holds model (the source), image, label, known (whether the label is the true class, one of `class_names`, or
+    else the clean prediction), both predictions of the source, and the files clean and adversarial in `folder`. The
     perturbation is drawn around mid-grey, times the whole number that just keeps it within range.
     """
-    chosen = _spread(arrays["source"])[:EXAMPLES]
+    chosen = spread(table)
     lines, across = -(-len(chosen) // 2), min(len(chosen), 2)
     tile, gap, text, between = 1.62, 0.08, 0.62, 0.55
     block, height = 3 * tile + 2 * gap, tile + text
     width, total = across * block + (across - 1) * between + 0.4, lines * height + 0.4
     figure = Figure(figsize=(width, total))
-    for index, example in enumerate(chosen):
+    for index, example in enumerate(chosen.to_dict("records")):
         left = 0.2 + (index % 2) * (block + between)
         bottom = total - 0.2 - (index // 2 + 1) * height + 0.32
-        clean, adversarial = (arrays[key][example].astype(np.int64) for key in ("clean", "adversarial"))
+        clean, adversarial = (
+            np.asarray(Image.open(folder / example[file]), np.int64) for file in ("clean", "adversarial")
+        )
         change = adversarial - clean
         factor = max(1, 127 // max(1, int(np.abs(change).max())))
-        label, before, after = (
-            int(arrays[key][example]) for key in ("labels", "clean_prediction", "adversarial_prediction")
-        )
-        known = bool(arrays["known"][example])
+        label, known = int(example["label"]), bool(example["known"])
         names = class_names if known else ()
         cells = [
-            (clean, *_verdict(names, before, label)),
+            (clean, *_verdict(names, int(example["clean_prediction"]), label)),
             (np.clip(128 + factor * change, 0, 255), f"change × {factor}", theme.INK),
-            (adversarial, *_verdict(names, after, label)),
+            (adversarial, *_verdict(names, int(example["adversarial_prediction"]), label)),
         ]
         for column, (image, caption, colour) in enumerate(cells):
-            axes = _axes(figure, left + column * (tile + gap), bottom, tile, tile)
-            axes.imshow(_picture(image), interpolation="auto", vmin=0, vmax=255, cmap="gray")
+            axes = heatmap.axes_at(figure, left + column * (tile + gap), bottom, tile, tile)
+            axes.imshow(image.astype(np.uint8), interpolation="auto", vmin=0, vmax=255, cmap="gray")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, color="#cccccc", linewidth=0.6)
             axes.set_xlabel(caption, fontsize=8, color=colour, labelpad=3)
-            if column == 0:
+            above = {
+                0: f"{'true' if known else 'clean'}: {_class(names, label, 32)}",
+                2: _short(str(example["model"]), 26),
+            }
+            if column in above:
                 axes.annotate(
-                    f"{'true' if known else 'clean'}: {_class(names, label, 32)}",
-                    (0, 1),
+                    above[column],
+                    (column / 2, 1),
                     (0, 4),
                     textcoords="offset points",
                     xycoords="axes fraction",
-                    fontsize=8.5,
-                    weight="bold",
+                    fontsize=7.5 if column else 8.5,
+                    weight="normal" if column else "bold",
+                    ha="right" if column else "left",
+                    color=theme.QUIET if column else theme.INK,
                 )
-            if column == 2:
-                axes.annotate(
-                    _short(str(arrays["source"][example]), 26),
-                    (1, 1),
-                    (0, 4),
-                    textcoords="offset points",
-                    xycoords="axes fraction",
-                    fontsize=7.5,
-                    ha="right",
-                    color=theme.QUIET,
-                )
-    return figure
+    return Drawing(
+        figure,
+        chosen,
+        "Examples",
+        "Each group of three: the clean image, the change made by the attack around mid-grey and multiplied by the "
+        "factor below it, and the adversarial image. Above stand the true class (or, where no label is known, the "
+        "clean prediction) and the attacked model, below the images the classes that this model predicts.",
+    )
 
 
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the figure's lower left corner."""
-    across, up = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / up, width / across, height / up))
-
-
-def _side(models: int) -> tuple[float, float]:
-    """Side of a heat map of that many models, and of one of its cells."""
-    cell = min(0.9, 4.4 / models) if models <= 8 else min(0.55, max(0.165, 11 / models))
-    return cell * models, cell
+def spread(table: pd.DataFrame) -> pd.DataFrame:
+    """Up to six rows of a table of examples: of as many sources as there are, of these of different images."""
+    models = table["model"].unique()
+    models = models[np.linspace(0, len(models) - 1, min(EXAMPLES, len(models))).round().astype(int)]
+    place = table["model"].map({model: index for index, model in enumerate(models)})
+    count = table.groupby("model")["image"].transform("size")
+    turn = (table.groupby("model").cumcount() - place) % count
+    ordered = table.assign(turn=turn, place=place).dropna(subset="place").sort_values(["turn", "place"])
+    return ordered.drop(columns=["turn", "place"]).head(EXAMPLES)
 
 
 def _sat_range(sat: pd.Series) -> tuple[float, float]:
@@ -346,52 +379,6 @@ def _sat_range(sat: pd.Series) -> tuple[float, float]:
     return low, min(high + 0.1 * (high - low), results.LOG_100)
 
 
-def _heatmap(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
-    annotated = len(values) <= ANNOTATED
-    axes.patch.set(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0)
-    sns.heatmap(
-        values,
-        mask=values.isna(),
-        ax=axes,
-        cbar=False,
-        annot=annotated,
-        annot_kws={"fontsize": min(10, 17 * cell)},
-        linewidths=0.8 if annotated else 0.25,
-        linecolor="white",
-        xticklabels=False,
-        yticklabels=False,
-        **how,
-    )
-    axes.set(xlabel="", ylabel="")
-
-
-def _name_both_sides(
-    figure: Figure, heat: Axes, cell: float, values: pd.DataFrame, families: Mapping[str, str], styles: Styles
-) -> tuple[Axes, Axes]:
-    """Draws strips of family colours left of and below a heat map of `values`, with the model names on them."""
-    place, (across, up) = heat.get_position(), figure.get_size_inches()
-    left, bottom, strip = place.x0 * across, place.y0 * up, 0.13
-    size = min(9.0, max(6.2, 30 * cell))
-
-    def strip_of(names: pd.Index) -> tuple[np.ndarray, list[str]]:
-        return np.arange(len(names)) + 0.5, [styles[families[name]].colour for name in names]
-
-    middle, colours = strip_of(values.index)
-    rows = _axes(figure, left - strip - 0.05, bottom, strip, place.height * up)
-    rows.barh(middle, 1, height=1, color=colours, edgecolor="white", linewidth=0.4)
-    rows.set(ylim=(len(middle), 0), xlim=(0, 1), xticks=[])
-    rows.set_yticks(middle, list(values.index), fontsize=size)
-    middle, colours = strip_of(values.columns)
-    columns = _axes(figure, left, bottom - strip - 0.05, place.width * across, strip)
-    columns.bar(middle, 1, width=1, color=colours, edgecolor="white", linewidth=0.4)
-    columns.set(xlim=(0, len(middle)), ylim=(0, 1), yticks=[])
-    columns.set_xticks(middle, list(values.columns), fontsize=size, rotation=90)
-    for axes in (rows, columns):
-        axes.tick_params(length=0, pad=3)
-        axes.spines[:].set_visible(False)
-    return rows, columns
-
-
 def _mean_bars(axes: Axes, means: pd.Series, horizontal: bool) -> None:
     """One bar a model beside the rows (`horizontal`) or above the columns of a heat map; its value on it if few."""
     middle = np.arange(len(means)) + 0.5
@@ -404,7 +391,7 @@ def _mean_bars(axes: Axes, means: pd.Series, horizontal: bool) -> None:
         axes.set(xlim=(0, len(means)), ylim=(0, 1.02 * longest))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    if len(means) <= ANNOTATED:
+    if len(means) <= heatmap.ANNOTATED:
         for position, mean in zip(middle, means, strict=True):
             x, y = (0.06 * longest, position) if horizontal else (position, 0.06 * longest)
             label = f"{mean:.0f}" if np.isfinite(mean) else "–"
@@ -416,16 +403,6 @@ def _mean_bars(axes: Axes, means: pd.Series, horizontal: bool) -> None:
                 ha="left" if horizontal else "center",
                 va="center" if horizontal else "bottom",
             )
-
-
-def _colour_bar(figure: Figure, heat: Axes, bottom: float, cmap: str, low: float, high: float, label: str) -> Axes:
-    """A horizontal colour bar above a heat map, left-aligned with it, its label on top."""
-    place, across = heat.get_position(), figure.get_figwidth()
-    axes = _axes(figure, place.x0 * across, bottom, min(max(place.width * across, 2.6), 4.4), 0.13)
-    mappable = ScalarMappable(Normalize(low, high), sns.color_palette(cmap, as_cmap=True))
-    figure.colorbar(mappable, cax=axes, orientation="horizontal").outline.set_visible(False)  # type: ignore[operator]
-    axes.set_title(label, fontsize=9, loc="left")
-    return axes
 
 
 def _percent_ticks(axes: Axes, low: float, high: float, label: str = "") -> None:
@@ -442,38 +419,6 @@ def _percent_ticks(axes: Axes, low: float, high: float, label: str = "") -> None
 
 def _dot(style: FamilyStyle, label: str) -> Line2D:
     return Line2D([], [], linestyle="", marker=style.marker, color=style.colour, markersize=6, label=label)
-
-
-def _family_legend(
-    figure: Figure, left: float, top: float, families: Collection[str], styles: Styles, gaps: bool
-) -> None:
-    handles: list[Patch] = [Patch(color=styles[family].colour, label=family) for family in styles if family in families]
-    if gaps:
-        handles.append(
-            Patch(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0, label="not measured")
-        )
-    across, up = figure.get_size_inches()
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(left / across, top / up),
-        borderaxespad=0,
-        title="family",
-        alignment="left",
-        handlelength=1.1,
-        handleheight=1.1,
-    )
-
-
-def _spread(sources: np.ndarray) -> list[int]:
-    """Indices of all examples: first the first of every source, then the second of every source, and so on."""
-    turn = pd.Series(sources).groupby(sources).cumcount().to_numpy()
-    return [int(index) for index in np.argsort(turn, kind="stable")]
-
-
-def _picture(image: np.ndarray) -> np.ndarray:
-    """[C, H, W] of 0-255 to what imshow takes: uint8 [H, W] or [H, W, 3]."""
-    return (image[0] if len(image) == 1 else image.transpose(1, 2, 0)).astype(np.uint8)
 
 
 def _verdict(names: Sequence[str], predicted: int, label: int) -> tuple[str, str]:

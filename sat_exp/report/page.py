@@ -7,68 +7,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import numpy as np
 import pandas as pd
 
-from sat_exp.report import results
+from sat_exp.report import atlas, results
 from sat_exp.report.results import Results
-from sat_exp.report.theme import FamilyStyle
+from sat_exp.report.theme import Drawing, FamilyStyle, family_styles
 
+HERE = Path(__file__).parent
 LARGEST_SVG = 400_000
-CAPTIONS = {
-    "matrix": (
-        "Similarity of all pairs",
-        "SAT is the natural log of the mean transfer rate in percent (upper scale of the colour bar): darker pairs "
-        "share more adversarial examples, so they are more alike. The order of rows and columns and the tree come from "
-        "average-linkage clustering with distance log 100 − SAT; models that join further left in the tree are more "
-        "similar. The diagonal is each model against its own attack and lies beyond the colour scale. Colours "
-        "beside the names are families.",
-    ),
-    "nearest": (
-        "The most and the least similar pairs",
-        "Each dot is one pair with its 95 % bootstrap interval over images; where two intervals overlap widely, their "
-        "order is not settled by this number of images.",
-    ),
-    "transfer": (
-        "Transfer in each direction",
-        "The share of images, in percent, on which the model of the column is fooled by adversarial examples made on "
-        "the model of the row, among {common}.",
-    ),
-    "accuracy": (
-        "Accuracy, clean and attacked",
-        "Left: accuracy on clean images with 95 % Wilson intervals. Right: accuracy under the attack made on the model "
-        "itself, which is clean accuracy × (1 − white-box success), with the interval of the white-box success. The "
-        "two scales differ. A model that keeps much of its accuracy was attacked too weakly for its SAT to be trusted.",
-    ),
-    "examples": (
-        "Examples",
-        "Each group of three: the clean image, the change made by the attack around mid-grey and multiplied by the "
-        "factor below it, and the adversarial image. Above stand the true class (or, where no label is known, the "
-        "clean prediction) and the attacked model, below the images the classes that this model predicts.",
-    ),
-}
 COMMON = {
     "truth": "images that both classify correctly",
     "consensus": "images on which both agree, fooled meaning that the prediction changes",
     "own": "all images, fooled meaning that the prediction changes",
 }
-ABOVE_TWO = (
-    " Order as in the similarity matrix. The bars are means without the diagonal: a long bar at the right is a model "
-    "whose attacks transfer well, a tall bar on top is a model that is easily fooled by others."
-)
+ELSEWHERE = {"models", "pairs", "images", "store", "examples", "example_predictions", "embedding", "consensus"}
+"""Tables that the page shows in another form, or that are for machines."""
+
+LONGEST = 5000
+"""Rows up to which a table is on the page."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: its text, a small note after it, what it sorts by, a dot's colour, whether it is a name."""
+    """One cell of a table: its text, a small note after it, what it sorts by, a dot's colour, whether it is a name, and
+    where in the page a click on it leads."""
 
     text: str
     note: str = ""
     value: float | str = ""
     colour: str = ""
     name: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,28 +50,32 @@ class Row:
     self_pair: bool = False
 
 
-def render(found: Results, styles: Mapping[str, FamilyStyle], pngs: Mapping[str, Path]) -> str:
+def render(found: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Path]) -> str:
     """The page as text; each of `pngs` is embedded, or the SVG file beside it where that is small enough."""
     summary = found.summary
+    styles = family_styles(found.families.values())
+    shown = atlas.atlas(found, styles)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
     return environment.get_template("template.html.j2").render(
         title=summary.get("title") or "Similarity by attack transferability",
         created=moment(summary.get("created", "")),
         headline=headline(found),
         key_numbers=key_numbers(found),
         warnings=warnings(found),
-        figures=[
-            (name, *_caption(name, "matrix" in pngs, common(summary)), _embedded(png)) for name, png in pngs.items()
-        ],
+        figures=[(name, drawing.heading, drawing.caption, _embedded(pngs[name])) for name, drawing in drawn.items()],
         families={family: style.colour for family, style in styles.items()},
-        models=_models_table(found.models, styles) if found.models is not None else [],
-        pairs=_pairs_table(found.pairs, styles) if found.pairs is not None else [],
+        models=_models_table(found.models, styles, linked=shown is not None) if found.models is not None else [],
+        pairs=_pairs_table(found.pairs, styles, linked=shown is not None) if found.pairs is not None else [],
+        frames={
+            name: frame(table) for name, table in found.own.items() if name not in ELSEWHERE and len(table) <= LONGEST
+        },
         settings=_settings(summary),
         details=json.dumps(summary["settings"], indent=2, ensure_ascii=False) if summary.get("settings") else "",
         made_by={
@@ -107,12 +84,21 @@ def render(found: Results, styles: Mapping[str, FamilyStyle], pngs: Mapping[str,
             "Time": [(stage, duration(seconds)) for stage, seconds in summary.get("timings", {}).items()],
         },
         command=summary.get("command", ""),
+        atlas=shown,
+        libraries=atlas.scripts() if shown is not None and len(shown["models"]) > 2 else [],
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
     )
+
+
+def frame(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """A table as plain data: columns and rows."""
+    rows = [[atlas.plain(value) for value in row] for row in table.astype(object).to_numpy()]
+    return {"columns": [str(column) for column in table.columns], "rows": rows}
 
 
 def headline(found: Results) -> str:
     """The result in a few sentences."""
-    sentences = list(found.summary.get("placement", []))
+    sentences = list(found.summary.get("findings", []))
     between = None if found.pairs is None else results.between_models(found.pairs).dropna(subset=["sat"])
     if between is not None and len(between) == 1:
         pair = between.iloc[0]
@@ -272,12 +258,6 @@ def _listed(names: Iterable[str], separator: str = ", ", most: int = 12) -> str:
     return separator.join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
-def _caption(name: str, in_matrix: bool, images: str) -> tuple[str, str]:
-    """Heading and caption of a figure; that of `transfer` says more where it stands beside the similarity matrix."""
-    heading, caption = CAPTIONS[name]
-    return heading, caption.replace("{common}", images) + (ABOVE_TWO if name == "transfer" and in_matrix else "")
-
-
 def _embedded(png: Path) -> str:
     """The figure as a data URI: its SVG file, or the PNG where the SVG is large (big matrices, photographs)."""
     svg = png.with_suffix(".svg")
@@ -329,16 +309,25 @@ def _count(value: float) -> Cell:
     return _number(value, f"{value:,.0f}")
 
 
-def _model(name: str, family: str, styles: Mapping[str, FamilyStyle]) -> Cell:
-    return Cell(str(name), value=str(name), colour=styles[family].colour)
+def _model(name: str, family: str, styles: Mapping[str, FamilyStyle], link: str) -> Cell:
+    return Cell(str(name), value=str(name), colour=styles[family].colour, link=link)
 
 
-def _models_table(models: pd.DataFrame, styles: Mapping[str, FamilyStyle]) -> list[Row]:
+def _link(kind: str, *names: str) -> str:
+    """Where the page shows a model or a pair."""
+    return "#" + "/".join([kind, *(quote(str(name), safe="!~*'()") for name in names)])
+
+
+def _pair_link(row: Mapping[Any, Any]) -> str:
+    return _link("pair", row["model_a"], row["model_b"])
+
+
+def _models_table(models: pd.DataFrame, styles: Mapping[str, FamilyStyle], linked: bool) -> list[Row]:
     """Rows in the order of the headings in the template."""
     return [
         Row(
             [
-                _model(row["model"], row["family"], styles),
+                _model(row["model"], row["family"], styles, _link("model", row["model"]) if linked else ""),
                 Cell(str(row["family"]), value=str(row["family"]), name=True),
                 _number(row["parameters"], f"{row['parameters'] / 1e6:.2f}"),
                 _count(row["images"]),
@@ -357,15 +346,15 @@ def _models_table(models: pd.DataFrame, styles: Mapping[str, FamilyStyle]) -> li
     ]
 
 
-def _pairs_table(pairs: pd.DataFrame, styles: Mapping[str, FamilyStyle]) -> list[Row]:
+def _pairs_table(pairs: pd.DataFrame, styles: Mapping[str, FamilyStyle], linked: bool) -> list[Row]:
     """Rows in the order of the headings in the template: most similar pairs first, models against themselves last."""
     itself = pairs["model_a"] == pairs["model_b"]
     ordered = pairs.assign(itself=itself).sort_values(["itself", "sat"], ascending=[True, False], kind="stable")
     return [
         Row(
             [
-                _model(row["model_a"], row["family_a"], styles),
-                _model(row["model_b"], row["family_b"], styles),
+                _model(row["model_a"], row["family_a"], styles, _pair_link(row) if linked else ""),
+                _model(row["model_b"], row["family_b"], styles, _pair_link(row) if linked else ""),
                 _number(
                     row["sat"],
                     f"{row['sat']:.3f}",

@@ -17,12 +17,25 @@ LOG_100 = float(np.log(100))
 
 @dataclass(frozen=True)
 class Results:
-    """A run as read from disk; what the run did not make is None (or an empty summary)."""
+    """A run as read from disk.
 
-    models: pd.DataFrame | None
-    pairs: pd.DataFrame | None
+    own: the run's tables by name. tables: these, and before them those of the run that it studied, where it studied
+    one; examples: the folder that the files of their table `examples` are in; class_names: what labels mean.
+    """
+
+    own: dict[str, pd.DataFrame]
+    tables: dict[str, pd.DataFrame]
     summary: dict[str, Any]
-    examples: dict[str, np.ndarray] | None
+    examples: Path
+    class_names: list[str]
+
+    @property
+    def models(self) -> pd.DataFrame | None:
+        return self.tables.get("models")
+
+    @property
+    def pairs(self) -> pd.DataFrame | None:
+        return self.tables.get("pairs")
 
     @property
     def untrained(self) -> bool:
@@ -30,33 +43,33 @@ class Results:
         return self.models is not None and not self.models["pretrained"].astype(bool).all()
 
     @property
-    def families(self) -> set[str]:
-        """Every family named in the tables."""
-        from_models = set() if self.models is None else set(self.models["family"])
-        return from_models if self.pairs is None else from_models | set(model_families(self.pairs).values())
+    def families(self) -> dict[str, str]:
+        """The family of every model in the tables."""
+        named = {} if self.pairs is None else model_families(self.pairs)
+        return named | ({} if self.models is None else dict(self.models[["model", "family"]].to_numpy()))
 
 
 def read(run: Path) -> Results:
-    """Reads tables/{models,pairs}.parquet, summary.json and examples.npz of a run folder, each where it exists."""
-    models, pairs = (_table(run / "tables" / f"{name}.parquet") for name in ("models", "pairs"))
-    if models is None and pairs is None:
-        raise UserError(f"no tables/models.parquet or tables/pairs.parquet in {run}: give the folder of a finished run")
-    summary, examples = run / "summary.json", run / "examples.npz"
-    return Results(
-        models=models,
-        pairs=pairs,
-        summary=json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {},
-        examples=_arrays(examples) if examples.exists() else None,
-    )
+    """Reads tables/*.parquet and summary.json of a run folder, and the tables of the folder that it names as measured.
+
+    UserError where there is no table.
+    """
+    own = _tables(run)
+    if not own:
+        raise UserError(f"no tables/*.parquet in {run}: give the folder of a finished run")
+    summary = _summary(run)
+    studied = Path(summary.get("measured", run))
+    classes = (summary | _summary(studied)).get("class_names", [])
+    return Results(own, _tables(studied) | own, summary, run if "examples" in own else studied, classes)
 
 
-def _table(path: Path) -> pd.DataFrame | None:
-    return pd.read_parquet(path) if path.exists() else None
+def _summary(folder: Path) -> dict[str, Any]:
+    file = folder / "summary.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as file:
-        return dict(file)
+def _tables(folder: Path) -> dict[str, pd.DataFrame]:
+    return {path.stem: pd.read_parquet(path) for path in sorted(folder.glob("tables/*.parquet"))}
 
 
 def in_percent(fraction: float) -> str:
@@ -98,6 +111,13 @@ def square(pairs: pd.DataFrame, upper: str, lower: str) -> pd.DataFrame:
     values[b, a] = pairs[lower]
     values[a, b] = pairs[upper]
     return pd.DataFrame(values, index=names, columns=names)
+
+
+def symmetric(pairs: pd.DataFrame, column: str) -> pd.DataFrame:
+    """[M, M] of a column of unordered pairs, models in the pairs' order; NaN on the diagonal where they lack it."""
+    names = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
+    wide = pairs.pivot(index="model_a", columns="model_b", values=column).reindex(index=names, columns=names)
+    return wide.combine_first(wide.T).loc[names, names].rename_axis(index=None, columns=None)
 
 
 def cluster(sat: pd.DataFrame) -> np.ndarray:

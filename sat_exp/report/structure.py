@@ -1,31 +1,105 @@
-"""The figures of an analysis: how stable clusters are, the models in a plane, and the weight of components."""
+"""The figures of an analysis: clusters and how stable they are, what is left without hubs, good sources and easy
+targets, the models in a plane, controls, sample size, training regimes, the weight of components."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from adjustText import adjust_text
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sat_exp.report import theme
+from sat_exp.report import heatmap, results, theme
+from sat_exp.report.heatmap import Styles
+from sat_exp.report.theme import Drawing
+
+MEASURES = {
+    "noise_sat": "log of the mean rate fooled by noise (%)",
+    "agreement": "same prediction, share of images",
+    "error_consistency": "error consistency κ",
+}
 
 
-def draw(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Writes figures/*.png and .svg for those of `tables` that there are; the paths of the PNG files."""
+def drawings(tables: Mapping[str, pd.DataFrame], families: Mapping[str, str], styles: Styles) -> dict[str, Drawing]:
+    """The figures of those `tables` of an analysis that there are, in the order of the page."""
+    left, clusters = tables["pairs_without_hubs"], tables["clusters"]
     drawn = {
-        "cluster_stability": stability(tables["cluster_stability"]),
-        "embedding": embedding(tables["embedding"], tables["clusters"]),
+        "clusters": clustered(left, clusters, families, styles),
+        "without_hubs": without_hubs(left, clusters, families, styles),
     }
-    if "sample_size" in tables:
-        drawn["sample_size"] = sample_size(tables["sample_size"])
-    if "regimes" in tables:
-        drawn["regimes"] = regimes(tables["regime_pairs"], tables["regimes"])
+    if "consensus" in tables:
+        drawn["consensus"] = consensus(tables["consensus"], clusters, families, styles)
+    drawn["cluster_stability"] = stability(tables["cluster_stability"])
+    drawn["embedding"] = embedding(tables["embedding"], clusters)
+    if "directed" in tables:
+        drawn["directed"] = directed(tables["directed"], families, styles)
     if "importance" in tables:
         drawn["importance"] = importance(tables["importance"])
-    return [theme.save(figure, folder / "figures" / name) for name, figure in drawn.items()]
+    if "regimes" in tables:
+        drawn["regimes"] = regimes(tables["regime_pairs"], tables["regimes"])
+    if "controls" in tables:
+        drawn["controls"] = controls(tables["controls"], tables["controls_and_sat"])
+    if "sample_size" in tables:
+        drawn["sample_size"] = sample_size(tables["sample_size"])
+    return drawn
 
 
 @theme.style()
-def stability(table: pd.DataFrame) -> Figure:
+def clustered(pairs: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
+    """SAT in the order of the clusters, which are boxed."""
+    sat, groups = _ordered(pairs, "sat", clusters, "cluster")
+    low, high = float(pairs["sat"].min()), float(pairs["sat"].max())
+    figure = heatmap.whole(
+        sat, families, styles, cmap="rocket_r", low=low, high=high, label="SAT", digits=".2f", groups=groups
+    )
+    return Drawing(
+        figure,
+        sat.assign(cluster=groups).rename_axis("model"),
+        "Clusters",
+        "SAT with models in the order of spectral clustering (Ng, Jordan and Weiss on the matrix itself). The boxes "
+        "are clusters, numbered by size. Darker pairs are more alike.",
+    )
+
+
+@theme.style()
+def without_hubs(pairs: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
+    """What two models share beyond what each shares with everyone, in the order of the clusters found in it."""
+    left, groups = _ordered(pairs, "residual", clusters, "without_hubs")
+    most = float(pairs["residual"].abs().quantile(0.995))
+    label = "SAT beyond what the two models share with everyone"
+    figure = heatmap.whole(
+        left, families, styles, cmap="vlag", low=-most, high=most, label=label, digits=".1f", groups=groups
+    )
+    return Drawing(
+        figure,
+        left.assign(cluster=groups).rename_axis("model"),
+        "Without hubs",
+        "A model that is fooled by everything, or whose attacks fool everyone, is near to all others. Here each "
+        "model's own part is taken off by least squares: red pairs are more alike than their models' averages say, "
+        "blue ones less. The boxes are clusters of this matrix.",
+    )
+
+
+@theme.style()
+def consensus(table: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
+    """How often two models fall into one cluster when the clustering is repeated."""
+    share, groups = _ordered(table[table["matrix"] == "SAT"], "share", clusters, "cluster")
+    label = "share of repetitions that put the two together"
+    figure = heatmap.whole(
+        share, families, styles, cmap="mako_r", low=0, high=1, label=label, digits=".2f", groups=groups
+    )
+    return Drawing(
+        figure,
+        share.assign(cluster=groups).rename_axis("model"),
+        "Consensus",
+        "The clustering is repeated on other draws of the images (or, of a matrix without predictions, on other "
+        "sampling errors). A cluster that is dark inside and light outside is there whatever the draw; grey ones "
+        "depend on it. The boxes are the clusters of the whole.",
+    )
+
+
+@theme.style()
+def stability(table: pd.DataFrame) -> Drawing:
     """Agreement of clusterings between perturbed matrices, and the eigengap, against the number of clusters."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -38,32 +112,102 @@ def stability(table: pd.DataFrame) -> Figure:
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(loc="outside upper left", ncols=2)
-    return figure
+    return Drawing(
+        figure,
+        table,
+        "How many clusters",
+        "Left: how well two repetitions of the clustering agree, by the number of clusters asked for; above the dashed "
+        "line they count as the same. Right: the gap after so many eigenvalues, wide where there are so many clear "
+        "groups.",
+    )
 
 
 @theme.style()
-def embedding(points: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
+def embedding(points: pd.DataFrame, clusters: pd.DataFrame) -> Drawing:
     """The models in a plane, a panel a method, coloured and marked by cluster."""
     styles = theme.family_styles(f"{number:03d}" for number in clusters["cluster"])
     methods = list(points["method"].unique())
-    figure = Figure(figsize=(7.5 * len(methods), 7), layout="constrained")
-    size = float(np.interp(len(clusters), (15, 70), (8.5, 5.5)))
+    figure = Figure(figsize=(9 * len(methods), 8), layout="constrained")
     for axes, method in zip(figure.subplots(1, len(methods), squeeze=False)[0], methods, strict=True):
         placed = points[points["method"] == method].merge(clusters, on="model")
         for number, members in placed.groupby("cluster"):
             style = styles[f"{number:03d}"]
             axes.scatter(members["x"], members["y"], s=34, color=style.colour, marker=style.marker, label=f"{number}")
-        for row in placed.itertuples():
-            axes.annotate(str(row.model), (row.x, row.y), (3, 2), textcoords="offset points", fontsize=size)
         axes.set(xticks=[], yticks=[], aspect="equal" if method == "classical" else "auto")
+        axes.spines[:].set_visible(False)
         axes.set_title(method, loc="left")
+        _label(axes, placed["x"], placed["y"], placed["model"])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title="cluster")
-    return figure
+    return Drawing(
+        figure,
+        points.merge(clusters[["model", "cluster"]], on="model"),
+        "Models in a plane",
+        "Close together are models that are alike. Classical scaling keeps distances as well as two axes can and is "
+        "the same every time; t-SNE keeps neighbours and says nothing of distances between groups.",
+    )
 
 
 @theme.style()
-def sample_size(table: pd.DataFrame) -> Figure:
+def directed(table: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
+    """Good sources and easy targets."""
+    figure = Figure(figsize=(9.5, 7.5), layout="constrained")
+    axes = figure.subplots()
+    shown = table.assign(family=table["model"].map(families))
+    for family, members in shown.groupby("family"):
+        style = styles[str(family)]
+        axes.scatter(
+            100 * members["source"],
+            100 * members["target"],
+            s=38,
+            color=style.colour,
+            marker=style.marker,
+            label=family,
+        )
+    for line in (axes.axhline, axes.axvline):
+        line(0, color=theme.QUIET, linewidth=0.8)
+    axes.set(
+        xlabel="as a source: fools others more than the average model does (percentage points)",
+        ylabel="as a target: is fooled more (percentage points)",
+    )
+    _label(axes, 100 * shown["source"], 100 * shown["target"], shown["model"])
+    figure.legend(loc="outside right upper", title="family", ncols=1 + (shown["family"].nunique() > 25))
+    return Drawing(
+        figure,
+        shown,
+        "Good sources and easy targets",
+        "Each model's own part in transfer rates, in both directions, by least squares. At the right are surrogates "
+        "whose adversarial images fool others, on top models that everything fools.",
+    )
+
+
+@theme.style()
+def controls(pairs: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
+    """SAT beside what the same pairs share without a gradient."""
+    measures = [measure for measure in MEASURES if measure in pairs and pairs[measure].notna().any()]
+    figure = Figure(figsize=(4.2 * len(measures) + 0.6, 4.2), layout="constrained")
+    for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+        axes.scatter(
+            pairs[measure], pairs["sat"], s=float(np.clip(6000 / len(pairs), 6, 30)), color=theme.GOOD, alpha=0.5
+        )
+        axes.set(xlabel=MEASURES[measure], ylabel="SAT")
+        (row,) = relations[(relations["measure"] == measure) & (relations["given"] == "")].to_dict("records")
+        axes.set_title(
+            f"rank correlation {row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f})", loc="left", fontsize=9
+        )
+    return Drawing(
+        figure,
+        pairs,
+        "What the attack adds",
+        "Each dot is a pair. Beside SAT stand what needs no gradient: how often random noise of the attack's size "
+        "changes the two models' predictions, how often their clean predictions are the same, and how far they err on "
+        "the same images beyond chance (Geirhos et al. 2020). Where these say the same as SAT the attack adds nothing. "
+        "Intervals of correlations come from drawing models.",
+    )
+
+
+@theme.style()
+def sample_size(table: pd.DataFrame) -> Drawing:
     """How close SAT from fewer images comes to SAT from all, against the number of images."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -85,11 +229,17 @@ def sample_size(table: pd.DataFrame) -> Figure:
         axes.xaxis.set_major_formatter("{x:g}")
     right.set_ylim(bottom=0)
     left.legend(loc="lower right")
-    return figure
+    return Drawing(
+        figure,
+        table,
+        "How many images",
+        "SAT from some of the images beside SAT from all of them, and from as many others; bands are 95 % of random "
+        "draws.",
+    )
 
 
 @theme.style()
-def regimes(pairs: pd.DataFrame, averages: pd.DataFrame) -> Figure:
+def regimes(pairs: pd.DataFrame, averages: pd.DataFrame) -> Drawing:
     """SAT of every pair by what its two models share, with the mean of each kind and its interval."""
     kinds = [kind for kind in averages["kind"] if kind in set(pairs["kind"])]
     figure = Figure(figsize=(8, 0.7 * len(kinds) + 1), layout="constrained")
@@ -102,11 +252,17 @@ def regimes(pairs: pd.DataFrame, averages: pd.DataFrame) -> Figure:
         axes.plot([row["low"], row["high"]], [place, place], color=theme.BAD, linewidth=2)
         axes.plot(row["mean"], place, "D", color=theme.BAD, markersize=6)
     axes.set(yticks=range(len(kinds)), yticklabels=kinds, xlabel="SAT", ylim=(len(kinds) - 0.5, -0.5))
-    return figure
+    return Drawing(
+        figure,
+        pairs,
+        "Architecture, initialisation and recipe",
+        "Each dot is a pair of models, by what the two share; diamonds are means with 95 % intervals from drawing "
+        "architectures and their models.",
+    )
 
 
 @theme.style()
-def importance(table: pd.DataFrame) -> Figure:
+def importance(table: pd.DataFrame) -> Drawing:
     """The paper's importance of components beside that for models left out, with their intervals."""
     rows = np.arange(len(table))
     figure = Figure(figsize=(10, 0.32 * len(table) + 1.2), layout="constrained")
@@ -119,4 +275,26 @@ def importance(table: pd.DataFrame) -> Figure:
         axes.set_xlabel("R² lost when the component is shuffled")
         axes.axvline(0, color=theme.QUIET, linewidth=0.8)
     figure.axes[0].invert_yaxis()
-    return figure
+    return Drawing(
+        figure,
+        table,
+        "Components",
+        "How much worse gradient boosting predicts SAT when a component is shuffled. Left as in the paper, on the "
+        "pairs it was fitted to; right on pairs with a model that it has not seen. Bars cross 0 where a component "
+        "tells nothing of new models. Lines are 95 % intervals from drawing models.",
+    )
+
+
+def _ordered(pairs: pd.DataFrame, column: str, clusters: pd.DataFrame, by: str) -> tuple[pd.DataFrame, list[int]]:
+    """The symmetric matrix of a column of pairs, models along the tree inside their clusters; each one's cluster."""
+    square = results.symmetric(pairs, column)
+    group = clusters.set_index("model")[by]
+    order = sorted(results.leaf_order(square), key=lambda name: group[name])
+    return square.loc[order, order], [int(group[name]) for name in order]
+
+
+def _label(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
+    """Names beside points, moved apart where they would overlap."""
+    size = float(np.interp(len(names), (15, 70), (8.5, 6)))
+    texts = [axes.text(right, up, str(name), fontsize=size) for right, up, name in zip(x, y, names, strict=True)]
+    adjust_text(texts, x=list(x), y=list(y), ax=axes, arrowprops={"arrowstyle": "-", "color": theme.QUIET, "lw": 0.4})

@@ -1,5 +1,6 @@
 """The look shared by all figures: a colour and a marker per family, and matplotlib settings of our own."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import pandas as pd
 import seaborn as sns
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -52,14 +54,28 @@ def style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, stem: Path, note: str = "") -> Path:
-    """Writes `stem`.svg and `stem`.png, with a note on top; the path of the latter."""
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, the numbers in it, and what a reader should know of it.
+
+    data: what is drawn, in the order in which it is drawn; its index is written where it has a name.
+    """
+
+    figure: Figure
+    data: pd.DataFrame
+    heading: str
+    caption: str
+
+
+def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
+    """Writes `stem`.svg and `stem`.png, with a note on top, and its numbers as `stem`.csv; the path of the PNG file."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     png = stem.with_suffix(".png")
     with style():
-        figure.text(0.5, 1, note, ha="center", va="bottom", color=BAD, fontsize=10)
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(png)
+        drawing.figure.text(0.5, 1, note, ha="center", va="bottom", color=BAD, fontsize=10)
+        drawing.figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+        drawing.figure.savefig(png)
+    drawing.data.to_csv(stem.with_suffix(".csv"), index=drawing.data.index.name is not None)
     return png
 
 
@@ -70,15 +86,17 @@ class FamilyStyle:
 
 
 def family_styles(families: Iterable[str]) -> dict[str, FamilyStyle]:
-    """Styles by family name, in alphabetical order: ten colour-blind-safe hues, then darker shades of them.
+    """Styles by family name, in alphabetical order; `families` names one for each model.
 
-    Markers run in a cycle of another length, so that no two of the first seventy families share hue and marker.
+    The ten with most models have ten colour-blind-safe hues, the others darker shades of them. Markers run in a cycle
+    of another length, so that no two of the first seventy families share hue and marker.
     """
     hues = sns.color_palette("colorblind", 10)
     styles = {}
-    for index, family in enumerate(sorted(set(families))):
+    counts = Counter(families)
+    for index, family in enumerate(sorted(counts, key=lambda family: (-counts[family], family))):
         shade = 0.6 ** (index // len(hues) % 3)
         red, green, blue = hues[index % len(hues)]
         colour = to_hex((shade * red, shade * green, shade * blue))
         styles[family] = FamilyStyle(colour, MARKERS[index % len(MARKERS)])
-    return styles
+    return dict(sorted(styles.items()))

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 SAT_FLOOR = 0.01
 """ε_s in percent: one fooled prediction among 5,000 images attacked both ways. It only keeps the logarithm defined."""
 
+BLOCK = 256
+"""Pairs whose indicators are floating point at once: a tenth of a gigabyte for 50,000 images."""
+
 WEAK_ATTACK = 0.99
 """White-box success below which the attack is too weak for transfer from this model to be taken at face value."""
 
@@ -169,6 +172,58 @@ def common_images(
         return np.ones(clean[0].shape, dtype=bool)
     wanted = clean[0] if compare == "consensus" else truth
     return np.all([predicted == wanted for predicted in clean], axis=0)
+
+
+def indicators(
+    names: Sequence[str],
+    labels: ArrayLike | None,
+    clean: Mapping[str, ArrayLike],
+    adversarial: Mapping[tuple[str, str], ArrayLike],
+    *,
+    shown: Mapping[tuple[str, str], ArrayLike] | None = None,
+    compare: str = "truth",
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
+    """What SAT of any draw of images is computed from: the places among `names` of the two models of every pair that
+    was measured both ways, the diagonal included, int64 [P, 2]; which images are in X_AB, uint8 [P, N]; and on how many
+    of the two ways they are fooled, uint8 [P, N]. Arguments as of `score`."""
+    truth = None if labels is None else np.asarray(labels)
+    known = {name: np.asarray(clean[name]) for name in names}
+    pairs, common, fooled = [], [], []
+    for (place, a), (other, b) in combinations_with_replacement(enumerate(names), 2):
+        ways = (a, b), (b, a)
+        if not all(way in adversarial for way in ways):
+            continue
+        before = {way: known[way[1]] if shown is None else np.asarray(shown[way]) for way in ways}
+        inside = common_images(compare, truth, [known[a], known[b], *before.values()])
+        found = np.array([_fooled(inside, before[way], adversarial, *way) for way in ways])
+        pairs.append((place, other))
+        common.append(inside.astype(np.uint8))
+        fooled.append(found.sum(axis=0, dtype=np.uint8))
+    images = len(known[names[0]])
+    return (
+        np.array(pairs, np.int64).reshape(-1, 2),
+        np.array(common, np.uint8).reshape(-1, images),
+        np.array(fooled, np.uint8).reshape(-1, images),
+    )
+
+
+def weighted_sat(
+    common: NDArray[np.uint8],
+    fooled: NDArray[np.uint8],
+    weights: NDArray[np.integer] | NDArray[np.bool_],
+    floor: float = SAT_FLOOR,
+) -> NDArray[np.float64]:
+    """SAT of P pairs, float64 [R, P], where image n counts `weights`[r, n] ≥ 0 times; NaN where a pair is left without
+    images. `common`, `fooled`: as `indicators` gives them, [P, N].
+
+    Counts are sums of 0, 1 and 2 in 32 bits, exact up to 2²⁴.
+    """
+    counts = weights.T.astype(np.float32)
+    parts = [
+        sat(common[block].astype(np.float32) @ counts, fooled[block].astype(np.float32) @ counts, 0, floor)
+        for block in (slice(start, start + BLOCK) for start in range(0, len(common), BLOCK))
+    ]
+    return np.concatenate(parts).T if parts else np.empty((len(weights), 0))
 
 
 def matrix(pairs: pd.DataFrame) -> pd.DataFrame:

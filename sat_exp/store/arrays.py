@@ -13,11 +13,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import zarr
 from filelock import FileLock
 from zarr.codecs import Crc32cCodec
@@ -181,9 +182,10 @@ def open_sound(path: Path) -> StoredArray:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of stored arrays, shared by any number of processes."""
+    """A folder of stored arrays, shared by any number of processes. opened: those that this process asked for."""
 
     folder: Path
+    opened: dict[Path, StoredArray] = field(default_factory=dict, compare=False, repr=False)
 
     def open(
         self, kind: str, facts: Mapping[str, Any], *, shape: tuple[int, ...], dtype: str, chunk: int, **notes: Any
@@ -195,10 +197,20 @@ class Store:
         """
         path = self.folder / kind / key_of(facts)
         try:
-            return open_sound(path)
+            self.opened[path] = open_sound(path)
         except Damaged:
             with self.lock("open"):
-                return self.open_or_create(path, facts, shape, dtype, chunk, notes)
+                self.opened[path] = self.open_or_create(path, facts, shape, dtype, chunk, notes)
+        return self.opened[path]
+
+    def manifest(self) -> pd.DataFrame:
+        """What `opened` holds: kind, name, key, rows, chunks, bytes (of the arrays, without checksums)."""
+        rows = [
+            (path.parent.name, array.notes.get("name", ""), path.name, array.rows, array.chunks, array.array.nbytes)
+            for path, array in self.opened.items()
+        ]
+        columns = ["kind", "name", "key", "rows", "chunks", "bytes"]
+        return pd.DataFrame(rows, columns=columns).sort_values(["kind", "name", "key"], ignore_index=True)
 
     def open_or_create(
         self,

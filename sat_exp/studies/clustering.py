@@ -17,9 +17,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
-from sat_exp import similarity
 from sat_exp.errors import UserError
-from sat_exp.similarity.scores import SAT_FLOOR, common_images
+from sat_exp.similarity.scores import SAT_FLOOR, indicators, weighted_sat
 
 Array = NDArray[np.float64]
 
@@ -225,27 +224,15 @@ def weighted(
 
     Other arguments as of `similarity.score`; UserError for a pair of which a direction was not measured.
     """
-    truth = None if labels is None else np.asarray(labels)
-    predicted = {name: np.asarray(clean[name]) for name in names}
-    counts = weights.T.astype(np.float32)  # exact: sums stay below 2^24
+    pairs, common, fooled = indicators(names, labels, clean, adversarial, shown=shown, compare=compare)
+    measured = np.zeros((len(names), len(names)), dtype=bool)
+    measured[pairs[:, 0], pairs[:, 1]] = measured[pairs[:, 1], pairs[:, 0]] = True
+    if not measured.all():
+        a, b = (names[place] for place in np.argwhere(~measured)[0])
+        raise UserError(f"no SAT of {a} and {b}: measure every pair, or leave one of the two out")
     found = np.full((len(weights), len(names), len(names)), np.nan)
-    for row, a in enumerate(names):
-        common, fooled = [], []
-        for b in names[row:]:
-            if (a, b) not in adversarial or (b, a) not in adversarial:
-                raise UserError(f"no SAT of {a} and {b}: measure every pair, or leave one of the two out")
-            ways = (a, b), (b, a)
-            before = [
-                predicted[target] if shown is None else np.asarray(shown[source, target]) for source, target in ways
-            ]
-            after = [np.asarray(adversarial[way]) for way in ways]
-            shared = common_images(compare, truth, [predicted[a], predicted[b], *before])
-            if (shared & (np.minimum(*after) < 0)).any():
-                raise ValueError(f"{a} and {b}: attacked images have no prediction")
-            common.append(shared)
-            fooled.append(shared * np.sum(np.not_equal(before, after), axis=0, dtype=np.float32))
-        sat = similarity.sat(np.stack(common).astype(np.float32) @ counts, np.stack(fooled) @ counts, 0, floor)
-        found[:, row, row:] = found[:, row:, row] = sat.T
+    found[:, pairs[:, 0], pairs[:, 1]] = weighted_sat(common, fooled, weights, floor)
+    found[:, pairs[:, 1], pairs[:, 0]] = found[:, pairs[:, 0], pairs[:, 1]]
     return found
 
 

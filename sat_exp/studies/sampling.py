@@ -1,7 +1,6 @@
 """How many images a ranking of pairs by SAT needs: what fewer of those measured say of the whole."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from sat_exp.errors import UserError
-from sat_exp.similarity.scores import SAT_FLOOR, common_images, sat
+from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_sat
 
 Array = NDArray[np.float64]
 
 LEAST = 3
 """Pairs that can be ranked."""
-
-BLOCK = 256
-"""Pairs whose indicators are floating point at once: a quarter of a gigabyte for 50,000 images and 4 bytes each."""
 
 
 def rank_stability(
@@ -52,8 +48,13 @@ def rank_stability(
 
     UserError for fewer than three known pairs and for a size that is not between 1 and N.
     """
-    common, fooled, pairs = _indicators(names, labels, clean, adversarial, shown, compare)
+    pairs, common, fooled = indicators(names, labels, clean, adversarial, shown=shown, compare=compare)
+    apart = pairs[:, 0] != pairs[:, 1]
+    pairs, common, fooled = pairs[apart], common[apart], fooled[apart]
     images = common.shape[1]
+    known = int(common.any(axis=1).sum())
+    if known < LEAST:
+        raise UserError(f"{known} pairs are measured both ways, where {LEAST} are needed: measure more models")
     if wrong := [size for size in sizes or [] if not 1 <= size <= images]:
         raise UserError(f"{wrong[0]} images cannot be drawn from {images}: give sizes from 1 to {images}")
     whole = sat(common.sum(axis=1), fooled.sum(axis=1), 0, floor)
@@ -62,10 +63,10 @@ def rank_stability(
     rows = []
     for size in grid(images) if sizes is None else sizes:
         places = np.array([rng.permutation(images) for _ in range(repeats)])
-        chosen = _scores(common, fooled, places < size, floor)
+        chosen = weighted_sat(common, fooled, places < size, floor)
         measures = [_measures(part, whole, nearest, pairs, len(names)) for part in chosen]
         if 2 * size <= images:
-            others = _scores(common, fooled, (places >= size) & (places < 2 * size), floor)
+            others = weighted_sat(common, fooled, (places >= size) & (places < 2 * size), floor)
             for found, one, other in zip(measures, chosen, others, strict=True):
                 found["spearman_disjoint"] = _correlation(spearmanr, one, other)
         for measure, values in pd.DataFrame(measures).items():
@@ -79,58 +80,6 @@ def grid(images: int) -> list[int]:
     """10, 20, 50, 100, ... below `images`, then `images`."""
     steps = [lead * 10**power for power in range(1, len(str(images)) + 1) for lead in (1, 2, 5)]
     return [*(step for step in steps if step < images), images]
-
-
-def _indicators(
-    names: Sequence[str],
-    labels: ArrayLike | None,
-    clean: Mapping[str, ArrayLike],
-    adversarial: Mapping[tuple[str, str], ArrayLike],
-    shown: Mapping[tuple[str, str], ArrayLike] | None,
-    compare: str,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
-    """Of each pair which images are in X_AB, and on how many of the two ways they are fooled, uint8 [P, N]; and the
-    places of its models among `names`, [P, 2]."""
-    truth = None if labels is None else np.asarray(labels)
-    predictions = {name: np.asarray(clean[name]) for name in names}
-    common, fooled, pairs = [], [], []
-    for (place, a), (other, b) in combinations(enumerate(names), 2):
-        if (a, b) not in adversarial or (b, a) not in adversarial:
-            continue
-        both = (a, b), (b, a)
-        before = {way: predictions[way[1]] if shown is None else np.asarray(shown[way]) for way in both}
-        inside = common_images(compare, truth, [predictions[a], predictions[b], *before.values()])
-        ways = []
-        for source, target in both:
-            predicted = np.asarray(adversarial[source, target])
-            if missing := int((inside & (predicted < 0)).sum()):
-                raise ValueError(f"{source} → {target}: {missing} attacked images have no prediction of {target}")
-            ways.append(inside & (predicted != before[source, target]))
-        common.append(inside.astype(np.uint8))
-        fooled.append(ways[0].astype(np.uint8) + ways[1].astype(np.uint8))
-        pairs.append((place, other))
-    known = sum(bool(inside.any()) for inside in common)
-    if known < LEAST:
-        raise UserError(f"{known} pairs are measured both ways, where {LEAST} are needed: measure more models")
-    return np.array(common), np.array(fooled), np.array(pairs)
-
-
-def _scores(common: NDArray[np.uint8], fooled: NDArray[np.uint8], chosen: NDArray[np.bool_], floor: float) -> Array:
-    """SAT of each pair over the images of each row of `chosen`, bool [R, N]: float64 [R, P], NaN without a common one.
-
-    Counts are sums of 0, 1 and 2, exact in 32 bits up to 2²⁴.
-    """
-    columns = chosen.T.astype(np.float32)
-    parts = [
-        sat(
-            common[start : start + BLOCK].astype(np.float32) @ columns,
-            fooled[start : start + BLOCK].astype(np.float32) @ columns,
-            0,
-            floor,
-        )
-        for start in range(0, len(common), BLOCK)
-    ]
-    return np.concatenate(parts).T
 
 
 def _measures(

@@ -1,4 +1,4 @@
-"""task=analyze: what a finished matrix says, from its tables alone."""
+"""task=analyze: what a finished matrix says, from its tables and predictions alone."""
 
 import json
 import sys
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Column, Table
+from scipy.special import ndtri
 
-from sat_exp import tracking
+from sat_exp import report, similarity, tracking
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
-from sat_exp.report import structure as figures
 from sat_exp.similarity import agreement
 from sat_exp.studies import clustering, comparison, embedding, importance, regimes, relations, sampling, structure
 from sat_exp.studies.comparison import Matrix
@@ -33,19 +34,32 @@ def run(
     *,
     name: str,
     run: str | None,
+    control: str | None,
     components: str | None,
     reference_images: int,
     clusters: int | None,
     runs: int,
     refits: int,
 ) -> None:
-    place = Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")
+    place = (Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")).absolute()
     pairs = None if place.suffix == ".csv" else compare.table(place / "tables" / "pairs")
     matrix, cautions = (comparison.read(place, reference_images), []) if pairs is None else compare.finished(place)
     matrix = matrix.renamed(aliases(CONF))
     if len(matrix.models) < FEWEST:
         raise UserError(f"{matrix.name} has {len(matrix.models)} models: an analysis needs {FEWEST} or more")
     known = components_of(matrix, components, place)
+    if lacking := [name for name in matrix.models if name not in known.dropna().index]:
+        count = f"{len(lacking)} of {len(matrix.models)} models"
+        cautions.append(f"no components of {count}, such as {lacking[0]}: give task.components=FILE to weigh them")
+    if (place / "predictions.npz").is_file():
+        images = of_images(place, pairs, None if control is None else Path(control), runs, config)
+        draws, changed = images.draws, "images"
+    elif control is not None:
+        raise UserError(f"{place} has no predictions.npz to set a control beside: give task.run=FOLDER of a matrix run")
+    else:
+        images = None
+        draws = list(clustering.perturbed(matrix.sat, matrix.error, draws=runs, seed=config.seed))
+        changed = "sampling error"
     folder = Path(HydraConfig.get().runtime.output_dir)
     summary = describing.describe(config, f"What {matrix.name} says of its {len(matrix.models)} models")
     with tracking.run(
@@ -55,28 +69,19 @@ def run(
         directory=folder,
         config=summary,
     ) as tracked:
-        if lacking := [name for name in matrix.models if name not in known.dropna().index]:
-            count = f"{len(lacking)} of {len(matrix.models)} models"
-            cautions.append(f"no components of {count}, such as {lacking[0]}: give task.components=FILE to weigh them")
-        if (place / "predictions.npz").is_file():
-            images = of_images(place, pairs, runs, config)
-            draws, changed = images.draws, "images"
-        else:
-            images = None
-            draws = list(clustering.perturbed(matrix.sat, matrix.error, draws=runs, seed=config.seed))
-            changed = "sampling error"
         tables, found = analysed(
             matrix.sat, draws, changed, pairs, None if lacking else known, clusters, refits, config.seed
         )
         tables |= images.tables if images is not None else {}
         tables |= of_groups(matrix.sat, place, config.seed)
-        summary |= found | {"warnings": cautions, "measured": str(place)}
-        results.write(folder, summary, tables, {})
-        drawn = figures.draw(folder, tables)
+        if pairs is None:
+            tables["pairs"] = stated_pairs(matrix)
+        summary |= found | {"findings": sentences(tables, found), "warnings": cautions, "measured": str(place)}
+        results.write(folder, summary, tables)
+        drawn = report.draw(folder)
         tracked.log_results(folder)
     show(tables, summary)
-    for path in drawn:
-        Console().print(f"figure: {path}", soft_wrap=True)
+    Console().print(f"report: {drawn.page}", soft_wrap=True)
 
 
 def components_of(matrix: Matrix, file: str | None, place: Path) -> pd.DataFrame:
@@ -102,22 +107,77 @@ class OfImages:
     tables: dict[str, pd.DataFrame]
 
 
-def of_images(place: Path, pairs: pd.DataFrame | None, runs: int, config: DictConfig) -> OfImages:
-    """Other images instead of these, fewer of them, and what the models have in common without an attack."""
+def of_images(place: Path, pairs: pd.DataFrame | None, control: Path | None, runs: int, config: DictConfig) -> OfImages:
+    """Other images instead of these, fewer of them, and what the models have in common without a gradient."""
     known = results.Predictions.read(place / "predictions.npz")
-    settings = json.loads((place / "summary.json").read_text())["settings"]
+    summary = json.loads((place / "summary.json").read_text())
+    settings = summary["settings"]
     predictions = known.names, known.labels, known.clean, known.adversarial
     how = {"shown": known.shown, "compare": settings["labels"], "floor": settings["score"]["floor"]}
     drawn = clustering.resampled(*predictions, **how, resamples=runs, seed=config.seed)
     draws = [draw.rename(index=aliases(CONF), columns=aliases(CONF)) for draw in drawn]
     tables = {"sample_size": sampling.rank_stability(*predictions, **how, repeats=runs, seed=config.seed)}
-    beside = agreement.agreement(known.names, known.labels, known.clean)
+    beside = agreement.agreement(known.names, known.labels, known.clean).drop(columns="images")
+    measures = [name for name in agreement.MEASURES if beside[name].notna().any()]
+    if control is not None:
+        beside = beside.merge(of_control(control, known, summary), on=["model_a", "model_b"])
+        measures.append("noise_sat")
     if pairs is not None:
-        measures = [name for name in agreement.MEASURES if beside[name].notna().any()]
         given = ["accuracy_mean", "accuracy_gap"] if known.labels is not None else []
-        both = pairs.merge(beside.drop(columns="images"), on=["model_a", "model_b"])
-        tables |= {"agreement": beside, "agreement_and_sat": relations.relation(both, measures, given)}
+        both = pairs[["model_a", "model_b", "images", "sat"]].merge(beside, on=["model_a", "model_b"])
+        tables |= {"controls": both, "controls_and_sat": relations.relation(both, measures, given)}
     return OfImages(draws, tables)
+
+
+def of_control(control: Path, attacked: results.Predictions, measured: dict[str, Any]) -> pd.DataFrame:
+    """model_a, model_b, noise_sat, noise_rate_ab and noise_rate_ba: what `similarity.score` gives for the perturbations
+    of another run of the same images, which on one canvas do not depend on the model they were made for.
+
+    UserError where that run lacks a model, or is of other images.
+    """
+    if not (control / "predictions.npz").is_file():
+        raise UserError(f"{control} holds no predictions.npz: give task.control=FOLDER of a run with attack=noise")
+    summary = json.loads((control / "summary.json").read_text())
+    if summary["dataset"]["digest"] != measured["dataset"]["digest"]:
+        raise UserError(f"{control} is of other images than the matrix: run it with the same dataset settings")
+    if summary["attack"]["name"] != "noise":
+        raise UserError(f"{control} was made with attack={summary['attack']['name']}: give a run with attack=noise")
+    of = {facts["attack"]["epsilon"] for facts in (summary, measured)}
+    if len(of) > 1 or summary["settings"]["labels"] != measured["settings"]["labels"]:
+        raise UserError(f"{control} has another epsilon or labels= than the matrix: give both runs the same")
+    if measured["settings"]["protocol"] != "canvas":
+        raise UserError("noise is a control on one canvas only: measure the matrix with protocol=canvas")
+    noisy = results.Predictions.read(control / "predictions.npz")
+    if lacking := [name for name in attacked.names if (name, name) not in noisy.adversarial]:
+        raise UserError(f"{control} lacks {lacking[0]}: run it with the matrix's pool=")
+    seen = {(a, b): noisy.adversarial[b, b] for a in attacked.names for b in attacked.names}
+    scored = similarity.score(
+        attacked.names,
+        dict.fromkeys(attacked.names, ""),
+        attacked.labels,
+        attacked.clean,
+        seen,
+        compare=measured["settings"]["labels"],
+        floor=measured["settings"]["score"]["floor"],
+        resamples=1,
+    )
+    columns = {"sat": "noise_sat", "transfer_rate_ab": "noise_rate_ab", "transfer_rate_ba": "noise_rate_ba"}
+    return scored.rename(columns=columns)[["model_a", "model_b", *columns.values()]]
+
+
+def stated_pairs(matrix: Matrix) -> pd.DataFrame:
+    """The pairs of a matrix that comes without any: SAT with its interval, the families of models that have a file."""
+    known = {name: str(model.family) for name, model in compare.of_models(matrix.models).items()}
+    rows, columns = np.triu_indices(len(matrix.models))
+    names = np.array(matrix.models, object)
+    sat, error = (part.to_numpy()[rows, columns] for part in (matrix.sat, matrix.error))
+    table = pd.DataFrame({"model_a": names[rows], "model_b": names[columns]})
+    for side in "ab":
+        table[f"family_{side}"] = table[f"model_{side}"].map(known).fillna("unknown")
+    rates = [f"transfer_rate_{way}{end}" for way in ("ab", "ba") for end in ("", "_low", "_high")]
+    missing = dict.fromkeys(["images", "fooled_ab", "fooled_ba", *rates], np.nan)
+    half = ndtri(0.975) * error
+    return table.assign(**missing, sat=sat, sat_low=sat - half, sat_high=np.minimum(sat + half, np.log(100)))
 
 
 def of_groups(sat: pd.DataFrame, place: Path, seed: int) -> dict[str, pd.DataFrame]:
@@ -145,11 +205,12 @@ def analysed(
     """The tables of an analysis, and its few numbers and sentences; `draws`: the matrix of other draws of images, or
     with other errors, as `changed` says."""
     left = structure.without_hubs(sat)
-    plain = clustering.stability(sat, draws, changed=changed, seed=seed)
+    most = max(min(clustering.MOST, len(sat) // 2), clusters or 2)
+    plain = clustering.stability(sat, draws, changed=changed, most=most, seed=seed)
     corrected = clustering.stability(
-        left.affinity, (structure.without_hubs(draw).affinity for draw in draws), changed=changed, seed=seed
+        left.affinity, (structure.without_hubs(draw).affinity for draw in draws), changed=changed, most=most, seed=seed
     )
-    chosen = clusters or plain.recommended
+    chosen, chosen_left = clusters or plain.recommended, clusters or corrected.recommended
     hubs = structure.hubness(sat)
     drawn = {"classical": embedding.classical(sat), "t-SNE": embedding.tsne(sat, seed=seed)}
     tables = {
@@ -157,12 +218,18 @@ def analysed(
             {
                 "model": sat.index,
                 "cluster": clustering.spectral(sat, chosen, seed=seed).to_numpy(),
-                "without_hubs": clustering.spectral(left.affinity, clusters or corrected.recommended, seed=seed),
+                "without_hubs": clustering.spectral(left.affinity, chosen_left, seed=seed),
                 "tree": clustering.hierarchy(sat).cut(chosen).to_numpy(),
             }
         ),
         "cluster_stability": pd.concat(
             [plain.by_clusters.assign(matrix="SAT"), corrected.by_clusters.assign(matrix="without hubs")]
+        ),
+        "consensus": pd.concat(
+            [
+                together(plain.consensus[chosen]).assign(matrix="SAT"),
+                together(corrected.consensus[chosen_left]).assign(matrix="without hubs"),
+            ]
         ),
         "embedding": pd.concat([place.points.assign(method=method) for method, place in drawn.items()]),
         "embedding_quality": pd.DataFrame([{"method": method} | place.quality for method, place in drawn.items()]),
@@ -186,22 +253,47 @@ def analysed(
     }
 
 
+def together(consensus: pd.DataFrame) -> pd.DataFrame:
+    """model_a, model_b, share: the pairs of a consensus matrix."""
+    rows, columns = np.triu_indices(len(consensus), 1)
+    names = consensus.index.to_numpy()
+    shares = consensus.to_numpy()[rows, columns]
+    return pd.DataFrame({"model_a": names[rows], "model_b": names[columns], "share": shares})
+
+
+def sentences(tables: dict[str, pd.DataFrame], found: dict[str, Any]) -> list[str]:
+    """What was found, in words."""
+    hubs = found["hubs"]
+    often = ", ".join(tables["hubs"].sort_values("occurrences", ascending=False)["model"].head(3))
+    said = [
+        *(f"Clusters of {matrix}: {reason}." for matrix, reason in found["clusters"].items()),
+        f"Hubs: {hubs['explained']:.0%} of the variance of SAT is the models' own; how often a model is among others' "
+        f"nearest has skewness {hubs['skewness']:.2f} (by lot {hubs['expected']:.2f}); most often {often}.",
+    ]
+    if "importance" in tables:
+        first, second = tables["importance"]["component"].head(2).str.replace("_", " ")
+        unseen = tables["importance"].sort_values("shuffled", ascending=False)["component"].iloc[0].replace("_", " ")
+        said.append(
+            f"Of the components {first} weighs most in the paper's measure, then {second}; for models left out "
+            f"{unseen}."
+        )
+    for test in tables.get("regime_tests", pd.DataFrame()).itertuples():
+        said.append(
+            f"SAT of pairs of “{test.higher}” exceeds that of “{test.lower}” by {test.difference:.2f}, "
+            f"p = {test.p:.2g} ({test.arrangements:,} {'' if test.exact else 'random '}arrangements of the labels)."
+        )
+    return said
+
+
 def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any]) -> None:
     console = Console(file=sys.stdout, highlight=False)
     console.print(summary["title"], soft_wrap=True)
-    for matrix, reason in summary["clusters"].items():
-        console.print(f"{matrix}: {reason}", soft_wrap=True)
+    for sentence in summary["findings"]:
+        console.print(sentence, soft_wrap=True)
     table = Table("cluster", "models", title="clusters of SAT", title_justify="left")
     for number, members in tables["clusters"].groupby("cluster")["model"]:
         table.add_row(str(number), ", ".join(members))
     console.print(table)
-    hubs = summary["hubs"]
-    console.print(
-        f"hubs: {hubs['explained']:.0%} of the variance of SAT is the models' own; how often a model is among others' "
-        f"nearest has skewness {hubs['skewness']:.2f} (by lot {hubs['expected']:.2f}); most often "
-        f"{', '.join(tables['hubs'].sort_values('occurrences', ascending=False)['model'].head(3))}",
-        soft_wrap=True,
-    )
     table = Table("model A", "model B", title="more alike than their hubs explain", title_justify="left")
     for heading in ("SAT", "expected", "residual"):
         table.add_column(heading, justify="right")
@@ -219,17 +311,11 @@ def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any]) -> None:
                 str(row.kind), str(row.pairs), f"{row.mean:.2f}", interval, f"{row.least:.2f}", f"{row.most:.2f}"
             )
         console.print(table)
-        for row in tables["regime_tests"].itertuples():
-            console.print(
-                f"{row.higher} is above {row.lower} by {row.difference:.2f}, p = {row.p:.2g} "
-                f"({row.arrangements:,} {'' if row.exact else 'random '}arrangements of the labels)",
-                soft_wrap=True,
-            )
-    if "agreement_and_sat" in tables:
-        table = Table("measure", "given", title="SAT and what clean predictions share", title_justify="left")
+    if "controls_and_sat" in tables:
+        table = Table("measure", "given", title="SAT and what needs no gradient", title_justify="left")
         for heading in ("rank correlation", "95 %", "p"):
             table.add_column(heading, justify="right")
-        for row in tables["agreement_and_sat"].itertuples():
+        for row in tables["controls_and_sat"].itertuples():
             numbers = f"{row.spearman:.2f}", f"{row.low:.2f} to {row.high:.2f}", f"{row.p:.3f}"
             table.add_row(str(row.measure), str(row.given), *numbers)
         console.print(table)

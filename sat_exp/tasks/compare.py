@@ -14,10 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
-from sat_exp import tracking
+from sat_exp import report, tracking
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
-from sat_exp.report import comparison as figure
 from sat_exp.studies import comparison
 from sat_exp.studies.comparison import Comparison, Matrix
 from sat_exp.tasks import composing, describing, results
@@ -77,6 +76,9 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
     summary = describing.describe(config, title) | {
         "measured": str(place),
         "reference": str(config.reference),
+        "measured_name": measured.name,
+        "reference_name": reference.name,
+        "aside": ASIDE,
         "models": common,
         "set_aside": aside,
         "only_measured": sorted(set(measured.models) - set(common)),
@@ -91,11 +93,11 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
         config=summary,
     ) as tracked:
         tables = {name: getattr(found, name) for name in ("agreement", "disagreements", "pairs_compared")}
-        results.write(folder, summary, tables, {})
-        drawn = figure.draw(folder, found.pairs_compared, measured.name, reference.name, ASIDE)
+        results.write(folder, summary, tables)
+        drawn = report.draw(folder)
         tracked.log({f"agreement/{row.group}/{row.measure}": row.value for row in found.agreement.itertuples()})  # type: ignore[misc]
         tracked.log_results(folder)
-    show(found, summary, drawn)
+    show(found, summary, drawn.page)
 
 
 def finished(folder: Path) -> tuple[Matrix, list[str]]:
@@ -138,7 +140,7 @@ def half_normalised(model: DictConfig) -> bool:
     return bool(values) and all(value == 0.5 for value in values) and not model.get("stand_in")
 
 
-def show(found: Comparison, summary: dict[str, Any], drawn: Path) -> None:
+def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
     """Print the measures, a column a group, and the pairs that differ most."""
     console = Console(file=sys.stdout)
     console.print(summary["title"], soft_wrap=True)
@@ -171,4 +173,4 @@ def show(found: Comparison, summary: dict[str, Any], drawn: Path) -> None:
             console.print(f"only in {summary[side]}: {len(left)} models ({', '.join(left[:3])}, …)", soft_wrap=True)
     for warning in summary["warnings"]:
         console.print(f"[yellow]caution:[/] {warning}", soft_wrap=True)
-    console.print(f"figure: {drawn}", soft_wrap=True)
+    console.print(f"report: {page}", soft_wrap=True)

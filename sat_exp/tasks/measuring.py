@@ -15,6 +15,7 @@ from sat_exp import report, similarity, tracking
 from sat_exp.errors import UserError
 from sat_exp.modules.measurement import Direction, Measured, Measurement, Source
 from sat_exp.store import Store
+from sat_exp.studies import embedding
 from sat_exp.tasks import describing, results
 
 UNTRAINED = " (untrained networks)"
@@ -41,10 +42,10 @@ def measure(config: DictConfig, models: Sequence[DictConfig], directions: Collec
         tags=[images.name] + ["untrained"] * untrained,
     ) as run:
         measured = measurement.run(models, directions)
-        tables = tabulate(measured, measurement, config)
+        examples = results.examples(measured, images)
+        tables = tabulate(measured, measurement, config) | examples.tables
         summary |= facts(measurement, measured)
-        predictions = results.Predictions.of(measured, images.labels)
-        results.write(folder, summary, tables, results.examples(measured, images), predictions)
+        results.write(folder, summary, tables, examples.pictures, results.Predictions.of(measured, images.labels))
         drawn = report.draw(folder)
         run.log_results(folder)
     results.show(tables, summary["title"], drawn)
@@ -89,15 +90,20 @@ def facts(measurement: Measurement, measured: Measured) -> dict[str, Any]:
 
 
 def tabulate(measured: Measured, measurement: Measurement, config: DictConfig) -> dict[str, pd.DataFrame]:
-    """The tables of a run: models, components, images; pairs where there are any, failures where there were."""
+    """The tables of a run: models, components, images, the store's manifest; pairs and their embedding where there are
+    any, failures where there were."""
     images = measurement.images
     tables = {
         "models": model_table(measured, images.labels),
         "components": pd.DataFrame([{"model": model.name} | model.components for model in measured.models]),
         "images": images.table(measurement.contents),
+        "store": measurement.store.manifest(),
     }
     if any(source != target for source, target in measured.predictions):
         tables["pairs"] = pair_table(measured, images.labels, config)
+        sat = similarity.matrix(tables["pairs"])
+        if len(sat) > 2 and sat.notna().all(axis=None):
+            tables["embedding"] = embedding.classical(sat).points.assign(method="classical")
     if measured.failures:
         tables["failures"] = pd.DataFrame(measured.failures.items(), columns=["model", "reason"])
     return tables

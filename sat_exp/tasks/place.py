@@ -51,14 +51,15 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
         tags=[measurement.images.name] + ["untrained"] * untrained,
     ) as tracked:
         measured = measurement.run([*others, new], directions)
-        tables = beside_the_old(measuring.tabulate(measured, measurement, config), beside, new.name)
+        examples = results.examples(measured, measurement.images)
+        tables = beside_the_old(measuring.tabulate(measured, measurement, config), beside, new.name) | examples.tables
         placed = placement.place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
         tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
         results.write(
             folder,
-            described | measuring.facts(measurement, measured) | {"placement": sentences(placed)},
+            described | measuring.facts(measurement, measured) | {"findings": sentences(placed)},
             tables,
-            results.examples(measured, measurement.images),
+            examples.pictures,
         )
         drawn = report.draw(folder)
         tracked.log_results(folder)

@@ -1,5 +1,6 @@
 """task=report: draw the figures and the page of a finished run anew."""
 
+import json
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -18,8 +19,12 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
 
 
 def latest(outputs: Path, holding: str = "tables/models.parquet") -> Path:
-    """The folder of the run that finished last and holds the file `holding`."""
-    runs = [path for path in outputs.glob("**/summary.json") if (path.parent / holding).is_file()]
+    """The folder of the run, not the study of one, that finished last and holds the file `holding`."""
+    runs = [
+        path
+        for path in outputs.glob("**/summary.json")
+        if (path.parent / holding).is_file() and "measured" not in json.loads(path.read_text())
+    ]
     if not runs:
         raise UserError(f"no finished run with {holding} under {outputs}: run a task first, or give task.run=FOLDER")
     return max(runs, key=lambda path: path.stat().st_mtime).parent

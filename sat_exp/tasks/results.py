@@ -1,59 +1,105 @@
 """What a measurement leaves behind: the files of a run's folder, and what is printed at its end."""
 
 import json
+import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from rich.console import Console
 from rich.table import Column, Table
 
 from sat_exp import report
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
-from sat_exp.modules.measurement import Measured
+from sat_exp.modules.measurement import Measured, Source
 
-EXAMPLES = 6
+SHOWN = 6
+"""Example images in all, at least."""
+
+EACH = 3
+"""Example images of every source, at least."""
+
 ENDS = 5
 
 
-def examples(measured: Measured, images: ImageSet) -> dict[str, np.ndarray]:
-    """A few images with their adversarial versions, from sources spread over the pool: fooled ones first, then of
-    classes not shown yet. Where labels are unknown the clean prediction stands for them."""
+@dataclass(frozen=True)
+class Examples:
+    """A few images with their adversarial versions, the same images of every source that attacked them.
+
+    table: a row for each source and image: model, image (its row in the image set), image_id, label, known (whether
+    that is the true class, or else the clean prediction), clean_prediction and adversarial_prediction of the source,
+    and the files clean and adversarial, relative to the run's folder.
+    predictions: source, target, image, prediction: the class that a target sees in the adversarial image.
+    pictures: uint8 [C, H, W] by file.
+    """
+
+    table: pd.DataFrame
+    predictions: pd.DataFrame
+    pictures: dict[str, np.ndarray]
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        return {"examples": self.table, "example_predictions": self.predictions} if len(self.table) else {}
+
+
+def examples(measured: Measured, images: ImageSet) -> Examples:
+    """Of different classes those images that most sources attacked."""
+    sources = [source for source in measured.sources if len(source.rows)]
+    if not sources:
+        return Examples(pd.DataFrame(), pd.DataFrame(), {})
+    labels = images.labels if images.labels is not None else sources[0].clean
+    shown = most_attacked(sources, labels, max(EACH, -(-SHOWN // len(sources))))
+    one_view = len({source.view.digest for source in sources}) == 1
     records: list[dict[str, Any]] = []
-    shown: set[int] = set()
-    shape = measured.sources[0].view.pixels.array.shape  # of natively different sizes, those of the first are shown
-    alike = [source for source in measured.sources if source.view.pixels.array.shape == shape]
-    for turn in np.linspace(0, len(alike) - 1, EXAMPLES).round().astype(int):
-        source = alike[turn]
+    pictures: dict[str, np.ndarray] = {}
+    for source in sources:
+        rows = np.intersect1d(source.rows, shown)
         known = images.labels is not None and source.labelled
-        labels = images.labels if images.labels is not None and known else source.clean
-        own = measured.predictions[source.name, source.name]
-        fresh = [at for at, row in enumerate(source.rows) if row not in shown]
-        if not fresh:
-            continue
-        classes = {labels[row] for row in shown}
-        at = min(
-            fresh, key=lambda at: (own[source.rows[at]] == labels[source.rows[at]], labels[source.rows[at]] in classes)
-        )
-        row = int(source.rows[at])
-        shown.add(row)
-        records.append(
-            {
-                "clean": source.view.pixels.gather([row])[0],
-                "adversarial": source.adversarial.gather([at])[0],
-                "labels": labels[row],
-                "known": known,
-                "clean_prediction": source.clean[row],
-                "adversarial_prediction": own[row],
-                "source": source.name,
-                "image_id": images.ids[row],
+        adversarial = source.adversarial.gather(np.searchsorted(source.rows, rows))
+        for row, before, after in zip(rows, source.view.pixels.gather(rows), adversarial, strict=True):
+            folder, own = f"examples/{row:05d}", quote(source.name, safe="")
+            files = {
+                "clean": f"{folder}/clean.png" if one_view else f"{folder}/clean of {own}.png",
+                "adversarial": f"{folder}/{own}.png",
             }
-        )
-    return {key: np.array([record[key] for record in records]) for key in records[0]} if records else {}
+            pictures |= {files["clean"]: before, files["adversarial"]: after}
+            records.append(
+                {
+                    "model": source.name,
+                    "image": row,
+                    "image_id": images.ids[row],
+                    "label": int(images.labels[row] if known and images.labels is not None else source.clean[row]),
+                    "known": known,
+                    "clean_prediction": source.clean[row],
+                    "adversarial_prediction": measured.predictions[source.name, source.name][row],
+                }
+                | files
+            )
+    seen = [
+        (source, target, row, predicted[row])
+        for (source, target), predicted in measured.predictions.items()
+        for row in shown
+        if predicted[row] >= 0
+    ]
+    predictions = pd.DataFrame(seen, columns=["source", "target", "image", "prediction"])
+    return Examples(pd.DataFrame(records), predictions, pictures)
+
+
+def most_attacked(sources: Sequence[Source], labels: np.ndarray, count: int) -> np.ndarray:
+    """The rows of `count` images, ascending: of every class the one that most sources attacked, the most attacked
+    first; then the classes' second ones."""
+    attacked = np.bincount(np.concatenate([source.rows for source in sources]), minlength=len(labels))
+    table = pd.DataFrame({"label": labels, "attacked": attacked}).query("attacked > 0")
+    table = table.sort_values("attacked", ascending=False, kind="stable")
+    table["turn"] = table.groupby("label").cumcount()
+    return np.sort(table.sort_values(["turn", "attacked"], ascending=[True, False], kind="stable").index[:count])
 
 
 @dataclass(frozen=True)
@@ -100,21 +146,22 @@ class Predictions:
 def write(
     folder: Path,
     summary: dict[str, Any],
-    tables: dict[str, pd.DataFrame],
-    shown: dict[str, np.ndarray],
+    tables: Mapping[str, pd.DataFrame],
+    pictures: Mapping[str, np.ndarray] | None = None,
     predictions: Predictions | None = None,
 ) -> None:
-    """The run's folder: tables as Parquet and CSV, examples, predictions, settings; an earlier run's are removed."""
+    """The run's folder: tables as Parquet and CSV, example images, predictions, settings; an earlier run's go."""
     try:
-        archives = [folder / "examples.npz", folder / "predictions.npz"]
-        for old in [*folder.glob("tables/*"), *folder.glob("figures/*"), *archives]:
+        for old in [*folder.glob("tables/*"), *folder.glob("figures/*"), folder / "predictions.npz"]:
             old.unlink(missing_ok=True)
+        shutil.rmtree(folder / "examples", ignore_errors=True)
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
             table.to_csv(folder / "tables" / f"{name}.csv", index=False)
-        if shown:
-            np.savez_compressed(folder / "examples.npz", **shown)  # type: ignore[arg-type]
+        for file, pixels in (pictures or {}).items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(folder / file)
         if predictions is not None:
             predictions.write(folder / "predictions.npz")
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")

@@ -3,20 +3,24 @@
 import itertools
 import json
 import re
+import shutil
+import subprocess
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sat_exp.errors import UserError
-from sat_exp.report import Report, draw, figures, page, results, theme
+from sat_exp.report import Report, atlas, draw, figures, page, results, theme
 
 MODELS = {
     "conv_a": "Conv",
@@ -92,20 +96,25 @@ def pairs_table(names: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def example_arrays(channels: int, size: int, epsilon: int) -> dict[str, np.ndarray]:
+def write_examples(folder: Path, channels: int, size: int, epsilon: int) -> pd.DataFrame:
+    """Two sources and two images; the second source did not attack the second image."""
     rng = np.random.default_rng(3)
-    clean = rng.integers(epsilon, 256 - epsilon, (3, channels, size, size))
-    adversarial = clean + rng.choice([-epsilon, epsilon], clean.shape)
-    return {
-        "clean": clean.astype(np.uint8),
-        "adversarial": adversarial.astype(np.uint8),
-        "labels": np.array([0, 1, 0]),
-        "known": np.array([True, True, True]),
-        "clean_prediction": np.array([0, 1, 0]),
-        "adversarial_prediction": np.array([1, 1, 7]),
-        "source": np.array(["conv_a", "conv_a", "<b>x</b>"]),
-        "image_id": np.array(["1", "2", "3"]),
-    }
+    rows = []
+    cleans = {image: rng.integers(epsilon, 256 - epsilon, (channels, size, size)) for image in (0, 4)}
+    for image, model, after in ((0, "conv_a", 1), (4, "conv_a", 1), (0, "<b>x</b>", 7)):
+        clean = cleans[image]
+        adversarial = clean + rng.choice([-epsilon, epsilon], clean.shape)
+        files = {"clean": f"examples/{image}/clean.png", "adversarial": f"examples/{image}/{quote(model, safe='')}.png"}
+        for file, pixels in zip(files.values(), (clean, adversarial), strict=True):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.transpose(1, 2, 0).squeeze().astype(np.uint8)).save(folder / file)
+        label = 1 if image else 0
+        rows.append(
+            {"model": model, "image": image, "image_id": f"no {image}", "label": label, "known": True}
+            | {"clean_prediction": label, "adversarial_prediction": after}
+            | files
+        )
+    return pd.DataFrame(rows)
 
 
 def summary(**changes: object) -> dict[str, object]:
@@ -131,7 +140,11 @@ def write_run(run: Path, models: pd.DataFrame, pairs: pd.DataFrame | None, **cha
     models.to_parquet(run / "tables" / "models.parquet")
     if pairs is not None:
         pairs.to_parquet(run / "tables" / "pairs.parquet")
-    np.savez(run / "examples.npz", **example_arrays(1, 32, 16))  # type: ignore[arg-type]
+    examples = write_examples(run, 1, 32, 16)
+    examples.to_parquet(run / "tables" / "examples.parquet")
+    seen = [(row.model, target, row.image, 0) for row in examples.itertuples() for target in models["model"]]
+    seen_table = pd.DataFrame(seen, columns=["source", "target", "image", "prediction"])
+    seen_table.to_parquet(run / "tables" / "example_predictions.parquet")
     (run / "summary.json").write_text(json.dumps(summary(**changes)), encoding="utf-8")
     return run
 
@@ -178,6 +191,7 @@ def test_every_figure_is_written_and_shows_something(run, report):
         edge = np.concatenate([*pixels[[0, -1]], *pixels.T[[0, -1]]])
         assert (edge > 250).all(), "something is clipped"
         assert "<svg" in png.with_suffix(".svg").read_text(encoding="utf-8")[:1000]
+        assert len(pd.read_csv(png.with_suffix(".csv"))) > 2
 
 
 def test_order_puts_planted_families_together():
@@ -199,7 +213,7 @@ def test_square_keeps_directions_apart():
 def test_missing_pair_is_shown_as_missing(html):
     assert "Missing pairs" in html
     assert "conv_b and mix_b" in html
-    row = next(row for row in html.split("<tr") if "conv_b</th>" in row and "mix_b</th>" in row)
+    row = next(row for row in html.split("<tr") if "conv_b</a></th>" in row and "mix_b</a></th>" in row)
     assert row.count("–</td>") == 3
     assert "nan" not in text_of(html).lower()
 
@@ -268,14 +282,18 @@ def test_tables_alone_are_enough(tmp_path):
     assert list(draw(tmp_path).figures) == ["matrix", "nearest", "transfer"]
 
 
-def test_page_loads_nothing(html):
+def test_page_loads_nothing_and_leads_to_the_figures_files(html, report):
     links = Links()
     links.feed(html)
     assert links.loads
-    assert all(link.startswith(("data:image/", "#")) for link in links.loads)
+    beside = {f"figures/{name}.{kind}" for name in report.figures for kind in ("png", "svg", "csv")}
+    assert all(link.startswith(("data:image/", "#")) or link in beside for link in links.loads)
+    assert beside <= set(links.loads)
     assert not {"link", "iframe", "object", "embed", "base"} & set(links.tags)
-    assert "@import" not in html
-    assert "url(" not in html
+    styles = "".join(re.findall(r"<style>.*?</style>", html, re.S))
+    assert "@import" not in styles
+    assert "url(" not in styles
+    assert "default-src 'none'" in html
     assert links.tags.count("img") == 5
 
 
@@ -291,7 +309,7 @@ def test_names_are_escaped(html):
 def test_every_number_of_the_pairs_is_on_the_page(html):
     rows = {}
     for row in re.findall(r"<tr(?: class=\"self\")?><th.*?</tr>", html):
-        names = re.findall(r"</i>(.*?)</th>", row)
+        names = re.findall(r"</i><a[^>]*>(.*?)</a></th>", row)
         if len(names) == 2:
             rows[tuple(names)] = text_of(row)
     pairs = pairs_table(MODELS)
@@ -331,26 +349,35 @@ def test_drawing_leaves_no_state_behind(run):
     assert not plt.get_fignums()
 
 
-def test_examples_of_colour_photographs():
-    drawn = figures.examples(example_arrays(3, 64, 8), ["cat, house cat", "dog"])
-    shown = [np.asarray(axes.images[0].get_array()) for axes in drawn.axes]
-    captions = [axes.get_xlabel() for axes in drawn.axes]
+def test_examples_of_colour_photographs(tmp_path):
+    table = write_examples(tmp_path, 3, 64, 8)
+    drawn = figures.examples(table, tmp_path, ["cat, house cat", "dog"])
+    shown = [np.asarray(axes.images[0].get_array()) for axes in drawn.figure.axes]
+    captions = [axes.get_xlabel() for axes in drawn.figure.axes]
     assert captions[:6] == ["cat ✓", "change × 15", "dog ✗", "cat ✓", "change × 15", "class 7 ✗"]
-    assert set(np.unique(shown[1])) == {128 - 15 * 8, 128 + 15 * 8}
+    assert captions[6:] == ["dog ✓", "change × 15", "dog ✓"]
+    assert set(np.unique(shown[4])) == {128 - 15 * 8, 128 + 15 * 8}
+    assert list(drawn.data["model"]) == ["conv_a", "<b>x</b>", "conv_a"]
 
 
-def test_an_unlabelled_example_claims_no_truth():
-    arrays = example_arrays(1, 32, 16) | {"known": np.array([True, False, False])}
-    texts = [text.get_text() for axes in figures.examples(arrays, ["cat", "dog"]).axes for text in axes.texts]
+def test_an_unlabelled_example_claims_no_truth(tmp_path):
+    table = write_examples(tmp_path, 1, 32, 16).assign(known=[True, False, False])
+    drawn = figures.examples(table, tmp_path, ["cat", "dog"]).figure
+    texts = [text.get_text() for axes in drawn.axes for text in axes.texts]
     assert "true: cat" in texts
     assert "clean: class 1" in texts
     assert not any("dog" in text for text in texts)
 
 
-def test_examples_show_every_source_first():
-    arrays = example_arrays(1, 32, 16)
-    drawn = figures.examples(arrays, [])
-    assert [axes.get_xlabel() for axes in drawn.axes][2::3] == ["class 1 ✗", "class 7 ✗", "class 1 ✓"]
+def test_examples_show_different_images_of_every_source():
+    names = [f"m{number}" for number in range(9)]
+    rows = [{"model": name, "image": image} for name in names for image in (3, 5, 8)]
+    chosen = figures.spread(pd.DataFrame(rows))
+    assert chosen["model"].nunique() == 6
+    assert {"m0", "m8"} <= set(chosen["model"])
+    assert sorted(chosen["image"]) == [3, 3, 5, 5, 8, 8]
+    alone = figures.spread(pd.DataFrame([{"model": "m0", "image": image} for image in range(6)]))
+    assert list(alone["image"]) == list(range(6))
 
 
 def test_families_are_told_apart():
@@ -369,12 +396,77 @@ def test_numbers_are_readable():
 
 
 def test_large_drawings_are_embedded_as_png(run, report):
-    names = {f"network_number_{number}": f"family {number % 6}" for number in range(69)}
-    found = results.Results(models_table(names), pairs_table(names), summary(), None)
     heavy = run.parent / "heavy.png"
     Image.new("L", (8, 8)).save(heavy)
     heavy.with_suffix(".svg").write_bytes(b" " * 2_000_000)
-    html = page.render(found, theme.family_styles(found.families), {"matrix": heavy})
+    found = results.read(run)
+    drawing = theme.Drawing(Figure(), found.own["pairs"], "Heavy", "")
+    html = page.render(found, {"matrix": drawing}, {"matrix": heavy})
     assert "data:image/png;base64," in html
     assert len(html.encode()) < 3_000_000
     assert "data:image/svg+xml;base64," in report.page.read_text(encoding="utf-8")
+
+
+def test_the_page_of_69_models_stays_below_ten_megabytes(tmp_path):
+    names = {f"network_number_{number}": f"family {number % 6}" for number in range(69)}
+    report = draw(write_run(tmp_path / "run", models_table(names), pairs_table(names)))
+    assert report.page.stat().st_size < 10_000_000
+
+
+def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
+    (tmp_path / "tables").mkdir()
+    pd.DataFrame({"measure": ["a", "b"], "value": [0.25, np.nan]}).to_parquet(tmp_path / "tables" / "found.parquet")
+    (tmp_path / "summary.json").write_text(json.dumps({"measured": str(run), "findings": ["It was found."]}))
+    report = draw(tmp_path)
+    html = report.page.read_text(encoding="utf-8")
+    assert report.figures == {}
+    assert "It was found." in html
+    assert 'data-frame="found"' in html
+    assert json.loads(re.search(r'id="frames">(.*?)</script>', html)[1])["found"]["rows"] == [["a", 0.25], ["b", None]]
+    assert ">conv_a</a></th>" in html
+
+
+def test_what_the_atlas_says_of_a_pair(run):
+    found = results.read(run)
+    shown = atlas.atlas(found, theme.family_styles(found.families.values()))
+    names = [model["name"] for model in shown["models"]]
+    assert names == list(MODELS)
+    first = found.pairs.iloc[1]
+    assert (names[shown["pairs"]["a"][1]], names[shown["pairs"]["b"][1]]) == (first["model_a"], first["model_b"])
+    assert shown["pairs"]["transfer_rate_ba"][1] == pytest.approx(first["transfer_rate_ba"], rel=1e-5)
+    missing = [
+        row
+        for row, (a, b) in enumerate(zip(shown["pairs"]["a"], shown["pairs"]["b"], strict=True))
+        if {names[a], names[b]} == MISSING
+    ]
+    assert [shown["pairs"]["sat"][row] for row in missing] == [None]
+    assert sorted(shown["orders"]["tree"]) == list(range(len(MODELS)))
+    families = [MODELS[names[place]] for place in shown["orders"]["family"]]
+    assert families == sorted(families)
+    assert len(shown["examples"]["pictures"]) == 5
+    assert shown["examples"]["predictions"]["0/0"] == {str(target): 0 for target in range(len(MODELS))}
+    assert shown["examples"]["classes"] == {0: "cat", 1: "dog"}
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_browser_shows_a_pair_and_the_map(report, tmp_path):
+    """What stands in the page once its script has run, without an error."""
+
+    def shown(fragment: str) -> str:
+        switches = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+        command = ["chromium", *switches, f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--v=0"]
+        address = report.page.as_uri() + fragment
+        ran = subprocess.run(
+            [*command, "--virtual-time-budget=5000", "--dump-dom", address], capture_output=True, text=True, check=True
+        )
+        assert "Uncaught" not in ran.stderr
+        return ran.stdout
+
+    html = shown(f"#pair/conv_a/{quote('<b>x</b>', safe='')}")
+    detail = html[html.index('id="detail"') :]
+    assert "common images" in text_of(detail)
+    assert "made on conv_a" in detail
+    assert detail.count("<img") >= 3
+    assert "hidden" not in detail[: detail.index(">")]
+    assert re.search(r'id="map"><div', html)
+    assert "white-box success" in text_of(shown("#model/mix_a").partition('id="detail"')[2])

@@ -10,7 +10,8 @@ from scipy.stats import kendalltau, spearmanr
 
 from sat_exp.errors import UserError
 from sat_exp.similarity import score
-from sat_exp.studies.sampling import _indicators, _scores, grid, rank_stability
+from sat_exp.similarity.scores import indicators, weighted_sat
+from sat_exp.studies.sampling import grid, rank_stability
 
 
 def predictions(seed, models=5, images=80, accuracy=0.8, rates=None):
@@ -50,8 +51,8 @@ def test_scores_of_a_subset_are_those_of_its_predictions(seed, images, compare, 
     shown = {(a, b): np.where(rng.random(images) < 0.1, 5, clean[b]) for a, b in adversarial} if own_pixels else None
     chosen = rng.random((3, images)) < 0.7
     chosen[:, 0] = True
-    common, fooled, pairs = _indicators(names, labels, clean, adversarial, shown, compare)
-    found = _scores(common, fooled, chosen, 0.01)
+    pairs, common, fooled = indicators(names, labels, clean, adversarial, shown=shown, compare=compare)
+    found = weighted_sat(common, fooled, chosen)
     for row, take in zip(found, chosen, strict=True):
         table = score(
             names,
@@ -63,11 +64,8 @@ def test_scores_of_a_subset_are_those_of_its_predictions(seed, images, compare, 
             compare=compare,
             resamples=1,
         )
-        between = table[table["model_a"] != table["model_b"]]
-        assert [(names[i], names[j]) for i, j in pairs] == list(
-            zip(between["model_a"], between["model_b"], strict=True)
-        )
-        assert row == pytest.approx(between["sat"].to_numpy(), nan_ok=True)
+        assert [(names[i], names[j]) for i, j in pairs] == list(zip(table["model_a"], table["model_b"], strict=True))
+        assert row == pytest.approx(table["sat"].to_numpy(), nan_ok=True)
 
 
 def test_all_images_say_the_same_as_all_images():
@@ -77,9 +75,10 @@ def test_all_images_say_the_same_as_all_images():
     assert table["spearman_disjoint"].notna().tolist() == [True, True, False]
     one = values(rank_stability(*predictions(0), [20], repeats=1))
     names, labels, clean, adversarial = predictions(0)
-    common, fooled, _ = _indicators(names, labels, clean, adversarial, None, "truth")
+    pairs, common, fooled = indicators(names, labels, clean, adversarial)
+    apart = pairs[:, 0] != pairs[:, 1]
     order = np.random.default_rng(0).permutation(80)
-    part, whole = _scores(common, fooled, np.array([order < 20, order < 80]), 0.01)
+    part, whole = weighted_sat(common[apart], fooled[apart], np.array([order < 20, order < 80]))
     assert one.loc[20, "spearman"] == pytest.approx(spearmanr(part, whole).statistic)
     assert one.loc[20, "kendall"] == pytest.approx(kendalltau(part, whole).statistic)
     assert one.loc[20, "mean_absolute_error"] == pytest.approx(np.abs(part - whole).mean())

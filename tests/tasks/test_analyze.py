@@ -16,7 +16,7 @@ QUICK = ("task=analyze", "task.runs=3", "task.refits=2")
 
 
 def folder_of(outcome):
-    return Path(re.search(r"figure: (.+)/figures/", outcome.text)[1])
+    return Path(re.search(r"report: (.+)/report\.html", outcome.text)[1])
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def test_planted_groups_are_found(sat_exp, two_groups):
     assert found.cluster.nunique() == 2
     assert found.cluster[["net0", "net4"]].nunique() == 1
     assert found.cluster[["net5", "net8"]].nunique() == 1
-    assert {path.stem for path in (folder / "figures").glob("*.png")} == {"cluster_stability", "embedding"}
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == {
+        "cluster_stability", "clusters", "consensus", "embedding", "matrix", "nearest", "without_hubs"
+    }  # fmt: skip
     assert "K = 2" in json.loads((folder / "summary.json").read_text())["clusters"]["SAT"]
 
 
@@ -50,7 +52,15 @@ def test_a_run_is_analysed_with_its_images_and_groups(sat_exp):
     old = sat_exp(*SMALL, "task=matrix", "pool=any", f"pool.models={members}")
     assert old.status == 0, old.text
     run = Path(re.search(r"report: (.+)/report\.html", old.text)[1])
-    outcome = sat_exp(*QUICK, f"task.run={run}")
+    quiet = (*SMALL[:2], "hardware.threads=1", "task=attack", "pool=any", "attack=noise", "attack.epsilon=24")
+    refused = sat_exp(*quiet, "pool.models=[fashion_vit]", "name=narrow")
+    assert refused.status == 0, refused.text
+    noise = sat_exp(*quiet, f"pool.models={members}", "name=noise")
+    assert noise.status == 0, noise.text
+    narrow = sat_exp(*QUICK, f"task.run={run}", f"task.control={run.parents[1]}/narrow")
+    assert narrow.status == 1
+    assert "lacks fashion_resnet" in " ".join(narrow.text.split())
+    outcome = sat_exp(*QUICK, f"task.run={run}", f"task.control={run.parents[1]}/noise")
     assert outcome.status == 0, outcome.text
     folder = folder_of(outcome)
     tables = {path.stem: pd.read_parquet(path) for path in (folder / "tables").glob("*.parquet")}
@@ -62,9 +72,16 @@ def test_a_run_is_analysed_with_its_images_and_groups(sat_exp):
     assert (full.images, full.value) == (30, pytest.approx(1))
     known = results.Predictions.read(run / "predictions.npz")
     same = (known.clean["fashion_vit"] == known.clean["fashion_swin"]).mean()
-    beside = tables["agreement"].set_index(["model_a", "model_b"]).agreement
+    beside = tables["controls"].set_index(["model_a", "model_b"]).agreement
     assert beside["fashion_vit", "fashion_swin"] == pytest.approx(same)
     assert len(tables["directed"]) == 8
+    noisy = results.Predictions.read(run.parents[1] / "noise/predictions.npz")
+    both = [known.clean[name] == known.labels for name in ("fashion_vit", "fashion_swin")]
+    changed = noisy.adversarial["fashion_swin", "fashion_swin"] != known.clean["fashion_swin"]
+    controls = tables["controls"].set_index(["model_a", "model_b"])
+    rate = controls.noise_rate_ab["fashion_vit", "fashion_swin"]
+    assert rate == pytest.approx(changed[np.logical_and(*both)].mean())
+    assert "noise_sat" in set(tables["controls_and_sat"].measure)
 
 
 def test_too_few_models_are_refused(sat_exp, two_groups):

@@ -24,7 +24,7 @@ POOL = "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_convnext]"
 def folder_of(outcome):
     """The run's folder, from the last line that a comparison prints."""
     assert outcome.status == 0, outcome.text
-    return Path(re.search(r"figure: (.+)/figures/comparison\.png", outcome.text)[1])
+    return Path(re.search(r"report: (.+)/report\.html", outcome.text)[1])
 
 
 def agreement(folder, group="all"):
@@ -46,6 +46,10 @@ def measured(tmp_path):
     pairs.loc[(pairs.model_a == "resnet50") & (pairs.model_b == "dla102x2"), "sat"] += 0.2
     pairs.loc[(pairs.model_b == "resnet50") & (pairs.model_a == "dla102x2"), "sat"] += 0.2
     pairs["sat_low"], pairs["sat_high"] = pairs["sat"] - 0.05, pairs["sat"] + 0.05
+    rates = [f"transfer_rate_{way}{end}" for way in ("ab", "ba") for end in ("", "_low", "_high")]
+    pairs = pairs.assign(
+        family_a="one", family_b="one", images=5000, fooled_ab=2500, fooled_ba=2500, **dict.fromkeys(rates, 0.5)
+    )
     (tmp_path / "run" / "tables").mkdir(parents=True)
     pairs.to_parquet(tmp_path / "run" / "tables" / "pairs.parquet")
     settings = {"score": {"confidence": 0.9}, "labels": "own"}

@@ -1,0 +1,153 @@
+"""The pieces of a heat map of models, placed in inches: cells, names with family colours, colour bar, legend."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from sat_exp.report import theme
+from sat_exp.report.theme import FamilyStyle
+
+ANNOTATED = 20
+Styles = Mapping[str, FamilyStyle]
+
+
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the figure's lower left corner."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def side_of(models: int) -> tuple[float, float]:
+    """Side of a heat map of that many models, and of one of its cells."""
+    cell = min(0.9, 4.4 / models) if models <= 8 else min(0.55, max(0.165, 11 / models))
+    return cell * models, cell
+
+
+def cells(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
+    annotated = len(values) <= ANNOTATED
+    axes.patch.set(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0)
+    sns.heatmap(
+        values,
+        mask=values.isna(),
+        ax=axes,
+        cbar=False,
+        annot=annotated,
+        annot_kws={"fontsize": min(10, 17 * cell)},
+        linewidths=0.8 if annotated else 0.25,
+        linecolor="white",
+        xticklabels=False,
+        yticklabels=False,
+        **how,
+    )
+    axes.set(xlabel="", ylabel="")
+
+
+def names(
+    figure: Figure, heat: Axes, cell: float, values: pd.DataFrame, families: Mapping[str, str], styles: Styles
+) -> tuple[Axes, Axes]:
+    """Draws strips of family colours left of and below a heat map of `values`, with the model names on them."""
+    place, (across, up) = heat.get_position(), figure.get_size_inches()
+    left, bottom, strip = place.x0 * across, place.y0 * up, 0.13
+    size = min(9.0, max(6.2, 30 * cell))
+
+    def strip_of(names: pd.Index) -> tuple[np.ndarray, list[str]]:
+        return np.arange(len(names)) + 0.5, [styles[families[name]].colour for name in names]
+
+    middle, colours = strip_of(values.index)
+    rows = axes_at(figure, left - strip - 0.05, bottom, strip, place.height * up)
+    rows.barh(middle, 1, height=1, color=colours, edgecolor="white", linewidth=0.4)
+    rows.set(ylim=(len(middle), 0), xlim=(0, 1), xticks=[])
+    rows.set_yticks(middle, list(values.index), fontsize=size)
+    middle, colours = strip_of(values.columns)
+    columns = axes_at(figure, left, bottom - strip - 0.05, place.width * across, strip)
+    columns.bar(middle, 1, width=1, color=colours, edgecolor="white", linewidth=0.4)
+    columns.set(xlim=(0, len(middle)), ylim=(0, 1), yticks=[])
+    columns.set_xticks(middle, list(values.columns), fontsize=size, rotation=90)
+    for axes in (rows, columns):
+        axes.tick_params(length=0, pad=3)
+        axes.spines[:].set_visible(False)
+    return rows, columns
+
+
+def colour_bar(figure: Figure, heat: Axes, bottom: float, cmap: str, low: float, high: float, label: str) -> Axes:
+    """A horizontal colour bar above a heat map, left-aligned with it, its label on top."""
+    place, across = heat.get_position(), figure.get_figwidth()
+    axes = axes_at(figure, place.x0 * across, bottom, min(max(place.width * across, 2.6), 4.4), 0.13)
+    mappable = ScalarMappable(Normalize(low, high), sns.color_palette(cmap, as_cmap=True))
+    figure.colorbar(mappable, cax=axes, orientation="horizontal").outline.set_visible(False)  # type: ignore[operator]
+    axes.set_title(label, fontsize=9, loc="left")
+    return axes
+
+
+def family_legend(
+    figure: Figure, left: float, top: float, values: pd.DataFrame, families: Mapping[str, str], styles: Styles
+) -> None:
+    """The families in a heat map of `values`, its upper left corner at a place in inches."""
+    present = {families[name] for name in values.columns}
+    handles: list[Patch] = [
+        Patch(color=style.colour, label=family) for family, style in styles.items() if family in present
+    ]
+    if _gaps(values):
+        handles.append(
+            Patch(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0, label="not measured")
+        )
+    across, up = figure.get_size_inches()
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(left / across, top / up),
+        borderaxespad=0,
+        title="family",
+        alignment="left",
+        handlelength=1.1,
+        handleheight=1.1,
+    )
+
+
+def whole(
+    values: pd.DataFrame,
+    families: Mapping[str, str],
+    styles: Styles,
+    *,
+    cmap: str,
+    low: float,
+    high: float,
+    label: str,
+    digits: str,
+    groups: Sequence[int] = (),
+) -> Figure:
+    """A heat map of square `values` [M, M] with all that belongs to it; boxes around models of equal `groups`, [M]."""
+    side, cell = side_of(len(values))
+    figure = Figure(figsize=(side + 5.2, side + 4))
+    heat = axes_at(figure, 2.8, 2.8, side, side)
+    cells(heat, values, cell, cmap=cmap, vmin=low, vmax=high, fmt=digits)
+    if not _gaps(values):
+        heat.patch.set(hatch=None)
+    names(figure, heat, cell, values, families, styles)
+    start = 0
+    for group, members in itertools.groupby(groups):
+        size = len(list(members))
+        heat.add_patch(
+            Rectangle((start, start), size, size, fill=False, edgecolor=theme.INK, linewidth=1.4, clip_on=False)
+        )
+        heat.annotate(str(group), (len(values), start + size / 2), (4, 0), textcoords="offset points", va="center")
+        start += size
+    colour_bar(figure, heat, 2.8 + side + 0.25, cmap, low, high, label)
+    family_legend(figure, 2.8 + side + 0.45, 2.8 + side, values, families, styles)
+    return figure
+
+
+def _gaps(values: pd.DataFrame) -> bool:
+    """Whether something is missing but the diagonal of a square."""
+    missing = values.isna().to_numpy()
+    diagonal = values.index.to_numpy()[:, None] == values.columns.to_numpy()
+    return bool((missing & ~diagonal).any())
