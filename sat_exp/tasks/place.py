@@ -57,7 +57,7 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
         tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
         results.write(
             folder,
-            described | measuring.facts(measurement, measured) | {"findings": sentences(placed)},
+            described | measuring.facts(measurement, measured) | {"findings": sentences(placed), "measured": str(beside.absolute())},
             tables,
             examples.pictures,
         )

@@ -39,7 +39,8 @@ class Tracking:
 
     `auto` is online where W&B finds credentials and offline elsewhere; `WANDB_MODE` in the environment decides first.
     `connect_seconds` is how long to wait for the server at the start before recording offline, `upload_seconds` how
-    long to wait for outstanding uploads at the end before leaving them to `wandb sync`.
+    long to wait for outstanding uploads at the end before leaving them to `wandb sync`. Without a `group` runs whose
+    folders lie together are one, as the jobs of a sweep.
     """
 
     mode: str = "auto"
@@ -81,7 +82,7 @@ class Run:
             self.client.log(row if step is None else {**row, "step": int(step)})
 
     def log_results(self, folder: Path) -> None:
-        """Mirror a finished run folder: config, tables, figures, report, key numbers, and an artifact of the files."""
+        """Mirror a finished run folder: config, tables, figures, report, key numbers, and artifacts of the files."""
         if self.client is None:
             return
         uploads: Sequence[Any] = ()
@@ -158,7 +159,7 @@ def start(
         "root_dir": str(directory),
         "project": settings.project,
         "entity": settings.entity,
-        "run_group": settings.group,
+        "run_group": settings.group or os.environ.get("WANDB_RUN_GROUP") or name.rpartition("/")[0] or None,
         "run_name": name,
         "run_job_type": job_type,
         "run_tags": tuple(dict.fromkeys([*settings.tags, *tags])),

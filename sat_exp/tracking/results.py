@@ -2,15 +2,16 @@
 
 run.config                 the config given at the start, filled up from summary.json
 tables/<name>              wandb.Table, every row and column (missing numbers are empty cells)
+tables/examples            the same with the example images themselves
 figures/<name>, report     the PNG figures and report.html
+drawn/<name>               wandb.Table of the numbers that a figure shows
 run.summary                models/<model>/<column>, pairs/<a>/<b>/<column> (small pools), mean/<table>/<column>,
-                           timings/<stage>, warnings (their number)
-artifact <job type>-<name> tables, summary.json, examples.npz, predictions.npz, versioned by W&B
+                           <table>/<row>/<column> of a study's small tables (a row is called by its first column and
+                           its other texts, as in importance/stem/p_alone), timings/<stage>, warnings (their number)
+artifacts                  see `artifacts`
 """
 
-import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,22 @@ from typing import Any
 import pandas
 import wandb
 
-CONFIG_KEYS = ("task", "title", "command", "created", "choices", "versions", "hardware", "attack", "dataset")
-PAIR_SCALARS = 55
-"""Up to so many pairs (a pool of ten with its diagonal), each pair's numbers are summary scalars as well as rows."""
+from sat_exp.tracking.artifacts import lineage
+from sat_exp.tracking.folder import read_summary, read_tables
+
+CONFIG_KEYS = (
+    *("task", "title", "command", "created", "choices", "versions", "hardware", "attack", "dataset"),
+    "measured",
+)
+SMALL = 55
+"""Of tables with up to so many rows (the pairs of a pool of ten with its diagonal) each row's numbers are summary
+scalars as well."""
+PICTURES = ("clean", "adversarial")
+NOT_FINDINGS = (
+    *("models", "pairs", "components", "images", "store", "failures", "examples", "example_predictions"),
+    "embedding",
+)
+"""The tables of a measurement, and coordinates; of all others the rows of small ones are what a study found."""
 
 
 def config(client: wandb.Run, folder: Path) -> None:
@@ -36,13 +50,27 @@ def config(client: wandb.Run, folder: Path) -> None:
 
 def tables(client: wandb.Run, folder: Path) -> None:
     for name, frame in read_tables(folder).items():
-        client.log({f"tables/{name}": wandb.Table(columns=list(frame.columns), data=rows(frame))})
+        if name != "examples":
+            client.log({f"tables/{name}": table(frame)})
+
+
+def examples(client: wandb.Run, folder: Path) -> None:
+    """The table of examples, with the images in place of the names of their files."""
+    frame = read_tables(folder).get("examples")
+    if frame is not None:
+        images = {name: [wandb.Image(str(folder / file)) for file in frame[name]] for name in PICTURES}
+        client.log({"tables/examples": table(frame.assign(**images))})
 
 
 def figures(client: wandb.Run, folder: Path) -> None:
     images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(folder.glob("figures/*.png"))}
     if images:
         client.log(images)
+
+
+def numbers_drawn(client: wandb.Run, folder: Path) -> None:
+    for path in sorted(folder.glob("figures/*.csv")):
+        client.log({f"drawn/{path.stem}": table(pandas.read_csv(path))})
 
 
 def report(client: wandb.Run, folder: Path) -> None:
@@ -55,18 +83,13 @@ def key_numbers(client: wandb.Run, folder: Path) -> None:
     client.summary.update(scalars(read_tables(folder), read_summary(folder)))
 
 
-def artifact(client: wandb.Run, folder: Path) -> None:
-    """One artifact a job: the same job run again makes the next version, and W&B stores only files that changed."""
-    label = "-".join(part for part in (client.job_type, client.name) if part)
-    made = wandb.Artifact(re.sub(r"[^A-Za-z0-9._-]+", "-", label)[:128], type="results")
-    for path in [*sorted(folder.glob("tables/*")), *sorted(folder.glob("*.npz")), folder / "summary.json"]:
-        if path.is_file():
-            made.add_file(str(path), name=path.relative_to(folder).as_posix(), skip_cache=True)
-    if made.manifest.entries:
-        client.log_artifact(made)
+UPLOADS = (config, tables, examples, figures, numbers_drawn, report, key_numbers, lineage)
 
 
-UPLOADS = (config, tables, figures, report, key_numbers, artifact)
+def table(frame: pandas.DataFrame) -> wandb.Table:
+    """The rows as plain Python values, exact, with None for missing."""
+    rows = [[plain(value) for value in row] for row in frame.astype(object).to_numpy()]
+    return wandb.Table(columns=[str(column) for column in frame.columns], data=rows)
 
 
 def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) -> dict[str, float]:
@@ -81,21 +104,35 @@ def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) 
         labelled["pairs"] = pairs.set_axis([f"pairs/{a}/{b}" for a, b in pairs[["model_a", "model_b"]].to_numpy()])
     for name, frame in labelled.items():
         numeric = frame.select_dtypes(["number", "bool"])
-        if name == "models" or len(frame) <= PAIR_SCALARS:
+        if name == "models" or len(frame) <= SMALL:
             for label, row in zip(numeric.index, numeric.to_dict("records"), strict=True):
                 numbers.update({f"{label}/{column}": value for column, value in row.items()})
         averaged = numeric if name == "models" else numeric[frame["model_a"] != frame["model_b"]]
         for column in averaged.select_dtypes("floating"):
             if not str(column).endswith(("_low", "_high")):
                 numbers[f"mean/{name}/{column}"] = averaged[column].mean()
+    for name, frame in frames.items():
+        if name not in NOT_FINDINGS and 0 < len(frame) <= SMALL:
+            numbers.update(of_rows(name, frame))
     numbers.update({f"timings/{stage}": seconds for stage, seconds in summary.get("timings", {}).items()})
     numbers["warnings"] = len(summary.get("warnings", []))
     return {key: plain(value) for key, value in numbers.items() if value is not None and not math.isnan(value)}
 
 
-def rows(frame: pandas.DataFrame) -> list[list[Any]]:
-    """The rows as plain Python values, exact, with None for missing."""
-    return [[plain(value) for value in row] for row in frame.astype(object).to_numpy()]
+def of_rows(name: str, frame: pandas.DataFrame) -> dict[str, float]:
+    """<table>/<row>/<column>, a row called by its first column and its other texts; nothing where two rows would be
+    called the same."""
+    first, *others = frame.columns
+    texts = frame[others].select_dtypes(["object", "string", "category"]).columns
+    rows = frame[[first, *texts]].astype(str).agg("/".join, axis=1)
+    numeric = frame[others].select_dtypes(["number", "bool"])
+    if rows.duplicated().any():
+        return {}
+    return {
+        f"{name}/{row}/{column}": value
+        for row, values in zip(rows, numeric.to_dict("records"), strict=True)
+        for column, value in values.items()
+    }
 
 
 def plain(value: Any) -> Any:
@@ -115,19 +152,3 @@ def filled(given: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(result[key], Mapping) and isinstance(value, Mapping):
             result[key] = filled(result[key], value)
     return result
-
-
-def read_tables(folder: Path) -> dict[str, pandas.DataFrame]:
-    """Every table of a run folder by name; the Parquet file where there is one, else the CSV file."""
-    found: dict[str, pandas.DataFrame] = {}
-    for path in sorted(folder.glob("tables/*.csv")):
-        if not path.with_suffix(".parquet").exists():
-            found[path.stem] = pandas.read_csv(path)
-    for path in sorted(folder.glob("tables/*.parquet")):
-        found[path.stem] = pandas.read_parquet(path)
-    return found
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    path = folder / "summary.json"
-    return json.loads(path.read_text()) if path.exists() else {}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,7 +60,8 @@ def fill() -> Callable[[Path], None]:
 
 
 def fill_run_folder(folder: Path) -> None:
-    """Tables of three models (with a missing number, and floats that need all their digits), a figure and the rest."""
+    """Tables of three models (with a missing number, and floats that need all their digits), a figure with its numbers,
+    two examples and the rest."""
     random = numpy.random.default_rng(0)
     names = ["resnet", "vit.in1k", "mixer"]
     columns = ["clean_accuracy", "clean_accuracy_low", "white_box_success", "mean_l2", "attack_seconds"]
@@ -74,46 +76,160 @@ def fill_run_folder(folder: Path) -> None:
     columns = ["transfer_rate_ab", "transfer_rate_ba", "sat", "sat_low"]
     pairs = pairs.join(pandas.DataFrame(random.random((len(pairs), len(columns))), columns=columns))
     pairs.loc[1, ["sat", "sat_low"]] = numpy.nan
-    for name, frame in {"models": models, "pairs": pairs}.items():
+    images = pandas.DataFrame({"id": ["i0", "i1"], "label": [0, 1], "sha256": ["aa", "bb"]})
+    store = pandas.DataFrame(
+        [("adversarial", "resnet PGD", "k0", 4096), ("logits", "resnet", "k1", 512)],
+        columns=["kind", "name", "key", "bytes"],
+    )
+    examples = pandas.DataFrame(
+        [("resnet", "i0", "boot", True, "examples/0/clean.png", "examples/0/resnet.png")],
+        columns=["model", "image_id", "label", "known", "clean", "adversarial"],
+    )
+    (folder / "examples/0").mkdir(parents=True)
+    for file, shade in (("clean", 0), ("resnet", 8)):
+        Image.fromarray(numpy.full((4, 4), shade, numpy.uint8)).save(folder / f"examples/0/{file}.png")
+    tables = {"models": models, "pairs": pairs, "images": images, "store": store, "examples": examples}
+    for name, frame in tables.items():
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         frame.to_parquet(folder / f"tables/{name}.parquet")
         frame.to_csv(folder / f"tables/{name}.csv", index=False)
     (folder / "summary.json").write_text(json.dumps(SUMMARY))
     (folder / "figures").mkdir(exist_ok=True)
     Image.fromarray(numpy.eye(8, dtype=numpy.uint8) * 255).save(folder / "figures/matrix.png")
+    (folder / "figures/matrix.csv").write_text("model,resnet\nresnet,4.5\nmixer,\n")
     (folder / "report.html").write_text("<html><body>report</body></html>")
-    numpy.savez(folder / "examples.npz", clean=numpy.zeros((1, 1, 8, 8), numpy.uint8))
+    numpy.savez_compressed(folder / "predictions.npz", clean=numpy.zeros((3, 2), numpy.int32))
 
 
 class Server(BaseHTTPRequestHandler):
-    """As much of a W&B server as `wandb.init` needs: it makes the run, and knows nothing else."""
+    """As much of a W&B server as a run, its artifacts, a saved view and a report need; it has `server.runs`, keeps
+    `server.views` and writes down in `server.asked` what it is asked in GraphQL."""
 
     def do_POST(self) -> None:
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = json.loads(sent) if self.path == "/graphql" else {}
-        reply: dict[str, Any] = {"data": {}}
-        if "UpsertBucket" in request.get("query", ""):
-            project = {"id": "cA==", "name": "sat_exp", "entity": {"id": "ZQ==", "name": "someone"}}
-            bucket = {"id": "aWQ=", "name": request["variables"]["name"], "displayName": "n", "project": project}
-            reply["data"]["upsertBucket"] = {"bucket": bucket, "inserted": True}
-        content = json.dumps(reply).encode()
+        data: dict[str, Any] = {}
+        if self.path == "/graphql":
+            request = json.loads(sent)
+            (operation,) = re.findall(r"(?:query|mutation)\s+(\w+)", request["query"])[:1]
+            variables = request.get("variables") or {}
+            self.server.asked.append((operation, variables.get("input", variables)))  # type: ignore[attr-defined]
+            answer = getattr(self, operation.lower(), None)
+            data = answer(variables) if answer else {}
+        self.reply(json.dumps({"data": data}).encode())
+
+    do_PUT = do_POST
+
+    def do_GET(self) -> None:
+        self.reply(b"{}")
+
+    def reply(self, content: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
+    def upsertbucket(self, variables: dict[str, Any]) -> dict[str, Any]:
+        project = {"id": "cA==", "name": "sat_exp", "entity": {"id": "ZQ==", "name": "someone"}}
+        bucket = {"id": "aWQ=", "name": variables["name"], "displayName": "n", "project": project}
+        return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+
+    def createrunfiles(self, variables: dict[str, Any]) -> dict[str, Any]:
+        address = f"http://127.0.0.1:{self.server.server_port}/file"  # type: ignore[attr-defined]
+        files = [{"name": name, "uploadUrl": address} for name in variables["files"]]
+        return {"createRunFiles": {"runID": "aWQ=", "uploadHeaders": [], "files": files}}
+
+    def artifacttype(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"project": None}
+
+    def createartifact(self, variables: dict[str, Any]) -> dict[str, Any]:
+        known = {"id": variables["input"]["digest"], "state": "COMMITTED", "artifactSequence": {"latestArtifact": None}}
+        return {"createArtifact": {"artifact": known}}
+
+    def useartifact(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}}
+
+    def viewer(self, variables: dict[str, Any]) -> dict[str, Any]:
+        named = {"id": "VQ==", "entity": "someone", "username": "someone", "email": "", "flags": "{}"}
+        return {"viewer": named | {"teams": {"edges": []}}}
+
+    getdefaultentity = viewer
+
+    def runs(self, variables: dict[str, Any]) -> dict[str, Any]:
+        nodes = self.server.runs  # type: ignore[attr-defined]
+        listed = connection([RUN | node for node in nodes])
+        return {"project": {"internalId": "1", "readOnly": False, "runCount": len(nodes), "runs": listed}}
+
+    def getprojects(self, variables: dict[str, Any]) -> dict[str, Any]:
+        project = {"id": "cA==", "name": "sat_exp", "entityName": "someone", "createdAt": TIME, "isBenchmark": False}
+        return {"models": connection([project | {"__typename": "Project", "user": None}])}
+
+    def projectinternalid(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"id": "cA==", "internalId": "UHJvamVjdEludGVybmFsSWQ6MQ=="}}
+
+    def view(self, variables: dict[str, Any]) -> dict[str, Any]:
+        asked = variables.get("viewType", "runs"), variables.get("viewName")
+        views = self.server.views.values()  # type: ignore[attr-defined]
+        found = [view for view in views if view["type"] == asked[0] and asked[1] in (None, view["name"])]
+        return {"project": {"allViews": connection(found)}}
+
+    projectviews = view
+
+    def upsertview(self, variables: dict[str, Any]) -> dict[str, Any]:
+        views = self.server.views  # type: ignore[attr-defined]
+        identifier = variables.get("id") or f"view{len(views)}"
+        project = {"id": "cA==", "name": "sat_exp", "entityName": "someone"}
+        user = {"username": "someone", "photoUrl": "", "email": ""}
+        views[identifier] = variables | {"id": identifier, "project": project, "user": user}
+        views[identifier] |= {"createdAt": TIME, "updatedAt": TIME}
+        return {"upsertView": {"view": views[identifier], "inserted": "id" not in variables}}
+
+    upsertview2 = upsertview
+
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
+TIME = "2026-01-02T03:04:05Z"
+RUN: dict[str, Any] = {"tags": [], "state": "finished", "systemMetrics": "{}", "user": {"name": "n", "username": "n"}}
+RUN |= dict.fromkeys(("sweepName", "commit", "group", "jobType", "description", "notes"))
+RUN |= {
+    "projectId": "1",
+    "readOnly": False,
+    "createdAt": TIME,
+    "heartbeatAt": TIME,
+    "historyLineCount": 1,
+    "historyKeys": {},
+}
+
+
+def connection(nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    """GraphQL's form of a list that fits on one page."""
+    page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+    return {"edges": [{"node": node, "cursor": "c"} for node in nodes], "pageInfo": page}
+
+
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    """A running server, which W&B finds by its environment; credentials it does not find."""
     running = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    running.asked, running.views, running.runs = [], {}, []  # type: ignore[attr-defined]
     threading.Thread(target=running.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{running.server_port}")
     yield running
     running.shutdown()
     running.server_close()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """As it would be uploaded: files by their path in it."""
+
+    type: str
+    digest: str
+    files: dict[str, Path]
+    metadata: dict[str, Any]
+    used: bool
 
 
 @dataclass
@@ -126,7 +242,9 @@ class Recorded:
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
-    artifacts: dict[str, dict[str, Path]] = field(default_factory=dict)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    tables: dict[str, Artifact] = field(default_factory=dict)
+    group: str = ""
     exit_code: int | None = None
 
     def media(self, key: str) -> Path:
@@ -155,6 +273,7 @@ def read_run_log(folder: Path) -> Recorded:
         if kind == "run":
             found.commit = record.run.git.commit
             found.tags = list(record.run.tags)
+            found.group = record.run.run_group
             found.config.update(items(record.run.config.update))
         elif kind == "config":
             found.config.update(items(record.config.update))
@@ -163,8 +282,11 @@ def read_run_log(folder: Path) -> Recorded:
         elif kind == "history":
             found.history.append(items(record.history.item))
         elif kind == "artifact":
-            contents = record.artifact.manifest.contents
-            found.artifacts[record.artifact.name] = {entry.path: Path(entry.local_path) for entry in contents}
+            logged = record.artifact
+            files = {entry.path: Path(entry.local_path) for entry in logged.manifest.contents}
+            metadata = json.loads(logged.metadata or "{}")
+            place = found.tables if logged.type == "run_table" else found.artifacts
+            place[logged.name] = Artifact(logged.type, logged.digest, files, metadata, logged.use_after_commit)
         elif kind == "exit":
             found.exit_code = record.exit.exit_code
     return found

@@ -98,13 +98,31 @@ def test_offline_run_holds_figures_report_and_files(tmp_path, fill, read_log):
     assert found.commit == COMMIT
     assert found.media("figures/matrix").read_bytes() == (tmp_path / "figures/matrix.png").read_bytes()
     assert found.media("report").read_text() == (tmp_path / "report.html").read_text()
-    files = found.artifacts["matrix-some-run"]
-    tables = {f"tables/{name}.{kind}" for name in ("models", "pairs") for kind in ("csv", "parquet")}
-    assert set(files) == tables | {"summary.json", "examples.npz"}
+    drawn = json.loads(found.media("drawn/matrix").read_text())
+    assert drawn["columns"] == ["model", "resnet"]
+    assert drawn["data"] == [["resnet", 4.5], ["mixer", None]]
+    files = found.artifacts["matrix-some-run"].files
+    names = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    mirrored = ("tables/", "figures/", "examples/", "report.html", "summary.json")
+    assert set(files) == {name for name in names if name.startswith(mirrored)}
     for name, staged in files.items():
         assert staged.is_relative_to(tmp_path / "wandb")
         assert staged.read_bytes() == (tmp_path / name).read_bytes()
     assert "WANDB_DATA_DIR" not in os.environ
+
+
+def test_examples_are_images_in_the_table(tmp_path, fill, read_log):
+    fill(tmp_path)
+    with record(tmp_path) as run:
+        run.log_results(tmp_path)
+    found = read_log(run.folder)
+    (files,) = [made.files for name, made in found.tables.items() if "tablesexamples" in name]
+    table = json.loads(files["tables/examples.table.json"].read_text())
+    (row,) = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert (row["model"], row["label"], row["known"]) == ("resnet", "boot", True)
+    for column, file in (("clean", "clean.png"), ("adversarial", "resnet.png")):
+        assert row[column]["_type"] == "image-file"
+        assert files[row[column]["path"]].read_bytes() == (tmp_path / "examples/0" / file).read_bytes()
 
 
 def test_pointer_says_where_the_run_is(tmp_path):
@@ -216,7 +234,6 @@ def test_unreachable_server_falls_back_to_offline(tmp_path, monkeypatch, caplog,
 
 def test_network_lost_during_an_online_run(tmp_path, monkeypatch, caplog, server, read_log, fresh_wandb):
     address = f"127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://{address}")
     Path(os.environ["NETRC"]).parent.mkdir()
     Path(os.environ["NETRC"]).write_text(f"machine {address} login user password {'a' * 40}\n")
     with record(tmp_path, Tracking("auto", upload_seconds=1.0)) as run:
@@ -329,6 +346,27 @@ def test_large_pools_keep_pairs_in_the_table_only():
     assert numbers["mean/pairs/sat"] == 0.5, "the diagonal is no pair of two models"
     assert numbers["models/m19/clean_accuracy"] == 1.0
     assert not [key for key in numbers if key.startswith("pairs/")]
+
+
+def test_rows_of_small_tables_are_called_by_their_texts():
+    from sat_exp.tracking import results
+
+    stability = pandas.DataFrame({"clusters": [2, 3], "eigengap": [0.5, 0.25], "matrix": ["SAT", "SAT"]})
+    agreement = pandas.DataFrame(
+        {"group": ["all", "all"], "pairs": [6, 6], "measure": ["r", "slope"], "value": [0.5, 1]}
+    )
+    doubled = pandas.DataFrame({"model": ["a", "a"], "value": [1.0, 2.0]})
+    long = pandas.DataFrame({"model": [f"m{i}" for i in range(56)], "value": 1.0})
+    frames = {"stability": stability, "agreement": agreement, "doubled": doubled, "long": long, "empty": doubled[:0]}
+    assert results.scalars(frames, {}) == {
+        "stability/2/SAT/eigengap": 0.5,
+        "stability/3/SAT/eigengap": 0.25,
+        "agreement/all/r/pairs": 6,
+        "agreement/all/r/value": 0.5,
+        "agreement/all/slope/pairs": 6,
+        "agreement/all/slope/value": 1.0,
+        "warnings": 0,
+    }
 
 
 @pytest.mark.parametrize("mode", ["auto", "online", "offline", "disabled"])

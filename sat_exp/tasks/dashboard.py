@@ -1,0 +1,32 @@
+"""task=dashboard: a W&B workspace and a W&B report in which the runs of a project are reviewed."""
+
+import sys
+from importlib.util import find_spec
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+
+from sat_exp.errors import UserError, one_line
+from sat_exp.tracking.owner import credentials
+
+
+def run(config: DictConfig, *, name: str, title: str) -> None:
+    settings = instantiate(config.tracking)
+    if find_spec("wandb_workspaces") is None:
+        raise UserError("task=dashboard needs W&B's library of dashboards: pip install 'sat_exp[dashboard]'")
+    if not credentials(explicit=True):
+        raise UserError(
+            "a dashboard is made online and W&B has no credentials: wandb login, or set WANDB_API_KEY, then wandb sync "
+            "the runs that were recorded offline"
+        )
+    from sat_exp.tracking import dashboard
+
+    try:
+        made = dashboard.create(settings, title)
+    except LookupError as error:
+        raise UserError(f"{error}: run with tracking=online, or wandb sync what was recorded offline") from error
+    except Exception as error:
+        raise UserError(f"W&B made no dashboard of {settings.project}: {one_line(error)}") from error
+    for kind, address in made.items():
+        Console(file=sys.stdout).print(f"{kind}: {address}", soft_wrap=True, highlight=False)
