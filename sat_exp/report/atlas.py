@@ -177,14 +177,14 @@ def examples(found: Results, names: list[str]) -> dict[str, Any] | None:
     }
 
 
-def embedded(file: Path) -> str:
-    """A picture as a data URI."""
+def embedded(file: Path, quality: int = QUALITY) -> str:
+    """A PNG file as a data URI: a large one as WebP of that quality, 0 to 100."""
     with Image.open(file) as picture:
         if max(picture.size) <= LOSSLESS:
             kind, content = "png", file.read_bytes()
         else:
             packed = io.BytesIO()
-            picture.save(packed, "WEBP", quality=QUALITY)
+            picture.save(packed, "WEBP", quality=quality)
             kind, content = "webp", packed.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 

@@ -205,8 +205,8 @@ if (atlas) {
       create("h2", {}, swatch(index), model.name),
       create("div", { className: "columns" }, create("div", {}, create("h3", {}, "Model"), numbers),
         neighbours(index, "Most similar"), components(index)),
-      own.length ? create("div", {}, create("h3", {}, "Examples"), ...own.map((shown) => create("div", { className: "examples" },
-        picture(shown.clean, title(shown)), picture(shown.adversarial, "adversarial", sees(index, shown))))) : null,
+      own.length ? create("div", {}, create("h3", {}, "Examples"), create("div", { className: "examples" },
+        ...own.flatMap((shown) => [picture(shown.clean, title(shown)), picture(shown.adversarial, "adversarial", sees(index, shown))]))) : null,
     ];
   }
 
@@ -229,11 +229,11 @@ if (atlas) {
 
   show();
   const libraries = [...document.querySelectorAll("script.library")];
-  if (libraries.length) setTimeout(() => { // the rest of the page is shown first
+  if (libraries.length) addEventListener("load", () => setTimeout(() => { // the rest of the page is shown first
     for (const library of libraries) document.head.append(create("script", { textContent: library.textContent }));
     drawMap();
     drawPlane();
-  });
+  }));
 
   function drawMap() {
     const names = models.map((model) => model.name);
@@ -302,7 +302,7 @@ if (atlas) {
     const groups = [...new Set(models.map((model) => model.family))].sort();
     const width = Math.min(document.getElementById("plane").clientWidth, 1150);
     const plane = Bokeh.Plotting.figure({
-      width, height: Math.round(0.68 * width), toolbar_location: "above", tools: "box_zoom,wheel_zoom,pan,reset,save", active_drag: "box_zoom",
+      x_range: new Bokeh.DataRange1d({ range_padding: 0.25 }), width, height: Math.round(0.68 * width), toolbar_location: "above", tools: "box_zoom,wheel_zoom,pan,reset,save", active_drag: "box_zoom",
     });
     plane.toolbar.logo = null;
     const markers = ["circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x"];

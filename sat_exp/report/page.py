@@ -259,10 +259,11 @@ def _listed(names: Iterable[str], separator: str = ", ", most: int = 12) -> str:
 
 
 def _embedded(png: Path) -> str:
-    """The figure as a data URI: its SVG file, or the PNG where the SVG is large (big matrices, photographs)."""
+    """The figure as a data URI: its SVG file, or where that is large (big matrices, photographs) the picture."""
     svg = png.with_suffix(".svg")
-    file, kind = (svg, "svg+xml") if svg.stat().st_size <= LARGEST_SVG else (png, "png")
-    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+    if svg.stat().st_size > LARGEST_SVG:
+        return atlas.embedded(png, quality=90)
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.read_bytes()).decode('ascii')}"
 
 
 def _rows(mapping: Mapping[str, Any]) -> list[tuple[str, str]]:

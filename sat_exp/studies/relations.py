@@ -47,14 +47,23 @@ def relation(
             drawn = []
             for _ in range(resamples if len(known) else 0):
                 times = np.bincount(rng.integers(0, len(models), len(models)), minlength=len(models))
-                drawn.append(_partial(columns.repeat(times[first] * times[second], axis=0)))
+                drawn.append(partial_correlation(columns.repeat(times[first] * times[second], axis=0)))
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
                 low, high = np.nanquantile(drawn, [tail, 1 - tail]) if drawn else (np.nan, np.nan)
             ranks = rankdata(columns, axis=0)
             p = exchanged(first, second, ranks[:, 1], ranks[:, 0], ranks[:, 2:], permutations, rng)
             rows.append(
-                (measure, " + ".join(controls), len(models), len(known), _partial(columns), float(low), float(high), p)
+                (
+                    measure,
+                    " + ".join(controls),
+                    len(models),
+                    len(known),
+                    partial_correlation(columns),
+                    float(low),
+                    float(high),
+                    p,
+                )
             )
     return pd.DataFrame(rows, columns=["measure", "given", "models", "pairs", "spearman", "low", "high", "p"])
 
@@ -78,7 +87,7 @@ def exchanged(
     if not x.size:
         return np.nan
     models = int(max(first.max(), second.max())) + 1
-    basis = _basis(controls)
+    basis = basis_of(controls)
     rest_x, rest_y = (part - basis @ (basis.T @ part) for part in (x, y))
     if any(np.ptp(rest) <= 1e-9 * np.abs(part).max() for rest, part in ((rest_x, x), (rest_y, y))):
         return np.nan
@@ -92,7 +101,7 @@ def exchanged(
     return float((sizes >= sizes[0] * (1 - 1e-9)).mean())
 
 
-def _basis(controls: Array) -> Array:
+def basis_of(controls: Array) -> Array:
     """Orthonormal columns that span the constant and `controls`."""
     centred = controls - controls.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
@@ -100,12 +109,12 @@ def _basis(controls: Array) -> Array:
     return np.column_stack([np.full(len(controls), len(controls) ** -0.5), left[:, kept]])
 
 
-def _partial(columns: Array) -> float:
+def partial_correlation(columns: Array) -> float:
     """Rank correlation of the first two columns given the others, [P, 2 + K]; NaN where it is not defined."""
     if len(columns) < columns.shape[1] + 1:
         return np.nan
     ranks = rankdata(columns, axis=0)
-    basis = _basis(ranks[:, 2:])
+    basis = basis_of(ranks[:, 2:])
     rest = ranks[:, :2] - basis @ (basis.T @ ranks[:, :2])
     if (np.ptp(rest, axis=0) <= 1e-9 * len(ranks)).any():
         return np.nan

@@ -55,9 +55,10 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
         tables = beside_the_old(measuring.tabulate(measured, measurement, config), beside, new.name) | examples.tables
         placed = placement.place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
         tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
+        found = {"findings": sentences(placed), "measured": str(beside.absolute())}
         results.write(
             folder,
-            described | measuring.facts(measurement, measured) | {"findings": sentences(placed), "measured": str(beside.absolute())},
+            described | measuring.facts(measurement, measured) | found,
             tables,
             examples.pictures,
         )

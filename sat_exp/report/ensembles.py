@@ -1,0 +1,155 @@
+"""The figures of a study of ensembles: what they gain, by how alike and from how many clusters their members are; their
+calibration; and what ways to choose one come to on images not seen."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from sat_exp.report import theme
+from sat_exp.report.theme import Drawing
+
+LIKENESS = {
+    "sat": "mean SAT of the members",
+    "sat_without_hubs": "mean SAT without hubs",
+    "error_consistency": "mean error consistency κ",
+}
+
+DOTS = 3000
+"""Ensembles of a size up to which each is a dot."""
+
+
+def drawings(tables: Mapping[str, pd.DataFrame]) -> dict[str, Drawing]:
+    """The figures of those `tables` of a study of ensembles that there are, in the order of the page."""
+    drawn = {
+        "ensembles": reduction(tables["ensembles"], tables["ensembles_binned"], tables["ensemble_relations"]),
+        "ensembles_by_clusters": by_clusters(tables["ensembles_by_clusters"]),
+        "ensemble_selection": selection(tables["selection"]),
+    }
+    if "calibration" in tables:
+        drawn["ensemble_calibration"] = calibration(tables["calibration"])
+    return drawn
+
+
+@theme.style()
+def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
+    """Error reduction against how alike the members are: a column of panels a size, a row a measure of likeness."""
+    shown = ensembles[ensembles["kept"].isin(["all", "sample"])].dropna(subset="reduction")
+    sizes = list(binned["size"].unique())
+    figure = Figure(figsize=(3.4 * len(sizes) + 0.4, 3.2 * len(LIKENESS) + 0.3), layout="constrained")
+    grid = figure.subplots(len(LIKENESS), len(sizes), sharey=True, sharex="row", squeeze=False)
+    for row, (measure, label) in zip(grid, LIKENESS.items(), strict=True):
+        for axes, size in zip(row, sizes, strict=True):
+            of = shown[shown["size"] == size]
+            if len(of) <= DOTS:
+                dots = float(np.clip(2500 / len(of), 3, 22))
+                axes.scatter(of[measure], 100 * of["reduction"], s=dots, color=theme.GOOD, alpha=0.45, linewidths=0)
+            else:
+                counts = {"gridsize": 45, "mincnt": 1, "norm": LogNorm(), "cmap": "mako_r", "linewidths": 0}
+                axes.hexbin(of[measure], 100 * of["reduction"], **counts)
+            trend = binned[(binned["size"] == size) & (binned["by"] == measure)]
+            axes.plot(trend["value"], 100 * trend["reduction"], color=theme.BAD, linewidth=1.8)
+            axes.axhline(0, color=theme.QUIET, linewidth=0.8)
+            axes.set_title(_relation(relations, size, measure), loc="left", fontsize=8.5)
+            axes.set_xlabel(label)
+        row[0].set_ylabel("error reduction (%)")
+    for axes, size in zip(grid[0], sizes, strict=True):
+        axes.set_title(f"{size} members\n{axes.get_title(loc='left')}", loc="left", fontsize=8.5)
+    return Drawing(
+        figure,
+        shown[["size", "models", *LIKENESS, "reduction", "members_error", "clusters"]],
+        "What ensembles gain",
+        "Each dot is an ensemble (of many ensembles, darker where there are more): by how much its error is below the "
+        "mean error of its members, against how alike they are: by SAT, by SAT less what each model shares with "
+        "everyone, and by how far they err on the same images beyond chance, which is found on the same images as the "
+        "reduction. Lines are means of equal parts. Above each panel the rank correlation with the members' mean "
+        "accuracy and the gap between their accuracies accounted for, and its 95 % interval from drawing models.",
+    )
+
+
+def _relation(relations: pd.DataFrame, size: int, measure: str) -> str:
+    fits = (relations["size"] == size) & (relations["measure"] == "reduction") & (relations["with"] == measure)
+    (row,) = relations[fits & (relations["given"] != "")].to_dict("records")
+    return f"ρ = {row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.3f}"
+
+
+@theme.style()
+def by_clusters(table: pd.DataFrame) -> Drawing:
+    """Error reduction, and images that all members get wrong, by the number of clusters the members come from."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    panels = {"reduction": "error reduction (%)", "all_wrong": "images that all members get wrong (%)"}
+    colours = _colours(table["size"])
+    for axes, (measure, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        for offset, (size, rows) in zip(np.linspace(-0.12, 0.12, len(colours)), table.groupby("size"), strict=True):
+            place, colour = rows["clusters"] + offset, colours[size]
+            axes.plot(place, 100 * rows[measure], "o-", color=colour, markersize=4, label=f"{size} members")
+            axes.vlines(place, 100 * rows[f"{measure}_low"], 100 * rows[f"{measure}_high"], color=colour, linewidth=1)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel="clusters that the members come from", ylabel=label)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(handles))
+    return Drawing(
+        figure,
+        table,
+        "Ensembles from several clusters",
+        "Means over all ensembles of a size whose members come from so many clusters of SAT; bars are 95 % intervals "
+        "from drawing models, with the clusters as they are.",
+    )
+
+
+@theme.style()
+def calibration(table: pd.DataFrame) -> Drawing:
+    """Likelihood and calibration error by size, with the members' own."""
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    panels = {"nll": ("negative log-likelihood", 1), "ece": ("expected calibration error (%)", 100)}
+    for axes, (measure, (label, scale)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        low, mean, high, members = (
+            scale * table[name] for name in (f"{measure}_low", measure, f"{measure}_high", f"members_{measure}")
+        )
+        axes.vlines(table["size"], low, high, color=theme.GOOD, linewidth=1)
+        axes.plot(table["size"], mean, "o-", color=theme.GOOD, markersize=4, label="ensemble")
+        axes.plot(table["size"], members, "--", color=theme.QUIET, label="mean of its members")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel="members", ylabel=label, ylim=(0, None))
+    figure.axes[0].legend(loc="lower left")
+    return Drawing(
+        figure,
+        table,
+        "Calibration",
+        "How well an ensemble's mean probabilities fit the true classes (lower is better), and how far its confidence "
+        "is from its accuracy. Bars run from the 5th to the 95th percentile of ensembles.",
+    )
+
+
+@theme.style()
+def selection(table: pd.DataFrame) -> Drawing:
+    """Error on images not seen of what each strategy chooses, a panel a size."""
+    single, several = table[table["size"] == 1], table[table["size"] > 1]
+    sizes, strategies = list(several["size"].unique()), list(several["strategy"].unique())
+    figure = Figure(figsize=(2.6 * len(sizes) + 2, 0.32 * len(strategies) + 1.3), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, size in zip(panels, sizes, strict=True):
+        rows = several[several["size"] == size].set_index("strategy").loc[strategies]
+        place = np.arange(len(rows))
+        axes.hlines(place, 100 * rows["held_out_low"], 100 * rows["held_out_high"], color="#a9b4bd", linewidth=2)
+        axes.plot(100 * rows["held_out"], place, "o", color=theme.GOOD, markersize=5)
+        for value in 100 * single["held_out"]:
+            axes.axvline(value, color=theme.BAD, linewidth=1, linestyle="--")
+        axes.set(yticks=place, yticklabels=strategies, ylim=(len(rows) - 0.5, -0.5), xlabel="error (%)")
+        axes.set_title(f"{size} members", loc="left")
+    return Drawing(
+        figure,
+        table,
+        "Which ensemble to choose",
+        "Ensembles are chosen on a random half of the images and tried on the other half: mean error there, and the "
+        "5th to 95th percentile of the splits. The dashed line is the best single model, chosen the same way; best "
+        "possible is the ensemble that turns out best, which nobody can know beforehand.",
+    )
+
+
+def _colours(sizes: pd.Series) -> dict[int, tuple[float, ...]]:
+    found = sorted(sizes.unique())
+    return dict(zip(found, sns.color_palette("viridis", len(found) + 1), strict=False))
