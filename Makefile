@@ -4,7 +4,9 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint bundle bench clean
+.PHONY: help setup demo test test-all lint bundle gallery bench clean
+
+GALLERY := quickstart analysis ensembles
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,14 @@ lint: $(READY) ## ruff and mypy
 bundle: $(READY) ## train the bundled networks again: make bundle FASHION_MNIST=FOLDER
 	@test -n '$(FASHION_MNIST)' || { echo 'error: give FASHION_MNIST=FOLDER with the four gzipped files'; exit 1; }
 	@$(RUN) sat_exp experiment=bundle 'dataset.root=$(FASHION_MNIST)'
+
+gallery: $(READY) ## run the studies that come with all they need and renew their figures and tables in experiments/
+	@$(RUN) sat_exp experiment=quickstart
+	@$(RUN) sat_exp task=attack pool=bundled attack=noise attack.epsilon=24 name=quickstart_noise
+	@$(RUN) sat_exp task=analyze task.run=outputs/quickstart task.control=outputs/quickstart_noise name=analysis
+	@$(RUN) sat_exp task=ensemble dataset.size=1500 name=ensembles
+	@for study in $(GALLERY); do for file in experiments/$$study/figures/* experiments/$$study/tables/*; do \
+		cp "outputs/$${file#experiments/}" "$$file" || exit 1; done; done
 
 bench: $(READY) ## the benchmarks, as ratios
 	@for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done

@@ -26,14 +26,22 @@ class FashionMNIST(LightningDataModule):
     """Fashion-MNIST on a canvas of 1×32×32: the 28×28 pixels as they are, with a border of two black pixels.
 
     `root` is a folder with the four gzipped idx files of the data set; without it the first 4,000 test images, which
-    come with the package, are used, and there is nothing to train on.
+    come with the package, are used, and there is nothing to train on. `training_size` of the training images are
+    trained on, drawn as the test images are.
     """
 
     def __init__(
-        self, root: str | None, size: int | None, seed: int, ids: str | None = None, batch_size: int = 128
+        self,
+        root: str | None,
+        size: int | None,
+        seed: int,
+        ids: str | None = None,
+        training_size: int | None = None,
+        batch_size: int = 128,
     ) -> None:
         super().__init__()
         self.root = Path(root) if root is not None else BUNDLED
+        self.training_size, self.seed = training_size, seed
         self.batch_size = batch_size
         self.images = self.split("t10k").choose(size, seed, ids)
 
@@ -52,13 +60,12 @@ class FashionMNIST(LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader:
-        return self.loader("train", shuffle=True)
+        return self.loader(self.split("train").subset(self.training_size, self.seed), shuffle=True)
 
     def val_dataloader(self) -> DataLoader:
-        return self.loader("t10k", shuffle=False)
+        return self.loader(self.split("t10k"), shuffle=False)
 
-    def loader(self, part: str, *, shuffle: bool) -> DataLoader:
-        images = self.split(part)
+    def loader(self, images: ImageSet, *, shuffle: bool) -> DataLoader:
         pixels = torch.from_numpy(np.stack([images.read(index) for index in range(len(images))]))
         tensors = TensorDataset(pixels, torch.from_numpy(images.labels))
         return DataLoader(tensors, batch_size=self.batch_size, shuffle=shuffle, drop_last=shuffle)

@@ -1,70 +1,303 @@
-"""Supervised training of a classifier."""
+"""Training of a classifier by a recipe, in phases that continue at their last finished epoch."""
 
+import difflib
+import multiprocessing
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import torch
-from lightning import LightningModule
-from timm.optim import create_optimizer_v2
+from lightning import Callback, LightningModule
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
+from timm.data import Mixup
+from timm.loss import SoftTargetCrossEntropy
+from timm.optim import create_optimizer_v2, list_optimizers
+from timm.scheduler import create_scheduler_v2
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
+from sat_exp.errors import UserError
 from sat_exp.models import Classifier
+from sat_exp.modules.hardware import Hardware
 
-SHIFT = 2
+FINISHING_RATE = 0.25
+"""The learning rate of the finishing epochs, as a share of the main one's."""
+
+ONE_CYCLE = "one_cycle"
+SCHEDULES = (ONE_CYCLE, "cosine", "tanh", "poly", "multistep", "step")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    epochs are on augmented images, finishing_epochs on plain ones, at `FINISHING_RATE` of the learning rate.
+    optimizer: any that timm knows by name. schedule: PyTorch's one cycle, or one of timm's with warmup_epochs.
+    mirror, shift: images are mirrored with probability ½ and shifted by up to so many pixels. transform: what
+    photographs go through before, as arguments of timm.data.create_transform. mixup, cutmix: alphas of timm's Mixup.
+    average: decay of the exponential moving average of the weights, which then is what is kept. accumulate: batches to
+    a step. clip: the gradient's largest norm. devices: processes that share a training, each with a batch of its own.
+
+    UserError for a number out of range or an unknown name.
+    """
+
+    epochs: int
+    finishing_epochs: int
+    batch_size: int
+    seed: int
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    schedule: str = ONE_CYCLE
+    warmup_epochs: int = 0
+    mirror: bool = True
+    shift: int = 2
+    transform: dict[str, Any] | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+    average: float | None = None
+    accumulate: int = 1
+    clip: float | None = None
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "finishing_epochs": 0, "batch_size": 1, "seed": 0, "warmup_epochs": 0, "shift": 0}
+        for name, bound in (least | {"accumulate": 1, "devices": 1}).items():
+            value = getattr(self, name)
+            if type(value) is not int or value < bound:
+                raise UserError(f"{name}={value}: give a whole number, {bound} or more")
+        for name in ("learning_rate", "weight_decay", "mixup", "cutmix", "label_smoothing", "average", "clip"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and value >= 0):
+                raise UserError(f"{name}={value}: give a number, 0 or more")
+        if not (self.label_smoothing < 1 and (self.average or 0) < 1):
+            raise UserError("label_smoothing and average are shares: give numbers below 1")
+        if (self.mixup or self.cutmix) and self.batch_size % 2:
+            raise UserError(f"batch_size={self.batch_size}: mixing takes images in pairs, give an even number")
+        names = {"optimizer": [str(name) for name in list_optimizers()], "schedule": list(SCHEDULES)}
+        for name, known in names.items():
+            if (chosen := str(getattr(self, name))) not in known:
+                near = difflib.get_close_matches(chosen, known, n=3) or known[:5]
+                raise UserError(f"no {name} called {chosen!r}; there are {', '.join(near)}")
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> "Recipe":
+        """A recipe from `settings` by name; UserError for a name that is none of its settings."""
+        known = [field.name for field in fields(cls)]
+        for name in settings:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1) or known
+                raise UserError(f"a recipe has no {name!r}; it has {', '.join(near)}")
+        return cls(**settings)
+
+    @property
+    def views(self) -> int | None:
+        """In how many ways training shows an image, where these are few enough to ask a teacher about beforehand."""
+        repeated = self.shift == 0 and self.transform is None and not (self.mixup or self.cutmix)
+        return 1 + self.mirror if repeated else None
+
+    def facts(self) -> dict[str, Any]:
+        """The settings, without those that are at their default: a setting added later changes no record."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.default is MISSING or getattr(self, field.name) != field.default
+        }
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training: its checkpoints' name, its epochs, its learning rate, whether images are augmented."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    augmented: bool
+
+
+def phases(recipe: Recipe) -> list[Phase]:
+    main = Phase("main", recipe.epochs, recipe.learning_rate, augmented=True)
+    finish = Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False)
+    return [main, finish] if recipe.finishing_epochs else [main]
 
 
 class Training(LightningModule):
-    """Cross-entropy, a one-cycle schedule, any optimiser timm knows by name; `augmented`: images are randomly mirrored
-    and shifted."""
+    """One phase of training by labels; the classifier's network is trained in place."""
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        *,
-        classes: int,
-        optimizer: str,
-        learning_rate: float,
-        weight_decay: float,
-        augmented: bool,
-    ) -> None:
+    def __init__(self, classifier: Classifier, classes: int, recipe: Recipe, phase: Phase) -> None:
         super().__init__()
         self.classifier = classifier.train().requires_grad_(True)
-        self.accuracy = MulticlassAccuracy(classes, average="micro")
-        self.optimizer, self.learning_rate, self.weight_decay = optimizer, learning_rate, weight_decay
-        self.augmented = augmented
+        self.recipe, self.phase = recipe, phase
+        mixing = phase.augmented and (recipe.mixup or recipe.cutmix)
+        alphas = {"mixup_alpha": recipe.mixup, "cutmix_alpha": recipe.cutmix}
+        self.mix = Mixup(**alphas, label_smoothing=recipe.label_smoothing, num_classes=classes) if mixing else None
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        images, labels = batch
-        images = augment(images) if self.augmented else images
-        loss = F.cross_entropy(self.classifier(images.float() / 255), labels)
-        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
+        """batch: images uint8 [B, C, H, W], labels int64 [B], and whatever else `loss` makes use of, [B, ...]."""
+        images, labels, *others = batch
+        flipped = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        if self.phase.augmented:
+            if self.recipe.mirror:
+                flipped = torch.rand(len(images), device=images.device) < 0.5
+                images = mirrored(images, flipped)
+            images = shifted(images, self.recipe.shift) if self.recipe.shift else images
+        pixels = images.float() / 255
+        targets = labels
+        if self.mix is not None:
+            pixels, targets = self.mix(pixels, labels)
+        loss = self.loss(pixels, targets, flipped, *others)
+        several = self.recipe.devices > 1
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=several)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, labels = batch
-        self.accuracy(self.classifier(images.float() / 255), labels)
-        self.log("test/accuracy", self.accuracy, prog_bar=True)
+    def loss(self, pixels: Tensor, targets: Tensor, flipped: Tensor, *others: Tensor) -> Tensor:
+        """Of float pixels [B, C, H, W] and targets, classes [B] or, mixed, shares [B, classes]; flipped: which of the
+        images are mirrored, [B]."""
+        return self.by_labels(self.classifier(pixels), targets)
 
-    def configure_optimizers(self):
-        optimizer = create_optimizer_v2(
-            self.classifier.network, opt=self.optimizer, lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.15,
-            cycle_momentum=False,
-        )
+    def by_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of `logits` with the labels."""
+        if targets.ndim == 2:
+            return SoftTargetCrossEntropy()(logits, targets)
+        return F.cross_entropy(logits, targets, label_smoothing=self.recipe.label_smoothing)
+
+    def configure_optimizers(self) -> Any:
+        recipe, rate = self.recipe, self.phase.learning_rate
+        network = self.classifier.network
+        optimizer = create_optimizer_v2(network, opt=recipe.optimizer, lr=rate, weight_decay=recipe.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule: Any
+        if recipe.schedule == ONE_CYCLE:
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, max_lr=rate, total_steps=steps, pct_start=0.15, cycle_momentum=False
+            )
+        else:
+            schedule, _ = create_scheduler_v2(
+                optimizer,
+                sched=recipe.schedule,
+                num_epochs=self.phase.epochs,
+                warmup_epochs=min(recipe.warmup_epochs, self.phase.epochs - 1),
+                warmup_lr=rate / 1000,
+                decay_epochs=max(1, self.phase.epochs // 3),
+                step_on_epochs=False,
+                updates_per_epoch=max(1, steps // self.phase.epochs),
+            )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """timm's schedulers are told how many steps have been taken; PyTorch's count themselves."""
+        if self.recipe.schedule == ONE_CYCLE:
+            scheduler.step()
+        else:
+            scheduler.step_update(num_updates=self.trainer.global_step)
 
-def augment(images: Tensor) -> Tensor:
-    """uint8 [B, C, H, W] → the same, each mirrored with probability ½ and shifted by up to SHIFT pixels."""
-    flipped = torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5, images.flip(-1), images)
-    padded = F.pad(flipped, (SHIFT,) * 4)
-    rows, columns = torch.randint(2 * SHIFT + 1, (2, len(images), 1), device=images.device)
+
+def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """images [B, C, H, W], those `chosen`, bool [B], mirrored."""
+    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+
+def shifted(images: Tensor, most: int) -> Tensor:
+    """images [B, C, H, W], each moved at random by up to `most` pixels either way, zeros moved in."""
+    padded = F.pad(images, (most,) * 4)
+    rows, columns = torch.randint(2 * most + 1, (2, len(images), 1), device=images.device)
     height, width = images.shape[-2:]
     rows = rows + torch.arange(height, device=images.device)
     columns = columns + torch.arange(width, device=images.device)
     picks = torch.arange(len(images), device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[picks, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+class Chance(Callback):
+    """Keeps the state of the random generators, NumPy's global one for timm, in checkpoints: a training that died goes
+    on with the numbers that it would have drawn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        numpy = np.random.get_state(legacy=False)  # noqa: NPY002
+        numpy["state"]["key"] = numpy["state"]["key"].tolist()
+        cuda = torch.cuda.get_rng_state_all()
+        return {"torch": torch.get_rng_state(), "cuda": cuda, "numpy": numpy, "python": random.getstate()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        torch.set_rng_state(state["torch"])
+        torch.cuda.set_rng_state_all(state["cuda"])
+        np.random.set_state(state["numpy"])  # noqa: NPY002
+        random.setstate(state["python"])
+
+
+def fit(
+    begin: Callable[[Phase], Training],
+    recipe: Recipe,
+    images: DataLoader,
+    hardware: Hardware,
+    checkpoints: Path,
+    watch: Callable[[Phase], Sequence[Callback]],
+) -> None:
+    """Train through all phases, each from its last finished epoch where `checkpoints` holds one.
+
+    begin: the module of a phase, all of the same classifier. watch: further callbacks of a phase.
+    """
+    for phase in phases(recipe):
+        module = begin(phase)
+        last = checkpoints / f"{phase.name}.ckpt"
+        reached = torch.load(last, map_location="cpu", weights_only=True) if last.is_file() else None
+        if reached and reached["epoch"] + 1 >= phase.epochs:
+            module.load_state_dict(reached["state_dict"])
+            Chance().load_state_dict(reached["callbacks"][Chance.__qualname__])
+            continue
+        averaging = [EMAWeightAveraging(decay=recipe.average)] if recipe.average is not None else []
+        shared = together(recipe.devices) if recipe.devices > 1 else {}
+        trainer = hardware.trainer(
+            max_epochs=phase.epochs,
+            limit_val_batches=0,
+            enable_checkpointing=True,
+            accumulate_grad_batches=recipe.accumulate,
+            gradient_clip_val=recipe.clip,
+            callbacks=[
+                ModelCheckpoint(checkpoints, phase.name, enable_version_counter=False, save_on_train_epoch_end=True),
+                Chance(),
+                *averaging,
+                *watch(phase),
+            ],
+            **shared,
+        )
+        trainer.fit(module, images, ckpt_path=str(last) if reached else None, weights_only=True)
+
+
+def together(devices: int) -> dict[str, Any]:
+    """A trainer's options for processes that share a training, forked from one that has imported this package alone."""
+    multiprocessing.set_forkserver_preload(["sat_exp.modules.training"])
+    return {"devices": devices, "strategy": DDPStrategy(start_method="forkserver")}
+
+
+class Examination(LightningModule):
+    """The share of images, in batches of uint8 [B, C, H, W] and labels [B], that a classifier gets right."""
+
+    def __init__(self, classifier: Classifier, classes: int) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.accuracy = MulticlassAccuracy(classes, average="micro")
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, labels = batch
+        self.accuracy(self.classifier(images.float() / 255), labels)
+        self.log("accuracy", self.accuracy)
+
+
+def examine(classifier: Classifier, classes: int, images: DataLoader, hardware: Hardware) -> float:
+    """The share of `images` that a classifier gets right."""
+    trainer = hardware.trainer(enable_progress_bar=False)
+    (result,) = trainer.validate(Examination(classifier, classes), images, verbose=False)
+    return result["accuracy"]
+
+
+def compact(tensor: Tensor) -> Tensor:
+    """Weight matrices and kernels in half precision; vectors, statistics and counters as they are."""
+    return tensor.half() if tensor.is_floating_point() and tensor.ndim >= 2 else tensor

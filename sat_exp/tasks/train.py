@@ -1,136 +1,135 @@
-"""task=train: train a pool's networks on a data set's training images."""
+"""task=train: train networks on a data set's training images, as their files say or in several variants."""
 
-import json
-import logging
-import shutil
-import time
+import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from omegaconf import DictConfig, open_dict
-from safetensors.torch import save_file
-from torch import Tensor
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
 
-from sat_exp import models, tracking
-from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.training import Training
-from sat_exp.store import key_of
+from sat_exp import tracking
+from sat_exp.errors import UserError
+from sat_exp.models import Classifier
+from sat_exp.modules.training import Recipe, Training
+from sat_exp.modules.training_images import TrainingImages
 from sat_exp.tasks import composing, describing
+from sat_exp.tasks.training import Job, Setup, Trainings, plain, write
 
-log = logging.getLogger(__name__)
-
-
-FINISHING_RATE = 0.25
-"""The learning rate of the finishing epochs, as a share of the main one's."""
+POOL = "trained"
 
 
-class EpochLog(Callback):
-    """Sends what the module logs to W&B, one row an epoch, under the model's name."""
+@dataclass(frozen=True)
+class Variant:
+    """One training of an architecture; group: what a model's file says of it, None for a model as its file is."""
 
-    def __init__(self, run: tracking.Run, model: str) -> None:
-        self.run, self.model = run, model
-
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        metrics = {f"{self.model}/{key}": float(value) for key, value in trainer.callback_metrics.items()}
-        self.run.log(metrics, step=trainer.current_epoch)
+    name: str
+    model: DictConfig
+    recipe: Recipe
+    group: dict[str, Any] | None
 
 
-def run(config: DictConfig, *, name: str, directory: str, **recipe: Any) -> None:
+def run(
+    config: DictConfig,
+    *,
+    name: str,
+    directory: str,
+    training_root: str | None,
+    seeds: list[int] | None,
+    recipes: dict[str, dict[str, Any]] | None,
+    **recipe: Any,
+) -> None:
     """Train every model that `directory` does not hold yet; a second process takes the next free one.
 
-    `recipe`: epochs on augmented images, finishing_epochs on plain ones, batch_size, optimizer, learning_rate,
-    weight_decay and seed, each of which a model's `training` may replace.
+    `recipe`: the settings of a `Recipe`, each of which a model's `training` may replace, that an entry of `recipes`,
+    that the seed.
     """
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen = composing.models(config)
-    settings = instantiate(config.tracking)
-    summary = describing.describe(config, f"Training of {len(chosen)} models")
+    chosen = variants(composing.models(config), plain(recipe), plain(recipes), seeds)
+    images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
+    hardware = instantiate(config.hardware)
     output = Path(HydraConfig.get().runtime.output_dir)
     with tracking.run(
-        settings, name=describing.run_name(config, output), job_type=name, directory=output, config=summary
+        instantiate(config.tracking),
+        name=describing.run_name(config, output),
+        job_type=name,
+        directory=output,
+        config=describing.describe(config, f"Training of {len(chosen)} models"),
     ) as tracked:
-        for model in chosen:
-            own = recipe | dict(model.get("training", {}))
-            train_one(model, own, folder, config, tracked)
+        trainings = Trainings(folder, images, hardware, tracked)
+        jobs = [job(variant, images) for variant in chosen]
+        failures = trainings.train(jobs)
+        pooled = [
+            trainings.trained(done, variant.group)
+            for variant, done in zip(chosen, jobs, strict=True)
+            if variant.group is not None and done.name not in failures
+        ]
+        if pooled:
+            write_pool(folder, pooled)
+    show(trainings, [done for done in jobs if done.name not in failures], folder if pooled else None)
+    if failures:
+        reasons = "; ".join(f"{model}: {why}" for model, why in failures.items())
+        raise UserError(f"not trained, as they failed: {reasons}; the same command tries again")
 
 
-def train_one(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictConfig, run: tracking.Run) -> None:
-    record = folder / f"{model.name}.json"
-    try:
-        with FileLock(folder / f".{model.name}.lock", timeout=0):
-            if record.is_file() and json.loads(record.read_text())["recipe"] == recipe:
-                log.info("%s is trained already", model.name)
-            else:
-                fit(model, recipe, folder, config, run)
-    except Timeout:
-        log.info("%s is being trained by another process", model.name)
+def variants(
+    chosen: list[DictConfig],
+    recipe: dict[str, Any],
+    recipes: dict[str, dict[str, Any]] | None,
+    seeds: list[int] | None,
+) -> list[Variant]:
+    """Every model by every recipe from every seed; where neither is listed, every model as its file says."""
+    found = []
+    for model in chosen:
+        own = recipe | plain(model.get("training", {}))
+        if recipes is None and seeds is None:
+            found.append(Variant(model.name, model, Recipe.of(own), None))
+            continue
+        stated = plain(model.get("group", {}))
+        for label, changes in (recipes or {stated.get("recipe", ""): {}}).items():
+            for seed in seeds or [(own | changes)["seed"]]:
+                settings = Recipe.of(own | changes | {"seed": seed})
+                parts = [model.name, label if recipes else "", f"seed{seed}" if seeds else ""]
+                group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}
+                found.append(Variant("_".join(part for part in parts if part), model, settings, group))
+    return found
 
 
-def fit(model: DictConfig, recipe: dict[str, Any], folder: Path, config: DictConfig, run: tracking.Run) -> None:
-    """Train one model, from its last finished epoch where there is one; write its weights and a record of them."""
-    with open_dict(model):
-        model.pretrained, model.training = False, recipe
-    seed_everything(recipe["seed"], verbose=False)
-    data: LightningDataModule = instantiate(config.dataset, batch_size=recipe["batch_size"])
-    hardware: Hardware = instantiate(config.hardware)
-    classifier = models.load(model).classifier
-    checkpoints = folder / "checkpoints" / f"{model.name}-{key_of(recipe)}"
+def job(variant: Variant, images: TrainingImages) -> Job:
+    shown = images.augmented(variant.recipe.transform)
 
-    def train(phase: str, epochs: int, learning_rate: float, augmented: bool) -> Training:
-        settings = {key: recipe[key] for key in ("optimizer", "weight_decay")}
-        module = Training(
-            classifier, classes=model.classes, learning_rate=learning_rate, augmented=augmented, **settings
-        )
-        last = checkpoints / f"{phase}.ckpt"
-        reached = torch.load(last, map_location="cpu", weights_only=True) if last.is_file() else None
-        if reached and reached["epoch"] + 1 >= epochs:
-            module.load_state_dict(reached["state_dict"])
-            return module
-        trainer = hardware.trainer(
-            max_epochs=epochs,
-            limit_val_batches=0,
-            enable_checkpointing=True,
-            callbacks=[
-                ModelCheckpoint(checkpoints, phase, enable_version_counter=False, save_on_train_epoch_end=True),
-                EpochLog(run, f"{model.name}/{phase}"),
-                RichProgressBar(),
-            ],
-        )
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if reached else None, weights_only=True)
-        return module
+    def setup(classifier: Classifier) -> Setup:
+        begin = partial(Training, classifier, variant.model.classes, variant.recipe)
+        return Setup(begin, images.batches(shown, variant.recipe.batch_size))
 
-    started = time.perf_counter()
-    module = train("main", recipe["epochs"], recipe["learning_rate"], augmented=True)
-    if recipe["finishing_epochs"]:
-        module = train("finish", recipe["finishing_epochs"], recipe["learning_rate"] * FINISHING_RATE, augmented=False)
-    seconds = time.perf_counter() - started
-    state = {key: compact(tensor.detach().cpu()) for key, tensor in classifier.network.state_dict().items()}
-    classifier.network.load_state_dict(state)
-    (result,) = hardware.trainer(enable_progress_bar=False).validate(module, datamodule=data, verbose=False)
-    weights = folder / f"{model.name}.safetensors"
-    save_file(state, weights)
-    weights.chmod(0o644)
-    facts = {
-        "model": model.name,
-        "test_accuracy": round(result["test/accuracy"], 4),
-        "parameters": sum(parameter.numel() for parameter in classifier.parameters()),
-        "seconds": round(seconds),
-        "recipe": recipe,
-        "torch": torch.__version__,
-    }
-    (folder / f"{model.name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-    shutil.rmtree(checkpoints)
-    run.log({f"{model.name}/test_accuracy": result["test/accuracy"], f"{model.name}/seconds": seconds})
-    log.info("%s: test accuracy %.2f %% after %.0f s", model.name, 100 * result["test/accuracy"], seconds)
+    facts = {"recipe": variant.recipe.facts(), "images": images.digest}
+    return Job(variant.name, variant.name, variant.model, variant.recipe, facts, setup)
 
 
-def compact(tensor: Tensor) -> Tensor:
-    """Weight matrices and kernels in half precision; vectors, statistics and counters as they are."""
-    return tensor.half() if tensor.is_floating_point() and tensor.ndim >= 2 else tensor
+def write_pool(folder: Path, trained: list[DictConfig]) -> None:
+    """Files of the models, and of the pool of all that the folder has, for --config-dir (-cd)."""
+    dataset = {"override /dataset@_global_.dataset": HydraConfig.get().runtime.choices["dataset"]}
+    for group in ("model", "pool"):
+        (folder / group).mkdir(exist_ok=True)
+    for model in trained:
+        write(folder / "model" / f"{model.name}.yaml", OmegaConf.to_yaml({"defaults": [dataset]} | plain(model)))
+    members = sorted(path.stem for path in (folder / "model").glob("*.yaml"))
+    pool = {"defaults": [dataset], "name": POOL, "models": members}
+    write(folder / "pool" / f"{POOL}.yaml", OmegaConf.to_yaml(pool))
+
+
+def show(trainings: Trainings, done: list[Job], pool: Path | None) -> None:
+    console = Console(file=sys.stdout, highlight=False)
+    table = Table("network", title=f"trained, in {trainings.folder}", title_justify="left")
+    for heading in ("test accuracy", "parameters", "seconds"):
+        table.add_column(heading, justify="right")
+    for job in done:
+        record = trainings.record(job)
+        table.add_row(job.name, f"{record['test_accuracy']:.2%}", f"{record['parameters']:,}", str(record["seconds"]))
+    console.print(table)
+    if pool is not None:
+        console.print(f"their similarity: python -m sat_exp -cd {pool} task=matrix pool={POOL}", soft_wrap=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from sat_exp.modules.training import Training
+from sat_exp.tasks import results
 
 from .conftest import QUICK
 
@@ -40,8 +42,12 @@ def test_attack_reports_one_model(sat_exp):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["choices"]["model"] == "fashion_resnet"
     assert summary["attack"] == {"name": "pgd", "epsilon": 8, "step_size": 1, "steps": 4, "random_start": True}
-    shown = np.load(folder / "examples.npz")
-    assert np.abs(shown["clean"].astype(int) - shown["adversarial"]).max() <= 8
+    shown = pd.read_csv(folder / "tables/examples.csv")
+    assert (shown["label"] == shown["clean_prediction"]).all()
+    assert shown["label"].nunique() == len(shown) == 6
+    for row in shown.itertuples():
+        clean, adversarial = (np.asarray(Image.open(folder / file), int) for file in (row.clean, row.adversarial))
+        assert 0 < np.abs(clean - adversarial).max() <= 8
 
 
 def test_pair_and_matrix_agree(sat_exp):
@@ -49,6 +55,15 @@ def test_pair_and_matrix_agree(sat_exp):
     assert pair.status == 0, pair.text
     matrix = sat_exp(*QUICK, "task=matrix", "pool=any", f"pool.models=[{PAIR[1]},fashion_resnet_sgd,{PAIR[0]}]")
     assert matrix.status == 0, matrix.text
+    seen = (
+        pd.read_csv(folder_of(matrix) / "tables/example_predictions.csv")
+        .set_index(["source", "target", "image"])
+        .prediction
+    )
+    known = results.Predictions.read(folder_of(matrix) / "predictions.npz")
+    for source, target in ((PAIR[0], PAIR[1]), ("fashion_resnet_sgd", PAIR[0])):
+        rows = seen[source, target]
+        assert (known.adversarial[source, target][rows.index] == rows).all()
     (one,) = tables(pair)["pairs"].query("model_a != model_b").to_dict("records")
     pairs = tables(matrix)["pairs"]
     (same,) = pairs[(pairs.model_a == PAIR[1]) & (pairs.model_b == PAIR[0])].to_dict("records")
@@ -210,7 +225,10 @@ def test_natively_models_of_other_sizes_go_through_to_the_page(sat_exp):
         "target.input.size=40", "target.input.crop=0.8",
     )  # fmt: skip
     assert outcome.status == 0, outcome.text
-    assert np.load(folder_of(outcome) / "examples.npz")["clean"].shape[2:] == (32, 32)
+    folder = folder_of(outcome)
+    shown = pd.read_csv(folder / "tables/examples.csv").set_index("model")["clean"]
+    sizes = {model: {Image.open(folder / file).size for file in shown[model]} for model in PAIR}
+    assert sizes == {PAIR[0]: {(32, 32)}, PAIR[1]: {(40, 40)}}
 
 
 def test_a_checkpoint_of_ones_own_is_that_of_the_source_alone(sat_exp):
@@ -331,6 +349,41 @@ def test_training_that_died_continues_at_its_last_epoch(sat_exp, fashion_mnist, 
     assert outcome.status == 0, outcome.text
     assert epochs == sorted(epochs[: epochs.index(0)]) + [0] * epochs.count(0)
     assert set(epochs[: epochs.index(0)]) == {2}
+
+
+def test_variants_of_an_architecture_are_a_pool_whose_regimes_can_be_compared(sat_exp, fashion_mnist, tmp_path):
+    arguments = (
+        "task=train", "model=fashion_convnext", f"dataset.root={fashion_mnist}", "dataset.training_size=600",
+        "task.batch_size=50", "hardware.threads=1", f"task.directory={tmp_path}/trained", "task.seeds=[3,4]",
+        "task.recipes={short:{epochs:2,finishing_epochs:0},smooth:{epochs:3,label_smoothing:0.1}}",
+    )  # fmt: skip
+    outcome = sat_exp(*arguments)
+    assert outcome.status == 0, outcome.text
+    assert f"python -m sat_exp -cd {tmp_path}/trained task=matrix pool=trained" in outcome.text
+    names = [f"fashion_convnext_{recipe}_seed{seed}" for recipe in ("short", "smooth") for seed in (3, 4)]
+    records = [json.loads((tmp_path / f"trained/{name}.json").read_text())["recipe"] for name in names]
+    assert [record["seed"] for record in records] == [3, 4, 3, 4]
+    assert [record["finishing_epochs"] for record in records] == [0, 0, 2, 2]  # as the model's file says
+    assert records[2]["label_smoothing"] == 0.1
+    pool = ("-cd", f"{tmp_path}/trained", "pool=trained", "dataset.size=40", "attack.steps=3", "hardware.threads=1")
+    matrix = sat_exp(*pool, "task=matrix")
+    assert matrix.status == 0, matrix.text
+    assert sorted(tables(matrix)["models"].model) == sorted(names)
+    models = json.loads((folder_of(matrix) / "summary.json").read_text())["models"]
+    assert models[names[3]]["group"] == {"architecture": "fashion_convnext", "seed": 4, "recipe": "smooth"}
+
+
+def test_a_network_that_fails_to_train_does_not_stop_the_others(sat_exp, fashion_mnist, tmp_path):
+    outcome = sat_exp(
+        "task=train", "pool=any", "pool.models=[resnet18,fashion_convnext]", "dataset=fashion_mnist",
+        f"dataset.root={fashion_mnist}", "dataset.training_size=200", "task.epochs=1", "hardware.threads=1",
+        f"task.directory={tmp_path}/trained",
+    )  # fmt: skip
+    assert outcome.status == 1
+    told = " ".join(outcome.text.split())
+    assert "not trained, as they failed: resnet18: model resnet18 predicts imagenet1k" in told
+    assert (tmp_path / "trained/fashion_convnext.safetensors").is_file()
+    assert not (tmp_path / "trained/pool").exists()
 
 
 @pytest.fixture

@@ -1,0 +1,324 @@
+"""Whether a teacher that is similar to a student before training makes a better one.
+
+Students share teachers and teachers students: intervals come from drawing both with replacement, p values from
+exchanging the teachers among themselves, for all students at once.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations as orders_of
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from sat_exp.errors import UserError
+from sat_exp.studies.relations import basis_of, partial_correlation
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+KEYS = ["student", "teacher"]
+SIMILARITY, ACCURACY = "sat_before", "teacher_accuracy"
+ALL, SAME, OTHER = "all", "same base architecture", "other base architecture"
+RANKERS = {"SAT and accuracy": [SIMILARITY, ACCURACY], "SAT": [SIMILARITY], "accuracy": [ACCURACY]}
+AS_IT_IS, OTHER_SEEDS, RANDOM = "accuracy as it is", "gain from other seeds", "random"
+
+
+def known_before(trainings: pd.DataFrame, pairs: pd.DataFrame, teachers: pd.DataFrame) -> pd.DataFrame:
+    """What is known of each student and teacher before the one teaches the other: student, teacher, seed, baseline,
+    sat_before, teacher_accuracy; from the students that learned alone. Arguments as of `gains`."""
+    alone = trainings[trainings["teacher"] == ""].drop(columns="teacher").rename(columns={"accuracy": "baseline"})
+    found = alone.merge(_sat(pairs), on="network").merge(teachers, on="teacher")
+    return found.rename(columns={"sat": "sat_before"})[[*KEYS, "seed", "baseline", "sat_before", "teacher_accuracy"]]
+
+
+def gains(
+    trainings: pd.DataFrame, pairs: pd.DataFrame, teachers: pd.DataFrame, bases: Mapping[str, str]
+) -> pd.DataFrame:
+    """A row for each student, teacher and seed whose training, baseline and similarities are there.
+
+    `trainings`: student, teacher ("" for the baseline), seed, network = what it is called in `pairs`, accuracy.
+    `pairs`: model_a, model_b, sat. `teachers`: teacher, teacher_accuracy. `bases`: base architectures by the names of
+    networks and teachers.
+
+    Columns: student, teacher, seed, accuracy, baseline = that of the same seed alone, gain = accuracy − baseline;
+    sat_before = SAT of the baseline with the teacher, sat_after = of the taught student with it, sat_change;
+    teacher_accuracy, student_base, teacher_base, same_base. Accuracies and gains are fractions.
+    """
+    taught = trainings[trainings["teacher"] != ""].merge(_sat(pairs), on=["network", "teacher"])
+    found = taught.merge(known_before(trainings, pairs, teachers), on=[*KEYS, "seed"])
+    found = found.rename(columns={"sat": "sat_after"})
+    found["gain"] = found["accuracy"] - found["baseline"]
+    found["sat_change"] = found["sat_after"] - found["sat_before"]
+    found["student_base"], found["teacher_base"] = found["network"].map(bases), found["teacher"].map(bases)
+    found["same_base"] = found["student_base"] == found["teacher_base"]
+    columns = ["accuracy", "baseline", "gain", "sat_before", "sat_after", "sat_change", "teacher_accuracy"]
+    return found[[*KEYS, "seed", *columns, "student_base", "teacher_base", "same_base"]]
+
+
+def _sat(pairs: pd.DataFrame) -> pd.DataFrame:
+    """network, teacher, sat: each pair both ways."""
+    there = pairs[["model_a", "model_b", "sat"]].set_axis(["network", "teacher", "sat"], axis=1)
+    back = there.rename(columns={"network": "teacher", "teacher": "network"})
+    return pd.concat([there, back]).drop_duplicates(["network", "teacher"]).dropna()
+
+
+def over_seeds(gains: pd.DataFrame) -> pd.DataFrame:
+    """A row for each student and teacher: the means over seeds of what `gains` has; seeds, how many; gain_least and
+    gain_most among them."""
+    groups = gains.groupby(KEYS, sort=False)
+    kept = ["teacher_accuracy", "student_base", "teacher_base", "same_base"]
+    means = groups[["accuracy", "baseline", "gain", "sat_before", "sat_after", "sat_change"]].mean()
+    spread = groups["gain"].agg(seeds="count", gain_least="min", gain_most="max")
+    return means.join(spread).join(groups[kept].first()).reset_index()
+
+
+def groups_of(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """All pairs, and those of two models of the same and of another base architecture."""
+    return {ALL: pairs, SAME: pairs[pairs["same_base"]], OTHER: pairs[~pairs["same_base"]]}
+
+
+def changes(pairs: pd.DataFrame, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """What distillation changes: a row for gain and for sat_change, over all pairs and by whether they share their base
+    architecture: quantity, group, pairs, mean, low, high (draws of students and of teachers), positive = the share of
+    pairs above 0."""
+    rows = []
+    for quantity in ("gain", "sat_change"):
+        for group, part in groups_of(pairs.dropna(subset=quantity)).items():
+            if len(part):
+                values = part[quantity].to_numpy(np.float64)
+                low, high = interval(part, partial(_mean, values), resamples, confidence, seed)
+                rows.append((quantity, group, len(part), values.mean(), low, high, float((values > 0).mean())))
+    return pd.DataFrame(rows, columns=["quantity", "group", "pairs", "mean", "low", "high", "positive"])
+
+
+def relations(
+    pairs: pd.DataFrame,
+    *,
+    resamples: int = 1000,
+    permutations: int = 5040,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank correlation of the gain with SAT before training, and with the teacher's accuracy.
+
+    A row for each measure, group of pairs and what is accounted for (given): nothing, the student, whose level differs
+    from the others', and the other measure as well. Columns: measure, group, given, students, teachers, pairs;
+    spearman, the partial rank correlation, with low and high from draws of students and of teachers with replacement;
+    p, two-sided, from `permutations` exchanges of the teachers, all where there are no more. NaN where it is not
+    defined, as in a group of too few pairs.
+    """
+    rows = []
+    for measure, other in ((SIMILARITY, ACCURACY), (ACCURACY, SIMILARITY)):
+        for group, part in groups_of(pairs.dropna(subset=["gain", SIMILARITY, ACCURACY])).items():
+            for given, columns in (("", []), ("student", []), (f"student + {other}", [other])):
+                levels = pd.get_dummies(part["student"]).to_numpy(np.float64) if given else np.empty((len(part), 0))
+                table = np.column_stack([part[[measure, "gain", *columns]].to_numpy(np.float64), levels])
+                counts = part["student"].nunique(), part["teacher"].nunique(), len(part)
+                low, high = interval(part, partial(_repeated, table), resamples, confidence, seed)
+                p = exchanged(part, table, permutations, np.random.default_rng(seed))
+                rows.append((measure, group, given, *counts, partial_correlation(table), low, high, p))
+    columns = ["measure", "group", "given", "students", "teachers", "pairs", "spearman", "low", "high", "p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def interval(
+    pairs: pd.DataFrame, statistic: Callable[[Indices], float], resamples: int, confidence: float, seed: int
+) -> tuple[float, float]:
+    """Percentiles of `statistic`, given how often each pair counts, over draws of students and, apart from them, of
+    teachers with replacement; NaN without pairs."""
+    if pairs.empty:
+        return np.nan, np.nan
+    rng = np.random.default_rng(seed)
+    places = [pd.factorize(pairs[key])[0] for key in KEYS]
+    drawn = []
+    for _ in range(resamples):
+        times = np.ones(len(pairs), dtype=np.int64)
+        for place in places:
+            number = place.max() + 1
+            times *= np.bincount(rng.integers(0, number, number), minlength=number)[place]
+        drawn.append(statistic(times))
+    return _ends(drawn, confidence)
+
+
+def _ends(drawn: Sequence[float], confidence: float) -> tuple[float, float]:
+    """Percentile interval, NaN left out."""
+    tail = (1 - confidence) / 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def exchanged(pairs: pd.DataFrame, table: Array, permutations: int, rng: np.random.Generator) -> float:
+    """Two-sided p of the partial rank correlation of the first two columns of `table` [P, 2 + K] given the others.
+
+    What least squares on the others leaves of the first is exchanged among the teachers, for all students at once: the
+    share of the orders that give at least the correlation found, the identity among them. A pair that is missing counts
+    as an average one.
+    """
+    if len(pairs) < table.shape[1] + 1:
+        return np.nan
+    student, teacher = (pd.factorize(pairs[key])[0] for key in KEYS)
+    ranks = rankdata(table, axis=0)
+    basis = basis_of(ranks[:, 2:])
+    first, second = (ranks[:, column] - basis @ (basis.T @ ranks[:, column]) for column in (0, 1))
+    if min(np.ptp(first), np.ptp(second)) <= 1e-9 * len(ranks):
+        return np.nan
+    square = np.zeros((student.max() + 1, teacher.max() + 1))
+    square[student, teacher] = first
+    moved = np.array([square[student, order[teacher]] for order in _orders(square.shape[1], permutations, rng)])
+    moved -= (moved @ basis) @ basis.T
+    length = np.linalg.norm(moved, axis=1)
+    sizes = np.abs(moved @ second) / np.where(length > 1e-9, length, 1)
+    return float((sizes >= sizes[0] * (1 - 1e-9)).mean())
+
+
+def _orders(number: int, most: int, rng: np.random.Generator) -> list[Indices]:
+    """All orders of `number` things, the identity first, or it and as many random ones as make `most`."""
+    if math.factorial(number) <= most:
+        return [np.array(order) for order in orders_of(range(number))]
+    return [np.arange(number), *(rng.permutation(number) for _ in range(most - 1))]
+
+
+def _repeated(table: Array, times: Indices) -> float:
+    return partial_correlation(table.repeat(times, axis=0))
+
+
+def _mean(values: Array, times: Indices) -> float:
+    return float(values @ times / times.sum()) if times.any() else np.nan
+
+
+@dataclass(frozen=True)
+class Picker:
+    """Ranks the teachers of a student by what is known before training; weights: of each measure in the expected
+    gain."""
+
+    weights: dict[str, float]
+
+    @classmethod
+    def fitted(cls, pairs: pd.DataFrame, measures: Sequence[str] = (SIMILARITY, ACCURACY)) -> "Picker":
+        """From pairs whose gain is known: least squares of the gain on `measures`, all of them less the student's mean,
+        as only the order of one student's teachers is asked for. UserError for fewer pairs than that needs."""
+        known = pairs.dropna(subset=["gain", *measures])
+        if len(known) - known["student"].nunique() < len(measures):
+            raise UserError(
+                f"{len(known)} pairs of a student and a teacher are too few to rank teachers by: train more"
+            )
+        centred = known[[*measures, "gain"]] - known.groupby("student")[[*measures, "gain"]].transform("mean")
+        found = np.linalg.lstsq(centred[list(measures)].to_numpy(), centred["gain"].to_numpy())[0]
+        return cls(dict(zip(measures, found.tolist(), strict=True)))
+
+    def scores(self, pairs: pd.DataFrame) -> pd.Series:
+        """The expected gain of each pair, above that of the student's average teacher."""
+        centred = pairs[list(self.weights)] - pairs.groupby("student")[list(self.weights)].transform("mean")
+        return centred @ pd.Series(self.weights)
+
+    def ranking(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """student, teacher, the measures, expected, rank (1: the best), best first."""
+        found = pairs[[*KEYS, *self.weights]].assign(expected=self.scores(pairs))
+        found["rank"] = found.groupby("student")["expected"].rank(ascending=False, method="first").astype(int)
+        return found.sort_values(["student", "rank"], ignore_index=True)
+
+
+def rankings(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The teachers of each student in the order of a picker by SAT and accuracy that has not seen the student, or,
+    where there is no other, the teacher: student, teacher, expected, rank (1: the best), gain, gain_rank."""
+    key = "student" if pairs["student"].nunique() > 1 else "teacher"
+    found = pairs[[*KEYS, SIMILARITY, ACCURACY, "gain"]].assign(expected=left_out(pairs, [SIMILARITY, ACCURACY], key))
+    for rank, column in (("rank", "expected"), ("gain_rank", "gain")):
+        found[rank] = found.groupby("student")[column].rank(ascending=False, method="first").astype("Int64")
+    return found.sort_values(["student", "rank"], ignore_index=True)
+
+
+def left_out(pairs: pd.DataFrame, measures: Sequence[str], key: str) -> pd.Series:
+    """The score of each pair from a picker that has not seen the pair's student or teacher, as `key` says; NaN where
+    the others are too few."""
+    found = pd.Series(np.nan, index=pairs.index)
+    for one in pairs[key].unique():
+        away = pairs[key] == one
+        try:
+            picker = Picker.fitted(pairs[~away], measures)
+        except UserError:
+            continue
+        found[away] = picker.scores(pairs)[away]
+    return found
+
+
+def held(gains: pd.DataFrame, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """How well rankings of a student's teachers that were made without a look at its gain foretold the gain.
+
+    `gains` as `gains` gives them; the gain foretold is the mean over seeds. A row for each ranker and what it had not
+    seen (left_out): a picker by SAT and accuracy, or by one of them, fitted without the student, or without the
+    teacher, that it ranks; accuracy as it is; random orders; and the gain from other seeds, which foretells that of one
+    seed as well as the noise of a single training lets anything.
+
+    students, teachers; spearman, the mean over students of the rank correlation with the gain, with low and high from
+    draws of students and of teachers (of random orders: their own quantiles); regret, the gain of the best teacher less
+    that of the one ranked first, mean over students.
+    """
+    pairs = over_seeds(gains).dropna(subset=["gain", SIMILARITY, ACCURACY]).reset_index(drop=True)
+    pairs = pairs.assign(block=pairs["student"])
+    scored = [(name, key, left_out(pairs, used, key)) for key in KEYS for name, used in RANKERS.items()]
+    frames = [(name, key, pairs.assign(score=score)) for name, key, score in scored]
+    frames += [(AS_IT_IS, "", pairs.assign(score=pairs[ACCURACY])), (OTHER_SEEDS, "", from_other_seeds(gains))]
+    rows = []
+    for name, without, frame in frames:
+        known = frame.dropna(subset=["score", "gain"])
+        if len(known):
+            agreement = partial(_agreement, known[["score", "gain"]].to_numpy(), pd.factorize(known["block"])[0])
+            ends = interval(known, agreement, resamples, confidence, seed)
+            rows.append((name, without, *_counts(known), agreement(), *ends, _regret(known)))
+    if len(pairs):
+        rng = np.random.default_rng(seed)
+        gain, blocks = pairs["gain"].to_numpy(), pd.factorize(pairs["block"])[0]
+        lots = [_agreement(np.column_stack([rng.permutation(len(gain)), gain]), blocks) for _ in range(resamples)]
+        regret = _regret(pairs.assign(score=0.0))
+        rows.append((RANDOM, "", *_counts(pairs), 0.0, *_ends(lots, confidence), regret))
+    columns = ["ranker", "left_out", "students", "teachers", "spearman", "low", "high", "regret"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def from_other_seeds(gains: pd.DataFrame) -> pd.DataFrame:
+    """student, teacher, block = student and seed, gain, score = the mean gain from the other seeds, NaN without one."""
+    groups = gains.groupby(KEYS)["gain"]
+    others = groups.transform("count") - 1
+    score = (groups.transform("sum") - gains["gain"]) / others.where(others > 0)
+    block = gains["student"] + " " + gains["seed"].astype(str)
+    return gains[[*KEYS, "gain"]].assign(block=block, score=score)
+
+
+def _agreement(values: Array, blocks: Indices, times: Indices | None = None) -> float:
+    """Mean over blocks of the rank correlation of the two columns of `values` [P, 2], each row as often as `times`
+    says; a block counts by its rows, and not at all where a column does not vary."""
+    times = np.ones(len(values), dtype=np.int64) if times is None else times
+    found, weights = [0.0], [0]
+    for block in range(blocks.max() + 1):
+        rows = np.flatnonzero(blocks == block).repeat(times[blocks == block])
+        if len(rows) < 2:
+            continue
+        ranks = rankdata(values[rows], axis=0)
+        ranks -= ranks.mean(axis=0)
+        lengths = np.linalg.norm(ranks, axis=0)
+        if lengths.min() > 0:
+            found.append(float(ranks[:, 0] @ ranks[:, 1] / lengths.prod()))
+            weights.append(len(rows))
+    return float(np.average(found, weights=weights)) if sum(weights) else np.nan
+
+
+def _regret(frame: pd.DataFrame) -> float:
+    """Mean over blocks of the best gain less that of the row with the highest score; of equals, their mean."""
+    lost = []
+    for _, block in frame.groupby("block"):
+        picked = block.loc[block["score"] >= block["score"].max(), "gain"]
+        lost.append(block["gain"].max() - picked.mean())
+    return float(np.mean(lost))
+
+
+def _counts(pairs: pd.DataFrame) -> tuple[int, int]:
+    return pairs["student"].nunique(), pairs["teacher"].nunique()

@@ -1,0 +1,311 @@
+"""task=distill: students trained with and without teachers, and how the similarity of the two goes with the gain."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from sat_exp import models, tracking
+from sat_exp.errors import UserError
+from sat_exp.models import Classifier
+from sat_exp.modules.distillation import Distillation, Distilling, Taught, answers
+from sat_exp.modules.measurement import Measured, Measurement
+from sat_exp.modules.training import Recipe, Training
+from sat_exp.modules.training_images import TrainingImages
+from sat_exp.report import distillation as figures
+from sat_exp.store import key_of
+from sat_exp.studies import distillation as study
+from sat_exp.tasks import composing, describing, measuring, results
+from sat_exp.tasks.training import Job, Setup, Trainings, plain
+
+BY_PAIR = "by_pair"
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A student from a seed, with a teacher or, as the baseline, without."""
+
+    student: DictConfig
+    seed: int
+    teacher: DictConfig | None = None
+
+    @property
+    def name(self) -> str:
+        alone = f"{self.student.name}_seed{self.seed}"
+        return alone if self.teacher is None else f"{alone}_from_{self.teacher.name}"
+
+    @property
+    def group(self) -> dict[str, Any]:
+        recipe = "labels" if self.teacher is None else self.teacher.name
+        return {"architecture": self.student.name, "seed": self.seed, "recipe": recipe}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the trainings of a study have in common; fingerprints: of the teachers, by name."""
+
+    trainings: Trainings
+    measurement: Measurement
+    settings: dict[str, Any]
+    distillation: Distillation
+    teachers: list[DictConfig]
+    fingerprints: dict[str, str]
+
+    def train(self, trials: Sequence[Trial]) -> tuple[dict[Trial, Job], dict[str, str]]:
+        """The trainings of `trials` that are done, now or before; and by name why the others failed."""
+        jobs = {trial: self.job(trial) for trial in trials}
+        failures = self.trainings.train(list(jobs.values()))
+        return {trial: job for trial, job in jobs.items() if job.name not in failures}, failures
+
+    def job(self, trial: Trial) -> Job:
+        recipe = Recipe.of(self.settings | {"seed": trial.seed})
+        network, images = plain(trial.student.network), self.trainings.images.digest
+        facts: dict[str, Any] = {"network": network, "recipe": recipe.facts(), "images": images}
+        if trial.teacher is not None:
+            facts |= {"teacher": self.fingerprints[trial.teacher.name], "distillation": asdict(self.distillation)}
+        file = f"{trial.name}-{key_of(facts)[:8]}"
+        return Job(trial.name, file, trial.student, recipe, facts, partial(self.setup, trial, recipe))
+
+    def setup(self, trial: Trial, recipe: Recipe, classifier: Classifier) -> Setup:
+        images, classes = self.trainings.images, trial.student.classes
+        shown = images.augmented(recipe.transform)
+        if trial.teacher is None:
+            return Setup(partial(Training, classifier, classes, recipe), images.batches(shown, recipe.batch_size))
+        teacher = models.load(trial.teacher)
+        if recipe.views is not None:
+            said = answers(teacher, classes, images, recipe.views, self.measurement.store, self.trainings.hardware)
+            shown = Taught(shown, said)
+        taught = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
+        return Setup(partial(taught, classifier, classes, recipe), images.batches(shown, recipe.batch_size))
+
+    def accuracies(self) -> pd.DataFrame:
+        """teacher, teacher_accuracy, on the images that students are tested on."""
+        known = self.fingerprints
+        rows = [(teacher.name, self.trainings.examined(teacher, known[teacher.name])) for teacher in self.teachers]
+        return pd.DataFrame(rows, columns=["teacher", "teacher_accuracy"])
+
+    def measure(self, done: dict[Trial, Job]) -> Measured:
+        """Transfer between each baseline of `done` and all teachers, and each distilled student and its own."""
+        students = [self.trainings.trained(job, trial.group) for trial, job in done.items()]
+        between = [
+            (trial.name, teacher.name)
+            for trial in done
+            for teacher in self.teachers
+            if trial.teacher is None or trial.teacher is teacher
+        ]
+        directions = {way for one, other in between for way in ((one, other), (other, one))}
+        return self.measurement.run([*self.teachers, *students], directions)
+
+    def before(self, done: dict[Trial, Job], config: DictConfig) -> pd.DataFrame:
+        """What is known of each student and teacher before the one teaches the other, means over seeds."""
+        known = tabulate(self, done, self.measure(done), config)["before"]
+        return known.groupby(["student", "teacher"], as_index=False, sort=False).mean()
+
+
+def run(
+    config: DictConfig,
+    *,
+    name: str,
+    directory: str,
+    training_root: str | None,
+    students: list[str],
+    teachers: list[str],
+    seeds: list[int],
+    hard: bool,
+    weight: float,
+    temperature: float,
+    picker: str | None,
+    best: int | None,
+    **recipe: Any,
+) -> None:
+    """Train each of `students` from each of `seeds` alone and by each of `teachers`, measure how similar they are
+    before and after, and write what the study says. The settings of a `Recipe` are those of every training.
+
+    picker: the folder of a finished study, which ranks the teachers of each student once the students alone are
+    trained; best: how many of each ranking then teach.
+    """
+    student_models, teacher_models = composing.members(students), composing.members(teachers)
+    check(student_models, teacher_models, seeds)
+    settings, distillation = plain(recipe), Distillation(hard, weight, temperature)
+    Recipe.of(settings | {"seed": 0})
+    known = None if picker is None else study.Picker.fitted(finished(Path(picker)))
+    measurement = measuring.prepared(config)
+    images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
+    images.augmented(settings["transform"])
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    title = f"{len(student_models)} students of {len(teacher_models)} teachers on {measurement.images.name}"
+    summary = describing.describe(config, title)
+    with tracking.run(
+        instantiate(config.tracking),
+        name=describing.run_name(config, folder),
+        job_type=name,
+        directory=folder,
+        config=summary,
+        tags=[measurement.images.name],
+    ) as tracked:
+        trainings = Trainings(Path(directory), images, measurement.hardware, tracked)
+        fingerprints, failures = loadable(teacher_models)
+        teacher_models = [teacher for teacher in teacher_models if teacher.name in fingerprints]
+        planned = Study(trainings, measurement, settings, distillation, teacher_models, fingerprints)
+        alone = [Trial(student, seed) for student in student_models for seed in seeds]
+        taught = [Trial(one.student, one.seed, teacher) for teacher in teacher_models for one in alone]
+        if known is not None:
+            done, _ = planned.train(alone)
+            chosen = picks(known.ranking(planned.before(done, config)), best)
+            taught = [one for one in taught if one.teacher and (one.student.name, one.teacher.name) in chosen]
+        done, failed = planned.train([*alone, *taught])
+        failures |= failed
+        if not done:
+            measuring.refuse(failures)
+        measured = planned.measure(done)
+        failures |= measured.failures
+        tables = tabulate(planned, done, measured, config)
+        if failures:
+            tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
+        results.write(folder, summary | measuring.facts(measurement, measured), tables, {})
+        drawn = figures.draw(folder, tables)
+        tracked.log_results(folder)
+    show(tables, title, drawn)
+    measuring.refuse(failures)
+
+
+def loadable(teachers: Sequence[DictConfig]) -> tuple[dict[str, str], dict[str, str]]:
+    """The fingerprints of the teachers, and of those that cannot be loaded why, by name."""
+    fingerprints, failures = {}, {}
+    for teacher in teachers:
+        try:
+            fingerprints[teacher.name] = models.load(teacher).fingerprint
+        except UserError as error:
+            failures[teacher.name] = str(error)
+    return fingerprints, failures
+
+
+def check(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds: Sequence[int]) -> None:
+    """Refuse models that cannot teach one another, and seeds that are none."""
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"task.seeds={list(seeds)}: give one or more, each once")
+    spaces = {model.name: model.label_space for model in [*students, *teachers]}
+    first = students[0]
+    for model, space in spaces.items():
+        if space != first.label_space:
+            raise UserError(f"{model} predicts {space}, {first.name} {first.label_space}: they cannot teach each other")
+
+
+def tabulate(planned: Study, done: dict[Trial, Job], measured: Measured, config: DictConfig) -> dict[str, pd.DataFrame]:
+    """The tables of a study: trainings, networks and similarity as they were measured, and what is made of them."""
+    rows = []
+    for trial, job in done.items():
+        record = planned.trainings.record(job)
+        rows.append(
+            {
+                "student": trial.student.name,
+                "teacher": "" if trial.teacher is None else trial.teacher.name,
+                "seed": trial.seed,
+                "network": trial.name,
+                "accuracy": record["test_accuracy"],
+                "parameters": record["parameters"],
+                "seconds": record["seconds"],
+            }
+        )
+    trainings = pd.DataFrame(rows)
+    pairs = measuring.pair_table(measured, planned.measurement.images.labels, config)
+    bases = {subject.name: subject.components.get("base_architecture", "") for subject in measured.models}
+    accuracies = planned.accuracies()
+    tables = {
+        "trainings": trainings,
+        "networks": measuring.model_table(measured, planned.measurement.images.labels),
+        "similarity": pairs,
+        "teachers": accuracies,
+        "before": study.known_before(trainings, pairs, accuracies),
+    }
+    found = study.gains(trainings, pairs, accuracies, bases)
+    if len(found):
+        by_pair = study.over_seeds(found)
+        tables |= {
+            "gains": found,
+            BY_PAIR: by_pair,
+            "changes": study.changes(by_pair, seed=config.seed),
+            "relations": study.relations(by_pair, seed=config.seed),
+            "pickers": study.held(found, seed=config.seed),
+            "rankings": study.rankings(by_pair),
+        }
+    return tables
+
+
+def finished(folder: Path) -> pd.DataFrame:
+    """The pairs of a finished study; UserError where the folder holds none."""
+    file = folder / "tables" / f"{BY_PAIR}.parquet"
+    if not file.is_file():
+        raise UserError(f"{folder} holds no study of distillation: give task.picker=FOLDER of a finished one")
+    return pd.read_parquet(file)
+
+
+def picks(ranking: pd.DataFrame, best: int | None) -> set[tuple[str, str]]:
+    """Print the ranking; the students with the teachers that lead theirs, all where `best` is null."""
+    console = Console(file=sys.stdout, highlight=False)
+    table = Table("student", "rank", "teacher", title="teachers, ranked before training", title_justify="left")
+    for heading in ("SAT", "accuracy", "expected gain, relative"):
+        table.add_column(heading, justify="right")
+    for row in ranking.itertuples():
+        numbers = f"{row.sat_before:.2f}", f"{row.teacher_accuracy:.1%}", f"{row.expected:+.2%}"
+        table.add_row(str(row.student), str(row.rank), str(row.teacher), *numbers)
+    console.print(table)
+    leading = ranking if best is None else ranking[ranking["rank"] <= best]
+    return set(leading[["student", "teacher"]].itertuples(index=False, name=None))
+
+
+def show(tables: dict[str, pd.DataFrame], title: str, drawn: Sequence[Path]) -> None:
+    """Print what was found."""
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(title, soft_wrap=True)
+    if "gains" not in tables:
+        console.print("no student has both its baseline and a teacher yet")
+        return
+    for student, rows in tables[BY_PAIR].groupby("student"):
+        table = Table("teacher", title=f"{student}, {rows['baseline'].mean():.2%} alone", title_justify="left")
+        for heading in ("its accuracy", "SAT before", "after", "student", "gain"):
+            table.add_column(heading, justify="right")
+        for row in rows.sort_values("gain", ascending=False).itertuples():
+            sats = number(row.sat_before), number(row.sat_after)
+            table.add_row(
+                str(row.teacher), f"{row.teacher_accuracy:.1%}", *sats, f"{row.accuracy:.2%}", f"{row.gain:+.2%}"
+            )
+        console.print(table)
+    for row in tables["changes"].itertuples():
+        what, form = ("gain", "+.2%") if row.quantity == "gain" else ("change of SAT", "+.2f")
+        interval = f"{results.number(row.low, form)} to {results.number(row.high, form)}"
+        of_all = f"above 0 in {row.positive:.0%} of {row.pairs} pairs"
+        console.print(f"{what}, {row.group}: {row.mean:{form}} ({interval}), {of_all}", soft_wrap=True)
+    for group, rows in tables["relations"].dropna(subset="spearman").groupby("group", sort=False):
+        heading = f"rank correlation with the gain, {group}: {rows['pairs'].iloc[0]} pairs"
+        table = Table("of", "given", title=heading, title_justify="left")
+        for column in ("correlation", "95 %", "p"):
+            table.add_column(column, justify="right")
+        for row in rows.itertuples():
+            table.add_row(str(row.measure), str(row.given), *correlation(row), number(row.p))
+        console.print(table)
+    table = Table("ranking by", "without", title="how rankings made before training held", title_justify="left")
+    for heading in ("correlation", "95 %", "gain lost"):
+        table.add_column(heading, justify="right")
+    for row in tables["pickers"].itertuples():
+        table.add_row(str(row.ranker), str(row.left_out), *correlation(row), f"{row.regret:.2%}")
+    console.print(table)
+    for path in drawn:
+        console.print(f"figure: {path}", soft_wrap=True)
+
+
+def correlation(row: Any) -> tuple[str, str]:
+    return number(row.spearman), f"{number(row.low)} to {number(row.high)}"
+
+
+def number(value: float) -> str:
+    return results.number(value, ".2f")

@@ -1,0 +1,190 @@
+"""What the train and distill tasks share: networks trained once, their weights and records kept in a folder."""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import RichProgressBar
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader
+
+from sat_exp import models, tracking
+from sat_exp.errors import UserError
+from sat_exp.models import Classifier
+from sat_exp.modules import training
+from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.measurement import reason
+from sat_exp.modules.training import Phase, Recipe, Training
+from sat_exp.modules.training_images import TrainingImages
+from sat_exp.store import key_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a classifier is trained: the module of each phase, and the batches it gets."""
+
+    begin: Callable[[Phase], Training]
+    batches: DataLoader
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to train.
+
+    name: what it will be called. file: the stem of its weights and its record. model: the configuration of the network.
+    facts: what determines its weights, as they stand in the record. setup: how its classifier is trained.
+    """
+
+    name: str
+    file: str
+    model: DictConfig
+    recipe: Recipe
+    facts: dict[str, Any]
+    setup: Callable[[Classifier], Setup]
+
+
+class EpochLog(Callback):
+    """Sends what the module logs to W&B, one row an epoch, under the network's name."""
+
+    def __init__(self, run: tracking.Run, name: str) -> None:
+        self.run, self.name = run, name
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        metrics = {f"{self.name}/{key}": float(value) for key, value in trainer.callback_metrics.items()}
+        self.run.log(metrics, step=trainer.current_epoch)
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Trains networks and keeps them in `folder`, FILE.safetensors and FILE.json each; several processes may."""
+
+    folder: Path
+    images: TrainingImages
+    hardware: Hardware
+    run: tracking.Run
+
+    def train(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """Train what the folder does not hold yet: what no other process is at work on first, then, waiting for it, the
+        rest. By name, why those failed that did."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        failures = {}
+        left = list(jobs)
+        for patience in (0, -1):
+            for job in list(left):
+                try:
+                    with FileLock(self.folder / f".{job.file}.lock", timeout=patience):
+                        if self.holds(job):
+                            log.info("%s is trained already", job.name)
+                        else:
+                            self.fit(job)
+                except Timeout:
+                    log.info("%s is being trained by another process", job.name)
+                    continue
+                except Exception as error:
+                    failures[job.name] = reason(error)
+                    known = isinstance(error, UserError)
+                    log.error("%s failed: %s", job.name, failures[job.name], exc_info=None if known else error)
+                left.remove(job)
+        return failures
+
+    def holds(self, job: Job) -> bool:
+        """Whether the folder has a record of this very training; a record says nothing of facts that it lacks."""
+        path = self.folder / f"{job.file}.json"
+        record = json.loads(path.read_text()) if path.is_file() else {}
+        return bool(record) and all(record.get(name, fact) == fact for name, fact in job.facts.items())
+
+    def record(self, job: Job) -> dict[str, Any]:
+        return json.loads((self.folder / f"{job.file}.json").read_text())
+
+    def weights(self, job: Job) -> Path:
+        return self.folder / f"{job.file}.safetensors"
+
+    def fit(self, job: Job) -> None:
+        """Train one network, from its last finished epoch where there is one; write its weights and its record."""
+        recipe = job.recipe
+        if job.model.label_space != self.images.label_space:
+            raise UserError(
+                f"model {job.model.name} predicts {job.model.label_space}, the training images are labelled "
+                f"{self.images.label_space}: choose a fitting dataset= or model="
+            )
+        seed_everything(recipe.seed, verbose=False)
+        untrained = changed(job.model, pretrained=False, training={"seed": recipe.seed})
+        classifier = models.load(untrained).classifier
+        setup = job.setup(classifier)
+        checkpoints = self.folder / "checkpoints" / f"{job.file}-{key_of(job.facts)}"
+
+        def watch(phase: Phase) -> list[Callback]:
+            if recipe.devices > 1:  # in processes that have no part in the W&B run
+                return [RichProgressBar()]
+            return [EpochLog(self.run, f"{job.name}/{phase.name}"), RichProgressBar()]
+
+        started = time.perf_counter()
+        training.fit(setup.begin, recipe, setup.batches, self.hardware, checkpoints, watch)
+        seconds = time.perf_counter() - started
+        state = {name: training.compact(tensor.cpu()) for name, tensor in classifier.network.state_dict().items()}
+        classifier.network.load_state_dict(state)
+        accuracy = self.accuracy(classifier, job.model)
+        save_file(state, self.weights(job))
+        self.weights(job).chmod(0o644)
+        facts = {
+            "model": job.name,
+            "test_accuracy": round(accuracy, 4),
+            "parameters": sum(parameter.numel() for parameter in classifier.parameters()),
+            "seconds": round(seconds),
+            **job.facts,
+            "torch": torch.__version__,
+        }
+        write(self.folder / f"{job.file}.json", json.dumps(facts, indent=2) + "\n")
+        shutil.rmtree(checkpoints)
+        self.run.log({f"{job.name}/test_accuracy": accuracy, f"{job.name}/seconds": seconds})
+        log.info("%s: test accuracy %.2f %% after %.0f s", job.name, 100 * accuracy, seconds)
+
+    def accuracy(self, classifier: Classifier, model: DictConfig) -> float:
+        batches = self.images.test_batches(self.hardware.batch_size)
+        return training.examine(classifier, model.classes, batches, self.hardware)
+
+    def examined(self, model: DictConfig, fingerprint: str) -> float:
+        """The accuracy on the test images of a model that is trained already, kept in the folder as well."""
+        facts = {"weights": fingerprint, "images": self.images.digest}
+        record = self.folder / f"{model.name}-{key_of(facts)[:8]}.json"
+        if not record.is_file():
+            accuracy = round(self.accuracy(models.load(model).classifier, model), 4)
+            write(record, json.dumps({"model": model.name, "test_accuracy": accuracy, **facts}, indent=2) + "\n")
+        return json.loads(record.read_text())["test_accuracy"]
+
+    def trained(self, job: Job, group: dict[str, Any]) -> DictConfig:
+        """The configuration of the network with the weights it was given."""
+        weights = str(self.weights(job).absolute())
+        changes = {"name": job.name, "group": group, "pretrained": True, "checkpoint": weights}
+        return changed(job.model, **changes, training=job.recipe.facts())
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file all at once: another process may read it, or write the same."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def plain(node: Any) -> Any:
+    """A part of a configuration, or a dictionary of such parts, as plain dictionaries, lists and values."""
+    if isinstance(node, dict):
+        return {key: plain(value) for key, value in node.items()}
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def changed(model: DictConfig, **settings: Any) -> DictConfig:
+    """A copy of a model's configuration with other settings."""
+    return OmegaConf.create(plain(model) | settings)

@@ -1,0 +1,99 @@
+"""What is trained on: a data set's own images, or photographs of a folder."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from sat_exp.errors import UserError
+from sat_exp.modules.training_images import TrainingImages
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Folders `train` and `val` of 40×30 noise in two classes, six and four images."""
+    rng = np.random.default_rng(0)
+    for part, number in (("train", 3), ("val", 2)):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for index in range(number):
+                pixels = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{index}.png")
+    return tmp_path
+
+
+def folder(photographs, **changes):
+    settings = {
+        "_target_": "sat_exp.datasets.Folder", "root": str(photographs / "val"), "size": 1, "seed": 0, "ids": None,
+        "label_space": "pets", "resize": 24, "crop": 16,
+    }  # fmt: skip
+    return OmegaConf.create(settings | changes)
+
+
+def test_photographs_to_train_on_lie_elsewhere_and_all_others_are_tested_on(photographs):
+    found = TrainingImages.of(folder(photographs), str(photographs / "train"), workers=0)
+    assert (len(found.training), len(found.test), found.label_space) == (6, 4, "pets")
+    pixels, labels = next(iter(found.test_batches(4)))
+    assert pixels.dtype == torch.uint8
+    assert pixels.shape == (4, 3, 16, 16)
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert torch.equal(found.training[0][0], found.training[0][0])
+
+
+def test_a_transform_changes_the_training_images_alone(photographs):
+    transform = {"auto_augment": "rand-m9-mstd0.5-inc1", "scale": [0.5, 1.0]}
+    found = TrainingImages.of(folder(photographs), str(photographs / "train"), workers=0)
+    seen = [found.augmented(transform)[0][0] for _ in range(4)]
+    assert {tuple(pixels.shape) for pixels in seen} == {(3, 16, 16)}
+    assert seen[0].dtype == torch.uint8
+    assert not all(torch.equal(pixels, seen[0]) for pixels in seen)
+    assert torch.equal(found.augmented(None)[0][0], found.training[0][0])
+
+
+def test_the_digest_is_that_of_the_images(photographs):
+    def digest(**changes):
+        return TrainingImages.of(folder(photographs, **changes), str(photographs / "train"), 0).digest
+
+    before = digest()
+    assert digest(size=2) == before
+    (photographs / "train/cat/0.png").unlink()
+    assert digest() != before
+
+
+def test_what_cannot_be_trained_on(photographs):
+    config, train = folder(photographs), str(photographs / "train")
+    with pytest.raises(UserError, match=r"Folder brings no training images: give task\.training_root"):
+        TrainingImages.of(config, None, 0)
+    with pytest.raises(UserError, match="nothing timm can do"):
+        TrainingImages.of(config, train, 0).augmented({"auto_augmentation": "rand"})
+    (photographs / "train/cat").rename(photographs / "train/cow")
+    with pytest.raises(UserError, match="are not those of val"):
+        TrainingImages.of(config, train, 0)
+
+
+def test_a_part_of_a_sets_own_training_images(fashion_mnist):
+    config = {"_target_": "sat_exp.datasets.FashionMNIST", "root": str(fashion_mnist), "size": 5, "seed": 0}
+    whole = TrainingImages.of(OmegaConf.create(config), None, 0)
+    part = TrainingImages.of(OmegaConf.create(config | {"training_size": 20}), None, 0)
+    assert (len(whole.training), len(whole.test)) == (60, 30)
+    assert (len(part.training), len(part.test)) == (20, 30)
+    assert np.bincount(part.training.tensors[1]).tolist() == [2] * 10
+    assert part.digest != whole.digest
+    with pytest.raises(UserError, match="transform= is for photographs"):
+        whole.augmented({"hflip": 0.5})
+
+
+@pytest.fixture
+def fashion_mnist(tmp_path):
+    """A folder with the four files: 60 of the bundled images to train on, 30 others to test on."""
+    import gzip
+
+    from sat_exp.datasets.fashion_mnist import BUNDLED, read_idx
+
+    for what in ("images-idx3", "labels-idx1"):
+        values = read_idx(BUNDLED / f"t10k-{what}-ubyte.gz")
+        for part, chosen in (("train", values[:60]), ("t10k", values[60:90])):
+            header = bytes([0, 0, 8, chosen.ndim]) + np.array(chosen.shape, ">u4").tobytes()
+            (tmp_path / f"{part}-{what}-ubyte.gz").write_bytes(gzip.compress(header + chosen.tobytes()))
+    return tmp_path
