@@ -17,6 +17,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import components
@@ -88,6 +89,17 @@ def components_of(config: DictConfig, network: nn.Module) -> dict[str, Any]:
         return stated
     own = preprocessing(config)
     return components.derive(network, len(own.mean), own.size) | stated
+
+
+def flops(config: DictConfig) -> int:
+    """Multiply-adds of the network of `config` for one image, which papers call FLOPs: 4.1e9 for a ResNet-50.
+
+    They are those of convolutions, matrix products and attention, counted without computing anything.
+    """
+    own = preprocessing(config)
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        build(config).eval()(torch.empty(1, len(own.mean), own.size, own.size))
+    return counter.get_total_flops() // 2
 
 
 def timm_input(config: DictConfig) -> DictConfig:

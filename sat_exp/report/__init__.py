@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat_exp.report import comparison, ensembles, figures, page, results, structure, theme
+from sat_exp.report import comparison, distillation, ensembles, figures, page, results, structure, theme
 from sat_exp.report.results import between_models, one_way
 from sat_exp.report.theme import Drawing
 
@@ -57,6 +57,8 @@ def drawings(found: results.Results) -> dict[str, Drawing]:
         drawn["comparison"] = comparison.comparison(own["pairs_compared"], *names)
     if "ensembles_binned" in own:
         drawn |= ensembles.drawings(own)
+    if "pickers" in own:
+        drawn |= distillation.drawings(own)
     if "examples" in own:
         drawn["examples"] = figures.examples(own["examples"], found.examples, found.class_names)
     return drawn

@@ -193,6 +193,8 @@ def plain(value: Any) -> Any:
     """A number of six digits, null where it is missing; other things as they are."""
     if isinstance(value, (float, np.floating)):
         return float(f"{value:.6g}") if np.isfinite(value) else None
+    if value is pd.NA:
+        return None
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -1,7 +1,6 @@
 """The figures of a study of distillation: gain and similarity, similarity before and after, how rankings held."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,71 +9,64 @@ from matplotlib.figure import Figure
 from sat_exp.report import theme
 from sat_exp.report.theme import Drawing
 
+MEASURES = {"sat_before": "SAT with the teacher, student alone", "teacher_accuracy": "teacher's accuracy"}
 
-def draw(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]:
-    """Writes figures/*.png, .svg and .csv where there are gains; the paths of the PNG files."""
-    if "gains" not in tables:
-        return []
-    drawn = {
+
+def drawings(tables: Mapping[str, pd.DataFrame]) -> dict[str, Drawing]:
+    """The figures of a study of distillation, in the order of the page."""
+    return {
         "gain": gain(tables["by_pair"]),
         "similarity": similarity(tables["by_pair"]),
         "pickers": pickers(tables["pickers"]),
     }
-    return [theme.save(drawing, folder / "figures" / name) for name, drawing in drawn.items()]
 
 
 @theme.style()
 def gain(pairs: pd.DataFrame) -> Drawing:
-    """The gain of every student and teacher against their SAT before training and against the teacher's accuracy."""
-    styles = theme.family_styles(pairs["student"])
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    measures = {"sat_before": "SAT of the student alone with the teacher", "teacher_accuracy": "teacher's accuracy"}
-    for axes, (measure, label) in zip(figure.subplots(1, 2, sharey=True), measures.items(), strict=True):
-        for student, rows in pairs.groupby("student"):
-            style = styles[str(student)]
-            faces = np.where(rows["same_base"], style.colour, "none")
+    """The gain by every teacher against its SAT with the student before training and against its accuracy: a row of
+    panels a student."""
+    students = list(pairs["student"].unique())
+    figure = Figure(figsize=(11, 3.7 * len(students) + 0.3), layout="constrained")
+    grid = figure.subplots(len(students), len(MEASURES), sharey="row", sharex="col", squeeze=False)
+    for student, row in zip(students, grid, strict=True):
+        taught = pairs[pairs["student"] == student]
+        faces = np.where(taught["same_base"], theme.GOOD, "white")
+        for axes, measure in zip(row, MEASURES, strict=True):
+            axes.axhline(0, color=theme.QUIET, linewidth=0.8, zorder=0)
             axes.vlines(
-                rows[measure], 100 * rows["gain_least"], 100 * rows["gain_most"], color=style.colour, alpha=0.35
+                taught[measure], 100 * taught["gain_least"], 100 * taught["gain_most"], color=theme.MISSING, lw=3
             )
-            axes.scatter(
-                rows[measure], 100 * rows["gain"], s=40, c=faces, edgecolors=style.colour, marker=style.marker, zorder=2
-            )
-            axes.scatter([], [], s=40, color=style.colour, marker=style.marker, label=str(student))
-            for row in rows.itertuples():
-                at = (getattr(row, measure), 100 * row.gain)
-                axes.annotate(str(row.teacher), at, (5, 3), textcoords="offset points", fontsize=7)
-        axes.axhline(0, color=theme.QUIET, linewidth=0.8)
+            axes.scatter(taught[measure], 100 * taught["gain"], s=40, c=faces, edgecolors=theme.GOOD, zorder=2)
+            axes.margins(0.12, 0.08)
+            theme.label(axes, taught[measure], 100 * taught["gain"], taught["teacher"])
+        row[0].set_ylabel("gain (percentage points)")
+        row[0].set_title(f"{student}, {taught['baseline'].mean():.1%} alone", loc="left")
+    for axes, label in zip(grid[-1], MEASURES.values(), strict=True):
         axes.set_xlabel(label)
-    figure.axes[0].set_ylabel("gain over the student alone (percentage points)")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
-    columns = ["student", "teacher", *measures, "gain", "gain_least", "gain_most", "same_base"]
     return Drawing(
         figure,
-        pairs[columns],
-        "Gain",
-        "What a student gains by a teacher, mean over seeds with the range of seeds, against what is known before. "
-        "Filled: student and teacher share their base architecture.",
+        pairs[["student", "teacher", *MEASURES, "gain", "gain_least", "gain_most", "same_base"]],
+        "What students gain",
+        "Accuracy of a student with a teacher less that of the same student alone, mean over seeds with the range of "
+        "seeds, against what is known before training. Filled: student and teacher share their base architecture.",
     )
 
 
 @theme.style()
 def similarity(pairs: pd.DataFrame) -> Drawing:
-    """SAT with the teacher after distillation against before."""
-    styles = theme.family_styles(pairs["student"])
-    figure = Figure(figsize=(5.4, 5), layout="constrained")
-    axes = figure.subplots()
-    for student, rows in pairs.groupby("student"):
-        style = styles[str(student)]
-        axes.scatter(
-            rows["sat_before"], rows["sat_after"], s=40, color=style.colour, marker=style.marker, label=str(student)
-        )
-        for row in rows.itertuples():
-            at = (row.sat_before, row.sat_after)
-            axes.annotate(str(row.teacher), at, (5, 3), textcoords="offset points", fontsize=7)
-    limits = np.nanmin(pairs[["sat_before", "sat_after"]]) - 0.1, np.nanmax(pairs[["sat_before", "sat_after"]]) + 0.1
-    axes.plot(limits, limits, color=theme.QUIET, linewidth=0.8)
-    axes.set(xlim=limits, ylim=limits, xlabel="SAT with the teacher, student alone", ylabel="after distillation")
-    axes.legend(loc="lower right")
+    """SAT with the teacher after distillation against before, a panel a student."""
+    students = list(pairs["student"].unique())
+    figure = Figure(figsize=(4.8 * len(students), 4.8), layout="constrained")
+    both = pairs[["sat_before", "sat_after"]]
+    limits = np.nanmin(both) - 0.15, np.nanmax(both) + 0.15
+    for student, axes in zip(students, figure.subplots(1, len(students), sharey=True, squeeze=False)[0], strict=True):
+        taught = pairs[pairs["student"] == student].dropna(subset=both.columns)
+        axes.plot(limits, limits, color=theme.QUIET, linewidth=0.8, zorder=0)
+        axes.scatter(taught["sat_before"], taught["sat_after"], s=36, color=theme.GOOD)
+        axes.set(xlim=limits, ylim=limits, aspect="equal", xlabel=MEASURES["sat_before"])
+        axes.set_title(student, loc="left")
+        theme.label(axes, taught["sat_before"], taught["sat_after"], taught["teacher"])
+    figure.axes[0].set_ylabel("after distillation")
     return Drawing(
         figure,
         pairs[["student", "teacher", "sat_before", "sat_after"]],
@@ -99,7 +91,8 @@ def pickers(table: pd.DataFrame) -> Drawing:
     return Drawing(
         figure,
         table,
-        "Rankings of teachers",
-        "How well rankings of a student's teachers, made before training, agreed with what the student gained; lines "
-        "are 95 % intervals from drawing students and teachers, of random orders their own quantiles.",
+        "Rankings of teachers made before training",
+        "How well rankings of a student's teachers agreed with what the student then gained. Rankings by SAT and "
+        "accuracy are fitted to other students or to other teachers. Lines are 95 % intervals from drawing students "
+        "and teachers; of random orders, their own quantiles.",
     )

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from adjustText import adjust_text
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sat_exp.report import heatmap, results, theme
@@ -136,7 +134,7 @@ def embedding(points: pd.DataFrame, clusters: pd.DataFrame) -> Drawing:
         axes.set(xticks=[], yticks=[], aspect="equal" if method == "classical" else "auto")
         axes.spines[:].set_visible(False)
         axes.set_title(method, loc="left")
-        _label(axes, placed["x"], placed["y"], placed["model"])
+        theme.label(axes, placed["x"], placed["y"], placed["model"])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title="cluster")
     return Drawing(
@@ -170,7 +168,7 @@ def directed(table: pd.DataFrame, families: Mapping[str, str], styles: Styles) -
         xlabel="as a source: fools others more than the average model does (percentage points)",
         ylabel="as a target: is fooled more (percentage points)",
     )
-    _label(axes, 100 * shown["source"], 100 * shown["target"], shown["model"])
+    theme.label(axes, 100 * shown["source"], 100 * shown["target"], shown["model"])
     figure.legend(loc="outside right upper", title="family", ncols=1 + (shown["family"].nunique() > 25))
     return Drawing(
         figure,
@@ -291,10 +289,3 @@ def _ordered(pairs: pd.DataFrame, column: str, clusters: pd.DataFrame, by: str) 
     group = clusters.set_index("model")[by]
     order = sorted(results.leaf_order(square), key=lambda name: group[name])
     return square.loc[order, order], [int(group[name]) for name in order]
-
-
-def _label(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
-    """Names beside points, moved apart where they would overlap."""
-    size = float(np.interp(len(names), (15, 70), (8.5, 6)))
-    texts = [axes.text(right, up, str(name), fontsize=size) for right, up, name in zip(x, y, names, strict=True)]
-    adjust_text(texts, x=list(x), y=list(y), ax=axes, arrowprops={"arrowstyle": "-", "color": theme.QUIET, "lw": 0.4})

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from adjustText import adjust_text
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -77,6 +80,14 @@ def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
         drawing.figure.savefig(png)
     drawing.data.to_csv(stem.with_suffix(".csv"), index=drawing.data.index.name is not None)
     return png
+
+
+def label(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
+    """Names beside points, moved apart where they would overlap."""
+    size = float(np.interp(len(names), (15, 70), (8.5, 6)))
+    texts = [axes.text(right, up, str(name), fontsize=size) for right, up, name in zip(x, y, names, strict=True)]
+    line = {"arrowstyle": "-", "color": QUIET, "lw": 0.4}
+    adjust_text(texts, x=list(x), y=list(y), ax=axes, expand=(1.2, 1.7), arrowprops=line)
 
 
 @dataclass(frozen=True)

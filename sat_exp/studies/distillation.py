@@ -120,9 +120,11 @@ def relations(
                 levels = pd.get_dummies(part["student"]).to_numpy(np.float64) if given else np.empty((len(part), 0))
                 table = np.column_stack([part[[measure, "gain", *columns]].to_numpy(np.float64), levels])
                 counts = part["student"].nunique(), part["teacher"].nunique(), len(part)
-                low, high = interval(part, partial(_repeated, table), resamples, confidence, seed)
-                p = exchanged(part, table, permutations, np.random.default_rng(seed))
-                rows.append((measure, group, given, *counts, partial_correlation(table), low, high, p))
+                found, ends, p = partial_correlation(table), (np.nan, np.nan), np.nan
+                if np.isfinite(found):
+                    ends = interval(part, partial(_repeated, table), resamples, confidence, seed)
+                    p = exchanged(part, table, permutations, np.random.default_rng(seed))
+                rows.append((measure, group, given, *counts, found, *ends, p))
     columns = ["measure", "group", "given", "students", "teachers", "pairs", "spearman", "low", "high", "p"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -5,7 +5,7 @@ every ensemble's own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -64,19 +64,20 @@ def similarities(sat: pd.DataFrame, right: NDArray[np.bool_]) -> dict[str, Array
 
 @dataclass(frozen=True)
 class Limits:
-    """What an ensemble may be made of: accuracy, the least of each member, a share; parameters, the most of all its
-    members together."""
+    """What an ensemble may be made of: accuracy, the least of each member, a share; most, by the name of a cost such as
+    parameters or flops, the most of all its members together."""
 
     accuracy: float | None = None
-    parameters: float | None = None
+    most: Mapping[str, float] = field(default_factory=dict)
 
-    def allow(self, members: NDArray[np.integer], accuracy: Array, parameters: Array) -> NDArray[np.bool_]:
-        """Which ensembles, int [E, n], stay within the limits, bool [E]; accuracy, parameters: of each model, [M]."""
+    def allow(self, members: NDArray[np.integer], accuracy: Array, costs: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which ensembles, int [E, n], stay within the limits, bool [E]; accuracy of each model, [M]; costs: a
+        row a model, a column a cost."""
         within = np.ones(len(members), bool)
         if self.accuracy is not None:
             within &= (accuracy[members] >= self.accuracy).all(axis=1)
-        if self.parameters is not None:
-            within &= parameters[members].sum(axis=1) <= self.parameters
+        for cost, most in self.most.items():
+            within &= costs[cost].to_numpy()[members].sum(axis=1) <= most
         return within
 
 
@@ -95,13 +96,13 @@ def held_out(
     candidates: Sequence[Ensembles],
     chosen: NDArray[np.bool_],
     sat: Iterable[Array],
-    parameters: Array,
+    costs: pd.DataFrame,
     limits: Limits,
 ) -> Iterator[pd.DataFrame]:
     """For each split, what every strategy chooses on one half of the images, and how that does on the other.
 
     right: bool [M, N]; candidates: ensembles of each size, their `error` known on all images; chosen: bool [S, N] (see
-    `halves`); sat: for each split the matrix [M, M] of its choosing half alone; parameters: [M].
+    `halves`); sat: for each split the matrix [M, M] of its choosing half alone; costs: as `Limits.allow` takes them.
 
     A table a split, a row each size and strategy: size, strategy, candidates, how many are within the limits;
     models, int positions joined by spaces, "" for random; error and held_out, the ensemble's on the two halves;
@@ -114,16 +115,16 @@ def held_out(
         here, there = (right[:, part].mean(axis=1) for part in (half, ~half))
         rows: list[tuple] = []
         alone = np.arange(len(right))[:, None]
-        if len(allowed := np.flatnonzero(limits.allow(alone, here, parameters))):
+        if len(allowed := np.flatnonzero(limits.allow(alone, here, costs))):
             best = allowed[here[allowed].argmax()]
             rows.append((1, SINGLE, len(allowed), str(best), 1 - here[best], 1 - there[best], 1 - there[best]))
         contests, matrices = found.on(half), similarities(pd.DataFrame(matrix), right[:, half])
         for of in candidates:
-            within = np.flatnonzero(limits.allow(of.members, here, parameters))
+            within = np.flatnonzero(limits.allow(of.members, here, costs))
             if not len(within):
                 raise UserError(
-                    f"no ensemble of {of.size} is within the limits: give another task.least_accuracy or "
-                    "task.most_parameters"
+                    f"no ensemble of {of.size} is within the limits: give another task.least_accuracy, "
+                    "task.most_parameters or task.most_flops"
                 )
             members = of.members[within]
             total = np.rint(of.table["error"].to_numpy()[within] * images)
@@ -181,7 +182,7 @@ def recommended(
     right: NDArray[np.bool_],
     matrices: Mapping[str, Array],
     names: Sequence[str],
-    parameters: Array,
+    costs: pd.DataFrame,
     limits: Limits,
     results: pd.DataFrame,
     *,
@@ -191,14 +192,14 @@ def recommended(
 
     size, strategy, place from 1; models, joined by " + "; error with Wilson's error_low and error_high, which of those
     chosen by validation error is too low, as they were chosen by it; members_error, reduction, sat; least_accuracy, of
-    the worst member; parameters, of all; held_out, what the strategy's choice came to on images not seen, in
+    the worst member; each cost, of all members; held_out, what the strategy's choice came to on images not seen, in
     `results`, of `compared`.
     """
     accuracy, images = right.mean(axis=1), right.shape[1]
     expected = results.set_index(["size", "strategy"])["held_out"]
     rows = []
     for of in candidates:
-        within = np.flatnonzero(limits.allow(of.members, accuracy, parameters))
+        within = np.flatnonzero(limits.allow(of.members, accuracy, costs))
         if not len(within):
             continue
         table, members = of.table.iloc[within], of.members[within]
@@ -213,7 +214,8 @@ def recommended(
                     | {"models": " + ".join(names[member] for member in of_members)}
                     | {"error": row["error"], "error_low": float(low), "error_high": float(high)}
                     | {name: row[name] for name in ("members_error", "reduction", "sat")}
-                    | {"least_accuracy": accuracy[of_members].min(), "parameters": int(parameters[of_members].sum())}
+                    | {"least_accuracy": accuracy[of_members].min()}
+                    | {cost: int(of_each.iloc[of_members].sum()) for cost, of_each in costs.items()}
                     | {"held_out": expected.get((of.size, strategy), np.nan)}
                 )
     return pd.DataFrame(rows)

@@ -1,7 +1,7 @@
 """task=distill: students trained with and without teachers, and how the similarity of the two goes with the gain."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,20 +14,24 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp import models, tracking
+from sat_exp import models, report, tracking
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.distillation import Distillation, Distilling, Taught, answers
 from sat_exp.modules.measurement import Measured, Measurement
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
-from sat_exp.report import distillation as figures
 from sat_exp.store import key_of
 from sat_exp.studies import distillation as study
 from sat_exp.tasks import composing, describing, measuring, results
 from sat_exp.tasks.training import Job, Setup, Trainings, plain
 
 BY_PAIR = "by_pair"
+CHANGES = {
+    "gain": ("A teacher changes a student's accuracy, in percentage points,", 100),
+    "sat_change": ("Distillation changes the SAT of the two", 1),
+}
+WORDS = {study.SIMILARITY: "the SAT of the two before", study.ACCURACY: "the teacher's accuracy"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +175,11 @@ def run(
         tables = tabulate(planned, done, measured, config)
         if failures:
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
-        results.write(folder, summary | measuring.facts(measurement, measured), tables, {})
-        drawn = figures.draw(folder, tables)
+        summary |= measuring.facts(measurement, measured) | {"findings": findings(tables)}
+        results.write(folder, summary, tables)
+        drawn = report.draw(folder)
         tracked.log_results(folder)
-    show(tables, title, drawn)
+    show(tables, summary, drawn.page)
     measuring.refuse(failures)
 
 
@@ -263,14 +268,40 @@ def picks(ranking: pd.DataFrame, best: int | None) -> set[tuple[str, str]]:
     return set(leading[["student", "teacher"]].itertuples(index=False, name=None))
 
 
-def show(tables: dict[str, pd.DataFrame], title: str, drawn: Sequence[Path]) -> None:
+def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The result in a few sentences."""
+    if "gains" not in tables:
+        return ["No student has both its baseline and a teacher yet."]
+    said = []
+    of_all = tables["changes"][tables["changes"]["group"] == study.ALL].set_index("quantity")
+    for quantity, (what, unit) in CHANGES.items():
+        if quantity in of_all.index:
+            row = of_all.loc[quantity]
+            mean, low, high = (results.number(unit * row[name], "+.2f") for name in ("mean", "low", "high"))
+            above = f"above 0 in {row['positive']:.0%} of {row['pairs']} pairs"
+            said.append(f"{what} by {mean} on average ({low} to {high}), {above}.")
+    for row in tables["relations"].query("group == @study.ALL and given.str.contains('+', regex=False)").itertuples():
+        said.append(
+            f"Rank correlation of the gain with {WORDS[row.measure]}, the student and the other accounted for: "
+            f"{number(row.spearman)} ({number(row.low)} to {number(row.high)}, p = {number(row.p)})."
+        )
+    return said
+
+
+def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: Path) -> None:
     """Print what was found."""
     console = Console(file=sys.stdout, highlight=False)
-    console.print(title, soft_wrap=True)
-    if "gains" not in tables:
-        console.print("no student has both its baseline and a teacher yet")
-        return
-    for student, rows in tables[BY_PAIR].groupby("student"):
+    console.print(summary["title"], soft_wrap=True)
+    for finding in summary["findings"]:
+        console.print(finding, soft_wrap=True)
+    if "gains" in tables:
+        show_pairs(console, tables[BY_PAIR])
+        show_relations(console, tables)
+    console.print(f"report: {page}", soft_wrap=True)
+
+
+def show_pairs(console: Console, pairs: pd.DataFrame) -> None:
+    for student, rows in pairs.groupby("student"):
         table = Table("teacher", title=f"{student}, {rows['baseline'].mean():.2%} alone", title_justify="left")
         for heading in ("its accuracy", "SAT before", "after", "student", "gain"):
             table.add_column(heading, justify="right")
@@ -280,11 +311,9 @@ def show(tables: dict[str, pd.DataFrame], title: str, drawn: Sequence[Path]) -> 
                 str(row.teacher), f"{row.teacher_accuracy:.1%}", *sats, f"{row.accuracy:.2%}", f"{row.gain:+.2%}"
             )
         console.print(table)
-    for row in tables["changes"].itertuples():
-        what, form = ("gain", "+.2%") if row.quantity == "gain" else ("change of SAT", "+.2f")
-        interval = f"{results.number(row.low, form)} to {results.number(row.high, form)}"
-        of_all = f"above 0 in {row.positive:.0%} of {row.pairs} pairs"
-        console.print(f"{what}, {row.group}: {row.mean:{form}} ({interval}), {of_all}", soft_wrap=True)
+
+
+def show_relations(console: Console, tables: Mapping[str, pd.DataFrame]) -> None:
     for group, rows in tables["relations"].dropna(subset="spearman").groupby("group", sort=False):
         heading = f"rank correlation with the gain, {group}: {rows['pairs'].iloc[0]} pairs"
         table = Table("of", "given", title=heading, title_justify="left")
@@ -299,8 +328,6 @@ def show(tables: dict[str, pd.DataFrame], title: str, drawn: Sequence[Path]) -> 
     for row in tables["pickers"].itertuples():
         table.add_row(str(row.ranker), str(row.left_out), *correlation(row), f"{row.regret:.2%}")
     console.print(table)
-    for path in drawn:
-        console.print(f"figure: {path}", soft_wrap=True)
 
 
 def correlation(row: Any) -> tuple[str, str]:

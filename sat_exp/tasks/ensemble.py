@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from sat_exp import report, similarity, tracking
 from sat_exp.errors import UserError
+from sat_exp.models import flops
 from sat_exp.modules.measurement import Measured, Measurement
 from sat_exp.studies import calibration, clustering, diversity, ensembles, selection
 from sat_exp.studies.ensembles import Ensembles
@@ -44,7 +45,7 @@ Drawn = TypeVar("Drawn")
 class Pool:
     """The measured models as arrays over the M of them and the N images, names in the pool's order.
 
-    right: bool [M, N]; sat: float64 [M, M]; clusters: int [M]; parameters: float64 [M].
+    right: bool [M, N]; sat: float64 [M, M]; clusters: int [M]; costs: parameters and flops, a row each.
     """
 
     measured: Measured
@@ -52,7 +53,7 @@ class Pool:
     right: np.ndarray
     sat: pd.DataFrame
     clusters: np.ndarray
-    parameters: np.ndarray
+    costs: pd.DataFrame
 
     @property
     def names(self) -> list[str]:
@@ -88,6 +89,7 @@ def run(
     candidates: int,
     least_accuracy: float | None,
     most_parameters: float | None,
+    most_flops: float | None,
     resamples: int,
     permutations: int,
 ) -> None:
@@ -103,7 +105,8 @@ def run(
         if value is not None and value < 1:
             raise UserError(f"task.{setting}={value}: give 1 or more")
     models = composing.models(config)
-    limits = selection.Limits(least_accuracy, most_parameters)
+    most_of = {"parameters": most_parameters, "flops": most_flops}
+    limits = selection.Limits(least_accuracy, {cost: value for cost, value in most_of.items() if value is not None})
     settings, measurement = instantiate(config.tracking), measuring.prepared(config)
     images = measurement.images
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -166,7 +169,12 @@ def pooled(
         np.array([model.clean == labels for model in measured.models]),
         sat,
         clustering.spectral(sat, clusters, seed=config.seed).to_numpy(),
-        np.array([model.parameters for model in measured.models], np.float64),
+        pd.DataFrame(
+            {
+                "parameters": [model.parameters for model in measured.models],
+                "flops": [flops(model.config) for model in measured.models],
+            }
+        ),
     ), reason
 
 
@@ -239,7 +247,7 @@ def related(
                 "model": pool.names,
                 "accuracy": pool.right.mean(axis=1),
                 "cluster": pool.clusters,
-                "parameters": pool.parameters.astype(np.int64),
+                **pool.costs,
                 "sat_mean": (pool.sat.sum() - np.diag(pool.sat)).to_numpy() / (models - 1),
             }
         ),
@@ -329,9 +337,9 @@ def selected(
         few.append(Ensembles(of.members[rows], of.table.iloc[rows].reset_index(drop=True), of.whole))
     splits = []
     with measurement.progress("selection", len(chosen)) as bar:
-        for table in selection.held_out(contests, pool.right, few, chosen, sat, pool.parameters, limits):
+        for table in selection.held_out(contests, pool.right, few, chosen, sat, pool.costs, limits):
             splits.append(table)
             bar(1)
     compared = selection.compared(splits)
-    best = selection.recommended(found, pool.right, pool.similarities, pool.names, pool.parameters, limits, compared)
+    best = selection.recommended(found, pool.right, pool.similarities, pool.names, pool.costs, limits, compared)
     return {"selection": compared, "recommended": best}

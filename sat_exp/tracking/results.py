@@ -116,7 +116,8 @@ def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) 
             numbers.update(of_rows(name, frame))
     numbers.update({f"timings/{stage}": seconds for stage, seconds in summary.get("timings", {}).items()})
     numbers["warnings"] = len(summary.get("warnings", []))
-    return {key: plain(value) for key, value in numbers.items() if value is not None and not math.isnan(value)}
+    known = {key: plain(value) for key, value in numbers.items()}
+    return {key: value for key, value in known.items() if value is not None}
 
 
 def of_rows(name: str, frame: pandas.DataFrame) -> dict[str, float]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sat_exp.errors import UserError
-from sat_exp.models import Classifier, load
+from sat_exp.models import Classifier, flops, load
 from sat_exp.models.loading import load_weights, read_state
 
 SETTINGS = """
@@ -229,6 +229,10 @@ def test_a_network_that_cannot_be_built() -> None:
                 settings(pretrained=False), {"network": {"_target_": "timm.create_model", "_args_": ["resnt18"]}}
             )
         )  # type: ignore[arg-type]
+
+
+def test_multiply_adds_of_convolutions_and_matrix_products() -> None:
+    assert flops(settings()) == 6 * 6 * 3 * 9 + 108 * 5
 
 
 def test_the_fingerprint_follows_function_not_name(state: dict[str, Tensor], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional as F
 
 from sat_exp.__main__ import CONF
-from sat_exp.models import load
+from sat_exp.models import flops, load
 from sat_exp.models.components import COMPONENTS
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
@@ -233,3 +233,17 @@ def test_each_of_the_69_gives_logits_and_an_input_gradient_in_bounded_memory(nam
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{name}: peak memory so far {peak:.2f} GiB")
     assert peak < 6
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("resnet50", 4.1e9),
+        ("resnext50_32x4d", 4.2e9),
+        ("deit_small", 4.6e9),
+        ("convnext_tiny", 4.5e9),
+        ("swin_tiny", 4.5e9),
+    ],
+)
+def test_flops_are_those_of_the_networks_papers(name: str, published: float) -> None:
+    assert flops(FILES[name]) == pytest.approx(published, rel=0.015)

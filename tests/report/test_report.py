@@ -415,14 +415,17 @@ def test_the_page_of_69_models_stays_below_ten_megabytes(tmp_path):
 
 def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
     (tmp_path / "tables").mkdir()
-    pd.DataFrame({"measure": ["a", "b"], "value": [0.25, np.nan]}).to_parquet(tmp_path / "tables" / "found.parquet")
+    ranks = pd.Series([1, None], dtype="Int64")
+    found = pd.DataFrame({"measure": ["a", "b"], "value": [0.25, np.nan], "rank": ranks})
+    found.to_parquet(tmp_path / "tables" / "found.parquet")
     (tmp_path / "summary.json").write_text(json.dumps({"measured": str(run), "findings": ["It was found."]}))
     report = draw(tmp_path)
     html = report.page.read_text(encoding="utf-8")
     assert report.figures == {}
     assert "It was found." in html
     assert 'data-frame="found"' in html
-    assert json.loads(re.search(r'id="frames">(.*?)</script>', html)[1])["found"]["rows"] == [["a", 0.25], ["b", None]]
+    (rows,) = (table["rows"] for table in json.loads(re.search(r'id="frames">(.*?)</script>', html)[1]).values())
+    assert rows == [["a", 0.25, 1], ["b", None, None]]
     assert ">conv_a</a></th>" in html
 
 

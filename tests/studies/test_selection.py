@@ -32,7 +32,7 @@ def pool():
     return logits, labels, found, right, sat, candidates
 
 
-PARAMETERS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+COSTS = pd.DataFrame({"parameters": [1, 2, 3, 4, 5, 6], "flops": [6, 5, 4, 3, 2, 1]})
 
 
 def errors(logits, labels, members, images):
@@ -44,7 +44,7 @@ def test_choices_are_made_on_one_half_and_tried_on_the_other(pool):
     logits, labels, found, right, sat, candidates = pool
     chosen = selection.halves(400, 3, seed=0)
     assert chosen.sum(axis=1).tolist() == [200] * 3
-    tables = list(selection.held_out(found, right, candidates, chosen, [sat] * 3, PARAMETERS, Limits()))
+    tables = list(selection.held_out(found, right, candidates, chosen, [sat] * 3, COSTS, Limits()))
     for half, table in zip(chosen, tables, strict=True):
         rows = table.set_index(["size", "strategy"])
         for of in candidates:
@@ -78,7 +78,7 @@ def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
     other = sat.copy()
     other[0, 3] = other[3, 0] = 0.5
     chosen = selection.halves(400, 2, seed=1)
-    one, two = selection.held_out(found, right, candidates[:1], chosen, [sat, other], PARAMETERS, Limits())
+    one, two = selection.held_out(found, right, candidates[:1], chosen, [sat, other], COSTS, Limits())
     assert two.set_index("strategy").models["low SAT"] == "0 3"
     assert one.set_index("strategy").models["low SAT"] != "4 5"
 
@@ -86,7 +86,7 @@ def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
 def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
     _, _, found, right, sat, candidates = pool
     chosen = selection.halves(400, 2, seed=0)
-    (table, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, PARAMETERS, Limits(parameters=6))
+    (table, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(most={"parameters": 6}))
     assert set(table["models"]) <= {"0", "1", "2", "3", "4", "5", "0 1", "0 2", "0 3", "0 4", "1 2", "1 3", "0 1 2", ""}
     assert table.set_index(["size", "strategy"]).candidates[3, "random"] == 1
     best = selection.recommended(
@@ -94,22 +94,24 @@ def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
         right,
         selection.similarities(pd.DataFrame(sat), right),
         list("abcdef"),
-        PARAMETERS,
-        Limits(parameters=6),
+        COSTS,
+        Limits(most={"parameters": 6}),
         selection.compared([table]),
     )
     assert (best["parameters"] <= 6).all()
+    both = Limits(most={"parameters": 6, "flops": 8}).allow(candidates[0].members, right.mean(axis=1), COSTS)
+    assert [*map(tuple, candidates[0].members[both])] == [(0, 4), (1, 3)]
     floor = float(np.sort(right.mean(axis=1))[-2])
-    allowed = Limits(accuracy=floor).allow(candidates[0].members, right.mean(axis=1), PARAMETERS)
+    allowed = Limits(accuracy=floor).allow(candidates[0].members, right.mean(axis=1), COSTS)
     assert allowed.sum() == 1
     with pytest.raises(UserError, match="no ensemble of 2 is within the limits"):
-        list(selection.held_out(found, right, candidates, chosen, [sat] * 2, PARAMETERS, Limits(accuracy=0.999)))
+        list(selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(accuracy=0.999)))
 
 
 def test_recommendations_are_named_ranked_and_carry_what_is_expected_of_them(pool):
     _, _, found, right, sat, candidates = pool
     chosen = selection.halves(400, 4, seed=2)
-    splits = list(selection.held_out(found, right, candidates, chosen, [sat] * 4, PARAMETERS, Limits()))
+    splits = list(selection.held_out(found, right, candidates, chosen, [sat] * 4, COSTS, Limits()))
     compared = selection.compared(splits)
     expected = pd.concat(splits).groupby(["size", "strategy"])["held_out"].mean()
     table = selection.recommended(
@@ -117,7 +119,7 @@ def test_recommendations_are_named_ranked_and_carry_what_is_expected_of_them(poo
         right,
         selection.similarities(pd.DataFrame(sat), right),
         list("abcdef"),
-        PARAMETERS,
+        COSTS,
         Limits(),
         compared,
         places=2,

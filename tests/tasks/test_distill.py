@@ -41,6 +41,9 @@ def test_a_study_is_trained_measured_and_told(sat_exp, command, outputs):
         assert 0.8 < row["teacher_accuracy"] < 1
     assert (outputs / "whole/figures/gain.png").is_file()
     assert "how rankings made before training held" in outcome.text
+    page = (outputs / "whole/report.html").read_text(encoding="utf-8")
+    assert "What students gain" in page
+    assert 'data-frame="rankings"' in page
 
     again = sat_exp(*command, "name=again")
     assert again.text.count("is trained already") == 4

@@ -357,7 +357,9 @@ def test_rows_of_small_tables_are_called_by_their_texts():
     )
     doubled = pandas.DataFrame({"model": ["a", "a"], "value": [1.0, 2.0]})
     long = pandas.DataFrame({"model": [f"m{i}" for i in range(56)], "value": 1.0})
-    frames = {"stability": stability, "agreement": agreement, "doubled": doubled, "long": long, "empty": doubled[:0]}
+    ranks = pandas.DataFrame({"model": ["a", "b"], "rank": pandas.Series([1, None], dtype="Int64")})
+    frames = {"stability": stability, "agreement": agreement, "ranks": ranks}
+    frames |= {"doubled": doubled, "long": long, "empty": doubled[:0]}
     assert results.scalars(frames, {}) == {
         "stability/2/SAT/eigengap": 0.5,
         "stability/3/SAT/eigengap": 0.25,
@@ -365,6 +367,7 @@ def test_rows_of_small_tables_are_called_by_their_texts():
         "agreement/all/r/value": 0.5,
         "agreement/all/slope/pairs": 6,
         "agreement/all/slope/value": 1.0,
+        "ranks/a/rank": 1,
         "warnings": 0,
     }
 
