@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python -m
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint bundle gallery bench clean
 
-GALLERY := quickstart analysis ensembles
+GALLERY := quickstart analysis ensembles $(if $(FASHION_MNIST),distillation)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +41,12 @@ bundle: $(READY) ## train the bundled networks again: make bundle FASHION_MNIST=
 	@test -n '$(FASHION_MNIST)' || { echo 'error: give FASHION_MNIST=FOLDER with the four gzipped files'; exit 1; }
 	@$(RUN) sat_exp experiment=bundle 'dataset.root=$(FASHION_MNIST)'
 
-gallery: $(READY) ## run the studies that come with all they need and renew their figures and tables in experiments/
+gallery: $(READY) ## renew the figures and tables in experiments/; the distillation's too with FASHION_MNIST=FOLDER
 	@$(RUN) sat_exp experiment=quickstart
 	@$(RUN) sat_exp task=attack pool=bundled attack=noise attack.epsilon=24 name=quickstart_noise
 	@$(RUN) sat_exp task=analyze task.run=outputs/quickstart task.control=outputs/quickstart_noise name=analysis
 	@$(RUN) sat_exp task=ensemble dataset.size=1500 name=ensembles
+	@test -z '$(FASHION_MNIST)' || $(RUN) sat_exp experiment=distill_fashion 'dataset.root=$(FASHION_MNIST)'
 	@for study in $(GALLERY); do for file in experiments/$$study/figures/* experiments/$$study/tables/*; do \
 		cp "outputs/$${file#experiments/}" "$$file" || exit 1; done; done
 

@@ -24,6 +24,9 @@ Indices = NDArray[np.int64]
 
 KEYS = ["student", "teacher"]
 SIMILARITY, ACCURACY = "sat_before", "teacher_accuracy"
+CHANGED = ["gain", "sat_change", "change_with_others", "beyond_others"]
+AVERAGED = ["accuracy", "baseline", "sat_before", "sat_after", *CHANGED]
+OF_BOTH = [ACCURACY, "student_base", "teacher_base", "same_base"]
 ALL, SAME, OTHER = "all", "same base architecture", "other base architecture"
 RANKERS = {"SAT and accuracy": [SIMILARITY, ACCURACY], "SAT": [SIMILARITY], "accuracy": [ACCURACY]}
 AS_IT_IS, OTHER_SEEDS, RANDOM = "accuracy as it is", "gain from other seeds", "random"
@@ -48,17 +51,24 @@ def gains(
 
     Columns: student, teacher, seed, accuracy, baseline = that of the same seed alone, gain = accuracy − baseline;
     sat_before = SAT of the baseline with the teacher, sat_after = of the taught student with it, sat_change;
+    change_with_others = the mean of the same change with the other teachers; beyond_others = sat_change less that;
     teacher_accuracy, student_base, teacher_base, same_base. Accuracies and gains are fractions.
     """
-    taught = trainings[trainings["teacher"] != ""].merge(_sat(pairs), on=["network", "teacher"])
-    found = taught.merge(known_before(trainings, pairs, teachers), on=[*KEYS, "seed"])
+    known, similarity = known_before(trainings, pairs, teachers), _sat(pairs)
+    taught = trainings[trainings["teacher"] != ""]
+    found = taught.merge(similarity, on=["network", "teacher"]).merge(known, on=[*KEYS, "seed"])
     found = found.rename(columns={"sat": "sat_after"})
     found["gain"] = found["accuracy"] - found["baseline"]
     found["sat_change"] = found["sat_after"] - found["sat_before"]
+    others = taught.merge(similarity.rename(columns={"teacher": "other"}), on="network")
+    others = others.merge(known.rename(columns={"teacher": "other"}), on=["student", "seed", "other"])
+    others = others[others["other"] != others["teacher"]]
+    change = (others["sat"] - others["sat_before"]).groupby(others["network"]).mean()
+    found["change_with_others"] = found["network"].map(change)
+    found["beyond_others"] = found["sat_change"] - found["change_with_others"]
     found["student_base"], found["teacher_base"] = found["network"].map(bases), found["teacher"].map(bases)
     found["same_base"] = found["student_base"] == found["teacher_base"]
-    columns = ["accuracy", "baseline", "gain", "sat_before", "sat_after", "sat_change", "teacher_accuracy"]
-    return found[[*KEYS, "seed", *columns, "student_base", "teacher_base", "same_base"]]
+    return found[[*KEYS, "seed", *AVERAGED, *OF_BOTH]]
 
 
 def _sat(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -72,10 +82,8 @@ def over_seeds(gains: pd.DataFrame) -> pd.DataFrame:
     """A row for each student and teacher: the means over seeds of what `gains` has; seeds, how many; gain_least and
     gain_most among them."""
     groups = gains.groupby(KEYS, sort=False)
-    kept = ["teacher_accuracy", "student_base", "teacher_base", "same_base"]
-    means = groups[["accuracy", "baseline", "gain", "sat_before", "sat_after", "sat_change"]].mean()
     spread = groups["gain"].agg(seeds="count", gain_least="min", gain_most="max")
-    return means.join(spread).join(groups[kept].first()).reset_index()
+    return groups[AVERAGED].mean().join(spread).join(groups[OF_BOTH].first()).reset_index()
 
 
 def groups_of(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -84,11 +92,11 @@ def groups_of(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def changes(pairs: pd.DataFrame, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
-    """What distillation changes: a row for gain and for sat_change, over all pairs and by whether they share their base
+    """What distillation changes: a row for each of CHANGED, over all pairs and by whether they share their base
     architecture: quantity, group, pairs, mean, low, high (draws of students and of teachers), positive = the share of
     pairs above 0."""
     rows = []
-    for quantity in ("gain", "sat_change"):
+    for quantity in CHANGED:
         for group, part in groups_of(pairs.dropna(subset=quantity)).items():
             if len(part):
                 values = part[quantity].to_numpy(np.float64)

@@ -30,6 +30,7 @@ BY_PAIR = "by_pair"
 CHANGES = {
     "gain": ("A teacher changes a student's accuracy, in percentage points,", 100),
     "sat_change": ("Distillation changes the SAT of the two", 1),
+    "beyond_others": ("It changes the SAT with that teacher more than with the others", 1),
 }
 WORDS = {study.SIMILARITY: "the SAT of the two before", study.ACCURACY: "the teacher's accuracy"}
 
@@ -98,14 +99,9 @@ class Study:
         return pd.DataFrame(rows, columns=["teacher", "teacher_accuracy"])
 
     def measure(self, done: dict[Trial, Job]) -> Measured:
-        """Transfer between each baseline of `done` and all teachers, and each distilled student and its own."""
+        """Transfer between each student of `done` and all teachers."""
         students = [self.trainings.trained(job, trial.group) for trial, job in done.items()]
-        between = [
-            (trial.name, teacher.name)
-            for trial in done
-            for teacher in self.teachers
-            if trial.teacher is None or trial.teacher is teacher
-        ]
+        between = [(student.name, teacher.name) for student in students for teacher in self.teachers]
         directions = {way for one, other in between for way in ((one, other), (other, one))}
         return self.measurement.run([*self.teachers, *students], directions)
 

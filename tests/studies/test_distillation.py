@@ -43,7 +43,8 @@ def study(students=2, teachers=6, seeds=2, *, slope=0.01, worth=0.2, noise=0.0, 
                 {
                     "student": f"s{student}", "teacher": f"t{teacher}", "seed": one, "accuracy": 0.8 + gain,
                     "baseline": 0.8, "gain": gain, "sat_before": sat[teacher], "sat_after": sat[teacher] + 0.2,
-                    "sat_change": 0.2, "teacher_accuracy": accuracy[teacher], "student_base": "CNN",
+                    "sat_change": 0.2, "change_with_others": 0.1, "beyond_others": 0.1,
+                    "teacher_accuracy": accuracy[teacher], "student_base": "CNN",
                     "teacher_base": "CNN" if teacher % 2 else "Transformer", "same_base": bool(teacher % 2),
                 }
             )  # fmt: skip
@@ -60,7 +61,7 @@ def test_gains_by_hand():
     )  # fmt: skip
     pairs = pd.DataFrame(
         [("t", "s0", 3.0), ("t", "s1", 2.0), ("s0t", "t", 3.5), ("t", "s1t", 2.5), ("t", "r0t", 4.0), ("u", "s0", 1.0),
-         ("u", "u", 4.6)],
+         ("u", "u", 4.6), ("u", "s0t", 1.25)],
         columns=["model_a", "model_b", "sat"],
     )  # fmt: skip
     teachers = pd.DataFrame({"teacher": ["t", "u"], "teacher_accuracy": [0.9, 0.95]})
@@ -74,6 +75,9 @@ def test_gains_by_hand():
     assert found["gain"].tolist() == pytest.approx([0.05, -0.01])
     assert found["sat_before"].tolist() == [3.0, 2.0]
     assert found["sat_change"].tolist() == [0.5, 0.5]
+    # after its teacher t, s is also more like u, by half as much; of the second seed nothing is known
+    assert found["change_with_others"].to_numpy() == pytest.approx([0.25, np.nan], nan_ok=True)
+    assert found["beyond_others"].to_numpy() == pytest.approx([0.25, np.nan], nan_ok=True)
     assert found["same_base"].all()
     (mean,) = over_seeds(found).to_dict("records")
     assert mean["gain"] == pytest.approx(0.02)
