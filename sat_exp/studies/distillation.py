@@ -63,8 +63,10 @@ def gains(
     others = taught.merge(similarity.rename(columns={"teacher": "other"}), on="network")
     others = others.merge(known.rename(columns={"teacher": "other"}), on=["student", "seed", "other"])
     others = others[others["other"] != others["teacher"]]
-    change = (others["sat"] - others["sat_before"]).groupby(others["network"]).mean()
-    found["change_with_others"] = found["network"].map(change)
+    others["change_with_others"] = (others["sat"] - others["sat_before"]).astype(np.float64)
+    found = found.merge(
+        others.groupby("network", as_index=False)["change_with_others"].mean(), on="network", how="left"
+    )
     found["beyond_others"] = found["sat_change"] - found["change_with_others"]
     found["student_base"], found["teacher_base"] = found["network"].map(bases), found["teacher"].map(bases)
     found["same_base"] = found["student_base"] == found["teacher_base"]

@@ -107,7 +107,7 @@ class Study:
 
     def before(self, done: dict[Trial, Job], config: DictConfig) -> pd.DataFrame:
         """What is known of each student and teacher before the one teaches the other, means over seeds."""
-        known = tabulate(self, done, self.measure(done), config)["before"]
+        known = observed(self, done, self.measure(done), config)["before"]
         return known.groupby(["student", "teacher"], as_index=False, sort=False).mean()
 
 
@@ -168,7 +168,8 @@ def run(
             measuring.refuse(failures)
         measured = planned.measure(done)
         failures |= measured.failures
-        tables = tabulate(planned, done, measured, config)
+        tables = observed(planned, done, measured, config)
+        tables |= concluded(tables, measured, config.seed)
         if failures:
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
         summary |= measuring.facts(measurement, measured) | {"findings": findings(tables)}
@@ -201,8 +202,8 @@ def check(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds:
             raise UserError(f"{model} predicts {space}, {first.name} {first.label_space}: they cannot teach each other")
 
 
-def tabulate(planned: Study, done: dict[Trial, Job], measured: Measured, config: DictConfig) -> dict[str, pd.DataFrame]:
-    """The tables of a study: trainings, networks and similarity as they were measured, and what is made of them."""
+def observed(planned: Study, done: dict[Trial, Job], measured: Measured, config: DictConfig) -> dict[str, pd.DataFrame]:
+    """The tables of what was trained and measured: trainings, networks, similarity, teachers, before."""
     rows = []
     for trial, job in done.items():
         record = planned.trainings.record(job)
@@ -219,27 +220,31 @@ def tabulate(planned: Study, done: dict[Trial, Job], measured: Measured, config:
         )
     trainings = pd.DataFrame(rows)
     pairs = measuring.pair_table(measured, planned.measurement.images.labels, config)
-    bases = {subject.name: subject.components.get("base_architecture", "") for subject in measured.models}
     accuracies = planned.accuracies()
-    tables = {
+    return {
         "trainings": trainings,
         "networks": measuring.model_table(measured, planned.measurement.images.labels),
         "similarity": pairs,
         "teachers": accuracies,
         "before": study.known_before(trainings, pairs, accuracies),
     }
-    found = study.gains(trainings, pairs, accuracies, bases)
-    if len(found):
-        by_pair = study.over_seeds(found)
-        tables |= {
-            "gains": found,
-            BY_PAIR: by_pair,
-            "changes": study.changes(by_pair, seed=config.seed),
-            "relations": study.relations(by_pair, seed=config.seed),
-            "pickers": study.held(found, seed=config.seed),
-            "rankings": study.rankings(by_pair),
-        }
-    return tables
+
+
+def concluded(tables: Mapping[str, pd.DataFrame], measured: Measured, seed: int) -> dict[str, pd.DataFrame]:
+    """The tables of what that says: gains, by_pair, changes, relations, pickers, rankings; none without a gain."""
+    bases = {subject.name: subject.components.get("base_architecture", "") for subject in measured.models}
+    found = study.gains(tables["trainings"], tables["similarity"], tables["teachers"], bases)
+    if found.empty:
+        return {}
+    by_pair = study.over_seeds(found)
+    return {
+        "gains": found,
+        BY_PAIR: by_pair,
+        "changes": study.changes(by_pair, seed=seed),
+        "relations": study.relations(by_pair, seed=seed),
+        "pickers": study.held(found, seed=seed),
+        "rankings": study.rankings(by_pair),
+    }
 
 
 def finished(folder: Path) -> pd.DataFrame:

@@ -79,6 +79,8 @@ def test_gains_by_hand():
     assert found["change_with_others"].to_numpy() == pytest.approx([0.25, np.nan], nan_ok=True)
     assert found["beyond_others"].to_numpy() == pytest.approx([0.25, np.nan], nan_ok=True)
     assert found["same_base"].all()
+    alone = trainings[trainings["teacher"] == ""]
+    assert gains(alone, pairs, teachers, bases).empty
     (mean,) = over_seeds(found).to_dict("records")
     assert mean["gain"] == pytest.approx(0.02)
     assert (mean["seeds"], mean["teacher_accuracy"]) == (2, 0.9)
