@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Column, Table
 from scipy.special import ndtri
 
-from sat_exp import report, similarity, tracking
+from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
 from sat_exp.similarity import agreement
 from sat_exp.studies import clustering, comparison, embedding, importance, regimes, relations, sampling, structure
 from sat_exp.studies.comparison import Matrix
-from sat_exp.tasks import compare, describing, results
+from sat_exp.tasks import compare, results
+from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import latest
 
 FEWEST = 8
@@ -60,15 +59,8 @@ def run(
         images = None
         draws = list(clustering.perturbed(matrix.sat, matrix.error, draws=runs, seed=config.seed))
         changed = "sampling error"
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    summary = describing.describe(config, f"What {matrix.name} says of its {len(matrix.models)} models")
-    with tracking.run(
-        instantiate(config.tracking),
-        name=describing.run_name(config, folder),
-        job_type=name,
-        directory=folder,
-        config=summary,
-    ) as tracked:
+    title = f"What {matrix.name} says of its {len(matrix.models)} models"
+    with recorded(config, title) as recording:
         tables, found = analysed(
             matrix.sat, draws, changed, pairs, None if lacking else known, clusters, refits, config.seed
         )
@@ -76,11 +68,9 @@ def run(
         tables |= of_groups(matrix.sat, place, config.seed)
         if pairs is None:
             tables["pairs"] = stated_pairs(matrix)
-        summary |= found | {"findings": sentences(tables, found), "warnings": cautions, "measured": str(place)}
-        results.write(folder, summary, tables)
-        drawn = report.draw(folder)
-        tracked.log_results(folder)
-    show(tables, summary)
+        found |= {"findings": sentences(tables, found), "warnings": cautions, "measured": str(place)}
+        drawn = recording.finish(found, tables)
+    show(tables, recording.summary | found)
     Console().print(f"report: {drawn.page}", soft_wrap=True)
 
 

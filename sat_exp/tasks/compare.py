@@ -8,18 +8,16 @@ from typing import Any
 
 import pandas as pd
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
-from sat_exp import report, tracking
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
 from sat_exp.studies import comparison
 from sat_exp.studies.comparison import Comparison, Matrix
-from sat_exp.tasks import composing, describing, results
+from sat_exp.tasks import composing, results
+from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import latest
 
 ASIDE = "mean = std = 0.5"
@@ -71,9 +69,8 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
         confidence=config.score.confidence,
         seed=config.score.seed,
     )
-    folder = Path(HydraConfig.get().runtime.output_dir)
     title = f"{measured.name} beside {reference.name}: {len(common)} models"
-    summary = describing.describe(config, title) | {
+    noted = {
         "measured": str(place),
         "reference": str(config.reference),
         "measured_name": measured.name,
@@ -85,19 +82,10 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
         "only_reference": sorted(set(reference.models) - set(common)),
         "warnings": cautions,
     }
-    with tracking.run(
-        instantiate(config.tracking),
-        name=describing.run_name(config, folder),
-        job_type=name,
-        directory=folder,
-        config=summary,
-    ) as tracked:
+    with recorded(config, title) as recording:
         tables = {name: getattr(found, name) for name in ("agreement", "disagreements", "pairs_compared")}
-        results.write(folder, summary, tables)
-        drawn = report.draw(folder)
-        tracked.log({f"agreement/{row.group}/{row.measure}": row.value for row in found.agreement.itertuples()})  # type: ignore[misc]
-        tracked.log_results(folder)
-    show(found, summary, drawn.page)
+        drawn = recording.finish(noted, tables)
+    show(found, recording.summary | noted, drawn.page)
 
 
 def finished(folder: Path) -> tuple[Matrix, list[str]]:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp import models, report, tracking
+from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.distillation import Distillation, Distilling, Taught, answers
@@ -23,7 +21,8 @@ from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
 from sat_exp.store import key_of
 from sat_exp.studies import distillation as study
-from sat_exp.tasks import composing, describing, measuring, results
+from sat_exp.tasks import composing, measuring, results
+from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain
 
 BY_PAIR = "by_pair"
@@ -141,18 +140,9 @@ def run(
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     images.augmented(settings["transform"])
-    folder = Path(HydraConfig.get().runtime.output_dir)
     title = f"{len(student_models)} students of {len(teacher_models)} teachers on {measurement.images.name}"
-    summary = describing.describe(config, title)
-    with tracking.run(
-        instantiate(config.tracking),
-        name=describing.run_name(config, folder),
-        job_type=name,
-        directory=folder,
-        config=summary,
-        tags=[measurement.images.name],
-    ) as tracked:
-        trainings = Trainings(Path(directory), images, measurement.hardware, tracked)
+    with recorded(config, title, tags=[measurement.images.name]) as recording:
+        trainings = Trainings(Path(directory), images, measurement.hardware, recording.tracked)
         fingerprints, failures = loadable(teacher_models)
         teacher_models = [teacher for teacher in teacher_models if teacher.name in fingerprints]
         planned = Study(trainings, measurement, settings, distillation, teacher_models, fingerprints)
@@ -172,11 +162,9 @@ def run(
         tables |= concluded(tables, measured, config.seed)
         if failures:
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
-        summary |= measuring.facts(measurement, measured) | {"findings": findings(tables)}
-        results.write(folder, summary, tables)
-        drawn = report.draw(folder)
-        tracked.log_results(folder)
-    show(tables, summary, drawn.page)
+        noted = measuring.facts(measurement, measured) | {"findings": findings(tables)}
+        drawn = recording.finish(noted, tables)
+    show(tables, recording.summary | noted, drawn.page)
     measuring.refuse(failures)
 
 

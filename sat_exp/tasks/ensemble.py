@@ -5,22 +5,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import comb
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from sat_exp import report, similarity, tracking
+from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.models import flops
 from sat_exp.modules.measurement import Measured, Measurement
 from sat_exp.studies import calibration, clustering, diversity, ensembles, selection
 from sat_exp.studies.ensembles import Ensembles
-from sat_exp.tasks import composing, describing, ensemble_findings, measuring, results
+from sat_exp.tasks import composing, ensemble_findings, measuring, results
+from sat_exp.tasks.recording import recorded
 
 log = logging.getLogger(__name__)
 
@@ -107,14 +105,10 @@ def run(
     models = composing.models(config)
     most_of = {"parameters": most_parameters, "flops": most_flops}
     limits = selection.Limits(least_accuracy, {cost: value for cost, value in most_of.items() if value is not None})
-    settings, measurement = instantiate(config.tracking), measuring.prepared(config)
+    measurement = measuring.prepared(config)
     images = measurement.images
-    folder = Path(HydraConfig.get().runtime.output_dir)
     title = f"Ensembles of {len(models)} models on {len(images)} images of {images.name}, averaging {average}"
-    summary = describing.describe(config, title)
-    with tracking.run(
-        settings, name=describing.run_name(config, folder), job_type=name, directory=folder, config=summary
-    ) as tracked:
+    with recorded(config, title, tags=[images.name]) as recording:
         measured = measurement.run(models)
         examples = results.examples(measured, images)
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
@@ -133,15 +127,13 @@ def run(
             chosen = selection.halves(len(images), splits, config.seed)
             sat = of_images(known, config, clustering.weighted)(chosen)
             tables |= selected(found, pool, contests, chosen, sat, candidates, limits, measurement)
-        summary |= measuring.facts(measurement, measured) | {
+        noted = measuring.facts(measurement, measured) | {
             "clusters": {"SAT": reason},
             "findings": ensemble_findings.findings(tables),
         }
-        summary["warnings"] += ensemble_findings.cautions(sizes, found, pool.right)
-        results.write(folder, summary, tables, examples.pictures, known)
-        drawn = report.draw(folder)
-        tracked.log_results(folder)
-    ensemble_findings.show(tables, summary, drawn.page)
+        noted["warnings"] += ensemble_findings.cautions(sizes, found, pool.right)
+        drawn = recording.finish(noted, tables, examples.pictures, known)
+    ensemble_findings.show(tables, recording.summary | noted, drawn.page)
     measuring.refuse(measured.failures)
 
 

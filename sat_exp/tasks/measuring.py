@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp import report, similarity, tracking
+from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.modules.measurement import Direction, Measured, Measurement, Source
 from sat_exp.store import Store
 from sat_exp.studies import embedding
-from sat_exp.tasks import describing, results
+from sat_exp.tasks import results
+from sat_exp.tasks.recording import recorded
 
 UNTRAINED = " (untrained networks)"
 
@@ -26,29 +26,17 @@ def measure(config: DictConfig, models: Sequence[DictConfig], directions: Collec
 
     Raises UserError at the very end where some models failed and the others' results stand.
     """
-    settings = instantiate(config.tracking)
     measurement = prepared(config)
     images = measurement.images
-    folder = Path(HydraConfig.get().runtime.output_dir)
     untrained = not all(model.pretrained for model in models)
     heading = title.format(images=len(images), dataset=images.name) + UNTRAINED * untrained
-    summary = describing.describe(config, heading)
-    with tracking.run(
-        settings,
-        name=describing.run_name(config, folder),
-        job_type=config.task.name,
-        directory=folder,
-        config=summary,
-        tags=[images.name] + ["untrained"] * untrained,
-    ) as run:
+    with recorded(config, heading, tags=[images.name] + ["untrained"] * untrained) as recording:
         measured = measurement.run(models, directions)
         examples = results.examples(measured, images)
         tables = tabulate(measured, measurement, config) | examples.tables
-        summary |= facts(measurement, measured)
-        results.write(folder, summary, tables, examples.pictures, results.Predictions.of(measured, images.labels))
-        drawn = report.draw(folder)
-        run.log_results(folder)
-    results.show(tables, summary["title"], drawn)
+        predictions = results.Predictions.of(measured, images.labels)
+        drawn = recording.finish(facts(measurement, measured), tables, examples.pictures, predictions)
+    results.show(tables, heading, drawn)
     refuse(measured.failures)
 
 

@@ -7,16 +7,15 @@ from typing import Any
 
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp import report, tracking
 from sat_exp.errors import UserError
 from sat_exp.studies import placement
 from sat_exp.studies.placement import Placement
 from sat_exp.tasks import composing, describing, measuring, results
+from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import latest
 
 SHOWN = 5
@@ -38,32 +37,17 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
         raise UserError(f"these are not the images of {beside}: give the dataset.root= that it was measured on")
     directions = {pair for other in others for pair in ((new.name, other.name), (other.name, new.name))}
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
     untrained = not all(model.pretrained for model in [new, *others])
     title = f"Where {new.name} lies among the {len(others)} models of {describing.run_name(config, beside)}"
-    described = describing.describe(config, title + measuring.UNTRAINED * untrained)
-    with tracking.run(
-        instantiate(config.tracking),
-        name=describing.run_name(config, folder),
-        job_type=name,
-        directory=folder,
-        config=described,
-        tags=[measurement.images.name] + ["untrained"] * untrained,
-    ) as tracked:
+    tags = [measurement.images.name] + ["untrained"] * untrained
+    with recorded(config, title + measuring.UNTRAINED * untrained, tags=tags) as recording:
         measured = measurement.run([*others, new], directions)
         examples = results.examples(measured, measurement.images)
         tables = beside_the_old(measuring.tabulate(measured, measurement, config), beside, new.name) | examples.tables
         placed = placement.place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
         tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
         found = {"findings": sentences(placed), "measured": str(beside.absolute())}
-        results.write(
-            folder,
-            described | measuring.facts(measurement, measured) | found,
-            tables,
-            examples.pictures,
-        )
-        drawn = report.draw(folder)
-        tracked.log_results(folder)
+        drawn = recording.finish(measuring.facts(measurement, measured) | found, tables, examples.pictures)
     show(placed, drawn.page)
     measuring.refuse(measured.failures)
 

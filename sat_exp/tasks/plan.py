@@ -14,17 +14,19 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Column, Table
 
-from sat_exp import models, tracking
+from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
 from sat_exp.studies import planning
-from sat_exp.tasks import composing, describing, results
+from sat_exp.tasks import composing
+from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.store import amount
 
 RATES = (0.06, 0.15, 0.40)
 """Transfer rates of unlike, typical and like pairs."""
 
+STAGES = dict(zip(("load", "clean outputs", "attack", "transfer"), planning.STAGES, strict=True)) | {"total": "seconds"}
 MOST_EXPENSIVE = 8
 DEVICES = (2, 4, 8)
 
@@ -45,16 +47,12 @@ def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
     images, steps = size_of(config), steps_of(config)
     if type(width) not in (int, float) or not width > 0:
         raise UserError(f"task.width={width}: give the full width of an interval of SAT, such as 0.1")
-    settings = instantiate(config.tracking)
     hardware: Hardware = instantiate(config.hardware)
     chosen = composing.models(config)
-    folder, outputs = Path(HydraConfig.get().runtime.output_dir), Path(config.output_dir)
+    outputs = Path(config.output_dir)
     shape = canvas_of(config, chosen)
     title = f"The cost of {len(chosen)} models on {images} images of {HydraConfig.get().runtime.choices['dataset']}"
-    summary = describing.describe(config, title)
-    with tracking.run(
-        settings, name=describing.run_name(config, folder), job_type=name, directory=folder, config=summary
-    ) as tracked:
+    with recorded(config, title) as recording:
         found = throughput.find(
             chosen,
             [composing.stated(reference) for reference in throughput.REFERENCES],
@@ -85,16 +83,15 @@ def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
             )
         if config.protocol != "canvas":
             cautions.append(f"planned for protocol=canvas; protocol={config.protocol} stores other sizes of images")
-        summary |= {
-            "timings": {stage: float(plan[f"{stage}_seconds"].sum()) for stage in ("load", "clean", "attack")}
-            | {"transfer": float(plan["transfer_seconds"].sum()), "total": float(plan["seconds"].sum())},
+        noted = {
+            "findings": findings(plan, finished, space, hardware),
+            "planned_seconds": {stage: float(plan[column].sum()) for stage, column in STAGES.items()},
             "disk_bytes": space,
             "free_bytes": free,
             "notes": found.notes,
             "warnings": cautions,
         }
-        results.write(folder, summary, tables, {})
-        tracked.log_results(folder)
+        drawn = recording.finish(noted, tables)
     console = Console(file=sys.stdout, highlight=False)
     show_total(console, title, plan, finished, space, free, hardware)
     show_models(console, plan, found.rows)
@@ -103,7 +100,7 @@ def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
         console.print(note, soft_wrap=True)
     for caution in cautions:
         console.print(f"[yellow]caution:[/] {caution}", soft_wrap=True)
-    console.print(f"tables: {folder / 'tables'}", soft_wrap=True)
+    console.print(f"report: {drawn.page}", soft_wrap=True)
 
 
 def size_of(config: DictConfig) -> int:
@@ -185,6 +182,23 @@ def sample_sizes(width: float, images: int, finished: Finished, confidence: floa
     return pd.DataFrame(rows)
 
 
+def findings(plan: pd.DataFrame, finished: Finished, space: dict[str, int], hardware: Hardware) -> list[str]:
+    """The plan in two sentences."""
+    total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
+    spread = f" ({duration(low)} to {duration(high)} by the spread of the scaling)" if high > low else ""
+    assumed = (
+        f"with accuracies from {finished.folder}"
+        if finished.folder is not None
+        else "as if every image were attacked, which those are that a model gets right"
+    )
+    largest = plan.loc[plan["peak_bytes"].idxmax()]
+    return [
+        f"It takes {duration(total)}{spread}, {assumed}; decoding the images is not counted.",
+        f"It needs {amount(sum(space.values()))} of disk, and {amount(largest['peak_bytes'])} of memory at batches of "
+        f"{hardware.batch_size} for {largest['name']}, of which weights {amount(largest['weights_bytes'])}.",
+    ]
+
+
 def show_total(
     console: Console,
     title: str,
@@ -194,28 +208,17 @@ def show_total(
     free: int,
     hardware: Hardware,
 ) -> None:
-    total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
-    spread = f", {duration(low)} to {duration(high)} by the spread of the scaling" if high > low else ""
-    assumed = (
-        f"accuracies from {finished.folder}"
-        if finished.folder is not None
-        else "as if every image were attacked, which those are that a model gets right"
-    )
-    console.print(f"\n[bold]{title}: {duration(total)}[/]{spread}", soft_wrap=True)
-    console.print(f"({assumed}; decoding the images is not counted)", soft_wrap=True)
+    console.print(f"\n[bold]{title}[/]", soft_wrap=True)
+    for finding in findings(plan, finished, space, hardware):
+        console.print(finding, soft_wrap=True)
     table = Table(show_header=False)
-    for label, column in zip(("load", "clean outputs", "attack", "transfer"), planning.STAGES, strict=True):
-        table.add_row(label, duration(plan[column].sum()))
+    for stage, column in STAGES.items():
+        table.add_row(stage, duration(plan[column].sum()))
     on_several = (f"{count}: {duration(planning.shared_seconds(plan, count))}" for count in DEVICES)
     table.add_row("on several such devices", ", ".join(on_several))
-    largest = plan.loc[plan["peak_bytes"].idxmax()]
-    table.add_row(
-        "memory",
-        f"{amount(largest['peak_bytes'])} at batch {hardware.batch_size} ({largest['name']}, of which weights "
-        f"{amount(largest['weights_bytes'])}); all weights resident {amount(plan['weights_bytes'].sum())}",
-    )
+    table.add_row("memory, all weights resident", amount(plan["weights_bytes"].sum()))
     kinds = ", ".join(f"{kind} {amount(size)}" for kind, size in space.items())
-    table.add_row("disk", f"{amount(sum(space.values()))} ({kinds}); free {amount(free)}")
+    table.add_row("disk", f"{kinds}; free {amount(free)}")
     console.print(table)
 
 

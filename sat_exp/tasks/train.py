@@ -12,12 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp import tracking
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
-from sat_exp.tasks import composing, describing
+from sat_exp.tasks import composing
+from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain, write
 
 POOL = "trained"
@@ -52,15 +52,8 @@ def run(
     chosen = variants(composing.models(config), plain(recipe), plain(recipes), seeds)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     hardware = instantiate(config.hardware)
-    output = Path(HydraConfig.get().runtime.output_dir)
-    with tracking.run(
-        instantiate(config.tracking),
-        name=describing.run_name(config, output),
-        job_type=name,
-        directory=output,
-        config=describing.describe(config, f"Training of {len(chosen)} models"),
-    ) as tracked:
-        trainings = Trainings(folder, images, hardware, tracked)
+    with recorded(config, f"Training of {len(chosen)} models") as recording:
+        trainings = Trainings(folder, images, hardware, recording.tracked)
         jobs = [job(variant, images) for variant in chosen]
         failures = trainings.train(jobs)
         pooled = [
