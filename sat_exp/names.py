@@ -1,5 +1,6 @@
 """Names typed on the command line, checked against what there is before Hydra composes anything."""
 
+import argparse
 import difflib
 import re
 from collections.abc import Iterable, Sequence
@@ -41,8 +42,20 @@ def resolve(arguments: Sequence[str], conf: Path) -> list[str]:
     return [resolved(argument) for argument in arguments]
 
 
-def check_choices(arguments: Sequence[str], conf: Path) -> None:
-    """Raise UserError, with the nearest names, for a group choice among `arguments` that `conf` does not have."""
+def own_folder(arguments: Sequence[str], conf: Path) -> Path | None:
+    """The folder of further choices that --config-dir (-cd) names; UserError where one of them has the name of one of
+    `conf`, which would be used in its place."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    folder = parser.parse_known_args(arguments)[0].config_dir
+    for path in sorted(folder.glob("*/*.yaml")) if folder is not None else ():
+        if (conf / path.relative_to(folder)).is_file():
+            raise UserError(f"{path}: there is a {path.parent.name} {path.stem} already; give it another name")
+    return folder
+
+
+def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None) -> None:
+    """Raise UserError, with the nearest names, for a choice among `arguments` that neither `conf` nor `own` has."""
     overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
@@ -52,7 +65,8 @@ def check_choices(arguments: Sequence[str], conf: Path) -> None:
         group = override.key_or_group.split("@")[0]
         if group.startswith("hydra/") or not (conf / group).is_dir() or override.is_delete():
             continue
-        known = sorted(path.stem for path in (conf / group).glob("*.yaml"))
+        folders = [conf] + ([own] if own is not None else [])
+        known = sorted(path.stem for folder in folders for path in (folder / group).glob("*.yaml"))
         if group == "model":
             known += aliases(conf)
         for chosen in choices(override):

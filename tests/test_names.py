@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from sat_exp.errors import UserError
-from sat_exp.names import CONF, aliases, check_choices, resolve
+from sat_exp.names import CONF, aliases, check_choices, own_folder, resolve
 
 
 @pytest.fixture
@@ -90,3 +90,20 @@ def test_the_paper_names_of_this_package_reach_hydra():
         capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert run.stdout.strip() == file
+
+
+@pytest.mark.parametrize("given", [["-cd", "{}"], ["--config-dir", "{}"], ["--config-dir={}"]])
+def test_choices_of_a_folder_of_ones_own_count_and_may_not_be_called_like_others(conf, tmp_path_factory, given):
+    own = tmp_path_factory.mktemp("own")
+    (own / "model").mkdir()
+    (own / "model/mine.yaml").touch()
+    arguments = [part.format(own) for part in given]
+    assert own_folder([*arguments, "model=mine"], conf) == own
+    check_choices(["model=mine"], conf, own)
+    check_choices(["model=vit_b16"], conf, own)
+    with pytest.raises(UserError, match="did you mean mine"):
+        check_choices(["model=mina"], conf, own)
+    (own / "model/vit_b16.yaml").touch()
+    with pytest.raises(UserError, match="there is a model vit_b16 already; give it another name"):
+        own_folder(arguments, conf)
+    assert own_folder(["model=mine", "-m"], conf) is None

@@ -75,7 +75,9 @@ class Recipe:
                 raise UserError(f"{name}={value}: give a whole number, {bound} or more")
         for name in ("learning_rate", "weight_decay", "mixup", "cutmix", "label_smoothing", "average", "clip"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and value >= 0):
+            if value is None and name in ("average", "clip"):
+                continue
+            if not (isinstance(value, (int, float)) and value >= 0):
                 raise UserError(f"{name}={value}: give a number, 0 or more")
         if not (self.label_smoothing < 1 and (self.average or 0) < 1):
             raise UserError("label_smoothing and average are shares: give numbers below 1")

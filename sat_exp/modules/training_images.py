@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError, one_line
+
+PROBED = 1000
+"""Photographs of a set whose contents are in its digest, evenly spaced."""
 
 
 @dataclass
@@ -94,14 +97,17 @@ class TrainingImages:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over what is trained and tested on: pixels and labels, of photographs ids and labels."""
+        """SHA-256 over what is trained and tested on: pixels and labels; of photographs, which are too many to read,
+        the canvas, ids, labels, and the contents of up to PROBED."""
         parts: list[bytes] = []
         for images in (self.training, self.test):
             if isinstance(images, TensorDataset):
                 parts += [tensor.numpy().tobytes() for tensor in images.tensors]
             else:
                 known: ImageSet = images.images  # type: ignore[attr-defined]
-                parts += [json.dumps(known.ids).encode(), np.asarray(known.labels, "<i8").tobytes()]
+                probed = np.unique(np.linspace(0, len(known) - 1, PROBED).astype(int))
+                facts = [asdict(known.canvas), known.ids, [known.contents(int(index)) for index in probed]]
+                parts += [json.dumps(facts).encode(), np.asarray(known.labels, "<i8").tobytes()]
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def batches(self, training: Dataset, size: int) -> DataLoader:

@@ -14,7 +14,7 @@ from itertools import permutations as orders_of
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from sat_exp.errors import UserError
 from sat_exp.studies.relations import basis_of, partial_correlation
@@ -29,7 +29,8 @@ AVERAGED = ["accuracy", "baseline", "sat_before", "sat_after", *CHANGED]
 OF_BOTH = [ACCURACY, "student_base", "teacher_base", "same_base"]
 ALL, SAME, OTHER = "all", "same base architecture", "other base architecture"
 RANKERS = {"SAT and accuracy": [SIMILARITY, ACCURACY], "SAT": [SIMILARITY], "accuracy": [ACCURACY]}
-AS_IT_IS, OTHER_SEEDS, RANDOM = "accuracy as it is", "gain from other seeds", "random"
+AS_IT_IS, OTHER_STUDENTS, OTHER_SEEDS = "accuracy as it is", "gain of other students", "gain from other seeds"
+RANDOM = "random"
 
 
 def known_before(trainings: pd.DataFrame, pairs: pd.DataFrame, teachers: pd.DataFrame) -> pd.DataFrame:
@@ -143,8 +144,8 @@ def interval(
     pairs: pd.DataFrame, statistic: Callable[[Indices], float], resamples: int, confidence: float, seed: int
 ) -> tuple[float, float]:
     """Percentiles of `statistic`, given how often each pair counts, over draws of students and, apart from them, of
-    teachers with replacement; NaN without pairs."""
-    if pairs.empty:
+    teachers with replacement; NaN where there are not two pairs to draw."""
+    if len(pairs) < 2:
         return np.nan, np.nan
     rng = np.random.default_rng(seed)
     places = [pd.factorize(pairs[key])[0] for key in KEYS]
@@ -222,8 +223,8 @@ class Picker:
             raise UserError(
                 f"{len(known)} pairs of a student and a teacher are too few to rank teachers by: train more"
             )
-        centred = known[[*measures, "gain"]] - known.groupby("student")[[*measures, "gain"]].transform("mean")
-        found = np.linalg.lstsq(centred[list(measures)].to_numpy(), centred["gain"].to_numpy())[0]
+        students = pd.factorize(known["student"])[0]
+        found = _weights(students, known[list(measures)].to_numpy(), known["gain"].to_numpy())
         return cls(dict(zip(measures, found.tolist(), strict=True)))
 
     def scores(self, pairs: pd.DataFrame) -> pd.Series:
@@ -236,6 +237,25 @@ class Picker:
         found = pairs[[*KEYS, *self.weights]].assign(expected=self.scores(pairs))
         found["rank"] = found.groupby("student")["expected"].rank(ascending=False, method="first").astype(int)
         return found.sort_values(["student", "rank"], ignore_index=True)
+
+
+def beside(ranking: pd.DataFrame, pairs: pd.DataFrame | None) -> pd.DataFrame:
+    """`Picker.ranking` with the gain of the pairs that were trained since, and its rank; NaN of the others."""
+    gain = pd.DataFrame(columns=[*KEYS, "gain"]) if pairs is None else pairs[[*KEYS, "gain"]]
+    found = ranking.merge(gain, on=KEYS, how="left").astype({"gain": np.float64})
+    found["gain_rank"] = found.groupby("student")["gain"].rank(ascending=False, method="first").astype("Int64")
+    return found
+
+
+def agreed(picked: pd.DataFrame) -> pd.DataFrame:
+    """Of `beside`: student, teachers that were trained, spearman of expected gain and gain, and p, two-sided, SciPy's;
+    a row a student of three teachers or more."""
+    rows = []
+    for student, part in picked.dropna(subset="gain").groupby("student", sort=False):
+        if len(part) > 2:
+            found = spearmanr(part["expected"], part["gain"])
+            rows.append((student, len(part), float(found.statistic), float(found.pvalue)))
+    return pd.DataFrame(rows, columns=["student", "teachers", "spearman", "p"])
 
 
 def rankings(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -251,49 +271,128 @@ def rankings(pairs: pd.DataFrame) -> pd.DataFrame:
 def left_out(pairs: pd.DataFrame, measures: Sequence[str], key: str) -> pd.Series:
     """The score of each pair from a picker that has not seen the pair's student or teacher, as `key` says; NaN where
     the others are too few."""
-    found = pd.Series(np.nan, index=pairs.index)
-    for one in pairs[key].unique():
-        away = pairs[key] == one
-        try:
-            picker = Picker.fitted(pairs[~away], measures)
-        except UserError:
-            continue
-        found[away] = picker.scores(pairs)[away]
-    return found
+    fitted = _left_out(pairs, measures, key)
+    return pd.Series(fitted(pairs["gain"].to_numpy()), index=pairs.index)
 
 
-def held(gains: pd.DataFrame, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
+def _left_out(pairs: pd.DataFrame, measures: Sequence[str], key: str) -> Callable[[Array], Array]:
+    """`left_out` of `pairs` as a function of their gains, [P], NaN where one is missing."""
+    students, groups = (pd.factorize(pairs[name])[0] for name in ("student", key))
+    values = pairs[list(measures)].to_numpy(np.float64)
+    scored = _centred(students, values)
+
+    def scores(gain: Array) -> Array:
+        found = np.full(len(gain), np.nan)
+        for one in range(groups.max() + 1):
+            seen = (groups != one) & np.isfinite(gain)
+            if seen.sum() - len(np.unique(students[seen])) >= len(measures):
+                found[groups == one] = scored[groups == one] @ _weights(students[seen], values[seen], gain[seen])
+        return found
+
+    return scores
+
+
+def _weights(students: Indices, values: Array, gain: Array) -> Array:
+    """Least squares of `gain` [P] on `values` [P, K], both less their student's mean."""
+    return np.asarray(
+        np.linalg.lstsq(_centred(students, values), _centred(students, gain[:, None])[:, 0])[0], np.float64
+    )
+
+
+def _centred(groups: Indices, values: Array) -> Array:
+    """`values` [P, K] less the mean of their group."""
+    member = np.eye(groups.max() + 1)[groups]
+    return values - member @ (member.T @ values / np.maximum(member.sum(axis=0), 1)[:, None])
+
+
+def _of_others(pairs: pd.DataFrame) -> Callable[[Array], Array]:
+    """What each pair's teacher gave other students above their means, as a function of the gains, [P]."""
+    students, teachers = (pd.factorize(pairs[key])[0] for key in KEYS)
+
+    def scores(gain: Array) -> Array:
+        known = np.isfinite(gain)
+        above = np.full(len(gain), np.nan)
+        above[known] = _centred(students[known], gain[known, None])[:, 0]
+        others = (teachers[:, None] == teachers) & (students[:, None] != students) & known
+        counts = others.sum(axis=1)
+        return np.where(counts > 0, others @ np.where(known, above, 0) / np.maximum(counts, 1), np.nan)
+
+    return scores
+
+
+def held(
+    gains: pd.DataFrame, *, resamples: int = 1000, permutations: int = 999, confidence: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
     """How well rankings of a student's teachers that were made without a look at its gain foretold the gain.
 
     `gains` as `gains` gives them; the gain foretold is the mean over seeds. A row for each ranker and what it had not
     seen (left_out): a picker by SAT and accuracy, or by one of them, fitted without the student, or without the
-    teacher, that it ranks; accuracy as it is; random orders; and the gain from other seeds, which foretells that of one
-    seed as well as the noise of a single training lets anything.
+    teacher, that it ranks; accuracy as it is; what the teacher gave other students; random orders, the same for all
+    students; and the gain from other seeds, which foretells that of one seed.
 
     students, teachers; spearman, the mean over students of the rank correlation with the gain, with low and high from
-    draws of students and of teachers (of random orders: their own quantiles); regret, the gain of the best teacher less
-    that of the one ranked first, mean over students.
+    draws of students and of teachers (of random orders: their own quantiles); p, one-sided: the share of `permutations`
+    exchanges of the gains among the teachers, for all students at once, after which the ranker, fitted anew, does as
+    well, the identity among them; of what the teacher gave others, exchanges for each student apart, as those for all
+    at once change nothing; regret, the gain of the best teacher less that of the one ranked first, mean over students.
     """
     pairs = over_seeds(gains).dropna(subset=["gain", SIMILARITY, ACCURACY]).reset_index(drop=True)
-    pairs = pairs.assign(block=pairs["student"])
-    scored = [(name, key, left_out(pairs, used, key)) for key in KEYS for name, used in RANKERS.items()]
-    frames = [(name, key, pairs.assign(score=score)) for name, key, score in scored]
-    frames += [(AS_IT_IS, "", pairs.assign(score=pairs[ACCURACY])), (OTHER_SEEDS, "", from_other_seeds(gains))]
+    pairs["block"] = pairs["student"]
+    single = from_other_seeds(gains).reset_index(drop=True)
+    rankers: list[tuple[str, str, pd.DataFrame, Callable[[Array], Array], bool]] = []
+    for key in KEYS:
+        for name, used in RANKERS.items():
+            rankers.append((name, key, pairs, _left_out(pairs, used, key), True))
+    rankers.append((AS_IT_IS, "", pairs, lambda gain: pairs[ACCURACY].to_numpy(), True))
+    rankers.append((OTHER_STUDENTS, "student", pairs, _of_others(pairs), False))
+    rankers.append((OTHER_SEEDS, "", single, lambda gain: single["score"].to_numpy(), True))
     rows = []
-    for name, without, frame in frames:
-        known = frame.dropna(subset=["score", "gain"])
+    for name, without, frame, scores, together in rankers:
+        known = frame.assign(score=scores(frame["gain"].to_numpy())).dropna(subset=["score", "gain"])
         if len(known):
             agreement = partial(_agreement, known[["score", "gain"]].to_numpy(), pd.factorize(known["block"])[0])
             ends = interval(known, agreement, resamples, confidence, seed)
-            rows.append((name, without, *_counts(known), agreement(), *ends, _regret(known)))
+            p = _by_lot(frame, scores, together, agreement(), permutations, np.random.default_rng(seed))
+            rows.append((name, without, *_counts(known), agreement(), *ends, p, _regret(known)))
     if len(pairs):
         rng = np.random.default_rng(seed)
-        gain, blocks = pairs["gain"].to_numpy(), pd.factorize(pairs["block"])[0]
-        lots = [_agreement(np.column_stack([rng.permutation(len(gain)), gain]), blocks) for _ in range(resamples)]
-        regret = _regret(pairs.assign(score=0.0))
-        rows.append((RANDOM, "", *_counts(pairs), 0.0, *_ends(lots, confidence), regret))
-    columns = ["ranker", "left_out", "students", "teachers", "spearman", "low", "high", "regret"]
+        teachers, blocks = pd.factorize(pairs["teacher"])[0], pd.factorize(pairs["block"])[0]
+        orders = (rng.permutation(teachers.max() + 1)[teachers] for _ in range(resamples))
+        lots = [_agreement(np.column_stack([order, pairs["gain"]]), blocks) for order in orders]
+        rows.append(
+            (RANDOM, "", *_counts(pairs), 0.0, *_ends(lots, confidence), np.nan, _regret(pairs.assign(score=0.0)))
+        )
+    columns = ["ranker", "left_out", "students", "teachers", "spearman", "low", "high", "p", "regret"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _by_lot(
+    frame: pd.DataFrame,
+    scores: Callable[[Array], Array],
+    together: bool,
+    found: float,
+    permutations: int,
+    rng: np.random.Generator,
+) -> float:
+    """The share of exchanges of the gains among the teachers of a block that agree with their `scores` at least as
+    `found`; together: the same exchange in all blocks."""
+    if not np.isfinite(found):
+        return np.nan
+    blocks, teachers = (pd.factorize(frame[key])[0] for key in ("block", "teacher"))
+    gain = np.full((blocks.max() + 1, teachers.max() + 1), np.nan)
+    gain[blocks, teachers] = frame["gain"]
+    exceeded = 1
+    for _ in range(permutations):
+        orders = (
+            [rng.permutation(gain.shape[1])] * len(gain)
+            if together
+            else [*map(rng.permutation, [gain.shape[1]] * len(gain))]
+        )
+        moved = np.take_along_axis(gain, np.array(orders), axis=1)[blocks, teachers]
+        values = np.column_stack([scores(moved), moved])
+        known = np.isfinite(values).all(axis=1)
+        exceeded += _agreement(values[known], blocks[known]) >= found - 1e-9 if known.any() else 0
+    return exceeded / (1 + permutations)
 
 
 def from_other_seeds(gains: pd.DataFrame) -> pd.DataFrame:
@@ -324,12 +423,13 @@ def _agreement(values: Array, blocks: Indices, times: Indices | None = None) -> 
 
 
 def _regret(frame: pd.DataFrame) -> float:
-    """Mean over blocks of the best gain less that of the row with the highest score; of equals, their mean."""
+    """Mean over blocks of the best gain less that of the row with the highest score; of equals, their mean. NaN where
+    no block leaves a choice."""
     lost = []
-    for _, block in frame.groupby("block"):
+    for _, block in frame.groupby("block").filter(lambda rows: len(rows) > 1).groupby("block"):
         picked = block.loc[block["score"] >= block["score"].max(), "gain"]
         lost.append(block["gain"].max() - picked.mean())
-    return float(np.mean(lost))
+    return float(np.mean(lost)) if lost else np.nan
 
 
 def _counts(pairs: pd.DataFrame) -> tuple[int, int]:

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from sat_exp.errors import UserError
 from sat_exp.similarity.agreement import kappa
 from sat_exp.similarity.scores import wilson_interval
 from sat_exp.studies.ensembles import Contests, Ensembles, pair_mean, wrong
@@ -80,6 +79,12 @@ class Limits:
             within &= costs[cost].to_numpy()[members].sum(axis=1) <= most
         return within
 
+    def leave(self, size: int, accuracy: Array, costs: pd.DataFrame) -> bool:
+        """Whether any ensemble of `size` stays within each of the limits."""
+        models = costs if self.accuracy is None else costs[accuracy >= self.accuracy]
+        cheapest = (np.sort(models[cost].to_numpy())[:size].sum() <= most for cost, most in self.most.items())
+        return len(models) >= size and all(cheapest)
+
 
 def halves(images: int, splits: int, seed: int) -> NDArray[np.bool_]:
     """`splits` random halves of the images to choose on, bool [splits, images]; the others are held out."""
@@ -108,7 +113,7 @@ def held_out(
     models, int positions joined by spaces, "" for random; error and held_out, the ensemble's on the two halves;
     held_out_members, the mean of its members' there. Beside the STRATEGIES: random, the mean over all candidates; best
     possible, the one that turns out best on the held-out half, which nobody can know; and, as size 1, the best single
-    model. UserError where the limits leave nothing.
+    model. A size of which the limits, on that half, leave nothing has no rows.
     """
     images = right.shape[1]
     for half, matrix in zip(chosen, sat, strict=True):
@@ -122,10 +127,7 @@ def held_out(
         for of in candidates:
             within = np.flatnonzero(limits.allow(of.members, here, costs))
             if not len(within):
-                raise UserError(
-                    f"no ensemble of {of.size} is within the limits: give another task.least_accuracy, "
-                    "task.most_parameters or task.most_flops"
-                )
+                continue
             members = of.members[within]
             total = np.rint(of.table["error"].to_numpy()[within] * images)
             lost = wrong(contests, members)

@@ -132,8 +132,10 @@ def run(
     picker: the folder of a finished study, which ranks the teachers of each student once the students alone are
     trained; best: how many of each ranking then teach.
     """
-    student_models, teacher_models = composing.members(students), composing.members(teachers)
+    student_models, teacher_models = composing.members(students), composing.members(teachers) if teachers else []
     check(student_models, teacher_models, seeds)
+    if best is not None and (picker is None or best < 1):
+        raise UserError(f"task.best={best}: give how many teachers, 1 or more, of a ranking by task.picker=FOLDER")
     settings, distillation = plain(recipe), Distillation(hard, weight, temperature)
     Recipe.of(settings | {"seed": 0})
     known = None if picker is None else study.Picker.fitted(finished(Path(picker)))
@@ -148,9 +150,11 @@ def run(
         planned = Study(trainings, measurement, settings, distillation, teacher_models, fingerprints)
         alone = [Trial(student, seed) for student in student_models for seed in seeds]
         taught = [Trial(one.student, one.seed, teacher) for teacher in teacher_models for one in alone]
+        ranking = None
         if known is not None:
             done, _ = planned.train(alone)
-            chosen = picks(known.ranking(planned.before(done, config)), best)
+            ranking = known.ranking(planned.before(done, config))
+            chosen = picks(ranking, best)
             taught = [one for one in taught if one.teacher and (one.student.name, one.teacher.name) in chosen]
         done, failed = planned.train([*alone, *taught])
         failures |= failed
@@ -160,6 +164,8 @@ def run(
         failures |= measured.failures
         tables = observed(planned, done, measured, config)
         tables |= concluded(tables, measured, config.seed)
+        if ranking is not None:
+            tables["picked"] = study.beside(ranking, tables.get(BY_PAIR))
         if failures:
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
         noted = measuring.facts(measurement, measured) | {"findings": findings(tables)}
@@ -183,8 +189,12 @@ def check(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds:
     """Refuse models that cannot teach one another, and seeds that are none."""
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"task.seeds={list(seeds)}: give one or more, each once")
+    if not teachers:
+        raise UserError("task.teachers=[]: give one or more")
     spaces = {model.name: model.label_space for model in [*students, *teachers]}
     first = students[0]
+    if taken := {Trial(student, seed).name for student in students for seed in seeds} & {one.name for one in teachers}:
+        raise UserError(f"{min(taken)} is a teacher and what a student of that seed is called: give another seed")
     for model, space in spaces.items():
         if space != first.label_space:
             raise UserError(f"{model} predicts {space}, {first.name} {first.label_space}: they cannot teach each other")
@@ -274,6 +284,12 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
             f"Rank correlation of the gain with {WORDS[row.measure]}, the student and the other accounted for: "
             f"{number(row.spearman)} ({number(row.low)} to {number(row.high)}, p = {number(row.p)})."
         )
+    if "picked" in tables:
+        said += [
+            f"The ranking of {row.student}'s {row.teachers} teachers made before their training has a rank correlation "
+            f"of {number(row.spearman)} with the gain (p = {number(row.p)})."
+            for row in study.agreed(tables["picked"]).itertuples()
+        ]
     return said
 
 
@@ -312,10 +328,11 @@ def show_relations(console: Console, tables: Mapping[str, pd.DataFrame]) -> None
             table.add_row(str(row.measure), str(row.given), *correlation(row), number(row.p))
         console.print(table)
     table = Table("ranking by", "without", title="how rankings made before training held", title_justify="left")
-    for heading in ("correlation", "95 %", "gain lost"):
+    for heading in ("correlation", "95 %", "p", "gain lost"):
         table.add_column(heading, justify="right")
     for row in tables["pickers"].itertuples():
-        table.add_row(str(row.ranker), str(row.left_out), *correlation(row), f"{row.regret:.2%}")
+        lost = results.number(row.regret, ".2%")
+        table.add_row(str(row.ranker), str(row.left_out), *correlation(row), number(row.p), lost)
     console.print(table)
 
 

@@ -78,7 +78,7 @@ def run(
     config: DictConfig,
     *,
     name: str,
-    sizes: Sequence[int],
+    sizes: list[int],
     average: str,
     most: int | None,
     clusters: int | None,
@@ -104,6 +104,10 @@ def run(
             raise UserError(f"task.{setting}={value}: give 1 or more")
     models = composing.models(config)
     most_of = {"parameters": most_parameters, "flops": most_flops}
+    if min(sizes, default=0) >= len(models):
+        raise UserError(f"task.sizes={sizes}: no ensemble smaller than the pool of {len(models)} models")
+    if clusters is not None and not 2 <= clusters <= len(models):
+        raise UserError(f"task.clusters={clusters}: give 2 to {len(models)}, or null")
     limits = selection.Limits(least_accuracy, {cost: value for cost, value in most_of.items() if value is not None})
     measurement = measuring.prepared(config)
     images = measurement.images
@@ -114,6 +118,7 @@ def run(
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
         known = results.Predictions.of(measured, images.labels)
         pool, reason = pooled(measured, known, similarity.matrix(tables["pairs"]), config, clusters, runs)
+        chosen_from = within(fitting(sizes, pool), pool, limits)
         with measurement.timed("contests"):
             contests = ensembles.contests(pool.blocks(), average)
         with measurement.timed("ensembles"):
@@ -126,12 +131,13 @@ def run(
         with measurement.timed("selection"):
             chosen = selection.halves(len(images), splits, config.seed)
             sat = of_images(known, config, clustering.weighted)(chosen)
-            tables |= selected(found, pool, contests, chosen, sat, candidates, limits, measurement)
+            able = [of for of in found if of.size in chosen_from]
+            tables |= selected(able, pool, contests, chosen, sat, candidates, limits, measurement)
         noted = measuring.facts(measurement, measured) | {
             "clusters": {"SAT": reason},
             "findings": ensemble_findings.findings(tables),
         }
-        noted["warnings"] += ensemble_findings.cautions(sizes, found, pool.right)
+        noted["warnings"] += ensemble_findings.cautions(sizes, found, chosen_from, pool.right)
         drawn = recording.finish(noted, tables, examples.pictures, known)
     ensemble_findings.show(tables, recording.summary | noted, drawn.page)
     measuring.refuse(measured.failures)
@@ -189,6 +195,17 @@ def fitting(sizes: Sequence[int], pool: Pool) -> list[int]:
     if not (fits := sorted({size for size in sizes if size < len(pool.names)})):
         raise UserError(f"task.sizes={list(sizes)}: no ensemble smaller than the pool of {len(pool.names)} models")
     return fits
+
+
+def within(sizes: Sequence[int], pool: Pool, limits: selection.Limits) -> list[int]:
+    """The sizes of which the limits leave any ensemble."""
+    able = [size for size in sizes if limits.leave(size, pool.right.mean(axis=1), pool.costs)]
+    if not able:
+        raise UserError(
+            f"no ensemble of {' or '.join(map(str, sizes))} is within the limits: give another task.least_accuracy, "
+            "task.most_parameters or task.most_flops"
+        )
+    return able
 
 
 def counted(

@@ -18,11 +18,14 @@ from sat_exp.tasks.results import number
 FEW_ERRORS = 100
 
 
-def cautions(sizes: Sequence[int], found: Sequence[Ensembles], right: np.ndarray) -> list[str]:
-    """What a reader must know before trusting the numbers; right: bool [M, N]."""
+def cautions(sizes: Sequence[int], found: Sequence[Ensembles], able: Sequence[int], right: np.ndarray) -> list[str]:
+    """What a reader must know before trusting the numbers; able: sizes of which the limits leave some; right: bool
+    [M, N]."""
     said, (models, images) = [], right.shape
     if lacking := sorted(set(sizes) - {of.size for of in found}):
         said.append(f"no ensembles of {', '.join(map(str, lacking))}: the pool has {models} models")
+    if barred := sorted({of.size for of in found} - set(able)):
+        said.append(f"no ensembles of {', '.join(map(str, barred))} to choose from: none is within the limits")
     for of in found:
         if not of.whole:
             every = comb(models, of.size)

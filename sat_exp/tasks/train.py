@@ -16,6 +16,7 @@ from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
+from sat_exp.names import CONF
 from sat_exp.tasks import composing
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain, write
@@ -87,8 +88,11 @@ def variants(
             for seed in seeds or [(own | changes)["seed"]]:
                 settings = Recipe.of(own | changes | {"seed": seed})
                 parts = [model.name, label if recipes else "", f"seed{seed}" if seeds else ""]
+                name = "_".join(part for part in parts if part)
+                if (CONF / "model" / f"{name}.yaml").is_file():
+                    raise UserError(f"{name} is the name of another model: give model.name=, which theirs begin with")
                 group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}
-                found.append(Variant("_".join(part for part in parts if part), model, settings, group))
+                found.append(Variant(name, model, settings, group))
     return found
 
 
@@ -99,7 +103,7 @@ def job(variant: Variant, images: TrainingImages) -> Job:
         begin = partial(Training, classifier, variant.model.classes, variant.recipe)
         return Setup(begin, images.batches(shown, variant.recipe.batch_size))
 
-    facts = {"recipe": variant.recipe.facts(), "images": images.digest}
+    facts = {"network": plain(variant.model.network), "recipe": variant.recipe.facts(), "images": images.digest}
     return Job(variant.name, variant.name, variant.model, variant.recipe, facts, setup)
 
 

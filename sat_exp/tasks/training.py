@@ -100,10 +100,17 @@ class Trainings:
         return failures
 
     def holds(self, job: Job) -> bool:
-        """Whether the folder has a record of this very training; a record says nothing of facts that it lacks."""
+        """Whether the folder has the weights and the record of this very training; a record says nothing of facts that
+        it lacks. UserError where the name belongs to another training."""
         path = self.folder / f"{job.file}.json"
-        record = json.loads(path.read_text()) if path.is_file() else {}
-        return bool(record) and all(record.get(name, fact) == fact for name, fact in job.facts.items())
+        if not (path.is_file() and self.weights(job).is_file()):
+            return False
+        record = json.loads(path.read_text())
+        if others := [name for name, fact in job.facts.items() if record.get(name, fact) != fact]:
+            raise UserError(
+                f"{path} is of a training with another {others[0]}: give model.name= or task.directory=, or remove it"
+            )
+        return True
 
     def record(self, job: Job) -> dict[str, Any]:
         return json.loads((self.folder / f"{job.file}.json").read_text())
@@ -119,6 +126,8 @@ class Trainings:
                 f"model {job.model.name} predicts {job.model.label_space}, the training images are labelled "
                 f"{self.images.label_space}: choose a fitting dataset= or model="
             )
+        if (number := len(self.images.training)) < recipe.batch_size:  # type: ignore[arg-type]
+            raise UserError(f"batch_size={recipe.batch_size}: there are {number} training images, give fewer")
         seed_everything(recipe.seed, verbose=False)
         untrained = changed(job.model, pretrained=False, training={"seed": recipe.seed})
         classifier = models.load(untrained).classifier

@@ -57,6 +57,10 @@ def test_the_digest_is_that_of_the_images(photographs):
 
     before = digest()
     assert digest(size=2) == before
+    assert digest(resize=30, crop=30) != before
+    (photographs / "train/cat/0.png").write_bytes((photographs / "train/dog/0.png").read_bytes())
+    other = digest()
+    assert other != before
     (photographs / "train/cat/0.png").unlink()
     assert digest() != before
 

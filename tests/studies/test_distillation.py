@@ -8,13 +8,17 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 
 from sat_exp.errors import UserError
+from sat_exp.studies import distillation
 from sat_exp.studies.distillation import (
     ACCURACY,
     AS_IT_IS,
     OTHER_SEEDS,
+    OTHER_STUDENTS,
     RANDOM,
     SIMILARITY,
     Picker,
+    agreed,
+    beside,
     changes,
     exchanged,
     gains,
@@ -28,6 +32,7 @@ from sat_exp.studies.distillation import (
 )
 
 QUICK = {"resamples": 40}
+LOTS = QUICK | {"permutations": 39}
 
 
 def study(students=2, teachers=6, seeds=2, *, slope=0.01, worth=0.2, noise=0.0, seed=0):
@@ -180,12 +185,13 @@ def test_a_score_owes_nothing_to_the_gain_it_foretells(key):
 
 
 def test_rankings_that_cannot_fail_hold_and_lots_do_not():
-    found = held(study(students=3), **QUICK).set_index(["ranker", "left_out"])
+    found = held(study(students=3), **LOTS).set_index(["ranker", "left_out"])
     for key in ("student", "teacher"):
         assert found.loc[("SAT and accuracy", key), "spearman"] == pytest.approx(1)
         assert found.loc[("SAT and accuracy", key), "regret"] == pytest.approx(0)
         assert found.loc[("SAT", key), "spearman"] < 1
     assert found.loc[(OTHER_SEEDS, ""), "spearman"] == pytest.approx(1)
+    assert found.loc[("SAT and accuracy", "student"), "p"] == 1 / 40
     lots = found.loc[(RANDOM, "")]
     assert lots["low"] < 0 < lots["high"]
     pairs = over_seeds(study(students=3))
@@ -197,16 +203,52 @@ def test_accuracy_as_it_is_is_the_mean_of_scipys_correlations():
     table = study(students=3, noise=0.02)
     pairs = over_seeds(table)
     expected = [spearmanr(part[ACCURACY], part["gain"]).statistic for _, part in pairs.groupby("student")]
-    found = held(table, **QUICK).set_index("ranker").loc[AS_IT_IS]
+    found = held(table, **LOTS).set_index("ranker").loc[AS_IT_IS]
     assert found["spearman"] == pytest.approx(np.mean(expected))
     assert (found["students"], found["teachers"]) == (3, 6)
+
+
+def test_a_ranker_fitted_to_gains_that_students_share_is_judged_by_exchanges_that_keep_what_they_share():
+    """Gains that owe nothing to what is known before, the same for all students: p is that of any order."""
+    ps = []
+    for seed in range(30):
+        table = study(students=3, teachers=7, seeds=1, slope=0, worth=0, seed=seed)
+        gain = np.random.default_rng(seed).normal(size=7)
+        found = held(table.assign(gain=gain[table["teacher"].str[1:].astype(int)]), **LOTS)
+        ps.append(found.set_index(["ranker", "left_out"])["p"])
+    shares = pd.concat(ps, axis=1)
+    for ranker in (("SAT and accuracy", "student"), ("SAT", "teacher"), (AS_IT_IS, "")):
+        assert 0.3 < shares.loc[ranker].mean() < 0.7
+        assert (shares.loc[ranker] <= 0.1).mean() < 0.3
+    assert (shares.loc[(OTHER_STUDENTS, "student")] < 0.06).all()
+
+
+def test_what_a_teacher_gave_others_is_the_mean_above_their_own():
+    pairs = pd.DataFrame(
+        [("a", "t", 0.1), ("a", "u", 0.3), ("b", "t", 0.6), ("b", "u", 0.5), ("c", "t", 0.0)],
+        columns=["student", "teacher", "gain"],
+    )
+    scores = distillation._of_others(pairs)(pairs["gain"].to_numpy())
+    assert scores == pytest.approx([(0.05 + 0) / 2, -0.05, (-0.1 + 0) / 2, 0.1, (-0.1 + 0.05) / 2])
+
+
+def test_what_was_picked_beside_what_came_of_it():
+    pairs = over_seeds(study(students=1, noise=0.02))
+    ranking = Picker({SIMILARITY: 0.01, ACCURACY: 0.2}).ranking(pairs)
+    found = beside(ranking, pairs.drop(index=2))
+    assert found["gain"].isna().sum() == 1
+    known = found.dropna(subset="gain")
+    expected = spearmanr(known["rank"], -known["gain"])
+    (row,) = agreed(found).itertuples()
+    assert (row.teachers, row.spearman, row.p) == (5, pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+    assert agreed(beside(ranking, None)).empty
 
 
 def test_other_seeds_foretell_one_seed_at_a_time():
     table = study(students=1, teachers=5, noise=0.02)
     gain = table.pivot(index="teacher", columns="seed", values="gain")
     expected = spearmanr(gain[0], gain[1]).statistic
-    found = held(table, **QUICK).set_index("ranker").loc[OTHER_SEEDS]
+    found = held(table, **LOTS).set_index("ranker").loc[OTHER_SEEDS]
     assert found["spearman"] == pytest.approx(expected)
 
 
@@ -222,5 +264,5 @@ def test_a_study_too_small_for_anything_says_so_in_its_numbers():
     pairs = over_seeds(table)
     assert relations(pairs, **QUICK)[["spearman", "p"]].isna().all(axis=None)
     assert changes(pairs, **QUICK).query("group == 'all'")["mean"].notna().all()
-    assert held(table, **QUICK)["spearman"].fillna(0).eq(0).all()
+    assert held(table, **LOTS)["spearman"].fillna(0).eq(0).all()
     assert rankings(pairs)["rank"].isna().all()

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
-from sat_exp.errors import UserError
 from sat_exp.similarity.agreement import agreement
 from sat_exp.studies import ensembles, selection
 from sat_exp.studies.selection import Limits
@@ -104,8 +103,12 @@ def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
     floor = float(np.sort(right.mean(axis=1))[-2])
     allowed = Limits(accuracy=floor).allow(candidates[0].members, right.mean(axis=1), COSTS)
     assert allowed.sum() == 1
-    with pytest.raises(UserError, match="no ensemble of 2 is within the limits"):
-        list(selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(accuracy=0.999)))
+    assert Limits(accuracy=floor).leave(2, right.mean(axis=1), COSTS)
+    assert not Limits(accuracy=floor).leave(3, right.mean(axis=1), COSTS)
+    for size, most, possible in ((2, 3, True), (2, 2, False), (3, 6, True), (3, 5, False)):
+        assert Limits(most={"parameters": most}).leave(size, right.mean(axis=1), COSTS) == possible
+    (none, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(accuracy=0.999))
+    assert none.empty
 
 
 def test_recommendations_are_named_ranked_and_carry_what_is_expected_of_them(pool):

@@ -56,6 +56,9 @@ def test_a_study_is_trained_measured_and_told(sat_exp, command, outputs):
     ranking = picked.text.index("teachers, ranked before training")
     assert set(tables(outputs, "picked")["gains"]["teacher"]) < set(TEACHERS)
     assert len(tables(outputs, "picked")["gains"]) == 1
+    ranked = tables(outputs, "picked")["picked"]
+    assert set(ranked["teacher"]) == set(TEACHERS)
+    assert ranked.set_index("rank")["gain"].notna().tolist() == [True, False, False]
     assert ranking < picked.text.index("_from_")
 
 
@@ -108,7 +111,14 @@ def test_photographs_of_a_folder_with_timms_augmentation_teach_too(sat_exp, fash
 BAD = {
     "seeds": (["task.seeds=[0,0]"], "task.seeds=[0, 0]: give one or more, each once"),
     "another world": (["task.teachers=[resnet18]"], "resnet18 predicts imagenet1k, fashion_convnext fashion_mnist"),
-    "weight": (["task.weight=2"], "weight=2: give the teacher's share"),
+    "no teachers": (["task.teachers=[]"], "task.teachers=[]: give one or more"),
+    "a teacher called like a student": (
+        ["task.teachers=[fashion_convnext_seed1]", "task.seeds=[1]"],
+        "fashion_convnext_seed1 is a teacher and what a student of that seed is called",
+    ),
+    "the best of no ranking": (["task.best=2"], "task.best=2: give how many teachers, 1 or more, of a ranking by"),
+    "too few images": (["task.batch_size=700"], "batch_size=700: there are 600 training images, give fewer"),
+    "weight": (["task.weight=2"], "weight=2.0: give the teacher's share"),
     "optimizer": (["task.optimizer=adamww"], "no optimizer called 'adamww'"),
     "picker": (["task.picker=/no/such/study"], "/no/such/study holds no study of distillation"),
     "nothing to train on": (["dataset.root=null"], "give dataset.root=FOLDER with the four Fashion-MNIST files"),

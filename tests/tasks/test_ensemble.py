@@ -97,9 +97,10 @@ def test_votes_have_no_calibration(sat_exp):
         (("labels=own",), "labels=own: an ensemble's error needs true labels; give labels=truth"),
         (("task.average=mean",), "task.average=mean: choose one of probabilities, logits, votes"),
         (("task.sizes=[8]",), "task.sizes=[8]: choose sizes from 2 to 7"),
+        (("task.clusters=9",), "task.clusters=9: give 2 to 6, or null"),
         (("task.splits=0",), "task.splits=0: give 1 or more"),
         (("task.sizes=[6]",), "no ensemble smaller than the pool of 6 models"),
-        (("task.least_accuracy=0.999",), "no ensemble of 2 is within the limits"),
+        (("task.least_accuracy=0.999",), "no ensemble of 2 or 3 or 4 or 5 is within the limits"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(sat_exp, arguments, message):

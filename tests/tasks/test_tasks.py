@@ -365,6 +365,9 @@ def test_variants_of_an_architecture_are_a_pool_whose_regimes_can_be_compared(sa
     assert [record["seed"] for record in records] == [3, 4, 3, 4]
     assert [record["finishing_epochs"] for record in records] == [0, 0, 2, 2]  # as the model's file says
     assert records[2]["label_smoothing"] == 0.1
+    other = sat_exp(*arguments, "model.network.dims=[16,32,64,96]")
+    assert other.status == 1
+    assert "is of a training with another network: give model.name=" in " ".join(other.text.split())
     pool = ("-cd", f"{tmp_path}/trained", "pool=trained", "dataset.size=40", "attack.steps=3", "hardware.threads=1")
     matrix = sat_exp(*pool, "task=matrix")
     assert matrix.status == 0, matrix.text

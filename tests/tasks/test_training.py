@@ -31,6 +31,7 @@ def trainings(tmp_path, monkeypatch):
     def fit(self, job):
         done.append(job.name)
         (self.folder / f"{job.file}.json").write_text(json.dumps(job.facts))
+        self.weights(job).touch()
 
     done: list[str] = []
     monkeypatch.setattr(Trainings, "fit", fit)
@@ -47,19 +48,23 @@ def test_what_another_process_is_at_work_on_comes_last_and_is_waited_for(trainin
     assert done == ["b"]
     assert worker.is_alive()
     (tmp_path / "a.json").write_text(json.dumps(job("a").facts))  # what the other process does before it lets go
+    (tmp_path / "a.safetensors").touch()
     other.release()
     worker.join(timeout=10)
     assert not worker.is_alive()
     assert done == ["b"]
 
 
-def test_only_what_a_record_contradicts_is_trained_again(trainings):
+def test_a_name_belongs_to_one_training(trainings):
     made, done = trainings
-    made.train([job("old")])
-    made.train([job("old", images="a")])  # a record that says nothing of images is no contradiction
-    assert done == ["old"]
-    made.train([job("new", images="a")])
-    made.train([job("new", images="b")])
+    assert made.train([job("old")]) == {}
+    assert made.train([job("old", images="a")]) == {}  # a record that says nothing of images is no contradiction
+    assert made.train([job("new", images="a")]) == {}
+    (reason,) = made.train([job("new", images="b")]).values()
+    assert reason.endswith("is of a training with another images: give model.name= or task.directory=, or remove it")
+    assert done == ["old", "new"]
+    made.weights(job("new")).unlink()
+    assert made.train([job("new", images="a")]) == {}
     assert done == ["old", "new", "new"]
 
 
