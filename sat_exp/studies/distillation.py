@@ -239,6 +239,13 @@ class Picker:
         return found.sort_values(["student", "rank"], ignore_index=True)
 
 
+def elsewhere(ranking: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """`Picker.ranking` with gave_others: what the teacher gave other students of `pairs` above their average teacher,
+    NaN where it taught none."""
+    both = pd.concat([pairs[[*KEYS, "gain"]], ranking[KEYS]], ignore_index=True)
+    return ranking.assign(gave_others=_of_others(both)(both["gain"].to_numpy(np.float64))[len(pairs) :])
+
+
 def beside(ranking: pd.DataFrame, pairs: pd.DataFrame | None) -> pd.DataFrame:
     """`Picker.ranking` with the gain of the pairs that were trained since, and its rank; NaN of the others."""
     gain = pd.DataFrame(columns=[*KEYS, "gain"]) if pairs is None else pairs[[*KEYS, "gain"]]

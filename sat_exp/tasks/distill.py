@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from sat_exp import models
 from sat_exp.errors import UserError
@@ -138,7 +138,8 @@ def run(
         raise UserError(f"task.best={best}: give how many teachers, 1 or more, of a ranking by task.picker=FOLDER")
     settings, distillation = plain(recipe), Distillation(hard, weight, temperature)
     Recipe.of(settings | {"seed": 0})
-    known = None if picker is None else study.Picker.fitted(finished(Path(picker)))
+    known = None if picker is None else finished(Path(picker))
+    ranker = None if known is None else study.Picker.fitted(known)
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     images.augmented(settings["transform"])
@@ -151,9 +152,9 @@ def run(
         alone = [Trial(student, seed) for student in student_models for seed in seeds]
         taught = [Trial(one.student, one.seed, teacher) for teacher in teacher_models for one in alone]
         ranking = None
-        if known is not None:
+        if ranker is not None and known is not None:
             done, _ = planned.train(alone)
-            ranking = known.ranking(planned.before(done, config))
+            ranking = study.elsewhere(ranker.ranking(planned.before(done, config)), known)
             chosen = picks(ranking, best)
             taught = [one for one in taught if one.teacher and (one.student.name, one.teacher.name) in chosen]
         done, failed = planned.train([*alone, *taught])
@@ -256,13 +257,16 @@ def finished(folder: Path) -> pd.DataFrame:
 def picks(ranking: pd.DataFrame, best: int | None) -> set[tuple[str, str]]:
     """Print the ranking; the students with the teachers that lead theirs, all where `best` is null."""
     console = Console(file=sys.stdout, highlight=False)
-    table = Table("student", "rank", "teacher", title="teachers, ranked before training", title_justify="left")
-    for heading in ("SAT", "accuracy", "expected gain, relative"):
-        table.add_column(heading, justify="right")
-    for row in ranking.itertuples():
-        numbers = f"{row.sat_before:.2f}", f"{row.teacher_accuracy:.1%}", f"{row.expected:+.2%}"
-        table.add_row(str(row.student), str(row.rank), str(row.teacher), *numbers)
-    console.print(table)
+    for student, rows in ranking.groupby("student", sort=False):
+        heading = f"{student}: teachers, ranked before training; gains above its average teacher's"
+        table = Table("rank", Column("teacher", overflow="fold"), title=heading, title_justify="left")
+        for name in ("SAT", "accuracy", "expected", "gave others"):
+            table.add_column(name, justify="right")
+        for row in rows.itertuples():
+            known = f"{row.sat_before:.2f}", f"{row.teacher_accuracy:.1%}"
+            gains = f"{row.expected:+.2%}", results.number(row.gave_others, "+.2%")
+            table.add_row(str(row.rank), str(row.teacher), *known, *gains)
+        console.print(table)
     leading = ranking if best is None else ranking[ranking["rank"] <= best]
     return set(leading[["student", "teacher"]].itertuples(index=False, name=None))
 

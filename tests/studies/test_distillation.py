@@ -20,6 +20,7 @@ from sat_exp.studies.distillation import (
     agreed,
     beside,
     changes,
+    elsewhere,
     exchanged,
     gains,
     held,
@@ -242,6 +243,11 @@ def test_what_was_picked_beside_what_came_of_it():
     (row,) = agreed(found).itertuples()
     assert (row.teachers, row.spearman, row.p) == (5, pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
     assert agreed(beside(ranking, None)).empty
+    two = over_seeds(study(students=2, slope=0))
+    gave = elsewhere(ranking.assign(student="s9"), two).set_index("teacher")["gave_others"]
+    above = two["gain"] - two.groupby("student")["gain"].transform("mean")
+    assert gave.to_dict() == pytest.approx(above.groupby(two["teacher"]).mean().to_dict())
+    assert elsewhere(ranking.assign(student="s0"), two[two["student"] == "s0"])["gave_others"].isna().all()
 
 
 def test_other_seeds_foretell_one_seed_at_a_time():
