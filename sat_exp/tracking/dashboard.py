@@ -21,6 +21,10 @@ AXES: dict[str, reports.Config | reports.SummaryMetric] = {
 }
 
 
+STUDIES = ("ensemble", "distill")
+"""Tasks that measure what they study themselves; the others name a measurement."""
+
+
 @dataclass
 class Logged:
     """What the runs of a project hold: models, and keys of figures and tables of measurements and of studies."""
@@ -47,7 +51,7 @@ def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Logge
     found = Logged()
     for config, summary in runs:
         found.runs += 1
-        study = "measured" in config
+        study = "measured" in config or config.get("task") in STUDIES
         for key in summary:
             kind, _, name = key.partition("/")
             if kind == "models" and name.endswith("/clean_accuracy"):

@@ -31,6 +31,7 @@ def node(name, config, summary):
 def online(monkeypatch, server, fresh_wandb):
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     server.runs += [node("run1", {"attack": {"epsilon": 8}}, MEASURED), node("run2", {"measured": "run1"}, STUDIED)]
+    server.runs += [node("run3", {"task": "distill"}, {"figures/gain": {"_type": "image-file"}})]
     return server
 
 
@@ -71,7 +72,7 @@ def test_panels_show_what_the_runs_logged(create, online):
     assert "tables/pairs" in json.dumps(found["Matrix"][1])
     shown = [panel["config"]["mediaKeys"] for panel in found["Figures"]]
     assert shown == [["figures/accuracy"], ["figures/transfer"]]
-    assert found["Studies"][0]["config"]["mediaKeys"] == ["figures/importance"]
+    assert [panel["config"]["mediaKeys"] for panel in found["Studies"]] == [["figures/gain"], ["figures/importance"]]
     assert "tables/importance" in json.dumps(found["Tables of studies"])
 
 
