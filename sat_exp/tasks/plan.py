@@ -45,7 +45,7 @@ class Finished:
 
 def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
     images, steps = size_of(config), steps_of(config)
-    if type(width) not in (int, float) or not width > 0:
+    if not width > 0:
         raise UserError(f"task.width={width}: give the full width of an interval of SAT, such as 0.1")
     hardware: Hardware = instantiate(config.hardware)
     chosen = composing.models(config)

@@ -106,8 +106,8 @@ def test_a_finished_run_tells_accuracy_and_correlation(sat_exp, bench, outputs):
 BAD = {
     "no size": (["dataset.size=null"], "dataset.size=null: a plan needs to know how many images"),
     "size of none": (["dataset.size=0"], "dataset.size=0: a plan needs"),
-    "no width": (["task.width=0"], "task.width=0: give the full width"),
-    "width in words": (["task.width=narrow"], "task.width=narrow: give the full width"),
+    "no width": (["task.width=0"], "task.width=0.0: give the full width"),
+    "width in words": (["task.width=narrow"], "task.width=narrow: input should be a valid number"),
     "unknown model": (["pool=any", "pool.models=[fashion_rsnet]"], "near: fashion_resnet"),
     "no steps": (["attack.steps=0"], "attack.steps=0: give a whole number of steps"),
 }
