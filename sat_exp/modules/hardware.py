@@ -51,13 +51,17 @@ class Hardware:
 
     def trainer(self, **options: Any) -> Trainer:
         """A Lightning trainer on this hardware that keeps to itself; `options` override."""
-        quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+        own: dict[str, Any] = {
+            "devices": 1,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_model_summary": False,
+        }
         try:
             return Trainer(
                 accelerator=self.accelerator,
-                devices=1,
                 precision=self.precision,  # type: ignore[arg-type]
-                **(quiet | options),
+                **(own | options),
             )
         except Exception as error:
             raise UserError(

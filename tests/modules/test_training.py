@@ -140,7 +140,6 @@ def test_batches_accumulated_are_one_batch(tmp_path):
     torch.testing.assert_close(accumulated, whole)
 
 
-@pytest.mark.slow
 def test_two_devices_share_a_batch(tmp_path):
     plain = {"mirror": False, "shift": 0, "epochs": 1, "optimizer": "sgd"}
     whole = trained(recipe(batch_size=32, **plain), tmp_path / "whole", net=classifier(linear=True))
