@@ -143,7 +143,11 @@ def run(
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     images.augmented(settings["transform"])
-    title = f"{len(student_models)} students of {len(teacher_models)} teachers on {measurement.images.name}"
+    numbers = (
+        f"{len(of)} {what}{'s' * (len(of) > 1)}"
+        for of, what in ((student_models, "student"), (teacher_models, "teacher"))
+    )
+    title = f"Distillation on {measurement.images.name}: {', '.join(numbers)}"
     with recorded(config, title, tags=[measurement.images.name]) as recording:
         trainings = Trainings(Path(directory), images, measurement.hardware, recording.tracked)
         fingerprints, failures = loadable(teacher_models)
@@ -281,9 +285,10 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         if quantity in of_all.index:
             row = of_all.loc[quantity]
             mean, low, high = (results.number(unit * row[name], "+.2f") for name in ("mean", "low", "high"))
-            above = f"above 0 in {row['positive']:.0%} of {row['pairs']} pairs"
-            said.append(f"{what} by {mean} on average ({low} to {high}), {above}.")
-    for row in tables["relations"].query("group == @study.ALL and given.str.contains('+', regex=False)").itertuples():
+            above = f" on average ({low} to {high}), above 0 in {row['positive']:.0%} of {row['pairs']} pairs"
+            said.append(f"{what} by {mean}{above if row['pairs'] > 1 else ''}.")
+    known = tables["relations"].dropna(subset="spearman").query("group == @study.ALL")
+    for row in known[known["given"].str.contains("+", regex=False)].itertuples():
         said.append(
             f"Rank correlation of the gain with {WORDS[row.measure]}, the student and the other accounted for: "
             f"{number(row.spearman)} ({number(row.low)} to {number(row.high)}, p = {number(row.p)})."
