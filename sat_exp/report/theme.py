@@ -87,7 +87,7 @@ def label(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
     size = float(np.interp(len(names), (15, 70), (8.5, 6)))
     texts = [axes.text(right, up, str(name), fontsize=size) for right, up, name in zip(x, y, names, strict=True)]
     line = {"arrowstyle": "-", "color": QUIET, "lw": 0.4}
-    adjust_text(texts, x=list(x), y=list(y), ax=axes, expand=(1.2, 1.7), arrowprops=line)
+    adjust_text(texts, x=list(x), y=list(y), ax=axes, expand=(1.2, 1.7), iter_lim=100, arrowprops=line)
 
 
 @dataclass(frozen=True)

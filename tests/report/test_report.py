@@ -342,6 +342,23 @@ def test_same_run_gives_the_same_bytes(run, report):
     assert all(path.read_bytes() == old for path, old in before.items())
 
 
+def test_labels_are_put_where_they_were_and_apart():
+    points = pd.DataFrame(np.random.default_rng(0).uniform(0, 0.1, (12, 2)), columns=["x", "y"])
+    places = []
+    for _ in range(2):
+        figure = Figure(figsize=(6, 5))
+        axes = figure.subplots()
+        axes.scatter(points["x"], points["y"])
+        theme.label(axes, points["x"], points["y"], points.index.map("model_{}".format).to_series())
+        places.append(np.array([text.get_window_extent().extents for text in axes.texts]))
+    np.testing.assert_array_equal(*places)
+    left, low, right, high = places[0].T[:, :, None]
+    across = np.minimum(right, right.T) - np.maximum(left, left.T)
+    along = np.minimum(high, high.T) - np.maximum(low, low.T)
+    covered = (across.clip(0) * along.clip(0))[~np.eye(12, dtype=bool)].sum() / ((right - left) * (high - low)).sum()
+    assert covered < 0.1
+
+
 def test_drawing_leaves_no_state_behind(run):
     before = dict(matplotlib.rcParams)
     figures.accuracy(models_table(MODELS), theme.family_styles(MODELS.values()))
