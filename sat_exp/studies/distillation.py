@@ -229,8 +229,8 @@ class Picker:
 
     def scores(self, pairs: pd.DataFrame) -> pd.Series:
         """The expected gain of each pair, above that of the student's average teacher."""
-        centred = pairs[list(self.weights)] - pairs.groupby("student")[list(self.weights)].transform("mean")
-        return centred @ pd.Series(self.weights)
+        centred = _centred(pd.factorize(pairs["student"])[0], pairs[list(self.weights)].to_numpy(np.float64))
+        return pd.Series(centred @ np.array([*self.weights.values()]), index=pairs.index)
 
     def ranking(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """student, teacher, the measures, expected, rank (1: the best), best first."""

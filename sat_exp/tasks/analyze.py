@@ -70,7 +70,7 @@ def run(
             tables["pairs"] = stated_pairs(matrix)
         found |= {"findings": sentences(tables, found), "warnings": cautions, "measured": str(place)}
         drawn = recording.finish(found, tables)
-    show(tables, recording.summary | found)
+    show(tables, recording.summary)
     Console().print(f"report: {drawn.page}", soft_wrap=True)
 
 

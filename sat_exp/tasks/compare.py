@@ -85,7 +85,7 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
     with recorded(config, title) as recording:
         tables = {name: getattr(found, name) for name in ("agreement", "disagreements", "pairs_compared")}
         drawn = recording.finish(noted, tables)
-    show(found, recording.summary | noted, drawn.page)
+    show(found, recording.summary, drawn.page)
 
 
 def finished(folder: Path) -> tuple[Matrix, list[str]]:

@@ -1,7 +1,7 @@
 """task=distill: students trained with and without teachers, and how the similarity of the two goes with the gain."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -107,7 +107,7 @@ class Study:
     def before(self, done: dict[Trial, Job], config: DictConfig) -> pd.DataFrame:
         """What is known of each student and teacher before the one teaches the other, means over seeds."""
         known = observed(self, done, self.measure(done), config)["before"]
-        return known.groupby(["student", "teacher"], as_index=False, sort=False).mean()
+        return known.groupby(study.KEYS, as_index=False, sort=False).mean()
 
 
 def run(
@@ -138,8 +138,7 @@ def run(
         raise UserError(f"task.best={best}: give how many teachers, 1 or more, of a ranking by task.picker=FOLDER")
     settings, distillation = plain(recipe), Distillation(hard, weight, temperature)
     Recipe.of(settings | {"seed": 0})
-    known = None if picker is None else finished(Path(picker))
-    ranker = None if known is None else study.Picker.fitted(known)
+    rank = None if picker is None else ranker(Path(picker))
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     images.augmented(settings["transform"])
@@ -156,10 +155,12 @@ def run(
         alone = [Trial(student, seed) for student in student_models for seed in seeds]
         taught = [Trial(one.student, one.seed, teacher) for teacher in teacher_models for one in alone]
         ranking = None
-        if ranker is not None and known is not None:
+        if rank is not None:
             done, _ = planned.train(alone)
-            ranking = study.elsewhere(ranker.ranking(planned.before(done, config)), known)
-            chosen = picks(ranking, best)
+            ranking = rank(planned.before(done, config))
+            show_ranking(ranking)
+            leading = ranking if best is None else ranking[ranking["rank"] <= best]
+            chosen = set(leading[study.KEYS].itertuples(index=False, name=None))
             taught = [one for one in taught if one.teacher and (one.student.name, one.teacher.name) in chosen]
         done, failed = planned.train([*alone, *taught])
         failures |= failed
@@ -175,7 +176,7 @@ def run(
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
         noted = measuring.facts(measurement, measured) | {"findings": findings(tables)}
         drawn = recording.finish(noted, tables)
-    show(tables, recording.summary | noted, drawn.page)
+    show(tables, recording.summary, drawn.page)
     measuring.refuse(failures)
 
 
@@ -258,8 +259,14 @@ def finished(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(file)
 
 
-def picks(ranking: pd.DataFrame, best: int | None) -> set[tuple[str, str]]:
-    """Print the ranking; the students with the teachers that lead theirs, all where `best` is null."""
+def ranker(folder: Path) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """What ranks teachers by the finished study in `folder`, from what is known of them and their students before."""
+    known = finished(folder)
+    picker = study.Picker.fitted(known)
+    return lambda before: study.elsewhere(picker.ranking(before), known)
+
+
+def show_ranking(ranking: pd.DataFrame) -> None:
     console = Console(file=sys.stdout, highlight=False)
     for student, rows in ranking.groupby("student", sort=False):
         heading = f"{student}: teachers, ranked before training; gains above its average teacher's"
@@ -271,8 +278,6 @@ def picks(ranking: pd.DataFrame, best: int | None) -> set[tuple[str, str]]:
             gains = f"{row.expected:+.2%}", results.number(row.gave_others, "+.2%")
             table.add_row(str(row.rank), str(row.teacher), *known, *gains)
         console.print(table)
-    leading = ranking if best is None else ranking[ranking["rank"] <= best]
-    return set(leading[["student", "teacher"]].itertuples(index=False, name=None))
 
 
 def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -139,7 +139,7 @@ def run(
         }
         noted["warnings"] += ensemble_findings.cautions(sizes, found, chosen_from, pool.right)
         drawn = recording.finish(noted, tables, examples.pictures, known)
-    ensemble_findings.show(tables, recording.summary | noted, drawn.page)
+    ensemble_findings.show(tables, recording.summary, drawn.page)
     measuring.refuse(measured.failures)
 
 

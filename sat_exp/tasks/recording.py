@@ -18,7 +18,7 @@ from sat_exp.tasks import describing, results
 
 @dataclass(frozen=True)
 class Recording:
-    """A run under way: its folder, what is known of it from the start, and its W&B run."""
+    """A run under way: its folder, what is known of it so far, and its W&B run."""
 
     folder: Path
     summary: dict[str, Any]
@@ -31,8 +31,9 @@ class Recording:
         pictures: Mapping[str, np.ndarray] | None = None,
         predictions: results.Predictions | None = None,
     ) -> report.Report:
-        """Write the folder, with `found` in its summary; draw its figures and page; send all of it to W&B."""
-        results.write(self.folder, self.summary | found, tables, pictures, predictions)
+        """Add `found` to the summary and write the folder; draw its figures and page; send all of it to W&B."""
+        self.summary.update(found)
+        results.write(self.folder, self.summary, tables, pictures, predictions)
         drawn = report.draw(self.folder)
         self.tracked.log_results(self.folder)
         return drawn

@@ -115,6 +115,7 @@ def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) 
         if name not in NOT_FINDINGS and 0 < len(frame) <= SMALL:
             numbers.update(of_rows(name, frame))
     numbers.update({f"timings/{stage}": seconds for stage, seconds in summary.get("timings", {}).items()})
+    numbers.update({f"planned/{stage}": seconds for stage, seconds in summary.get("planned_seconds", {}).items()})
     numbers["warnings"] = len(summary.get("warnings", []))
     known = {key: plain(value) for key, value in numbers.items()}
     return {key: value for key, value in known.items() if value is not None}

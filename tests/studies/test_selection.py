@@ -82,21 +82,19 @@ def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
     assert one.set_index("strategy").models["low SAT"] != "4 5"
 
 
+def recommended(pool, limits, results, **how):
+    _, _, _, right, sat, candidates = pool
+    matrices = selection.similarities(pd.DataFrame(sat), right)
+    return selection.recommended(candidates, right, matrices, list("abcdef"), COSTS, limits, results, **how)
+
+
 def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
     _, _, found, right, sat, candidates = pool
     chosen = selection.halves(400, 2, seed=0)
     (table, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(most={"parameters": 6}))
     assert set(table["models"]) <= {"0", "1", "2", "3", "4", "5", "0 1", "0 2", "0 3", "0 4", "1 2", "1 3", "0 1 2", ""}
     assert table.set_index(["size", "strategy"]).candidates[3, "random"] == 1
-    best = selection.recommended(
-        candidates,
-        right,
-        selection.similarities(pd.DataFrame(sat), right),
-        list("abcdef"),
-        COSTS,
-        Limits(most={"parameters": 6}),
-        selection.compared([table]),
-    )
+    best = recommended(pool, Limits(most={"parameters": 6}), selection.compared([table]))
     assert (best["parameters"] <= 6).all()
     both = Limits(most={"parameters": 6, "flops": 8}).allow(candidates[0].members, right.mean(axis=1), COSTS)
     assert [*map(tuple, candidates[0].members[both])] == [(0, 4), (1, 3)]
@@ -117,16 +115,7 @@ def test_recommendations_are_named_ranked_and_carry_what_is_expected_of_them(poo
     splits = list(selection.held_out(found, right, candidates, chosen, [sat] * 4, COSTS, Limits()))
     compared = selection.compared(splits)
     expected = pd.concat(splits).groupby(["size", "strategy"])["held_out"].mean()
-    table = selection.recommended(
-        candidates,
-        right,
-        selection.similarities(pd.DataFrame(sat), right),
-        list("abcdef"),
-        COSTS,
-        Limits(),
-        compared,
-        places=2,
-    )
+    table = recommended(pool, Limits(), compared, places=2)
     assert len(table) == 2 * len(selection.STRATEGIES) * 2
     pair = table.query("size == 2 and strategy == 'validation error' and place == 1").iloc[0]
     assert pair.error == candidates[0].table["error"].min()

@@ -372,6 +372,12 @@ def test_rows_of_small_tables_are_called_by_their_texts():
     }
 
 
+def test_what_a_plan_adds_up_to_is_a_number_of_its_run():
+    from sat_exp.tracking import results
+
+    assert results.scalars({}, {"planned_seconds": {"total": 5.0}}) == {"planned/total": 5.0, "warnings": 0}
+
+
 @pytest.mark.parametrize("mode", ["auto", "online", "offline", "disabled"])
 def test_config_composes(mode):
     from hydra import compose, initialize_config_dir
