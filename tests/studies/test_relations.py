@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -97,12 +97,13 @@ def test_p_is_uniform_where_models_differ_and_the_measures_have_nothing_in_commo
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32), models=st.integers(4, 8))
+@example(seed=506, models=4)  # given the third, of the same order backwards, nothing is left of the other
 def test_only_order_counts_and_not_which_model_is_called_a(seed, models):
     rng = np.random.default_rng(seed)
     pairs = table(models, rng, sat=hubs(models, rng), other=hubs(models, rng), third=hubs(models, rng))
     swapped = pairs.rename(columns={"model_a": "model_b", "model_b": "model_a"}).assign(other=np.exp(pairs["other"]))
     one, two = (relation(part, ["other"], ["third"], resamples=5, permutations=5) for part in (pairs, swapped))
-    assert one["spearman"].to_numpy() == pytest.approx(two["spearman"].to_numpy())
+    assert one["spearman"].to_numpy() == pytest.approx(two["spearman"].to_numpy(), nan_ok=True)
 
 
 def test_what_is_not_known_is_left_out_and_what_does_not_vary_is_missing():
