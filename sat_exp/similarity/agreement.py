@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from sat_exp.similarity.scores import wilson_interval
+from sat_exp.similarity.intervals import wilson_interval
 
 Array = NDArray[np.float64]
 

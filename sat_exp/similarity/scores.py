@@ -12,7 +12,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+
+from sat_exp.similarity.intervals import mean_rate_interval, wilson_interval
 
 log = logging.getLogger(__name__)
 
@@ -40,52 +41,18 @@ def sat(images: ArrayLike, fooled_ab: ArrayLike, fooled_ba: ArrayLike, floor: fl
     return np.log(np.maximum(percent, floor))
 
 
-def wilson_interval(
-    successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
+def sat_interval(
+    both: ArrayLike, one: ArrayLike, neither: ArrayLike, *, floor: float = SAT_FLOOR, confidence: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's (1927) score interval of a rate: lower and upper ends, float64 in [0, 1]; NaN where `trials` is 0.
+    """Interval of SAT from counts of images: lower and upper ends, float64; NaN without images.
 
-    With p = successes/trials, n = trials and z the normal quantile of (1 + confidence)/2, the ends are
-    (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n).
+    `both`, `one` (A → B or B → A alone) and `neither` count the images of X_AB by how many of the two attacks succeeded
+    on them; whole numbers or not, arrays broadcast. The ends are those of `mean_rate_interval`, in percent, no less
+    than `floor`, as logarithms.
     """
-    k, n = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
-    z = ndtri((1 + confidence) / 2)
-    rate = _rate(k, n)
-    centre = (k + z**2 / 2) / (n + z**2)
-    half = z * np.sqrt(k * (1 - rate) + z**2 / 4) / (n + z**2)
-    low, high = np.minimum(centre - half, rate), np.maximum(centre + half, rate)
-    return np.clip(low, 0, 1), np.clip(high, 0, 1)
-
-
-def bootstrap_sat(
-    both: int,
-    one: int,
-    neither: int,
-    *,
-    floor: float = SAT_FLOOR,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of one pair's SAT over its images: lower and upper end, NaN without images.
-
-    An image is drawn with both of its indicators, so that only how many of the two attacks succeeded on it matters:
-    `both`, `one` (A → B or B → A alone) or `neither` count the images of X_AB by that. Drawing |X_AB| images with
-    replacement is then exactly one multinomial draw of these counts.
-
-    The random stream follows from the seed and the counts alone: the interval of a pair does not depend on which
-    other pairs are scored, on the order of the models, or on which of the two is called A. Where no image, or every
-    one, is fooled both ways the resamples are all alike and the interval has no width; the Wilson intervals of the
-    transfer rates still say how sure that is.
-    """
-    images = both + one + neither
-    if images == 0:
-        return float("nan"), float("nan")
-    rng = np.random.default_rng([seed, both, one, neither])
-    draws = rng.multinomial(images, np.array([both, one, neither]) / images, size=resamples)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(sat(images, draws[:, 0], draws[:, 0] + draws[:, 1], floor), [tail, 1 - tail])
-    return float(low), float(high)
+    ends = mean_rate_interval(both, one, neither, confidence)
+    low, high = (np.log(np.maximum(100 * end, floor)) for end in ends)
+    return low, high
 
 
 def score(
@@ -98,9 +65,9 @@ def score(
     shown: Mapping[tuple[str, str], ArrayLike] | None = None,
     compare: str = "truth",
     floor: float = SAT_FLOOR,
-    resamples: int = 2000,
+    resamples: int | None = None,
     confidence: float = 0.95,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> pd.DataFrame:
     """The table of pairs: one row for every unordered pair of `names` of which a direction was measured, the diagonal
     included, in the order of `names`.
@@ -116,10 +83,11 @@ def score(
 
     Columns: model_a, model_b, family_a, family_b; images = |X_AB|; fooled_ab and fooled_ba, counts over X_AB as in
     `sat`; transfer_rate_ab and transfer_rate_ba, those counts over |X_AB|, each with _low and _high (Wilson);
-    sat, sat_low, sat_high (bootstrap over images). On the diagonal SAT is log(100 · white-box success).
+    sat, sat_low, sat_high (`sat_interval`). On the diagonal SAT is log(100 · white-box success).
 
     A pair without common images has NaN for every number but its counts, and is named in a warning. A direction that
-    was not measured has NaN, and so has its pair's SAT.
+    was not measured has NaN, and so has its pair's SAT. `resamples` and `seed` have no effect: the interval is not
+    drawn.
     """
     if len(set(names)) != len(names):
         raise ValueError("a model is named twice")
@@ -137,20 +105,9 @@ def score(
             log.warning("%s and %s have no common image (labels=%s): their similarity is missing", a, b, compare)
         fooled = [_fooled(common, before.get(way), adversarial, *way) for way in ((a, b), (b, a))]
         counts = [np.nan if way is None else int(way.sum()) for way in fooled]
-        low = high = np.nan
-        if fooled[0] is not None and fooled[1] is not None:
-            both, either = int((fooled[0] & fooled[1]).sum()), int((fooled[0] | fooled[1]).sum())
-            low, high = bootstrap_sat(
-                both,
-                either - both,
-                images - either,
-                floor=floor,
-                resamples=resamples,
-                confidence=confidence,
-                seed=seed,
-            )
-        rows.append((a, b, families[a], families[b], images, *counts, low, high))
-    columns = ["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba", "sat_low", "sat_high"]
+        both = np.nan if fooled[0] is None or fooled[1] is None else int((fooled[0] & fooled[1]).sum())
+        rows.append((a, b, families[a], families[b], images, *counts, both))
+    columns = ["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba", "both"]
     pairs = pd.DataFrame(rows, columns=columns)
     for way in ("ab", "ba"):
         successes, trials = pairs[f"fooled_{way}"].to_numpy(), pairs["images"].to_numpy()
@@ -158,6 +115,9 @@ def score(
         ends = wilson_interval(successes, trials, confidence)
         pairs[f"transfer_rate_{way}_low"], pairs[f"transfer_rate_{way}_high"] = ends
     pairs["sat"] = sat(pairs["images"], pairs["fooled_ab"], pairs["fooled_ba"], floor)
+    one = pairs["fooled_ab"] + pairs["fooled_ba"] - 2 * pairs["both"]
+    neither = pairs["images"] - pairs["both"] - one
+    pairs["sat_low"], pairs["sat_high"] = sat_interval(pairs["both"], one, neither, floor=floor, confidence=confidence)
     return pairs[[*columns[:7], *(c for c in pairs if c.startswith("transfer")), "sat", "sat_low", "sat_high"]]
 
 

@@ -12,11 +12,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from sat_exp import similarity
+from sat_exp.similarity import sat, sat_interval
+
 STAGES = ["load_seconds", "clean_seconds", "attack_seconds", "transfer_seconds"]
 BYTES_OF_A_PARAMETER = {"64-true": 8, "16-true": 2, "bf16-true": 2}
 
 LEAST_IMAGES = 100
-TELLING_RATES = (0.02, 0.98)
+LEAST_HITS = 10
+"""Images fooled, and images not fooled, from which an interval's width tells of its standard error."""
 
 
 def times(
@@ -82,38 +86,68 @@ def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes:
     }
 
 
-def standard_error(rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0) -> NDArray[np.float64]:
-    """The standard error of SAT, by the delta method.
+def expected_interval(
+    rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The interval of SAT where as many of the pair's `images` are fooled as expected: lower and upper ends, float64.
 
-    SAT = log(100 p̂), where p̂ is the mean over the pair's `images` of (a + b)/2, a and b the indicators that the
-    image's two adversarial versions fool the other model. With p = `rate` for both and correlation ρ between them,
-    Var p̂ = p(1 − p)(1 + ρ)/2n and the standard error of log p̂ is √(Var p̂)/p. ρ = 1 is an upper bound, for unequal
-    rates of mean p too, as ((a + b)/2)² ≤ (a + b)/2.
+    Both transfer rates are `rate` and the indicators that an image's two adversarial versions fool the other model
+    correlate by ρ, so that p² + ρp(1 − p) of the images are fooled both ways: as many as there can be, or none, where
+    rates of p do not allow that. ρ = 1 gives the widest interval, for unequal rates of mean p too.
     """
     p, n, rho = (np.asarray(value, np.float64) for value in (rate, images, correlation))
-    return np.sqrt((1 - p) / p * (1 + rho) / (2 * n))
+    both = np.maximum(p**2 + rho * p * (1 - p), np.maximum(2 * p - 1, 0))
+    return sat_interval(n * both, n * 2 * (p - both), n * (1 - 2 * p + both), confidence=confidence)
+
+
+def standard_error(rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0) -> NDArray[np.float64]:
+    """The standard error of SAT that `expected_interval` implies (`similarity.standard_error`).
+
+    For many hits and misses it is that of the delta method, √((1 − p)(1 + ρ)/2pn), p the rate of n images and ρ the
+    correlation; where none or all are expected to be fooled it is not 0.
+    """
+    p, n = np.asarray(rate, np.float64), np.asarray(images, np.float64)
+    return similarity.standard_error(sat(n, n * p, n * p), *expected_interval(p, n, correlation))
 
 
 def interval_width(
     rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
 ) -> NDArray[np.float64]:
-    """The full width of the interval of a SAT value whose standard error is `standard_error`."""
-    return 2 * ndtri((1 + confidence) / 2) * standard_error(rate, images, correlation)
+    """The full width of `expected_interval`."""
+    low, high = expected_interval(rate, images, correlation, confidence)
+    return high - low
 
 
 def images_needed(
     rate: ArrayLike, width: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
 ) -> NDArray[np.int64]:
-    """How many images both models must get right for an interval of SAT of full `width`; see `standard_error`."""
-    single = interval_width(rate, 1, correlation, confidence)
-    return np.ceil((single / np.asarray(width, np.float64)) ** 2).astype(np.int64)
+    """How many images both models must get right for an interval of SAT of full `width` > 0, int64; one image fewer
+    gives a wider one. `rate` in (0, 1]. See `expected_interval`."""
+    p, wanted, rho = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (rate, width, correlation)))
+
+    def too_few(images: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(interval_width(p, images, rho, confidence) > wanted)
+
+    delta = ndtri((1 + confidence) / 2) ** 2 * 2 * (1 + rho) * (1 - p) / p / wanted**2
+    enough = np.maximum(np.ceil(delta), 1).astype(np.int64)
+    while (short := too_few(enough)).any():
+        enough = np.where(short, 2 * enough, enough)
+    fewer = enough // 2
+    while (plenty := (fewer > 0) & ~too_few(np.maximum(fewer, 1))).any():
+        enough, fewer = np.where(plenty, fewer, enough), np.where(plenty, fewer // 2, fewer)
+    while (enough - fewer > 1).any():
+        middle = (enough + fewer + 1) // 2
+        short = too_few(middle)
+        enough, fewer = np.where(short, enough, middle), np.where(short, middle, fewer)
+    return enough
 
 
 def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
-    """The correlation ρ of `standard_error` that the intervals in a table of pairs imply, as the median over pairs of
-    two models; None where no pair has enough images and a rate that tells."""
+    """The correlation ρ of `expected_interval` that the intervals in a table of pairs imply, by the delta method, as
+    the median over pairs of two models; None where no pair has enough images, hits and misses for that."""
     found = pairs[(pairs["model_a"] != pairs["model_b"]) & (pairs["images"] >= LEAST_IMAGES)]
     rate = (found["fooled_ab"] + found["fooled_ba"]) / (2 * found["images"])
+    telling = found["images"] * np.minimum(rate, 1 - rate) >= LEAST_HITS
     error = (found["sat_high"] - found["sat_low"]) / (2 * ndtri((1 + confidence) / 2))
-    implied = (2 * found["images"] * error**2 * rate / (1 - rate) - 1)[rate.between(*TELLING_RATES)].dropna()
+    implied = (2 * found["images"] * error**2 * rate / (1 - rate) - 1)[telling].dropna()
     return float(np.clip(implied.median(), -1, 1)) if len(implied) else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from sat_exp.similarity.agreement import kappa
-from sat_exp.similarity.scores import wilson_interval
+from sat_exp.similarity.intervals import wilson_interval
 from sat_exp.studies.ensembles import Contests, Ensembles, pair_mean, wrong
 from sat_exp.studies.structure import without_hubs
 

@@ -1,0 +1,112 @@
+"""Intervals of rates over images: Wilson's for one direction, and one for the mean of a pair's two directions."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import elementwise
+from scipy.special import betainc, ndtri
+
+Array = NDArray[np.float64]
+
+WEIGHT = 0.7
+"""How much of the probability of the observed count itself belongs to the tail where only one tail is possible. At 95 %
+the smallest coverage is then 1 − 0.05/0.7 ≈ 93 %, just below the lower end for one hit."""
+
+STEP = 1e-12
+"""The search for an end begins this share of the rate away from 0."""
+
+
+def wilson_interval(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
+    """Wilson's (1927) score interval of a rate: lower and upper ends, float64 in [0, 1]; NaN where `trials` is 0.
+
+    With p = successes/trials, n = trials and z the normal quantile of (1 + confidence)/2, the ends are
+    (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n).
+    """
+    k, n = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
+    z = ndtri((1 + confidence) / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = k / n
+    centre = (k + z**2 / 2) / (n + z**2)
+    half = z * np.sqrt(k * (1 - rate) + z**2 / 4) / (n + z**2)
+    low, high = np.minimum(centre - half, rate), np.maximum(centre + half, rate)
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)
+
+
+def mean_rate_interval(
+    both: ArrayLike, one: ArrayLike, neither: ArrayLike, confidence: float = 0.95
+) -> tuple[Array, Array]:
+    """Interval of the mean of two rates that are measured on the same images: lower and upper ends, float64 in [0, 1].
+
+    `both`, `one`, `neither`: how many images are hits on both, one or neither of the two ways, ≥ 0, whole numbers or
+    not; arrays broadcast. Where there is no image both ends are NaN.
+
+    The interval holds the rates μ that a test does not reject. With n images, p = (2·both + one)/2n and three cells of
+    a multinomial, the largest likelihood for a given μ leaves a closed form of the nuisance, the probability t of `one`
+    (as in Tango, Statistics in Medicine 17, 1998). It gives the design effect D = 2 − t/(2μ(1 − μ)), the variance of p
+    in units of μ(1 − μ)/2n, from 1 for independent indicators to 2 for equal ones. The hits are then tested as a
+    binomial count of x = 2np/D in m = 2n/D trials (effective sample size: Korn and Graubard, Survey Methodology 24,
+    1998), by beta functions where these are no whole numbers.
+
+    The test doubles the mid-P tail (Lancaster, Journal of the American Statistical Association 56, 1961). Two
+    exceptions keep the coverage near 0 and, mirrored, near 1. A rate whose chance of no hit at all, 1.4·(1 − μ)ⁿ for
+    equal indicators, is larger than that cannot be too high for any count: the tail is not doubled (Blaker, Canadian
+    Journal of Statistics 28, 2000), but holds 0.7 of the observed count's probability. And the p value of no hit is
+    that chance, so that the upper end for none of n is 1 − (α/1.4)^(1/n), about 3.3/n at 95 %.
+    """
+    cells = np.broadcast_arrays(*(np.asarray(count, np.float64) for count in (both, one, neither)))
+    hits, single, misses = (np.ravel(cell) for cell in cells)
+    known = hits + single + misses > 0
+    low, high = np.full(known.shape, np.nan), np.full(known.shape, np.nan)
+    low[known] = _lower_end(hits[known], single[known], misses[known], 1 - confidence)
+    high[known] = 1 - _lower_end(misses[known], single[known], hits[known], 1 - confidence)
+    return low.reshape(cells[0].shape), high.reshape(cells[0].shape)
+
+
+def standard_error(value: ArrayLike, low: ArrayLike, high: ArrayLike, confidence: float = 0.95) -> Array:
+    """The standard error that an interval of a value implies, float64: the root mean square of the distances from the
+    value to both ends, in units of the normal quantile of (1 + confidence)/2. It is positive where the interval has a
+    width, also where the value is one of its ends."""
+    point, below, above = (np.asarray(number, np.float64) for number in (value, low, high))
+    return np.sqrt(((point - below) ** 2 + (above - point) ** 2) / 2) / ndtri((1 + confidence) / 2)
+
+
+def p_too_many(rate: Array, both: Array, one: Array, neither: Array) -> Array:
+    """The p value of the counts being too large for a mean `rate` in (0, 1), below the observed one; float64 [P].
+
+    See `mean_rate_interval`. It grows with the rate.
+    """
+    images = both + one + neither
+    effect = design_effect(rate, both, one, neither)
+    hits, trials = (2 * both + one) / effect, 2 * images / effect
+    rest = trials - hits
+    at_least = np.where(hits > 0, betainc(np.maximum(hits, STEP), rest + 1, rate), 1)
+    more = np.where(rest > 0, betainc(hits + 1, np.maximum(rest, STEP), rate), 0)
+    no_hit, no_miss = 2 * WEIGHT * (1 - rate) ** images, 2 * WEIGHT * rate**images
+    doubled = at_least + more
+    return np.where(doubled <= no_hit, WEIGHT * at_least + (1 - WEIGHT) * more, np.maximum(doubled, no_miss))
+
+
+def design_effect(rate: Array, both: Array, one: Array, neither: Array) -> Array:
+    """The variance of the mean rate in units of rate·(1 − rate)/2n, float64 [P], at the probabilities of the three
+    cells that have this mean rate and make the counts most likely; no less than 1/n, so that it can be divided by."""
+    images = both + one + neither
+    hit, miss = 2 * rate, 2 * (1 - rate)
+    linear = 2 * one + both * miss + neither * hit
+    root = np.sqrt(np.maximum(linear**2 - 4 * images * one * hit * miss, 0))
+    single = 2 * one * hit * miss / (linear + root)
+    return np.maximum(2 - 2 * single / (hit * miss), 1 / images)
+
+
+def _lower_end(both: Array, one: Array, neither: Array, alpha: float) -> Array:
+    """The rate at which `p_too_many` is `alpha`, no more than the observed rate, and 0 without a hit; float64 [P]."""
+    rate = (2 * both + one) / (2 * (both + one + neither))
+    found = rate.copy()
+    top = np.minimum(rate, 1 - STEP)
+    counts = both, one, neither
+    search = (rate > 0) & (p_too_many(np.maximum(top, STEP), *counts) > alpha)
+    if search.any():
+        chosen = tuple(count[search] for count in counts)
+        ends = elementwise.find_root(
+            lambda mu, *known: p_too_many(mu, *known) - alpha, (top[search] * STEP, top[search]), args=chosen
+        )
+        found[search] = np.where(ends.success, ends.x, 0)
+    return found
