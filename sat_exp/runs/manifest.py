@@ -1,0 +1,101 @@
+"""The commit record of a run's folder: `manifest.json`, the SHA-256 and the size of every file of its results."""
+
+import hashlib
+import json
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sat_exp import strict_json
+from sat_exp.errors import UserError
+
+NAME = "manifest.json"
+FORMAT = 1
+RESULTS = ("tables", "figures", "examples", "predictions.npz", "summary.json", "report.html")
+"""What of a run's folder are its results; everything else in it belongs to others."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """files: by name, relative to the folder and with slashes, the SHA-256 and the size in bytes. identity: which file
+    on disk it was read from, which differs for every writing."""
+
+    files: dict[str, tuple[str, int]]
+    identity: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> "Manifest":
+        """What the folder holds now."""
+        paths = [path for name in RESULTS for path in [folder / name, *folder.glob(f"{name}/**/*")] if path.is_file()]
+        contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+        return cls({name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in contents.items()})
+
+    def write(self, folder: Path) -> None:
+        (folder / NAME).write_bytes(self.encoded())
+
+    def encoded(self) -> bytes:
+        files = {name: {"sha256": digest, "bytes": size} for name, (digest, size) in sorted(self.files.items())}
+        whole = {"format": FORMAT, "files": files, "sha256": digest_of(files)}
+        return strict_json.dumps(whole).encode()
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest | None":
+        """The folder's manifest, None where it has none; UserError for one that is damaged or of another format."""
+        path = folder / NAME
+        try:
+            with path.open("rb") as file:
+                identity, content = identity_of(file.fileno()), file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}): {remedy(folder)}") from error
+        return cls(decoded(content, path), identity)
+
+    def digest(self, *names: str) -> str:
+        """One digest of those of the named files that there are."""
+        return digest_of({name: self.files[name] for name in names if name in self.files})
+
+
+def decoded(content: bytes, path: Path) -> dict[str, tuple[str, int]]:
+    """The files that a manifest names; UserError where a single byte of it is not as written."""
+    damaged = UserError(f"{path} is damaged: {remedy(path.parent)}")
+    try:
+        stated: Any = strict_json.loads(content)
+        if isinstance(stated, dict) and stated.get("format", FORMAT) != FORMAT:
+            raise UserError(f"{path} is of another version of sat_exp: {remedy(path.parent)}")
+        files = {name: (str(facts["sha256"]), int(facts["bytes"])) for name, facts in stated["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged from error
+    if Manifest(files).encoded() != content or not all(belongs(name) for name in files):
+        raise damaged
+    return files
+
+
+def belongs(name: str) -> bool:
+    """Whether a name is that of a result: it never leads out of the folder."""
+    parts = name.split("/")
+    return parts[0] in RESULTS and not {"", ".", ".."} & set(parts)
+
+
+def digest_of(files: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def identity_of(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_ino, status.st_mtime_ns
+
+
+def remedy(folder: Path) -> str:
+    """How to have the results of a run's folder again."""
+    try:
+        typed = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        typed = None
+    if not isinstance(typed, list):
+        return "run its command again"
+    return f"run its command again: {shlex.join(['python', '-m', 'sat_exp', *map(str, typed)])}"
