@@ -32,15 +32,22 @@ PUBLISHED_ERROR, PUBLISHED_IMAGES, PUBLISHED_MEAN = 0.027, 5000, 2.665
 
 @dataclass(frozen=True)
 class Matrix:
-    """SAT of every pair of a pool, float64 [M, M], symmetric, NaN where unknown; and its standard error, [M, M]."""
+    """SAT of every pair of a pool, float64 [M, M], symmetric, NaN where unknown; and its standard errors downwards and
+    upwards, [M, M] each: how far the ends of its interval lie from it, in units of the normal quantile."""
 
     name: str
     sat: pd.DataFrame
-    error: pd.DataFrame
+    below: pd.DataFrame
+    above: pd.DataFrame
 
     @property
     def models(self) -> list[str]:
         return list(self.sat.index)
+
+    @property
+    def error(self) -> pd.DataFrame:
+        """The standard error where its direction does not matter, [M, M]; see `similarity.standard_error`."""
+        return ((self.below**2 + self.above**2) / 2) ** 0.5
 
     def renamed(self, aliases: Mapping[str, str]) -> "Matrix":
         """The same with the names that `aliases` has replaced; UserError where two become one."""
@@ -48,11 +55,11 @@ class Matrix:
         for model, name in zip(self.models, names, strict=True):
             if names.count(name) > 1:
                 raise UserError(f"{self.name} has {name} twice, once as {model}: leave one of them out")
-        return Matrix(self.name, *(_labelled(part.to_numpy(), names) for part in (self.sat, self.error)))
+        return Matrix(self.name, *(_labelled(part.to_numpy(), names) for part in (self.sat, self.below, self.above)))
 
     def of(self, models: Collection[str]) -> "Matrix":
         chosen = list(models)
-        return Matrix(self.name, *(part.loc[chosen, chosen] for part in (self.sat, self.error)))
+        return Matrix(self.name, *(part.loc[chosen, chosen] for part in (self.sat, self.below, self.above)))
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,9 @@ class Comparison:
     """agreement: group, models, pairs, measure, value, low, high, expected, p; see `agreement`.
     pairs_compared: model_a, model_b, measured, reference, difference = measured − reference, error = the standard
     error of the difference, standard_errors = difference/error (both NaN on the diagonal, where it is the attack that
-    differs), set_aside = whether one of the two models is; a row for every unordered pair, the diagonal included.
+    differs), set_aside = whether one of the two models is; a row for every unordered pair, the diagonal included. The
+    error is the root of the sum of squares of the larger value's error downwards and the smaller one's upwards (Zou and
+    Donner, Statistics in Medicine 27, 2008).
     disagreements: the ten rows of pairs_compared off the diagonal with the largest differences.
     """
 
@@ -100,17 +109,17 @@ def read(path: Path, images: int) -> Matrix:
     sat = sat.where(sat.notna(), sat.T)
     if not np.allclose(sat, sat.T, atol=1e-4, equal_nan=True):
         raise UserError(f"{path} is not symmetric: give SAT, not directed rates")
-    return Matrix(path.stem, sat, sampling_error(sat, images))
+    either_way = sampling_error(sat, images)
+    return Matrix(path.stem, sat, either_way, either_way)
 
 
 def of_pairs(name: str, pairs: pd.DataFrame, confidence: float = 0.95) -> Matrix:
-    """The matrix of a table of pairs; standard errors from its intervals, whose half-width is ndtri((1 + c)/2) of them.
-
-    `confidence` is that of the intervals.
-    """
-    width = 2 * ndtri((1 + confidence) / 2)
-    error = similarity.matrix(pairs.assign(sat=(pairs["sat_high"] - pairs["sat_low"]) / width))
-    return Matrix(name, similarity.matrix(pairs), error)
+    """The matrix of a table of pairs; standard errors from its intervals, whose `confidence` is given."""
+    unit = ndtri((1 + confidence) / 2)
+    below, above = (
+        similarity.matrix(pairs.assign(sat=(pairs["sat"] - pairs[end]).abs() / unit)) for end in ("sat_low", "sat_high")
+    )
+    return Matrix(name, similarity.matrix(pairs), below, above)
 
 
 def sampling_error(sat: pd.DataFrame, images: int) -> pd.DataFrame:
@@ -208,10 +217,7 @@ def agreement(
     known = np.isfinite(a[upper])
     errors = [both.error.to_numpy()[upper][known] for both in (measured, reference)]
     noise = float(np.sqrt(2 / np.pi) * np.mean(np.hypot(*errors)))
-    reliability = [
-        max(0.0, 1 - np.mean(error**2) / np.var(values[upper][known]))
-        for error, values in zip(errors, (a, b), strict=True)
-    ]
+    reliability = [_reliability(values[upper][known], error) for values, error in zip((a, b), errors, strict=True)]
     expected = {
         "spearman": 0.0,
         "pearson": 0.0,
@@ -262,6 +268,12 @@ def _measures(x: Array, y: Array) -> dict[str, float]:
         "mean_absolute_difference": np.abs(difference).mean() if x.size else np.nan,
         "centred_absolute_difference": np.abs(difference - offset).mean() if x.size else np.nan,
     }
+
+
+def _reliability(values: Array, error: Array) -> float:
+    """The share of the variance of values, [P], that is not due to their standard errors, [P]; 0 where all is."""
+    variance = np.var(values)
+    return max(0.0, float(1 - np.mean(error**2) / variance)) if variance else 0.0
 
 
 def _correlation(x: Array, y: Array) -> float:
@@ -322,7 +334,11 @@ def _pairs(measured: Matrix, reference: Matrix, set_aside: set[str]) -> pd.DataF
     table["measured"] = measured.sat.to_numpy()[rows, columns]
     table["reference"] = reference.sat.to_numpy()[rows, columns]
     table["difference"] = table["measured"] - table["reference"]
-    error = np.hypot(measured.error.to_numpy(), reference.error.to_numpy())[rows, columns]
+    fall, rise = (
+        np.hypot(high.below.to_numpy(), low.above.to_numpy())[rows, columns]
+        for high, low in ((measured, reference), (reference, measured))
+    )
+    error = np.where(table["difference"] > 0, fall, rise)
     table["error"] = np.where(rows == columns, np.nan, error)
     table["standard_errors"] = table["difference"] / table["error"]
     aside = np.isin(models, list(set_aside))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.studies.comparison import Matrix, agreement, compare, of_pairs, read, sampling_error
 
@@ -16,7 +17,8 @@ QUICK = {"resamples": 50}
 
 
 def as_matrix(sat, name="matrix", images=5000):
-    return Matrix(name, sat, sampling_error(sat, images))
+    error = sampling_error(sat, images)
+    return Matrix(name, sat, error, error)
 
 
 def noisy(sat, spread, offset=0.0, seed=0):
@@ -200,6 +202,43 @@ def test_standard_errors_of_a_run_are_read_off_its_intervals():
     z = stats.norm.ppf(0.95)
     assert of_pairs("run", pairs, confidence=0.9).error.loc["b", "a"] == pytest.approx(0.1 / z)
     assert of_pairs("run", pairs).sat.loc["b", "a"] == 2.0
+
+
+def counted(rate, images, seed):
+    """Tables of pairs of four models measured on `images`, both directions of `rate` and independent."""
+    rng = np.random.default_rng(seed)
+    both, one, neither = rng.multinomial(images, [rate**2, 2 * rate * (1 - rate), (1 - rate) ** 2], size=6).T
+    first, second = np.triu_indices(4, 1)
+    table = pd.DataFrame({"model_a": [*"abcd"], "model_b": [*"abcd"], "sat": 4.6, "sat_low": 4.5, "sat_high": 4.605})
+    low, high = similarity.sat_interval(both, one, neither)
+    sat = similarity.sat(images, 2 * both, one)
+    names = np.array([*"abcd"])
+    between = pd.DataFrame(
+        {"model_a": names[first], "model_b": names[second], "sat": sat, "sat_low": low, "sat_high": high}
+    )
+    return pd.concat([table, between], ignore_index=True)
+
+
+@pytest.mark.parametrize(("rate", "images"), [(0.0, 5000), (1.0, 20)])
+def test_a_run_without_a_hit_or_without_a_miss_has_standard_errors(rate, images):
+    found = of_pairs("run", counted(rate, images, 0))
+    assert (found.error.to_numpy() > 0).all()
+    other = of_pairs("other", counted(0.3, 5000, 1))
+    pairs = compare(found, other, **QUICK).pairs_compared.query("model_a != model_b")
+    assert np.isfinite(pairs["standard_errors"]).all()
+    same = compare(found, of_pairs("again", counted(rate, images, 2)), **QUICK).pairs_compared
+    assert (same.query("model_a != model_b")["standard_errors"] == 0).all()
+
+
+@pytest.mark.parametrize(("rate", "images"), [(0.001, 1000), (0.02, 20), (0.3, 300), (0.99, 100), (0.999, 1000)])
+def test_two_measurements_of_one_truth_rarely_differ_by_two_standard_errors(rate, images):
+    """Where hits are few the errors of a percentile bootstrap call a fifth to a half of such pairs different."""
+    parts = []
+    for seed in range(30):
+        one, two = (of_pairs("run", counted(rate, images, start + seed)) for start in (0, 1000))
+        found = compare(one, two, resamples=2).pairs_compared
+        parts.append(found.query("model_a != model_b")["standard_errors"])
+    assert (pd.concat(parts).abs() > 1.96).mean() <= 0.09
 
 
 def test_missing_pairs_are_left_out(square):
