@@ -26,7 +26,7 @@ from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.models import Classifier
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.measurement import Measurement
+from sat_exp.measurement import Measurement
 from sat_exp.store import Store
 
 INPUT = {"size": 224, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "crop": 1.0}

@@ -1,6 +1,8 @@
 """A classifier on canvas pixels."""
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,6 @@ class Classifier(nn.Module):
     one image is the same tensor for all of them.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self, network: nn.Module, *, size: int, mean: Sequence[float], std: Sequence[float], interpolation: str
     ) -> None:
@@ -24,14 +23,37 @@ class Classifier(nn.Module):
         self.network = network
         self.size = size
         self.interpolation = interpolation
-        self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
+        # As the bits of float32 numbers: turning a module to half precision rounds its floating-point buffers.
+        for name, values in (("mean_bits", mean), ("std_bits", std)):
+            bits = torch.tensor(list(values), dtype=torch.float32).view(1, -1, 1, 1).view(torch.int32)
+            self.register_buffer(name, bits, persistent=False)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Float pixels in [0, 1], [B, C, H, W] → logits [B, classes]; differentiable in the pixels."""
+    @property
+    def mean(self) -> Tensor:
+        """float32 [1, C, 1, 1]"""
+        return self.get_buffer("mean_bits").view(torch.float32)
+
+    @property
+    def std(self) -> Tensor:
+        """float32 [1, C, 1, 1]"""
+        return self.get_buffer("std_bits").view(torch.float32)
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """That of the network's weights; None where it has none."""
+        tensors = itertools.chain(self.network.parameters(), self.network.buffers())
+        return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
+
+    def forward(self, pixels: Tensor) -> Any:
+        """Float pixels in [0, 1], [B, C, H, W] → logits [B, classes], at least float32; differentiable in the pixels.
+
+        Only the network computes in the precision of its weights. A network with a distillation token in training gives
+        a pair of logits, as they are.
+        """
         if pixels.shape[-2:] != (self.size, self.size):
             pixels = F.interpolate(pixels, (self.size, self.size), mode=self.interpolation, antialias=True)
-        return self.network((pixels - self.mean) / self.std)
+        logits = self.network(((pixels - self.mean) / self.std).to(self.dtype or pixels.dtype))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)) if isinstance(logits, Tensor) else logits
 
     def freeze(self) -> "Classifier":
         """Evaluation mode with no parameter gradients: only the input's gradient is ever computed."""

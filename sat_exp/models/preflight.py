@@ -1,5 +1,7 @@
 """What is checked of a classifier before any work is spent on it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,16 +11,29 @@ from sat_exp.errors import UserError, one_line
 from sat_exp.models.loading import Model
 
 MASKED_GRADIENT_SHARE = 0.5
+ROUNDING = 1e-2
+"""Differences of logits, as a share of the largest, that half precision and the order of sums can make."""
 
 
-def check(model: Model, images: Tensor, classes: int) -> list[str]:
-    """Check `model` on a few images (uint8 [B, C, H, W]) of a data set of `classes` classes.
+@dataclass(frozen=True)
+class Checked:
+    """What was found: cautions, and whether logits and input gradients come out the same, bit for bit, twice."""
 
-    Returns warnings. Raises UserError where the class count differs, or logits are not finite or not deterministic.
+    warnings: list[str]
+    deterministic: bool
+
+
+def check(model: Model, images: Tensor, classes: int) -> Checked:
+    """Check `model` on a few images (uint8 [B, C, H, W]) of a data set of `classes` classes, on the images' device.
+
+    Raises UserError where the class count differs, or logits or input gradients are not finite, or logits differ from
+    one time to the next by more than rounding.
     """
     pixels = (images.float() / 255).requires_grad_()
     try:
         logits = model.classifier(pixels)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise UserError(
             f"model {model.name} cannot take images of shape {tuple(images.shape[1:])}: {one_line(error)}"
@@ -31,15 +46,25 @@ def check(model: Model, images: Tensor, classes: int) -> list[str]:
         raise UserError(
             f"model {model.name} gives logits that are not finite: check its weights and hardware.precision"
         )
-    if not torch.equal(model.classifier(pixels), logits):
+    again = model.classifier(pixels)
+    if not torch.allclose(again, logits, rtol=0, atol=ROUNDING * float(logits.detach().abs().max())):
         raise UserError(f"model {model.name} gives other logits for the same images: it must be deterministic")
-    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, logits.argmax(dim=1), reduction="sum"), pixels)
-    if not torch.isfinite(gradient).all():
+    gradients = [input_gradient(each, pixels) for each in (logits, again)]
+    if not torch.isfinite(gradients[0]).all():
         raise UserError(f"model {model.name} has input gradients that are not finite: check hardware.precision")
-    zero = float((gradient == 0).float().mean())
+    warnings = []
+    zero = float((gradients[0] == 0).float().mean())
     if zero > MASKED_GRADIENT_SHARE:
-        return [f"{zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak"]
-    return []
+        warnings.append(f"{zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak")
+    deterministic = torch.equal(again, logits) and torch.equal(*gradients)
+    if not deterministic:
+        warnings.append("this device gives other last bits each time: another run's images will differ from these")
+    return Checked(warnings, deterministic)
+
+
+def input_gradient(logits: Tensor, pixels: Tensor) -> Tensor:
+    loss = F.cross_entropy(logits, logits.detach().argmax(dim=1), reduction="sum")
+    return torch.autograd.grad(loss, pixels)[0]
 
 
 def check_accuracy(model: Model, predictions: np.ndarray, labels: np.ndarray, classes: int) -> None:

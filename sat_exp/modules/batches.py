@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset
 
-from sat_exp.store import StoredArray
+from sat_exp.store import StoredArray, StoredRow
 
 AHEAD = 2
 
@@ -56,8 +56,8 @@ class EvaluationBatches(Dataset):
     A batch is a chunk of images, or the part of it that falls into a chunk of the output.
     """
 
-    def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray]]) -> None:
-        self.work: list[tuple[StoredArray, range, tuple[StoredArray, int] | None]] = []
+    def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray | StoredRow]]) -> None:
+        self.work: list[tuple[StoredArray, range, tuple[StoredArray | StoredRow, int] | None]] = []
         for images, output in jobs:
             for target in output.missing():
                 start, stop = output.span(target).start, output.span(target).stop

@@ -5,6 +5,7 @@ al., *Training data-efficient image transformers & distillation through attentio
 labels and the distillation token.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
 from sat_exp.modules.writing import ChunkWriter
 from sat_exp.store import Store, StoredArray
+
+log = logging.getLogger(__name__)
 
 CHUNK = 500
 """Images to a file of a teacher's answers."""
@@ -151,20 +154,23 @@ def answers(
     teacher: Model, classes: int, images: TrainingImages, views: int, store: Store, hardware: Hardware
 ) -> Tensor:
     """The teacher's logits of every training image, plain and, where `views` is 2, mirrored: float32 [N, views,
-    classes], computed once and kept in the store. Raises Damaged where a stored chunk is; the next call makes it anew.
+    classes], computed once and kept in the store; a damaged chunk is named in a warning and computed again.
     """
     number = len(images.training)  # type: ignore[arg-type]
     kept = store.open(
         "logits",
-        {"training": images.digest, "views": views, "model": teacher.fingerprint, "precision": hardware.numerics},
+        {"training": images.digest, "views": views, "model": teacher.fingerprint, "numerics": hardware.numerics},
         shape=(number, views, classes),
         dtype="float32",
         chunk=CHUNK,
         name=f"{teacher.name} as teacher",
     )
-    with store.lock("answers", teacher.fingerprint, images.digest):
+    with store.lock("answers", kept.key):
+        for reason in kept.damaged():
+            log.warning("%s: it is computed again", reason)
         questions = Questions(images.training, kept)
         if len(questions):
+            kept.note_versions(hardware.versions)
             writer = ChunkWriter(lambda done: None)
             trainer = hardware.trainer(callbacks=[writer], enable_progress_bar=False)
             answering = Answering(teacher.classifier, views)

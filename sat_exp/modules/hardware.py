@@ -1,9 +1,12 @@
 """What the work runs on."""
 
 import logging
+import platform
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -16,11 +19,16 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*treespec.*")
 
+PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")
+LIBRARIES = ("torch", "timm", "numpy", "pillow")
+
 
 @dataclass(frozen=True)
 class Hardware:
-    """The accelerator, numeric precision (Lightning's names) and batch size, as in conf/hardware.
+    """The accelerator, numeric precision and batch size, as in conf/hardware.
 
+    precision: one of `PRECISIONS`. mixed: float32 weights, but the network computes in half precision; true: its
+    weights are of that precision too. Pixels, losses and attacks are float32 in all of them.
     batch_size: images in a batch of an attack or an evaluation. threads: of this process on the CPU, all cores where
     null. workers: threads that decode images. tf32, channels_last: faster kernels on some hardware, whose last bits
     differ.
@@ -35,6 +43,9 @@ class Hardware:
     channels_last: bool = False
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            reason = " (input gradients underflow in fp16)" if str(self.precision).startswith("16") else ""
+            raise UserError(f"hardware.precision={self.precision}{reason}: choose one of {', '.join(PRECISIONS)}")
         for field in ("batch_size", "threads", "workers"):
             value = getattr(self, field)
             if not ((isinstance(value, int) and value >= 1) or (field == "threads" and value is None)):
@@ -43,11 +54,22 @@ class Hardware:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
 
+    @cached_property
+    def device(self) -> torch.device:
+        """What computes."""
+        return self.trainer(enable_progress_bar=False).strategy.root_device
+
     @property
     def numerics(self) -> str:
-        """Everything here that changes numbers, as it stands in keys."""
-        switches = [name for name in ("tf32", "channels_last") if getattr(self, name)]
-        return " ".join([self.precision, *switches])
+        """All that changes numbers and is in effect here, as it stands in keys."""
+        in_effect = {"tf32": self.tf32 and self.device.type == "cuda", "channels_last": self.channels_last}
+        return " ".join([self.precision, *(name for name, switch in in_effect.items() if switch)])
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What numbers may differ with in their last bits, and is not in keys: libraries and the device."""
+        libraries = {library: version(library) for library in LIBRARIES}
+        return libraries | {"device": device_name(self.device)}
 
     def trainer(self, **options: Any) -> Trainer:
         """A Lightning trainer on this hardware that keeps to itself; `options` override."""
@@ -57,17 +79,29 @@ class Hardware:
             "enable_checkpointing": False,
             "enable_model_summary": False,
         }
+        named = f"hardware.accelerator={self.accelerator} hardware.precision={self.precision}"
         try:
-            return Trainer(
+            trainer = Trainer(
                 accelerator=self.accelerator,
                 precision=self.precision,  # type: ignore[arg-type]
                 **(own | options),
             )
         except Exception as error:
-            raise UserError(
-                f"hardware.accelerator={self.accelerator} hardware.precision={self.precision} cannot be used here: "
-                f"{one_line(error)}"
-            ) from error
+            raise UserError(f"{named} cannot be used here: {one_line(error)}") from error
+        if trainer.precision != self.precision:
+            raise UserError(f"{named} cannot be used here: Lightning computes in {trainer.precision}; give that")
+        return trainer
+
+
+def device_name(device: torch.device) -> str:
+    """The device, with what its kernels are chosen by."""
+    if device.type == "cuda":
+        return (
+            f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+        )
+    if device.type == "cpu":
+        return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return device.type
 
 
 def in_halves(step: Callable[..., Tensor], *batch: Any) -> Tensor:

@@ -1,123 +1,201 @@
 """What a store holds: to list, to check and to remove."""
 
-import json
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from sat_exp.store.arrays import StoredArray
+from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Artefact, Damaged, parts_of
+from sat_exp.store.backend import PARTIAL
+from sat_exp.store.encoding import Unsound, verify
+from sat_exp.store.store import GATE, LOCKS, NOT_KINDS, QUARANTINE, WHY, Store
+from sat_exp.store.tables import StoredRow, StoredTable, name_of_row
 
-from sat_exp.errors import UserError
-from sat_exp.store.arrays import Damaged, Store, open_sound
-
-LEFT_OVER_SECONDS = 60  # no write takes so long: a partial file older than this has lost its writer
+LEFT_OVER_SECONDS = 60
+"""No write takes so long: a partial file older than this has lost its writer."""
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """A stored array: `done` of its `rows` rows are there, in files of `size` bytes, the last written at `modified`.
+class Item:
+    """An array, or a row of a table: `done` of its `rows` rows are stored, in objects of `size` bytes, the last of them
+    written at `modified`, in seconds since 1970.
 
-    damage: why its metadata cannot be read, where they cannot.
+    row: the object of a table's row. damage: why its metadata cannot be read, where they cannot.
     """
 
-    path: Path
+    path: str
     name: str
     facts: dict[str, Any]
     done: int
     rows: int
     size: int
     modified: float
+    row: str | None = None
     damage: str | None = None
 
     @property
     def kind(self) -> str:
-        return self.path.parent.name
+        return self.path.split("/")[0]
 
     @property
     def key(self) -> str:
-        return self.path.name
+        return self.path.split("/")[1]
 
     def fits(self, pattern: str) -> bool:
         """Whether `pattern` is its kind, or its name, as a glob."""
         return fnmatchcase(self.kind, pattern) or fnmatchcase(self.name, pattern)
 
 
-def artefacts(store: Store) -> list[Artefact]:
-    """Everything in the store, by kind and name."""
-    found = [describe(path.parent) for path in store.folder.glob("*/*/zarr.json")]
-    return sorted(found, key=lambda artefact: (artefact.kind, artefact.name, artefact.key))
+def items(store: Store) -> list[Item]:
+    """Everything in the store, by kind and name; nothing is changed."""
+    kinds = [kind for kind in store.backend.list("").folders if kind not in NOT_KINDS]
+    paths = [f"{kind}/{key}" for kind in kinds for key in store.backend.list(kind).folders]
+    found = [item for path in paths for item in described(store, path)]
+    return sorted(found, key=lambda item: (item.kind, item.name, item.key))
 
 
-def describe(path: Path) -> Artefact:
-    files = [file.stat() for file in path.rglob("*") if file.is_file()]
-    size, modified = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
+def described(store: Store, path: str) -> Iterator[Item]:
+    """The array at `path`, or each row of the table there."""
+    listing = store.backend.list(path)
+    parts = parts_of(listing)
+    size = sum(entry.size for entry in listing.objects.values())
+    modified = max((entry.modified for entry in listing.objects.values()), default=0.0)
     try:
-        array = open_sound(path)
+        metadata = document(store, f"{path}/{METADATA}")
+    except Unsound as error:
+        yield Item(path, "?", {}, 0, 0, size, modified, damage=str(error))
+        return
+    facts, name = metadata["attributes"]["facts"], name_of(store, path)
+    if "table" not in metadata:
+        array = StoredArray.of(store, path, metadata)
+        done = sum(array.length(chunk) for chunk in range(array.chunks) if array.part(chunk) in parts)
+        yield Item(path, name, facts, done, array.rows, size, modified)
+        return
+    columns = metadata["table"]["columns"]
+    for part, entry in parts.items():
+        yield Item(path, f"{name} -> {name_of_row(part)}", facts, columns, columns, entry.size, entry.modified, part)
+
+
+def document(store: Store, name: str) -> dict[str, Any]:
+    """A document as it was signed; Unsound where it is damaged or gone."""
+    data = store.backend.read(name)
+    if data is None:
+        raise Unsound(f"{store.backend.locate(name)} is gone")
+    try:
+        return verify(data)
+    except Unsound as error:
+        raise Unsound(f"{store.backend.locate(name)} is damaged ({error})") from error
+
+
+def name_of(store: Store, path: str) -> str:
+    try:
+        return str(document(store, f"{path}/{NOTES}")["attributes"]["notes"].get("name", "?"))
+    except Unsound:
+        return "?"
+
+
+def image_sets(store: Store, found: Iterable[Item]) -> dict[str, str]:
+    """The names of the image sets among `found`, by the digest of their pixels; only of those that are complete."""
+    sets = {}
+    for item in found:
+        if item.kind == "images" and item.damage is None:
+            with suppress(Unsound):
+                sets[document(store, f"{item.path}/{SEAL}")["attributes"]["sha256"]] = item.name
+    return sets
+
+
+def check(store: Store, path: str) -> list[str]:
+    """Read every byte of the artefact at `path` against its checksums; what was damaged, and is now in quarantine."""
+    listing = store.backend.list(path)
+    for name in set(DOCUMENTS) & listing.objects.keys():
+        if reason := store.quarantine(f"{path}/{name}", verify):
+            return [reason, *check(store, path)]
+    if METADATA not in listing.objects:
+        return []
+    metadata = document(store, f"{path}/{METADATA}")
+    if "table" not in metadata:
+        array = StoredArray.of(store, path, metadata)
+        array.sealed = array.seal()
+        return array.damaged()
+    facts, form = metadata["attributes"]["facts"], metadata["table"]
+    table = StoredTable(store, path, facts, form["columns"], form["dtype"])
+    return [line for key in table.listed().copy() for line in damaged_row(StoredRow(table, key, ""))]
+
+
+def damaged_row(row: StoredRow) -> list[str]:
+    try:
+        row.read_all()
     except Damaged as damage:
-        return Artefact(path, "?", {}, 0, 0, size, modified, str(damage))
-    missing = sum(array.length(chunk) for chunk in array.missing())
-    facts = array.metadata["attributes"]["facts"]
-    name = str(array.notes.get("name", "?"))
-    return Artefact(path, name, facts, array.rows - missing, array.rows, size, modified)
+        return [damage.reason]
+    return []
 
 
-def check(artefact: Artefact) -> list[str]:
-    """Read every byte of an artefact against its checksums; what was damaged and has been removed."""
-    if artefact.damage is not None:
-        shutil.rmtree(artefact.path)
-        return [artefact.damage]
-    return open_sound(artefact.path).damaged()
+def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
+    """Remove what fits `pattern`, the files of dead writers, and locks; what was removed and how many bytes that freed.
 
-
-def unusable(found: Sequence[Artefact]) -> list[Artefact]:
-    """Predictions on adversarial images that are not among `found`."""
-    keys = {artefact.key for artefact in found if artefact.kind == "adversarial"}
-    return [
-        artefact
-        for artefact in found
-        if artefact.kind == "predictions" and artefact.facts.get("adversarial") not in keys
-    ]
-
-
-def left_over(store: Store) -> list[Path]:
-    """Files of writers that died while they wrote."""
-    before = time.time() - LEFT_OVER_SECONDS
-    return [path for path in store.folder.rglob("*.partial") if path.stat().st_mtime < before]
-
-
-def remove(store: Store, pattern: str) -> tuple[list[Artefact], int]:
-    """Remove what fits `pattern` and what cannot be used any more; what was removed and how many bytes that freed."""
-    with everything_locked(store):
-        found = artefacts(store)
-        chosen = [artefact for artefact in found if artefact.fits(pattern)]
-        chosen += unusable([artefact for artefact in found if artefact not in chosen])
-        partial = [path for path in left_over(store) if not any(path.is_relative_to(gone.path) for gone in chosen)]
-        freed = sum(artefact.size for artefact in chosen) + sum(path.stat().st_size for path in partial)
-        for path in partial:
-            path.unlink(missing_ok=True)
-        for artefact in chosen:
-            (artefact.path / "zarr.json").unlink(missing_ok=True)
-            shutil.rmtree(artefact.path)
+    "quarantine" removes what is in the quarantine. UserError where another process is at work in the store.
+    """
+    with store.alone():
+        chosen = [item for item in items(store) if item.fits(pattern)]
+        gone = list(left_over(store))
+        if pattern == QUARANTINE:
+            gone += everything_below(store, QUARANTINE)
+        freed = sum(item.size for item in chosen) + sum(size for _, size in gone)
+        for name, _ in gone:
+            remove_object(store, name)
+        for item in chosen:
+            remove_item(store, item)
+        for name in store.backend.list(LOCKS).objects:
+            if not name.startswith(GATE):
+                store.backend.remove(f"{LOCKS}/{name}")
     return chosen, freed
 
 
-@contextmanager
-def everything_locked(store: Store) -> Iterator[None]:
-    """Hold the lock of every piece of work ever begun in the store; UserError where another process holds one."""
-    with ExitStack() as held:
-        try:
-            for path in sorted((store.folder / "locks").glob("*.lock")):
-                held.enter_context(FileLock(path, timeout=0))
-        except Timeout as error:
-            raise UserError(f"another process is at work in {store.folder}: prune when it has ended") from error
-        yield
+def remove_item(store: Store, item: Item) -> None:
+    """Remove an array's metadata first, so that what a kill leaves is no array; a table goes with its last row."""
+    if item.row is not None:
+        store.backend.remove(f"{item.path}/{item.row}")
+        if Artefact(store, item.path, item.facts).parts():
+            return
+    names = store.backend.list(item.path).objects
+    for name in sorted(names, key=lambda name: name != METADATA):
+        store.backend.remove(f"{item.path}/{name}")
+    store.backend.remove_folder(item.path)
 
 
-def numbers(facts: dict[str, Any]) -> str:
-    """The numbers of an attack, such as "epsilon 8, steps 50"."""
-    return ", ".join(f"{name} {json.dumps(value)}" for name, value in facts.get("numbers", {}).items())
+def left_over(store: Store) -> Iterator[tuple[str, int]]:
+    """The files of writers that died while they wrote, each with its size."""
+    before = time.time() - LEFT_OVER_SECONDS
+    for kind in store.backend.list("").folders:
+        for key in store.backend.list(kind).folders:
+            for name, entry in store.backend.list(f"{kind}/{key}").objects.items():
+                if name.endswith(PARTIAL) and entry.modified < before:
+                    yield f"{kind}/{key}/{name}", entry.size
+
+
+def quarantined(store: Store) -> list[tuple[str, int]]:
+    """What is in the quarantine, without the lines that say why, each with its size."""
+    return [(name, size) for name, size in everything_below(store, QUARANTINE) if not name.endswith(WHY)]
+
+
+def everything_below(store: Store, folder: str) -> Iterator[tuple[str, int]]:
+    listing = store.backend.list(folder)
+    yield from ((f"{folder}/{name}", entry.size) for name, entry in listing.objects.items())
+    for below in listing.folders:
+        yield from everything_below(store, f"{folder}/{below}")
+
+
+def remove_object(store: Store, name: str) -> None:
+    """Remove an object, and the folders above it that this empties."""
+    store.backend.remove(name)
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        store.backend.remove_folder(name)
+
+
+def numbers(facts: dict[str, Any]) -> Iterable[str]:
+    """The numbers of an attack, such as "epsilon 8"."""
+    return [f"{name} {value}" for name, value in facts.get("numbers", {}).items()]

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
-from sat_exp.modules.measurement import Direction, Measured, Measurement, Source
+from sat_exp.measurement import Direction, Measured, Measurement, Source
 from sat_exp.store import Store
 from sat_exp.studies import embedding
 from sat_exp.tasks import results
@@ -31,13 +31,24 @@ def measure(config: DictConfig, models: Sequence[DictConfig], directions: Collec
     untrained = not all(model.pretrained for model in models)
     heading = title.format(images=len(images), dataset=images.name) + UNTRAINED * untrained
     with recorded(config, heading, tags=[images.name] + ["untrained"] * untrained) as recording:
-        measured = measurement.run(models, directions)
-        examples = results.examples(measured, images)
+        measured, examples = with_examples(measurement, models, directions)
         tables = tabulate(measured, measurement, config) | examples.tables
         predictions = results.Predictions.of(measured, images.labels)
         drawn = recording.finish(facts(measurement, measured), tables, examples.pictures, predictions)
     results.show(tables, heading, drawn)
     refuse(measured.failures)
+
+
+def with_examples(
+    measurement: Measurement, models: Sequence[DictConfig], directions: Collection[Direction] | None
+) -> tuple[Measured, results.Examples]:
+    """What is measured, and a few images of it; damage to the stored images is mended."""
+
+    def work() -> tuple[Measured, results.Examples]:
+        measured = measurement.run(models, directions)
+        return measured, results.examples(measured, measurement.images)
+
+    return measurement.mending(work)
 
 
 def prepared(config: DictConfig) -> Measurement:
@@ -68,7 +79,7 @@ def facts(measurement: Measurement, measured: Measured) -> dict[str, Any]:
             "name": images.name,
             "images": len(images),
             "classes": len(images.class_names),
-            "digest": measurement.digest(images.canvas),
+            "digest": measurement.views.digest,
         },
         "class_names": list(images.class_names),
         "models": {model.name: OmegaConf.to_container(model.config, resolve=True) for model in measured.models},
@@ -84,7 +95,7 @@ def tabulate(measured: Measured, measurement: Measurement, config: DictConfig) -
     tables = {
         "models": model_table(measured, images.labels),
         "components": pd.DataFrame([{"model": model.name} | model.components for model in measured.models]),
-        "images": images.table(measurement.contents),
+        "images": images.table(measurement.views.contents),
         "store": measurement.store.manifest(),
     }
     if any(source != target for source, target in measured.predictions):

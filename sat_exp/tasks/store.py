@@ -1,4 +1,4 @@
-"""task=store: what is stored, how large it is, whether it is sound; and to be rid of it."""
+"""task=store: what is stored, how large it is, whether it is sound; and removing what is not wanted any more."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sat_exp.errors import UserError
 from sat_exp.store import Store, inventory
-from sat_exp.store.inventory import Artefact
+from sat_exp.store.inventory import Item
 
 
 def run(config: DictConfig, *, name: str, verify: bool, prune: str | None) -> None:
@@ -20,21 +20,29 @@ def run(config: DictConfig, *, name: str, verify: bool, prune: str | None) -> No
     console = Console(file=sys.stdout)
     if prune is not None:
         remove(store, prune, console)
-    found = inventory.artefacts(store)
+    found = inventory.items(store)
     if not found:
         console.print(f"nothing is stored in {store.folder}", soft_wrap=True)
-        return
-    damaged = (
-        [line for artefact in track(found, "checking", transient=True) for line in inventory.check(artefact)]
-        if verify
-        else []
-    )
-    show(store, inventory.artefacts(store), console)
-    for line in damaged:
-        console.print(f"[red]removed:[/] {line}", soft_wrap=True)
-    if damaged:
-        raise UserError(f"damaged files removed from {store.folder}: {len(damaged)}; run the task that made them again")
+    damaged = []
     if verify:
+        paths = list(dict.fromkeys(item.path for item in found))
+        damaged = [line for path in track(paths, "checking", transient=True) for line in inventory.check(store, path)]
+        found = inventory.items(store)
+    if found:
+        show(store, found, console)
+    for line in damaged:
+        console.print(f"[red]damaged:[/] {line}", soft_wrap=True)
+    if quarantined := inventory.quarantined(store):
+        size = amount(sum(size for _, size in quarantined))
+        console.print(
+            f"{len(quarantined)} damaged files, {size}, are in {store.folder / inventory.QUARANTINE}, each with a line "
+            "that says why; task.prune=quarantine removes them",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if damaged:
+        raise UserError(f"damaged files: {len(damaged)}; run the task that made them again")
+    if verify and found:
         console.print("every file is as it was written")
 
 
@@ -42,60 +50,61 @@ def remove(store: Store, pattern: str, console: Console) -> None:
     removed, freed = inventory.remove(store, pattern)
     for kind, name, rows, size, _ in lines(removed, {}):
         console.print(f"removed {kind}: {name}, {rows} rows, {amount(size)}", soft_wrap=True, highlight=False)
-    fitting = sum(artefact.fits(pattern) for artefact in removed)
-    if not fitting:
-        kinds = sorted({artefact.kind for artefact in inventory.artefacts(store)})
+    if not removed and pattern != inventory.QUARANTINE:
+        kinds = sorted({item.kind for item in inventory.items(store)})
         console.print(
             f"nothing stored has the kind or name {pattern!r}; kinds: {', '.join(kinds) or 'none'}", soft_wrap=True
         )
     console.print(f"freed {amount(freed)}", highlight=False)
 
 
-def show(store: Store, found: Sequence[Artefact], console: Console) -> None:
-    """A row for each artefact, one for all predictions on the same adversarial images, and the totals by kind."""
+def show(store: Store, found: Sequence[Item], console: Console) -> None:
+    """A row for each array, one for all predictions on the same images, and the totals by kind."""
     table = Table("kind", "what", title=f"stored in {store.folder}", title_justify="left")
     for heading in ("rows", "size", "age"):
         table.add_column(heading, justify="right", no_wrap=True)
-    sets = {
-        artefact.facts["images"]: artefact.name
-        for artefact in found
-        if artefact.kind == "images" and not artefact.damage
-    }
-    for kind, name, rows, size, modified in lines(found, sets):
+    digests = inventory.image_sets(store, found)
+    for kind, name, rows, size, modified in lines(found, digests):
         table.add_row(kind, name, rows, amount(size), age(modified))
     table.add_section()
-    for kind in sorted({artefact.kind for artefact in found}):
-        members = [artefact for artefact in found if artefact.kind == kind]
-        arrays = f"{len(members)} array" + "s" * (len(members) != 1)
-        table.add_row(kind, arrays, "", amount(sum(artefact.size for artefact in members)), "")
-    table.add_row("[bold]total", f"{len(found)} arrays", "", amount(sum(artefact.size for artefact in found)), "")
+    for kind in sorted({item.kind for item in found}):
+        members = [item for item in found if item.kind == kind]
+        table.add_row(kind, arrays(members), "", amount(sum(item.size for item in members)), "")
+    table.add_row("[bold]total", arrays(found), "", amount(sum(item.size for item in found)), "")
     console.print(table)
 
 
-def lines(found: Sequence[Artefact], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:
-    """Kind, what it is, rows, bytes and time of last change; predictions on the same adversarial images together."""
-    groups: dict[tuple[str, str], list[Artefact]] = {}
-    for artefact in found:
-        groups.setdefault((artefact.kind, artefact.facts.get("adversarial", artefact.key)), []).append(artefact)
+def arrays(members: Sequence[Item]) -> str:
+    return f"{len(members)} array" + "s" * (len(members) != 1)
+
+
+def lines(found: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:
+    """Kind, what it is, rows, bytes and time of last change; the rows of a table together.
+
+    sets: the names of image sets by the digest of their pixels.
+    """
+    groups: dict[str, list[Item]] = {}
+    for item in found:
+        groups.setdefault(item.path, []).append(item)
     return [
         (
-            kind,
+            members[0].kind,
             title(members, sets),
-            progress(sum(artefact.done for artefact in members), sum(artefact.rows for artefact in members)),
-            sum(artefact.size for artefact in members),
-            max(artefact.modified for artefact in members),
+            progress(sum(item.done for item in members), sum(item.rows for item in members)),
+            sum(item.size for item in members),
+            max(item.modified for item in members),
         )
-        for (kind, _), members in groups.items()
+        for members in groups.values()
     ]
 
 
-def title(members: Sequence[Artefact], sets: dict[str, str]) -> str:
+def title(members: Sequence[Item], sets: dict[str, str]) -> str:
     first = members[0]
     if first.damage is not None:
-        return "unreadable"
+        return f"unreadable: {first.damage}"
     name = first.name if len(members) == 1 else f"{first.name.split(' -> ')[0]} -> {len(members)} models"
     where = sets.get(first.facts.get("images", ""), "") if first.kind != "images" else first.key[:6]
-    return ", ".join(part for part in (name, inventory.numbers(first.facts), where) if part)
+    return ", ".join(part for part in (name, *inventory.numbers(first.facts), where) if part)
 
 
 def progress(done: int, rows: int) -> str:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier, Model
-from sat_exp.models.preflight import check, check_accuracy
+from sat_exp.models.preflight import Checked, check, check_accuracy
 
 CLASSES = 4
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), np.uint8))
@@ -28,7 +28,7 @@ class Then(nn.Module):
 
     def __init__(self, change: str) -> None:
         super().__init__()
-        self.inner, self.change = linear(), change
+        self.inner, self.change, self.calls = linear(), change, 0
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits = self.inner(pixels)
@@ -36,6 +36,9 @@ class Then(nn.Module):
             return logits.index_fill(1, torch.tensor([2]), torch.nan)
         if self.change == "infinite":
             return logits + torch.tensor([0, 0, torch.inf, 0])
+        if self.change == "last bits":
+            self.calls += 1
+            return logits * (1 + 1e-6 * self.calls)
         return F.dropout(logits, 0.5, training=True)
 
 
@@ -54,11 +57,11 @@ class Attention(nn.Module):
 
 
 def test_a_sound_model_passes_in_silence() -> None:
-    assert check(model(linear()), IMAGES, CLASSES) == []
+    assert check(model(linear()), IMAGES, CLASSES) == Checked([], deterministic=True)
 
 
 def test_torch_transformers_pass() -> None:
-    assert check(model(Attention()), IMAGES, CLASSES) == []
+    assert check(model(Attention()), IMAGES, CLASSES).warnings == []
 
 
 @pytest.mark.parametrize("change", ["nan", "infinite"])
@@ -70,6 +73,12 @@ def test_logits_that_are_not_finite(change: str) -> None:
 def test_a_network_that_is_random() -> None:
     with pytest.raises(UserError, match="model some gives other logits for the same images"):
         check(model(Then("dropout")), IMAGES, CLASSES)
+
+
+def test_kernels_that_give_other_last_bits_each_time_are_noted() -> None:
+    checked = check(model(Then("last bits")), IMAGES, CLASSES)
+    assert not checked.deterministic
+    assert ["other last bits each time" in warning for warning in checked.warnings] == [True]
 
 
 @pytest.mark.parametrize("classes", [1, 3, 5, 1000])
@@ -90,7 +99,7 @@ def test_a_gradient_of_mostly_zeros_is_warned_of(dead: float, warned: bool) -> N
     network = linear()
     with torch.no_grad():
         network[1].weight[:, : int(64 * dead)] = 0  # type: ignore[index,operator]
-    warnings = check(model(network), IMAGES, CLASSES)
+    warnings = check(model(network), IMAGES, CLASSES).warnings
     assert [f"{int(64 * dead) / 64:.0%} of the input gradient is exactly zero" in line for line in warnings] == [
         True
     ] * warned

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from sat_exp.modules.measurement import Measured
+from sat_exp.measurement import Measured
 
 STUDY = Path(__file__).with_name("small_study.py")
 
@@ -53,7 +53,7 @@ def undisturbed(study: Any, tmp_path_factory: pytest.TempPathFactory) -> Undistu
 def start(tmp_path: Path) -> Iterator[Callable[..., ForkServerProcess]]:
     """Starts a process that measures `names` in `folder`: forked from one that has imported everything already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sat_exp.modules.measurement", "sat_exp.datasets", "timm"])
+    context.set_forkserver_preload(["sat_exp.measurement", "sat_exp.datasets", "timm"])
     started: list[ForkServerProcess] = []
 
     def start_one(names: tuple[str, ...], folder: Path, gate: Path = Path("/")) -> ForkServerProcess:

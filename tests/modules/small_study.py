@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 import sat_exp.models
 from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
+from sat_exp.measurement import Measurement
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.measurement import Measurement
-from sat_exp.store import Store, StoredArray
+from sat_exp.store import Store
+from sat_exp.store.backend import Folder
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 BUNDLED = Path(sat_exp.models.__file__).parent / "bundled"
@@ -51,25 +52,33 @@ def measurement(
     return Measurement(images(size), attack, Store(folder), hardware, seed, **choices)
 
 
+def parts(folder: Path) -> list[Path]:
+    """The files of a store that are chunks of arrays or rows of tables."""
+    found = folder.glob("*/*/*")
+    return sorted(file for file in found if file.name[0].isalnum() and file.suffix not in (".json", ".partial"))
+
+
 def chunks(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every chunk file of a store."""
+    """The SHA-256 of every chunk and row of a store."""
     return {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.glob("*/*/c/**/*"))
-        if file.is_file() and file.suffix != ".partial"
+        for file in parts(folder)
+        if file.relative_to(folder).parts[0] not in ("quarantine", "locks")
     }
 
 
 def count_writes(written: Path) -> None:
-    """Have every chunk that this process writes add a line to the file `written`."""
-    write = StoredArray.write
+    """Have every chunk and row that this process creates add a line to the file `written`."""
+    create = Folder.create
 
-    def counted(array: StoredArray, chunk: int, values: Any) -> None:
-        write(array, chunk, values)
-        with written.open("a") as lines:
-            lines.write(f"{os.getpid()} {array.file(chunk)}\n")
+    def counted(folder: Folder, name: str, data: bytes) -> bool:
+        created = create(folder, name, data)
+        if created and not name.endswith(".json"):
+            with written.open("a") as lines:
+                lines.write(f"{os.getpid()} {folder.root / name}\n")
+        return created
 
-    StoredArray.write = counted  # type: ignore[method-assign]
+    Folder.create = counted  # type: ignore[method-assign]
 
 
 def run_here(names: Sequence[str], folder: Path, gate: Path, written: Path) -> None:

@@ -11,7 +11,7 @@ from sat_exp.attacks import PGD
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.generation import Generation
-from sat_exp.modules.hardware import Hardware, in_halves
+from sat_exp.modules.hardware import PRECISIONS, Hardware, in_halves
 
 
 class Memory:
@@ -97,7 +97,26 @@ def test_counts_are_whole_numbers_of_1_or_more(field: str, value: Any) -> None:
         Hardware(**SOUND | {field: value})
 
 
-@pytest.mark.parametrize(("field", "value"), [("accelerator", "quantum"), ("precision", "17-true")])
-def test_hardware_that_is_not_there_is_one_line(field: str, value: str) -> None:
-    with pytest.raises(UserError, match=rf"hardware.{field}={value}.* cannot be used here: [^\n]+$"):
-        Hardware(**SOUND | {field: value}).trainer()
+def test_hardware_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"hardware.accelerator=quantum.* cannot be used here: [^\n]+$"):
+        Hardware(**SOUND | {"accelerator": "quantum"}).trainer()
+
+
+@pytest.mark.parametrize("precision", ["17-true", "16-mixed", "16-true", 16])
+def test_fp16_and_unknown_precisions_are_refused(precision: Any) -> None:
+    with pytest.raises(UserError, match=rf"hardware.precision={precision}.*: choose one of 32-true, bf16-mixed"):
+        Hardware(**SOUND | {"precision": precision})
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_a_key_says_of_precision_is_in_effect(precision: str) -> None:
+    """Lightning takes another precision in silence where a device lacks one; TF32 is a GPU's."""
+    hardware = Hardware(**SOUND | {"precision": precision, "tf32": True, "channels_last": True})
+    assert hardware.trainer().precision == precision
+    assert hardware.numerics == f"{precision} channels_last"
+
+
+def test_a_precision_that_lightning_replaces_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sat_exp.modules.hardware.PRECISIONS", ("16-mixed",))
+    with pytest.raises(UserError, match="cannot be used here: Lightning computes in bf16-mixed; give that"):
+        Hardware(**SOUND | {"precision": "16-mixed"}).trainer()

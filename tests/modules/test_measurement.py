@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from sat_exp import models
 from sat_exp.errors import UserError
-from sat_exp.models import Classifier
-from sat_exp.modules.measurement import Measured
+from sat_exp.measurement import Measured
 from sat_exp.similarity import score
+from sat_exp.store.backend import Folder
 
 
 @pytest.fixture
@@ -67,7 +67,6 @@ def test_a_second_run_computes_nothing(study: Any, undisturbed: Any, monkeypatch
         raise AssertionError("something was computed again")
 
     monkeypatch.setattr(Trainer, "predict", forbidden)
-    monkeypatch.setattr(Classifier, "forward", forbidden)
     again = study.measurement(undisturbed.folder).run(study.configs())
     same(again, undisturbed.measured)
     assert again.warnings == undisturbed.measured.warnings
@@ -145,11 +144,13 @@ def test_lightning_changes_no_byte_of_the_attack(study: Any, undisturbed: Any) -
 
 
 @pytest.mark.parametrize("kind", ["images", "logits", "adversarial", "predictions"])
-def test_a_flipped_byte_is_named_and_the_chunk_made_anew(
+def test_a_flipped_byte_is_named_when_it_is_needed_and_the_chunk_computed_again(
     study: Any, undisturbed: Any, copied: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = next(path for path in sorted(copied.glob(f"{kind}/*/c/**/*")) if path.is_file())
+    file = next(path for path in study.parts(copied) if path.parts[-3] == kind)
     flip(file)
+    for needed in {"images": ("predictions", "adversarial"), "adversarial": ("predictions",)}.get(kind, ()):
+        shutil.rmtree(copied / needed)
     with caplog.at_level(logging.WARNING):
         same(study.measurement(copied).run(study.configs()), undisturbed.measured)
     assert f"{file} is damaged" in caplog.text
@@ -181,7 +182,7 @@ def test_arrays_of_other_chunks_go_together(study: Any, undisturbed: Any, copied
     """Images that were pruned and decoded anew in other chunks, for logits of which some are missing."""
     shutil.rmtree(copied / "images")
     for array in (copied / "logits").iterdir():
-        (array / "c/1/0").unlink()
+        (array / "1.0").unlink()
     measured = study.measurement(copied, batch_size=5).run(study.configs())
     assert measured.sources[0].view.pixels.chunk == 5
     for source, other in zip(measured.sources, undisturbed.measured.sources, strict=True):
@@ -315,7 +316,7 @@ def test_natively_each_model_has_its_own_crop_and_size(study: Any, tmp_path: Pat
     plain, larger = study.config(study.NAMES[0]), other_input(study, study.NAMES[1])
     measured = study.measurement(tmp_path, protocol="native", size=16).run([plain, larger])
     _, large = measured.sources
-    assert [source.view.pixels.array.shape[1:] for source in measured.sources] == [(1, 32, 32), (1, 40, 40)]
+    assert [source.view.pixels.shape[1:] for source in measured.sources] == [(1, 32, 32), (1, 40, 40)]
     image = study.images(16).image(3)
     resized = Image.fromarray(np.asarray(image)).resize((50, 50), Image.Resampling.BILINEAR).crop((5, 5, 45, 45))
     np.testing.assert_array_equal(large.view.pixels.read_all()[3, 0], np.asarray(resized))
@@ -381,21 +382,26 @@ def test_on_the_canvas_models_of_other_sizes_and_normalisations_see_the_same_pix
 
 
 def test_protocols_share_clean_artefacts_only_where_the_view_is_the_same(study: Any, tmp_path: Path) -> None:
-    """The bundled networks' own input is the canvas, so that natively everything is the same but its key."""
+    """The bundled networks' own input is the canvas, so that natively everything is the same but the attack's key."""
     canvas = study.measurement(tmp_path, size=16).run(study.configs(study.NAMES[:2]))
     before = study.chunks(tmp_path)
     native = study.measurement(tmp_path, size=16, protocol="native").run(study.configs(study.NAMES[:2]))
     same(canvas, native)
     new = study.chunks(tmp_path).keys() - before.keys()
-    assert {name.split("/")[0] for name in new} == {"adversarial", "predictions"}
+    assert {name.split("/")[0] for name in new} == {"adversarial"}
 
 
 def test_a_disk_that_damages_everything_is_given_up(study: Any, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = next(path for path in sorted(copied.glob("adversarial/*/c/**/*")) if path.is_file())
+    file = next(path for path in study.parts(copied) if path.parts[-3] == "adversarial")
     flip(file)
-    unlink = Path.unlink
-    monkeypatch.setattr(Path, "unlink", lambda path, **options: None if path == file else unlink(path, **options))
-    with pytest.raises(UserError, match="again after it was made anew: the disk cannot be trusted"):
+    shutil.rmtree(copied / "predictions")
+    name, create = str(file.relative_to(copied)), Folder.create
+
+    def damaging(folder: Folder, written: str, data: bytes) -> bool:
+        return create(folder, written, data[:-1] if written == name else data)
+
+    monkeypatch.setattr(Folder, "create", damaging)
+    with pytest.raises(UserError, match="again after it was computed again: the disk cannot be trusted"):
         study.measurement(copied).run(study.configs())
 
 

@@ -1,0 +1,191 @@
+"""The stages of a measurement, each on one model that is loaded: clean outputs, attack, predictions of a target."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader
+
+from sat_exp import models
+from sat_exp.attacks.norms import perturbation_norms
+from sat_exp.errors import UserError
+from sat_exp.measurement.progress import Advance, ignore
+from sat_exp.measurement.subjects import Source, Subject
+from sat_exp.measurement.views import View, Views
+from sat_exp.models import Model, preflight
+from sat_exp.modules.batches import Ahead, AttackBatches, EvaluationBatches
+from sat_exp.modules.evaluation import Evaluation
+from sat_exp.modules.generation import Generation
+from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.preflight import Preflight
+from sat_exp.modules.writing import ChunkWriter
+from sat_exp.store import Store, StoredArray, StoredRow
+
+PREFLIGHT_IMAGES = 8
+
+
+@dataclass
+class Stages:
+    """What the stages of a measurement share; `warnings` are added to. Fields as in `Measurement`."""
+
+    views: Views
+    attack: Any
+    store: Store
+    hardware: Hardware
+    seed: int
+    labels: str
+    warnings: list[str] = field(default_factory=list)
+
+    def attack_facts(self) -> dict[str, Any]:
+        """What determines adversarial images besides the model, and the images with their labels and seeds."""
+        return {
+            "attack": f"{type(self.attack).__module__}.{type(self.attack).__qualname__}",
+            "version": self.attack.version,
+            "numbers": asdict(self.attack),
+            "protocol": self.views.protocol,
+            "numerics": self.hardware.numerics,
+        }
+
+    def clean(self, model: Model, config: DictConfig, view: View) -> Subject:
+        """Preflight, and clean logits of all images."""
+        images = self.views.images
+        known = images.labels if config.label_space == images.label_space else None
+        classes = config.classes if known is None else len(images.class_names)
+        logits = self.store.open(
+            "logits",
+            {"images": view.digest, "model": model.fingerprint, "numerics": self.hardware.numerics},
+            shape=(len(images), classes),
+            dtype="float32",
+            chunk=view.pixels.chunk,
+            name=model.name,
+        )
+        with self.store.lock("logits", logits.key):
+            batches = EvaluationBatches([(view.pixels, logits)])
+            if len(batches) or "warnings" not in logits.notes:
+                few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images)))))
+                logits.note(**asdict(self.preflight(model, few, classes)))
+            if len(batches):
+                logits.note_versions(self.hardware.versions)
+                self.predict(Evaluation(model.classifier, logits=True), batches, ignore)
+        self.warnings += [f"{model.name}: {warning}" for warning in logits.notes["warnings"]]
+        self.warn_of_versions(model.name, logits)
+        clean = logits.read_all().argmax(axis=1)
+        if known is not None:
+            preflight.check_accuracy(model, clean, known, classes)
+        return Subject(
+            name=model.name,
+            family=model.family,
+            pretrained=model.pretrained,
+            parameters=model.parameters,
+            components=self.components(model, config),
+            fingerprint=model.fingerprint,
+            config=config,
+            labelled=known is not None,
+            view=view,
+            clean=clean,
+            logits=logits,
+        )
+
+    def preflight(self, model: Model, few: torch.Tensor, classes: int) -> preflight.Checked:
+        """What `preflight.check` says on the device and in the precision of the run."""
+        module = Preflight(model, classes)
+        trainer = self.hardware.trainer(inference_mode=False, enable_progress_bar=False)
+        trainer.predict(module, DataLoader([few], batch_size=None), return_predictions=False)  # type: ignore[arg-type]
+        return module.checked
+
+    def components(self, model: Model, config: DictConfig) -> dict[str, Any]:
+        try:
+            return models.components_of(config, model.classifier.network)
+        except UserError as error:
+            self.warnings.append(f"{model.name}: {error}")
+            return {}
+
+    def attacked(self, model: Model, config: DictConfig, view: View, bar: Advance) -> Source:
+        """Adversarial images of everything the model gets right, or of every image where labels are not compared."""
+        subject = self.clean(model, config, view)
+        clean, pixels, images = subject.clean, view.pixels, self.views.images
+        rows = np.flatnonzero(clean == images.labels) if self.labels == "truth" else np.arange(len(clean))
+        seeds = [(self.seed, int(self.views.contents[row][:16], 16)) for row in rows]
+        adversarial = self.store.open(
+            "adversarial",
+            {"images": view.digest, "model": model.fingerprint, "inputs": digest_of(rows, clean[rows], seeds)}
+            | self.attack_facts(),
+            shape=(len(rows), *pixels.shape[1:]),
+            dtype="uint8",
+            chunk=self.hardware.batch_size,
+            name=f"{model.name} {type(self.attack).__name__}",
+        )
+        work = AttackBatches(pixels, adversarial, rows, clean[rows], seeds)
+        if len(work):
+            adversarial.note_versions(self.hardware.versions)
+            started = time.perf_counter()
+            self.predict(Generation(model.classifier, self.attack), work, bar)
+            if work.images() >= adversarial.notes.get("images", 0):
+                adversarial.note(seconds=time.perf_counter() - started, images=work.images())
+        if len(rows) and "mean_linf" not in adversarial.notes:
+            adversarial.note(**norms(pixels, rows, adversarial))
+        self.warn_of_versions(model.name, adversarial)
+        bar(len(images) - work.images())
+        return Source(**vars(subject), rows=rows, adversarial=adversarial)
+
+    def evaluate(self, target: Subject, sources: Sequence[Source], bar: Advance) -> None:
+        """Run `target` on all adversarial images that it has not seen, loading it once; and, clean, on other views."""
+        jobs: list[tuple[StoredArray, StoredArray | StoredRow]] = [
+            (source.adversarial, self.predictions(source.adversarial, source.name, target)) for source in sources
+        ]
+        views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
+        clean = EvaluationBatches([(view.pixels, self.predictions_of(view, target)) for view in views.values()])
+        batches = EvaluationBatches(jobs)
+        if len(batches) + len(clean):
+            module = Evaluation(models.load(target.config).classifier, logits=False)
+            self.predict(module, clean, ignore)
+            self.predict(module, batches, bar)
+        bar(sum(images.rows for images, _ in jobs) - batches.images())
+
+    def predictions(self, images: StoredArray, name: str, target: Subject) -> StoredRow:
+        """Where the classes that `target` predicts for stored `images` are kept, by their content: int32 [N']."""
+        table = self.store.table(
+            "predictions", {"images": images.digest}, columns=images.rows, dtype="int32", name=name
+        )
+        return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
+
+    def predictions_of(self, view: View, target: Subject) -> StoredRow:
+        """Where the classes that `target` predicts for the clean images of another's view are kept: int32 [N]."""
+        return self.predictions(view.pixels, "clean images", target)
+
+    def predict(self, module: LightningModule, batches: AttackBatches | EvaluationBatches, advance: Advance) -> None:
+        """Lightning's predict loop over `batches`, each written to the store as it is done."""
+        trainer = self.hardware.trainer(
+            callbacks=[ChunkWriter(advance)], inference_mode=False, enable_progress_bar=False
+        )
+        if self.hardware.channels_last:
+            module.to(memory_format=torch.channels_last)
+        trainer.predict(module, DataLoader(Ahead(batches), batch_size=None), return_predictions=False)
+
+    def warn_of_versions(self, name: str, array: StoredArray) -> None:
+        if mixed := array.mixed_versions():
+            self.warnings.append(
+                f"{name}: its stored {array.kind} were computed with {', '.join(mixed)}; last bits may differ"
+            )
+
+
+def digest_of(rows: np.ndarray, labels: np.ndarray, seeds: Sequence[tuple[int, int]]) -> str:
+    """SHA-256 over which images are attacked, int [N'], away from which labels, int [N'], and from which seeds."""
+    inputs = [rows.tolist(), labels.tolist(), [list(seed) for seed in seeds]]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def norms(pixels: StoredArray, rows: np.ndarray, adversarial: StoredArray) -> dict[str, float]:
+    """Means over the images of the stored bytes' `perturbation_norms`."""
+    parts = [
+        perturbation_norms(pixels.gather(rows[adversarial.span(chunk)]), adversarial.read(chunk))
+        for chunk in range(adversarial.chunks)
+    ]
+    return {f"mean_{key}": float(np.concatenate([part[key] for part in parts]).mean()) for key in parts[0]}

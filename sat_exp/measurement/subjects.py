@@ -1,0 +1,69 @@
+"""What is known of a model once it has been measured, and of all of them together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from sat_exp.errors import UserError, one_line
+from sat_exp.measurement.views import View
+from sat_exp.store import StoredArray
+
+Direction = tuple[str, str]
+"""The names of a source and a target."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model whose clean outputs are known: logits float32 [N, classes] of the images of `view`; clean, the classes
+    int64 [N] where they are largest.
+
+    labelled: whether its classes are those of the image set.
+    """
+
+    name: str
+    family: str
+    pretrained: bool
+    parameters: int
+    components: dict[str, Any]
+    fingerprint: str
+    config: DictConfig
+    labelled: bool
+    view: View
+    clean: np.ndarray
+    logits: StoredArray
+
+
+@dataclass(frozen=True)
+class Source(Subject):
+    """A model that has been attacked. rows: the images attacked, int64 [N']; adversarial: uint8 [N', C, H, W]."""
+
+    rows: np.ndarray
+    adversarial: StoredArray
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    predictions: for each (source, target) the classes, int64 [N], that the target predicts for the source's adversarial
+    images, −1 where the source was not attacked. shown: those it predicts for the source's clean images, which differ
+    from its own view's where protocols let views differ. failures: the models that could not be measured, and why.
+    """
+
+    models: list[Subject]
+    predictions: dict[Direction, np.ndarray]
+    shown: dict[Direction, np.ndarray]
+    failures: dict[str, str]
+    timings: dict[str, float]
+    warnings: list[str]
+
+    @property
+    def sources(self) -> list[Source]:
+        return [model for model in self.models if isinstance(model, Source)]
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, in one line."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"

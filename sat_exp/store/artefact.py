@@ -1,0 +1,95 @@
+"""What arrays and tables of rows have in common: facts that identify them, and notes that do not."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sat_exp.errors import UserError
+from sat_exp.store.backend import PARTIAL, Entry, Listing
+from sat_exp.store.encoding import Unsound, sign, verify
+
+if TYPE_CHECKING:
+    from sat_exp.store.store import Store
+
+METADATA, SEAL, NOTES = "zarr.json", "seal.json", "notes.json"
+DOCUMENTS = (METADATA, SEAL, NOTES)
+
+log = logging.getLogger(__name__)
+
+
+class Damaged(UserError):
+    """A stored file was damaged and is now in the quarantine, or is gone: doing the work again computes it again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; run the same command again")
+        self.reason = reason
+
+
+class Artefact:
+    """An array or a table at `path`, KIND/KEY, in a store. facts: all that determines its contents."""
+
+    def __init__(self, store: "Store", path: str, facts: Mapping[str, Any]) -> None:
+        self.store, self.path, self.facts = store, path, facts
+
+    @property
+    def kind(self) -> str:
+        return self.path.split("/")[0]
+
+    @property
+    def key(self) -> str:
+        return self.path.split("/")[1]
+
+    def described(self) -> tuple[str, str, str, str | None, int, int, int]:
+        """A row of `Store.manifest`."""
+        raise NotImplementedError
+
+    def parts(self) -> dict[str, Entry]:
+        """The chunks or rows that are stored, by name, from one listing."""
+        return parts_of(self.store.backend.list(self.path))
+
+    def document(self, name: str) -> dict[str, Any] | None:
+        """The attributes and all else of one of the artefact's documents; None where it is absent or damaged.
+
+        What is damaged is named in a warning and moved to the quarantine.
+        """
+        place = f"{self.path}/{name}"
+        while (data := self.store.backend.read(place)) is not None:
+            try:
+                return verify(data)
+            except Unsound:
+                if reason := self.store.quarantine(place, verify):
+                    log.warning("%s: it is written again", reason)
+        return None
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What has been noted of the artefact: nothing that its contents depend on."""
+        found = self.document(NOTES)
+        return {} if found is None else found["attributes"]["notes"]
+
+    def note(self, **facts: Any) -> None:
+        """Add to the notes."""
+        added = json.loads(json.dumps(facts, allow_nan=False))
+        with self.store.lock(NOTES, self.path):
+            notes = self.notes | added
+            self.store.backend.replace(f"{self.path}/{NOTES}", sign({"attributes": {"notes": notes}}))
+
+    def note_versions(self, versions: Mapping[str, str]) -> None:
+        """Note with which versions of what missing parts are about to be computed."""
+        known = self.notes.get("versions", [])
+        if dict(versions) not in known:
+            self.note(versions=[*known, dict(versions)])
+
+    def mixed_versions(self) -> list[str]:
+        """What differs between the versions that parts were computed with, such as "torch 2.12.0 and 2.13.0"."""
+        noted = self.notes.get("versions", [])
+        values = {name: list(dict.fromkeys(str(each.get(name)) for each in noted)) for each in noted for name in each}
+        return [f"{name} {' and '.join(several)}" for name, several in values.items() if len(several) > 1]
+
+
+def parts_of(listing: Listing) -> dict[str, Entry]:
+    """The chunks or rows in the listing of an artefact."""
+    return {
+        name: entry for name, entry in listing.objects.items() if name not in DOCUMENTS and not name.endswith(PARTIAL)
+    }
