@@ -3,7 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat_exp.report import comparison, distillation, ensembles, figures, page, results, structure, theme
+from sat_exp.report import (
+    cautions,
+    comparison,
+    distillation,
+    ensembles,
+    examples,
+    figures,
+    page,
+    results,
+    structure,
+    theme,
+)
+from sat_exp.report.origin import Origin
 from sat_exp.report.results import between_models, one_way
 from sat_exp.report.theme import Drawing
 
@@ -34,31 +46,31 @@ def draw(run: Path) -> Report:
     files = {name: theme.save(drawing, run / "figures" / name, note) for name, drawing in drawn.items()}
     html = run / "report.html"
     html.write_text(page.render(found, drawn, files), encoding="utf-8")
-    return Report(html, files, page.warnings(found))
+    return Report(html, files, cautions.warnings(found))
 
 
 def drawings(found: results.Results) -> dict[str, Drawing]:
     """The figures that the run's own tables hold data for, in the order of the page; two models make no matrix."""
-    own, styles = found.own, theme.family_styles(found.families.values())
+    own, styles, origin = found.own, theme.family_styles(found.families.values()), Origin.of(found)
     drawn: dict[str, Drawing] = {}
     if "pairs" in own:
         compared = between_models(own["pairs"]).dropna(subset="sat")
         if len({*compared["model_a"], *compared["model_b"]}) > 2:
-            drawn["matrix"] = figures.matrix(own["pairs"], styles)
-            drawn["nearest"] = figures.nearest(own["pairs"])
+            drawn["matrix"] = figures.matrix(own["pairs"], styles, origin)
+            drawn["nearest"] = figures.nearest(own["pairs"], origin)
         if len(one_way(own["pairs"])):
-            drawn["transfer"] = figures.transfer(own["pairs"], styles, page.common(found.summary))
+            drawn["transfer"] = figures.transfer(own["pairs"], styles, origin)
     if "models" in own and own["models"]["clean_accuracy"].notna().any():
-        drawn["accuracy"] = figures.accuracy(own["models"], styles)
+        drawn["accuracy"] = figures.accuracy(own["models"], styles, origin)
     if "cluster_stability" in own:
         drawn |= structure.drawings(own, found.families, styles)
     if "pairs_compared" in own:
-        names = (found.summary[role] for role in ("measured_name", "reference_name", "aside"))
-        drawn["comparison"] = comparison.comparison(own["pairs_compared"], *names)
+        words = [found.summary.get(role, "") for role in ("measured_name", "reference_name", "aside", "errors")]
+        drawn["comparison"] = comparison.comparison(own["pairs_compared"], *words)
     if "ensembles_binned" in own:
         drawn |= ensembles.drawings(own)
     if "pickers" in own:
         drawn |= distillation.drawings(own)
     if "examples" in own:
-        drawn["examples"] = figures.examples(own["examples"], found.examples, found.class_names)
+        drawn["examples"] = examples.examples(own["examples"], found.examples, found.class_names)
     return drawn

@@ -16,6 +16,7 @@ import seaborn as sns
 from PIL import Image
 
 from sat_exp.report import results
+from sat_exp.report.origin import Origin
 from sat_exp.report.results import Results
 from sat_exp.report.theme import FamilyStyle
 
@@ -41,8 +42,10 @@ def atlas(found: Results, styles: Mapping[str, FamilyStyle]) -> dict[str, Any] |
     """All of it, or None for a run that compares no two models."""
     if found.pairs is None or not len(results.between_models(found.pairs)):
         return None
-    names = list(results.model_families(found.pairs))
+    names, origin = list(results.model_families(found.pairs)), Origin.of(found)
     return {
+        "directed": origin.directed,
+        "interval": f"{origin.level} interval",
         "models": [model(name, found, styles) for name in names],
         "pairs": pairs(found, names),
         "beside": {column: words for column, (_, words) in BESIDE.items() if column in of_pairs(found)},

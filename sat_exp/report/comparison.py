@@ -10,11 +10,12 @@ from sat_exp.report.theme import Drawing
 
 
 @theme.style()
-def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str) -> Drawing:
+def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str, errors: str) -> Drawing:
     """SAT of every pair in both matrices; their difference over their mean; and how differences are spread.
 
     `pairs`: model_a, model_b, measured, reference, difference, error, set_aside, as `studies.comparison` makes them.
-    `measured`, `reference`: names of the two; `aside`: what the pairs set aside, drawn as crosses, have in common.
+    `measured`, `reference`: names of the two; `aside`: what the pairs set aside, drawn as crosses, have in common;
+    `errors`: a sentence on where the standard errors come from.
     """
     known = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset="difference")
     groups = [(known[~known["set_aside"]], "o", theme.GOOD, "other pairs")]
@@ -40,7 +41,7 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str) -
 
     right.fill_between(width.index, -width["error"], width["error"], color=theme.INK, alpha=0.14, linewidth=0, zorder=0)
     right.set(ylim=(-most, most), xlabel="mean of both", ylabel=f"SAT in {measured} minus {reference}")
-    right.set_title("difference; shaded: 95 % of sampling error", loc="left")
+    right.set_title("difference; shaded: ± 1.96 standard errors", loc="left")
 
     bins = np.linspace(-most, most, 2 * min(26, 2 + int(len(known) ** 0.5)))
     margin.hist(
@@ -71,9 +72,10 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str) -
     return Drawing(
         figure,
         known,
-        f"{measured} beside {reference}",
-        "Left: SAT of every pair in both matrices. Right: their difference against their mean, and how differences are "
-        "spread, with what sampling error alone would give.",
+        f"{measured} and {reference}",
+        f"Left: SAT of every pair in both matrices. Right: {measured} minus {reference} against the mean of both, the "
+        "band being the running median of ± 1.96 standard errors of such a difference; and how differences are spread, "
+        f"with what sampling error alone would give. {errors}".rstrip(),
     )
 
 

@@ -92,7 +92,8 @@ def pickers(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "Rankings of teachers made before training",
-        "How well rankings of a student's teachers agreed with what the student then gained. Rankings by SAT and "
-        "accuracy are fitted to other students or to other teachers. Lines are 95 % intervals from drawing students "
-        "and teachers; of random orders, their own quantiles.",
+        "How well rankings of a student's teachers agreed with what the student then gained: the mean over students of "
+        "the rank correlation. Rankings by SAT, by accuracy and by both are fitted without the student, or without the "
+        "teacher, that they rank. Lines are 95 % intervals from drawing students and teachers; of random orders, their "
+        "own quantiles.",
     )

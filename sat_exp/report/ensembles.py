@@ -62,11 +62,13 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
         figure,
         shown[["size", "models", *LIKENESS, "reduction", "members_error", "clusters"]],
         "What ensembles gain",
-        "Each dot is an ensemble (of many ensembles, darker where there are more): by how much its error is below the "
-        "mean error of its members, against how alike they are: by SAT, by SAT less what each model shares with "
-        "everyone, and by how far they err on the same images beyond chance, which is found on the same images as the "
-        "reduction. Lines are means of equal parts. Above each panel the rank correlation with the members' mean "
-        "accuracy and the gap between their accuracies accounted for, and its 95 % interval from drawing models.",
+        f"Each dot is an ensemble{', one of a random part' * (shown['kept'] == 'sample').any()} (of more than "
+        f"{DOTS:,}, darker where there are more): by how much its error is below the mean of its members', against "
+        "how alike they are: by SAT, by SAT less what each model shares with everyone, and by how far they err on the "
+        "same images beyond chance, which is found on the same images as the reduction. Lines are means of equal parts "
+        "of all ensembles counted. Above each panel, of those, the rank correlation with the members' mean accuracy "
+        "and the gap between their accuracies accounted for, its 95 % interval from drawing models, and p from "
+        "exchanging them.",
     )
 
 
@@ -95,8 +97,8 @@ def by_clusters(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "Ensembles from several clusters",
-        "Means over all ensembles of a size whose members come from so many clusters of SAT; bars are 95 % intervals "
-        "from drawing models, with the clusters as they are.",
+        "Means over those of the ensembles counted whose members come from so many clusters of SAT; bars are 95 % "
+        "intervals from drawing models, with the clusters as they are.",
     )
 
 
@@ -119,8 +121,9 @@ def calibration(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "Calibration",
-        "How well an ensemble's mean probabilities fit the true classes (lower is better), and how far its confidence "
-        "is from its accuracy. Bars run from the 5th to the 95th percentile of ensembles.",
+        "How well what an ensemble gives the classes fits the true ones (lower is better), and how far its confidence "
+        f"is from its accuracy: means over up to {table['ensembles'].max():,} ensembles of a size, which of size 1 are "
+        "single models. Bars run from the 5th to the 95th percentile of these.",
     )
 
 
@@ -144,9 +147,10 @@ def selection(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "Which ensemble to choose",
-        "Ensembles are chosen on a random half of the images and tried on the other half: mean error there, and the "
-        "5th to 95th percentile of the splits. The dashed line is the best single model, chosen the same way; best "
-        "possible is the ensemble that turns out best, which nobody can know beforehand.",
+        "Ensembles are chosen on a random half of the images and tried on the other half: mean error there over "
+        f"{table['splits'].max()} splits, and the 5th to 95th percentile of them. The dashed line is the best single "
+        "model, chosen the same way; best possible is the ensemble that turns out best, which nobody can know "
+        "beforehand.",
     )
 
 

@@ -3,8 +3,6 @@
 Sizes are in inches. Rates are fractions in the tables and percent in the figures; SAT is the natural log of percent.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,20 +13,19 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 from scipy.cluster import hierarchy
 
 from sat_exp.report import heatmap, results, theme
 from sat_exp.report.heatmap import Styles
+from sat_exp.report.origin import UNKNOWN, Origin
 from sat_exp.report.theme import Drawing, FamilyStyle
 
 EXTREMES = 12
-EXAMPLES = 6
 PERCENT_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
 
 
 @theme.style()
-def matrix(pairs: pd.DataFrame, styles: Styles) -> Drawing:
+def matrix(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
     """SAT of all pairs as a heat map whose rows and columns follow the tree drawn beside it; models without any SAT
     with another are left out."""
     compared = results.between_models(pairs).dropna(subset=["sat"])
@@ -66,25 +63,40 @@ def matrix(pairs: pd.DataFrame, styles: Styles) -> Drawing:
         figure,
         sat.rename_axis("model"),
         "Similarity of all pairs",
-        "SAT is the natural log of the mean transfer rate in percent (upper scale of the colour bar): darker pairs "
-        "share more adversarial examples, so they are more alike. The order of rows and columns and the tree come from "
-        "average-linkage clustering with distance log 100 − SAT; models that join further left in the tree are more "
-        "similar. The diagonal is each model against its own attack and lies beyond the colour scale. Colours "
-        "beside the names are families.",
+        matrix_caption(sat, high, origin),
     )
 
 
-@theme.style()
-def transfer(pairs: pd.DataFrame, styles: Styles, common: str) -> Drawing:
-    """Directed transfer rates: rows made the adversarial images, columns are fooled by them; bars are means.
+def matrix_caption(sat: pd.DataFrame, high: float, origin: Origin) -> str:
+    """What the matrix [M, M] shows, its colour scale ending at `high`."""
+    what = "SAT as a file states it, taken for" if origin.stated else "SAT is"
+    said = [
+        f"{what} the natural log of the mean of both transfer rates in percent (upper scale of the colour bar): the "
+        "darker a pair, the more alike. The matrix is symmetric."
+        + f" A pair is compared on {origin.common}."
+        * (not origin.stated),
+        "The order of rows and columns and the tree come from "
+        "average-linkage clustering with distance log 100 − SAT; models that join further left in the tree are more "
+        "similar.",
+    ]
+    values, itself = sat.to_numpy(), np.diag(sat)
+    if np.isnan(values[~np.eye(len(sat), dtype=bool)]).any():
+        said.append("For the tree, a pair that was not measured counts as an average one.")
+    if np.isfinite(itself).any():
+        what = "is as the file states it" if origin.stated else "is each model against its own attack"
+        beyond = " and lies beyond the colour scale" if np.nanmin(itself) > high else ""
+        said.append(f"The diagonal {what}{beyond}.")
+    return " ".join([*said, "Colours beside the names are families."])
 
-    common: on which images a pair is compared, in words.
-    """
+
+@theme.style()
+def transfer(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
+    """Directed transfer rates: rows made the adversarial images, columns are fooled by them; bars are means."""
     sat, rate = results.square(pairs, "sat", "sat"), results.square(pairs, "transfer_rate_ab", "transfer_rate_ba")
     compared = results.between_models(pairs)["sat"].notna().any()
-    order = results.leaf_order(sat) if compared else list(rate.mean().sort_values(ascending=False).index)
-    rate = 100 * rate.loc[order, order]
     others = rate.mask(np.eye(len(rate), dtype=bool))
+    order = results.leaf_order(sat) if compared else list(others.mean().sort_values(ascending=False).index)
+    rate, others = 100 * rate.loc[order, order], 100 * others.loc[order, order]
     attacked = others.notna().any(axis=1)
     rate, others = rate[attacked], others[attacked]
     families = results.model_families(pairs)
@@ -111,29 +123,41 @@ def transfer(pairs: pd.DataFrame, styles: Styles, common: str) -> Drawing:
     heatmap.colour_bar(figure, heat, 2.8 + height + (1.2 if bars else 0.42), "mako_r", 0, high, "transfer rate (%)")
     top = 2.8 + height + (0.9 if height < 2 else 0.0)
     heatmap.family_legend(figure, 2.8 + side + 1.1, top, rate, families, styles)
-    caption = (
-        "The share of images, in percent, on which the model of the column is fooled by adversarial examples made on "
-        f"the model of the row, among {common}."
-    )
-    if compared and bars:
-        caption += (
-            " Order as in the similarity matrix. The bars are means without the diagonal: a long bar at the right is a "
-            "model whose attacks transfer well, a tall bar on top is a model that is easily fooled by others."
-        )
+    caption = transfer_caption(rate, origin, clustered=compared and bars)
     return Drawing(figure, rate.rename_axis("source"), "Transfer in each direction", caption)
 
 
+def transfer_caption(rate: pd.DataFrame, origin: Origin, clustered: bool) -> str:
+    """What `rate` shows, rows the sources; clustered: whether models are in the order of the tree."""
+    said = (
+        f"The share of images, in percent, on which the model of the column is fooled by {origin.made} of the model of "
+        f"the row, among {origin.common}."
+    )
+    if any(np.isfinite(rate.loc[name, name]) for name in rate.index):
+        said += " On the diagonal a model is shown its own."
+    if len(rate.columns) < 3:
+        return said
+    order = "of average-linkage clustering of SAT" if clustered else "of their mean as a target, the highest first"
+    return (
+        f"{said} Models are in the order {order}. The bars are means without the diagonal: a long bar at the right is "
+        "a model whose attacks transfer well, a tall bar on top is a model that is easily fooled by others."
+    )
+
+
 @theme.style()
-def accuracy(models: pd.DataFrame, styles: Styles) -> Drawing:
-    """Clean accuracy and accuracy under the model's own attack, with 95 % intervals where the table has them."""
+def accuracy(models: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
+    """Clean accuracy and what is left under the model's own attack, with 95 % intervals where the table has them.
+
+    Where only images classified correctly were attacked that is accuracy, clean accuracy × (1 − success); else it is
+    the share of images whose prediction stays.
+    """
     table = models.sort_values(["clean_accuracy", "model"], ascending=[False, True], na_position="last")
-    left = 1 - table["white_box_success"]
+    correct = origin.labels in (None, "truth")
+    under = f"{'accuracy' if correct else 'predictions kept'} under its own attack (%)"
+    share = table["clean_accuracy"] if correct else 1
     panels = {
         "clean accuracy (%)": [table[f"clean_accuracy{end}"] for end in ("", "_low", "_high")],
-        "accuracy under its own attack (%)": [
-            table["clean_accuracy"] * rate
-            for rate in (left, 1 - table["white_box_success_high"], 1 - table["white_box_success_low"])
-        ],
+        under: [share * (1 - table[f"white_box_success{end}"]) for end in ("", "_high", "_low")],
     }
     row = 0.27 if len(table) <= heatmap.ANNOTATED else 0.175
     height = max(row * len(table), 0.5)
@@ -162,7 +186,7 @@ def accuracy(models: pd.DataFrame, styles: Styles) -> Drawing:
         panel.spines["left"].set_visible(False)
     size = 8.5 if row > 0.2 else 6.5
     axes[0].set_yticklabels(table["model"], fontsize=size)
-    highest = np.nanmax([100 * panels["accuracy under its own attack (%)"][2].max(), 1.0])
+    highest = np.nanmax([100 * panels[under][2].max(), 1.0])
     axes[1].set_xlim(0, 1.06 * highest)
 
     axes[1].text(
@@ -193,14 +217,27 @@ def accuracy(models: pd.DataFrame, styles: Styles) -> Drawing:
         figure,
         table[["model", "family", *rates, "weak_attack"]],
         "Accuracy, clean and attacked",
-        "Left: accuracy on clean images with 95 % Wilson intervals. Right: accuracy under the attack made on the model "
-        "itself, which is clean accuracy × (1 − white-box success), with the interval of the white-box success. The "
-        "two scales differ. A model that keeps much of its accuracy was attacked too weakly for its SAT to be trusted.",
+        accuracy_caption(table, correct),
+    )
+
+
+def accuracy_caption(table: pd.DataFrame, correct: bool) -> str:
+    """correct: whether only images classified correctly were attacked."""
+    left = (
+        "Right: accuracy under the attack made on the model itself, which is clean accuracy × (1 − white-box success),"
+        if correct
+        else "Right: share of all images whose prediction, right or wrong, stays under the attack made on the model "
+        "itself, which is 1 − white-box success,"
+    )
+    targets = " A model without a mark at the right was not attacked." * bool(table["white_box_success"].isna().any())
+    return (
+        f"Left: accuracy on clean images with 95 % Wilson intervals. {left} with the interval of the white-box success."
+        f"{targets} The two scales differ. A model that keeps much was attacked too weakly for its SAT to be trusted."
     )
 
 
 @theme.style()
-def nearest(pairs: pd.DataFrame) -> Drawing:
+def nearest(pairs: pd.DataFrame, origin: Origin) -> Drawing:
     """The most and the least similar pairs with their intervals, under the distribution of all pairs."""
     table = results.between_models(pairs).dropna(subset=["sat"])
     table = table.sort_values(["sat", "model_a", "model_b"], ascending=[False, True, True])
@@ -222,7 +259,7 @@ def nearest(pairs: pd.DataFrame) -> Drawing:
     first: Axes | None = None
     if hist:
         first = heatmap.axes_at(figure, 3.6, top - hist, width, hist)
-        kinds = np.where(table["family_a"] == table["family_b"], "same", "different")
+        kinds = np.where(same_family(table), "same", "different")
         sns.histplot(
             x=table["sat"].to_numpy(),
             hue=kinds,
@@ -245,7 +282,7 @@ def nearest(pairs: pd.DataFrame) -> Drawing:
         first = first or axes
         top -= height + 0.35
         rows = np.arange(len(group)) + 0.5
-        same = (group["family_a"] == group["family_b"]).to_numpy()
+        same = same_family(group)
         colours = [colour[bool(value)] for value in same]
         axes.hlines(rows, group["sat_low"], group["sat_high"], colors=colours, linewidth=1.6)
         for kind in (True, False):
@@ -268,16 +305,15 @@ def nearest(pairs: pd.DataFrame) -> Drawing:
         axes.spines["left"].set_visible(False)
         axes.set_title(title, fontsize=8.5, loc="left")
         if index == len(groups) - 1:
-            axes.set_xlabel("SAT (bars: 95 % bootstrap interval over images)")
+            axes.set_xlabel(f"SAT (bars: {origin.interval})")
         else:
             axes.tick_params(axis="x", labelbottom=False)
     assert first is not None
     _percent_ticks(first, *limits, label="mean transfer rate (%)")
+    other = "different families" if (table[["family_a", "family_b"]] != UNKNOWN).all(axis=None) else "others"
     handles = [
         Line2D([], [], color=colour[True], marker="o", markersize=5.5, linewidth=1.6, label="same family"),
-        Line2D(
-            [], [], color=colour[False], marker="D", markersize=5.5, markerfacecolor="white", label="different families"
-        ),
+        Line2D([], [], color=colour[False], marker="D", markersize=5.5, markerfacecolor="white", label=other),
     ]
     figure.legend(
         handles=handles,
@@ -288,82 +324,17 @@ def nearest(pairs: pd.DataFrame) -> Drawing:
     return Drawing(
         figure,
         table[["model_a", "model_b", "family_a", "family_b", "images", "sat", "sat_low", "sat_high"]],
-        "The most and the least similar pairs",
-        "Each dot is one pair with its 95 % bootstrap interval over images; where two intervals overlap widely, their "
-        "order is not settled by this number of images.",
+        "The most and the least similar pairs" if hist else "All pairs by similarity",
+        f"Each dot is one pair (bar: {origin.interval}); where two bars overlap widely, the order of the two "
+        f"pairs is not settled{'' if origin.stated else ' by this number of images'}."
+        + f" On top the distribution of all {len(table):,} pairs."
+        * bool(hist),
     )
 
 
-@theme.style()
-def examples(table: pd.DataFrame, folder: Path, class_names: Sequence[str]) -> Drawing:
-    """Clean image, magnified perturbation and adversarial image, two examples a line, of sources spread over the pool.
-
-    `table` holds model (the source), image, label, known (whether the label is the true class, one of `class_names`, or
-    else the clean prediction), both predictions of the source, and the files clean and adversarial in `folder`. The
-    perturbation is drawn around mid-grey, times the whole number that just keeps it within range.
-    """
-    chosen = spread(table)
-    lines, across = -(-len(chosen) // 2), min(len(chosen), 2)
-    tile, gap, text, between = 1.62, 0.08, 0.62, 0.55
-    block, height = 3 * tile + 2 * gap, tile + text
-    width, total = across * block + (across - 1) * between + 0.4, lines * height + 0.4
-    figure = Figure(figsize=(width, total))
-    for index, example in enumerate(chosen.to_dict("records")):
-        left = 0.2 + (index % 2) * (block + between)
-        bottom = total - 0.2 - (index // 2 + 1) * height + 0.32
-        clean, adversarial = (
-            np.asarray(Image.open(folder / example[file]), np.int64) for file in ("clean", "adversarial")
-        )
-        change = adversarial - clean
-        factor = max(1, 127 // max(1, int(np.abs(change).max())))
-        label, known = int(example["label"]), bool(example["known"])
-        names = class_names if known else ()
-        cells = [
-            (clean, *_verdict(names, int(example["clean_prediction"]), label)),
-            (np.clip(128 + factor * change, 0, 255), f"change × {factor}", theme.INK),
-            (adversarial, *_verdict(names, int(example["adversarial_prediction"]), label)),
-        ]
-        for column, (image, caption, colour) in enumerate(cells):
-            axes = heatmap.axes_at(figure, left + column * (tile + gap), bottom, tile, tile)
-            axes.imshow(image.astype(np.uint8), interpolation="auto", vmin=0, vmax=255, cmap="gray")
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set(visible=True, color="#cccccc", linewidth=0.6)
-            axes.set_xlabel(caption, fontsize=8, color=colour, labelpad=3)
-            above = {
-                0: f"{'true' if known else 'clean'}: {_class(names, label, 32)}",
-                2: _short(str(example["model"]), 26),
-            }
-            if column in above:
-                axes.annotate(
-                    above[column],
-                    (column / 2, 1),
-                    (0, 4),
-                    textcoords="offset points",
-                    xycoords="axes fraction",
-                    fontsize=7.5 if column else 8.5,
-                    weight="normal" if column else "bold",
-                    ha="right" if column else "left",
-                    color=theme.QUIET if column else theme.INK,
-                )
-    return Drawing(
-        figure,
-        chosen,
-        "Examples",
-        "Each group of three: the clean image, the change made by the attack around mid-grey and multiplied by the "
-        "factor below it, and the adversarial image. Above stand the true class (or, where no label is known, the "
-        "clean prediction) and the attacked model, below the images the classes that this model predicts.",
-    )
-
-
-def spread(table: pd.DataFrame) -> pd.DataFrame:
-    """Up to six rows of a table of examples: of as many sources as there are, of these of different images."""
-    models = table["model"].unique()
-    models = models[np.linspace(0, len(models) - 1, min(EXAMPLES, len(models))).round().astype(int)]
-    place = table["model"].map({model: index for index, model in enumerate(models)})
-    count = table.groupby("model")["image"].transform("size")
-    turn = (table.groupby("model").cumcount() - place) % count
-    ordered = table.assign(turn=turn, place=place).dropna(subset="place").sort_values(["turn", "place"])
-    return ordered.drop(columns=["turn", "place"]).head(EXAMPLES)
+def same_family(pairs: pd.DataFrame) -> np.ndarray:
+    """Whether the two models of each pair are known to be of one family, bool [P]."""
+    return ((pairs["family_a"] == pairs["family_b"]) & (pairs["family_a"] != UNKNOWN)).to_numpy()
 
 
 def _sat_range(sat: pd.Series) -> tuple[float, float]:
@@ -419,18 +390,3 @@ def _percent_ticks(axes: Axes, low: float, high: float, label: str = "") -> None
 
 def _dot(style: FamilyStyle, label: str) -> Line2D:
     return Line2D([], [], linestyle="", marker=style.marker, color=style.colour, markersize=6, label=label)
-
-
-def _verdict(names: Sequence[str], predicted: int, label: int) -> tuple[str, str]:
-    """Name of a predicted class, marked right or wrong, and its colour."""
-    right = predicted == label
-    return f"{_class(names, predicted)} {'✓' if right else '✗'}", theme.GOOD if right else theme.BAD
-
-
-def _class(names: Sequence[str], label: int, width: int = 24) -> str:
-    """The name of a class, the first of its synonyms where they are listed with commas."""
-    return _short(str(names[label]).split(",")[0], width) if 0 <= label < len(names) else f"class {label}"
-
-
-def _short(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1].rstrip(" ,") + "…"

@@ -170,10 +170,11 @@ if (atlas) {
     const position = ranked.indexOf(at.get(`${a}/${b}`));
     const sat = withInterval(fixed(value("sat", a, b), 3), value("sat_low", a, b), value("sat_high", a, b), (end) => end.toFixed(3));
     const numbers = facts([
-      ["SAT (95 % interval)", sat],
+      [`SAT (${atlas.interval})`, sat],
       position >= 0 && ["rank among pairs", `${position + 1} of ${ranked.length}`],
-      a === b ? ["white-box success", interval(a, a)] : [`images of ${models[a].name} fool ${models[b].name}`, interval(a, b)],
-      a !== b && [`images of ${models[b].name} fool ${models[a].name}`, interval(b, a)],
+      a === b && rate(a, a) !== null && ["white-box success", interval(a, a)],
+      a !== b && rate(a, b) !== null && [`images of ${models[a].name} fool ${models[b].name}`, interval(a, b)],
+      a !== b && rate(b, a) !== null && [`images of ${models[b].name} fool ${models[a].name}`, interval(b, a)],
       !missing(value("images", a, b)) && ["common images", value("images", a, b).toLocaleString("en")],
       ...Object.entries(atlas.beside).filter(([column]) => value(column, a, b) !== null)
         .map(([column, words]) => [words, fixed(value(column, a, b), 3)]),
@@ -268,8 +269,10 @@ if (atlas) {
     const bar = new Bokeh.ColorBar({ color_mapper: mappers[kinds[0]], width: 10 });
     map.add_layout(bar, "right");
     map.add_tools(new Bokeh.HoverTool({ renderers: [squares], tooltips: [
-      ["source (row)", "@source"], ["target (column)", "@target"], ["SAT", "@sat{0.000}"], ["transfer rate", "@rate{0.0} %"],
-      ...(kinds.includes("residual") ? [["beyond hubs", "@residual{+0.00}"]] : []), ["common images", "@images{0,0}"]] }));
+      [atlas.directed ? "source (row)" : "model", "@source"], [atlas.directed ? "target (column)" : "model", "@target"],
+      ["SAT", "@sat{0.000}"], ...(atlas.directed ? [["transfer rate", "@rate{0.0} %"]] : []),
+      ...(kinds.includes("residual") ? [["beyond hubs", "@residual{+0.00}"]] : []),
+      ...(atlas.directed ? [["common images", "@images{0,0}"]] : [])] }));
     map.add_tools(new Bokeh.TapTool({ renderers: [squares] }));
     for (const axis of [...map.xaxes, ...map.yaxes]) Object.assign(axis, { major_label_text_font_size: size, major_tick_line_color: null, axis_line_color: null });
     map.xaxes[0].major_label_orientation = Math.PI / 2;

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,17 +13,15 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from sat_exp.report import atlas, results
+from sat_exp.report import atlas, origin, results
+from sat_exp.report.cautions import pair as pair_name
+from sat_exp.report.cautions import warnings
+from sat_exp.report.origin import UNKNOWN, Origin
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing, FamilyStyle, family_styles
 
 HERE = Path(__file__).parent
 LARGEST_SVG = 400_000
-COMMON = {
-    "truth": "images that both classify correctly",
-    "consensus": "images on which both agree, fooled meaning that the prediction changes",
-    "own": "all images, fooled meaning that the prediction changes",
-}
 ELSEWHERE = {"models", "pairs", "images", "store", "examples", "example_predictions", "embedding", "consensus"}
 """Tables that the page shows in another form, or that are for machines."""
 
@@ -72,15 +70,16 @@ def render(found: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Path
         figures=[(name, drawing.heading, drawing.caption, _embedded(pngs[name])) for name, drawing in drawn.items()],
         families={family: style.colour for family, style in styles.items()},
         models=_models_table(found.models, styles, linked=shown is not None) if found.models is not None else [],
-        pairs=_pairs_table(found.pairs, styles, linked=shown is not None) if found.pairs is not None else [],
+        pairs=_pairs_table(found, styles, linked=shown is not None),
         frames={
             name: frame(table) for name, table in found.own.items() if name not in ELSEWHERE and len(table) <= LONGEST
         },
-        settings=_settings(summary),
-        details=json.dumps(summary["settings"], indent=2, ensure_ascii=False) if summary.get("settings") else "",
+        origin=Origin.of(found),
+        settings=_settings(summary) + _settings_of_studied(found),
+        details=json.dumps(origin.settings(summary), indent=2, ensure_ascii=False) if summary.get("settings") else "",
         made_by={
             "Versions": _rows(summary.get("versions", {})),
-            "Hardware": _rows(summary.get("hardware", {})),
+            "Hardware": _rows(origin.hardware(summary)),
             "Time": [(stage, duration(seconds)) for stage, seconds in summary.get("timings", {}).items()],
         },
         command=summary.get("command", ""),
@@ -97,117 +96,110 @@ def frame(table: pd.DataFrame) -> dict[str, list[Any]]:
 
 
 def headline(found: Results) -> str:
-    """The result in a few sentences."""
+    """The result in a few sentences: what the run found, then what its tables of pairs and models say."""
     sentences = list(found.summary.get("findings", []))
-    between = None if found.pairs is None else results.between_models(found.pairs).dropna(subset=["sat"])
-    if between is not None and len(between) == 1:
-        pair = between.iloc[0]
-        sentences.append(
-            f"Adversarial examples of {pair['model_a']} fool {pair['model_b']} on "
+    said = of_pairs(found) + of_models(found)
+    if said and {"pairs", "models"}.isdisjoint(found.own):
+        sentences.append(f"Of the run studied, {Path(found.summary['measured']).name}:")
+    return " ".join(sentences + said)
+
+
+def of_pairs(found: Results) -> list[str]:
+    if found.pairs is None:
+        return []
+    between = results.between_models(found.pairs).dropna(subset=["sat"])
+    if len(between) == 1:
+        (pair,) = between.to_dict("records")
+        what = Origin.of(found).made.capitalize()
+        return [
+            f"{what} of {pair['model_a']} fool {pair['model_b']} on "
             f"{percent_interval(pair, 'transfer_rate_ab')} of {pair['images']:,} images, those of {pair['model_b']} "
             f"fool {pair['model_a']} on {percent_interval(pair, 'transfer_rate_ba')}: SAT is {pair['sat']:.2f} "
-            f"(95 % interval {pair['sat_low']:.2f} to {pair['sat_high']:.2f})."
-        )
-    elif between is not None and len(between):
-        most, least = between.loc[between["sat"].idxmax()], between.loc[between["sat"].idxmin()]
-        sentences.append(
-            f"Of {len(between):,} pairs of {len(results.model_families(between))} models, {_pair(most)} are the most "
-            f"similar (SAT {most['sat']:.2f}, {percent(np.exp(most['sat']) / 100)} mean transfer) and {_pair(least)} "
-            f"the least (SAT {least['sat']:.2f}, {percent(np.exp(least['sat']) / 100)}); the median is "
+            f"({Origin.of(found).level} interval {pair['sat_low']:.2f} to {pair['sat_high']:.2f})."
+        ]
+    if len(between):
+        most, least = (between.loc[place].to_dict() for place in (between["sat"].idxmax(), between["sat"].idxmin()))
+        said = [
+            f"Of {len(between):,} pairs of {len(results.model_families(between))} models, {pair_name(most)} are the "
+            f"most similar (SAT {most['sat']:.2f}, {percent(mean_rate(most))} mean transfer) and {pair_name(least)} "
+            f"the least (SAT {least['sat']:.2f}, {percent(mean_rate(least))}); the median is "
             f"{between['sat'].median():.2f}."
-        )
-        same = between["family_a"] == between["family_b"]
+        ]
+        known = between[(between[["family_a", "family_b"]] != UNKNOWN).all(axis=1)]
+        same = known["family_a"] == known["family_b"]
         if same.any() and not same.all():
-            sentences.append(
-                f"Pairs of one family average {between.loc[same, 'sat'].mean():.2f}, pairs of different families "
-                f"{between.loc[~same, 'sat'].mean():.2f}."
+            said.append(
+                f"Pairs of one family average {known.loc[same, 'sat'].mean():.2f}, pairs of different families "
+                f"{known.loc[~same, 'sat'].mean():.2f}."
             )
-    elif found.pairs is not None:
-        ways = results.one_way(found.pairs)
-        if len(ways):
-            most, least = ways.loc[ways["rate"].idxmax()], ways.loc[ways["rate"].idxmin()]
-            sentences.append(
-                f"Of {len(ways):,} transfers from {ways['source'].nunique()} to {ways['target'].nunique()} models, "
-                f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
-                f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
-            )
-    if found.models is not None and len(found.models) == 1:
-        model = found.models.iloc[0]
-        sentences.append(
-            f"{attack_name(found.summary)} fools {model['model']} on {model['fooled']:,} of the {model['attacked']:,} "
-            f"attacked images, {percent_interval(model, 'white_box_success')}; its clean accuracy is "
-            f"{percent_interval(model, 'clean_accuracy')}."
-        )
-    elif found.models is not None and found.models["white_box_success"].notna().any():
-        success = found.models["white_box_success"]
-        worst = found.models.loc[success.idxmin()]
-        sentences.append(
-            f"{attack_name(found.summary)} fools the median model on {percent(success.median())} of its own images "
-            f"(lowest: {worst['model']}, {percent(worst['white_box_success'])})."
-        )
-    return " ".join(sentences)
+        return said
+    ways = results.one_way(found.pairs)
+    if ways.empty:
+        return []
+    most, least = (ways.loc[place].to_dict() for place in (ways["rate"].idxmax(), ways["rate"].idxmin()))
+    return [
+        f"Of {len(ways):,} transfers from {ways['source'].nunique()} to {ways['target'].nunique()} models, "
+        f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
+        f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
+    ]
+
+
+def of_models(found: Results) -> list[str]:
+    if found.models is None:
+        return []
+    attacked = found.models.dropna(subset="white_box_success")
+    attack = attack_name(found.studied or found.summary)
+    if len(attacked) == 1:
+        (model,) = attacked.to_dict("records")
+        clean = f"; its clean accuracy is {percent_interval(model, 'clean_accuracy')}"
+        return [
+            f"{attack} fools {model['model']} on {model['fooled']:,} of the {model['attacked']:,} "
+            f"attacked images, {percent_interval(model, 'white_box_success')}"
+            f"{clean * bool(np.isfinite(model['clean_accuracy']))}."
+        ]
+    if attacked.empty:
+        return []
+    success = attacked["white_box_success"]
+    worst = attacked.loc[success.idxmin()]
+    return [
+        f"{attack} fools the median model on {percent(success.median())} of the images on which it is attacked "
+        f"(lowest: {worst['model']}, {percent(worst['white_box_success'])})."
+    ]
 
 
 def key_numbers(found: Results) -> list[tuple[str, str]]:
-    """(value, what it is) of the few numbers at the top of the page."""
+    """(value, what it is) of the few numbers at the top of the page, those that are known."""
     numbers: list[tuple[str, str]] = []
     if found.models is not None and len(found.models):
         models = found.models
         numbers += [
             (f"{len(models)}", "model" if len(models) == 1 else "models"),
             (f"{models['images'].max():,}", "images"),
-            *(
-                [(percent(models["clean_accuracy"].median()), _median_of(models, "clean accuracy"))]
-                if models["clean_accuracy"].notna().any()
-                else []
-            ),
-            (percent(models["white_box_success"].median()), _median_of(models, "white-box success")),
         ]
+        for column in ("clean_accuracy", "white_box_success"):
+            known, what = models[column].dropna(), column.replace("_", " ").replace("white box", "white-box")
+            if len(known):
+                numbers.append((percent(known.median()), what if len(known) == 1 else f"median {what}"))
+    elif found.pairs is not None:
+        numbers.append((f"{len(found.families)}", "models"))
     if found.pairs is not None:
-        between = results.between_models(found.pairs)
-        if between["sat"].notna().any():
-            rates = pd.concat([between["transfer_rate_ab"], between["transfer_rate_ba"]])
-            numbers += [
-                (percent(rates.median()), "transfer rate" if len(between) == 1 else "median transfer rate"),
-                (f"{between['sat'].median():.2f}", "SAT" if len(between) == 1 else "median SAT"),
-            ]
+        rates, sat = results.one_way(found.pairs)["rate"], results.between_models(found.pairs)["sat"].dropna()
+        if len(rates):
+            of = {1: "", 2: "mean "}.get(len(rates), "median ")
+            numbers.append((percent(rates.median()), f"{of}transfer rate"))
+        if len(sat):
+            numbers.append((f"{sat.median():.2f}", "SAT" if len(sat) == 1 else "median SAT"))
     return numbers
 
 
-def warnings(found: Results) -> list[str]:
-    """What a reader must know before trusting the numbers: from the tables, then what the run itself noted."""
-    notes = []
-    if found.models is not None:
-        models = found.models
-        weak = models[models["weak_attack"].astype(bool)]
-        if len(weak):
-            listed = (
-                f"{name} ({percent(rate)})" for name, rate in zip(weak["model"], weak["white_box_success"], strict=True)
-            )
-            notes.append(
-                f"Weak attack: white-box success is below 99 % on {_listed(listed)}; SAT with them is too low."
-            )
-        untrained = models[~models["pretrained"].astype(bool)]
-        if len(untrained):
-            notes.append(
-                f"Untrained networks: {_listed(untrained['model'])}; their scores say nothing about trained ones."
-            )
-    if found.pairs is not None:
-        missing = found.pairs[found.pairs["images"] == 0]
-        if len(missing):
-            names = (_pair(pair) for _, pair in missing.iterrows())
-            missing_pairs = _listed(names, separator="; ")
-            notes.append(f"Missing pairs, for want of a common image: {missing_pairs}.")
-    return notes + [note for note in found.summary.get("warnings", []) if note not in notes]
-
-
-def common(summary: Mapping[str, Any]) -> str:
-    """Which images a pair was compared on."""
-    return COMMON[summary.get("settings", {}).get("labels", "truth")]
+def mean_rate(pair: Mapping[Any, Any]) -> float:
+    """The mean of both transfer rates; what SAT says that it is where only SAT is known."""
+    mean = (pair["transfer_rate_ab"] + pair["transfer_rate_ba"]) / 2
+    return mean if np.isfinite(mean) else float(np.exp(pair["sat"]) / 100)
 
 
 def attack_name(summary: Mapping[str, Any]) -> str:
-    """For instance 'PGD (ε 16/255, 20 steps)'; 'The attack' where the summary does not say."""
+    """For instance 'PGD (ε 16/255, 20 steps)' or 'Noise (ε 16/255)'; 'The attack' where the summary does not say."""
     attack = summary.get("attack") or {}
     if not attack.get("name"):
         return "The attack"
@@ -216,7 +208,8 @@ def attack_name(summary: Mapping[str, Any]) -> str:
         numbers.append(f"ε {attack['epsilon']:g}/255")
     if "steps" in attack:
         numbers.append(f"{attack['steps']} steps")
-    return f"{str(attack['name']).upper()} ({', '.join(numbers)})" if numbers else str(attack["name"]).upper()
+    name = attack["name"].capitalize() if attack["name"] == origin.NOISE else str(attack["name"]).upper()
+    return f"{name} ({', '.join(numbers)})" if numbers else name
 
 
 def percent(fraction: float) -> str:
@@ -243,19 +236,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _median_of(models: pd.DataFrame, what: str) -> str:
-    return what if len(models) == 1 else f"median {what}"
-
-
-def _pair(pair: Mapping[Any, Any]) -> str:
-    return f"{pair['model_a']} and {pair['model_b']}"
-
-
-def _listed(names: Iterable[str], separator: str = ", ", most: int = 12) -> str:
-    known = list(names)
-    return separator.join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
 def _embedded(png: Path) -> str:
@@ -289,9 +269,15 @@ def _settings(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str
     tables = [
         ("Attack", attacks),
         ("Data set", _rows(summary.get("dataset") or {})),
-        ("Choices", _rows(summary.get("choices") or {})),
+        ("Choices", _rows(origin.choices(summary))),
     ]
     return [(name, rows) for name, rows in tables if rows]
+
+
+def _settings_of_studied(found: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The same of the run that a study is about, where the study says nothing of its own."""
+    own = {name for name, _ in _settings(found.summary)}
+    return [(f"{name} of the run studied", rows) for name, rows in _settings(found.studied) if name not in own]
 
 
 def _number(value: float, text: str, note: str = "") -> Cell:
@@ -347,10 +333,14 @@ def _models_table(models: pd.DataFrame, styles: Mapping[str, FamilyStyle], linke
     ]
 
 
-def _pairs_table(pairs: pd.DataFrame, styles: Mapping[str, FamilyStyle], linked: bool) -> list[Row]:
-    """Rows in the order of the headings in the template: most similar pairs first, models against themselves last."""
-    itself = pairs["model_a"] == pairs["model_b"]
-    ordered = pairs.assign(itself=itself).sort_values(["itself", "sat"], ascending=[True, False], kind="stable")
+def _pairs_table(found: Results, styles: Mapping[str, FamilyStyle], linked: bool) -> list[Row]:
+    """Rows in the order of the headings in the template: most similar pairs first, models against themselves last; of
+    pairs that were not measured their SAT alone."""
+    if found.pairs is None:
+        return []
+    itself = found.pairs["model_a"] == found.pairs["model_b"]
+    ordered = found.pairs.assign(itself=itself).sort_values(["itself", "sat"], ascending=[True, False], kind="stable")
+    measured = not Origin.of(found).stated
     return [
         Row(
             [
@@ -361,11 +351,8 @@ def _pairs_table(pairs: pd.DataFrame, styles: Mapping[str, FamilyStyle], linked:
                     f"{row['sat']:.3f}",
                     f"{row['sat_low']:.3f}–{row['sat_high']:.3f}" if np.isfinite(row["sat_low"]) else "",
                 ),
-                _rate(row, "transfer_rate_ab"),
-                _rate(row, "transfer_rate_ba"),
-                _count(row["fooled_ab"]),
-                _count(row["fooled_ba"]),
-                _count(row["images"]),
+                *(_rate(row, f"transfer_rate_{way}") for way in ("ab", "ba") if measured),
+                *(_count(row[count]) for count in ("fooled_ab", "fooled_ba", "images") if measured),
             ],
             self_pair=row["itself"],
         )

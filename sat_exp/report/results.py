@@ -1,7 +1,7 @@
 """What a run left in its folder, and the square matrices that the figures are drawn from."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ class Results:
     """A run as read from disk.
 
     own: the run's tables by name. tables: these, and before them those of the run that it studied, where it studied
-    one; examples: the folder that the files of their table `examples` are in; class_names: what labels mean.
+    one; examples: the folder that the files of their table `examples` are in; class_names: what labels mean; studied:
+    the summary of the run that it studied, empty where it studied none.
     """
 
     own: dict[str, pd.DataFrame]
@@ -28,6 +29,7 @@ class Results:
     summary: dict[str, Any]
     examples: Path
     class_names: list[str]
+    studied: dict[str, Any] = field(default_factory=dict)
 
     @property
     def models(self) -> pd.DataFrame | None:
@@ -58,9 +60,10 @@ def read(run: Path) -> Results:
     if not own:
         raise UserError(f"no tables/*.parquet in {run}: give the folder of a finished run")
     summary = _summary(run)
-    studied = Path(summary.get("measured", run))
-    classes = (summary | _summary(studied)).get("class_names", [])
-    return Results(own, _tables(studied) | own, summary, run if "examples" in own else studied, classes)
+    place = Path(summary.get("measured", run))
+    studied = {} if place == run else _summary(place)
+    classes = (summary | studied).get("class_names", [])
+    return Results(own, _tables(place) | own, summary, run if "examples" in own else place, classes, studied)
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,12 @@ MEASURES = {
     "error_consistency": "error consistency κ",
 }
 
+WORDS = {
+    "noise_sat": "how often random noise of the attack's size changes the two models' predictions",
+    "agreement": "how often their clean predictions are the same",
+    "error_consistency": "how far they err on the same images beyond chance (Geirhos et al. 2020)",
+}
+
 
 def drawings(tables: Mapping[str, pd.DataFrame], families: Mapping[str, str], styles: Styles) -> dict[str, Drawing]:
     """The figures of those `tables` of an analysis that there are, in the order of the page."""
@@ -25,9 +31,10 @@ def drawings(tables: Mapping[str, pd.DataFrame], families: Mapping[str, str], st
         "clusters": clustered(left, clusters, families, styles),
         "without_hubs": without_hubs(left, clusters, families, styles),
     }
+    again = "on other draws of the images" if "sample_size" in tables else "on SAT with other sampling errors added"
     if "consensus" in tables:
-        drawn["consensus"] = consensus(tables["consensus"], clusters, families, styles)
-    drawn["cluster_stability"] = stability(tables["cluster_stability"])
+        drawn["consensus"] = consensus(tables["consensus"], clusters, families, styles, again)
+    drawn["cluster_stability"] = stability(tables["cluster_stability"], again)
     drawn["embedding"] = embedding(tables["embedding"], clusters)
     if "directed" in tables:
         drawn["directed"] = directed(tables["directed"], families, styles)
@@ -54,8 +61,8 @@ def clustered(pairs: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str
         figure,
         sat.assign(cluster=groups).rename_axis("model"),
         "Clusters",
-        "SAT with models in the order of spectral clustering (Ng, Jordan and Weiss on the matrix itself). The boxes "
-        "are clusters, numbered by size. Darker pairs are more alike.",
+        "SAT. The boxes are clusters, numbered by size, found by spectral clustering (Ng, Jordan and Weiss on the "
+        "matrix itself); inside a cluster models are in the order of average linkage. Darker pairs are more alike.",
     )
 
 
@@ -73,14 +80,16 @@ def without_hubs(pairs: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[
         left.assign(cluster=groups).rename_axis("model"),
         "Without hubs",
         "A model that is fooled by everything, or whose attacks fool everyone, is near to all others. Here each "
-        "model's own part is taken off by least squares: red pairs are more alike than their models' averages say, "
+        "model's own part is taken off SAT by least squares: red pairs are more alike than their models' averages say, "
         "blue ones less. The boxes are clusters of this matrix.",
     )
 
 
 @theme.style()
-def consensus(table: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
-    """How often two models fall into one cluster when the clustering is repeated."""
+def consensus(
+    table: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles, again: str
+) -> Drawing:
+    """How often two models fall into one cluster when the clustering of SAT is repeated, `again` on what."""
     share, groups = _ordered(table[table["matrix"] == "SAT"], "share", clusters, "cluster")
     label = "share of repetitions that put the two together"
     figure = heatmap.whole(
@@ -90,15 +99,14 @@ def consensus(table: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str
         figure,
         share.assign(cluster=groups).rename_axis("model"),
         "Consensus",
-        "The clustering is repeated on other draws of the images (or, of a matrix without predictions, on other "
-        "sampling errors). A cluster that is dark inside and light outside is there whatever the draw; grey ones "
-        "depend on it. The boxes are the clusters of the whole.",
+        f"The clustering of SAT is repeated {again}. A cluster that is dark inside and light outside is there each "
+        "time; shades in between depend on the draw. The boxes are the clusters of the whole.",
     )
 
 
 @theme.style()
-def stability(table: pd.DataFrame) -> Drawing:
-    """Agreement of clusterings between perturbed matrices, and the eigengap, against the number of clusters."""
+def stability(table: pd.DataFrame, again: str) -> Drawing:
+    """Agreement of clusterings repeated `again` on other matrices, and the eigengap, against the number of clusters."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for (matrix, rows), colour in zip(table.groupby("matrix"), (theme.GOOD, theme.BAD), strict=False):
@@ -114,9 +122,9 @@ def stability(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "How many clusters",
-        "Left: how well two repetitions of the clustering agree, by the number of clusters asked for; above the dashed "
-        "line they count as the same. Right: the gap after so many eigenvalues, wide where there are so many clear "
-        "groups.",
+        f"Left: how well two repetitions of the clustering {again} agree in the mean, by the number of clusters asked "
+        "for; from the dashed line on they count as the same. Right: the gap after so many eigenvalues, wide where "
+        "there are so many clear groups.",
     )
 
 
@@ -141,7 +149,8 @@ def embedding(points: pd.DataFrame, clusters: pd.DataFrame) -> Drawing:
         figure,
         points.merge(clusters[["model", "cluster"]], on="model"),
         "Models in a plane",
-        "Close together are models that are alike. Classical scaling keeps distances as well as two axes can and is "
+        "Close together are models that are alike: the distance of two is log 100 − SAT. Colours are clusters of SAT. "
+        "Classical scaling keeps distances as well as two axes can and is "
         "the same every time; t-SNE keeps neighbours and says nothing of distances between groups.",
     )
 
@@ -174,14 +183,14 @@ def directed(table: pd.DataFrame, families: Mapping[str, str], styles: Styles) -
         figure,
         shown,
         "Good sources and easy targets",
-        "Each model's own part in transfer rates, in both directions, by least squares. At the right are surrogates "
-        "whose adversarial images fool others, on top models that everything fools.",
+        "Each model's own part in transfer rates, in both directions, by least squares, less the average model's. At "
+        "the right are models whose images fool others, on top models that everything fools.",
     )
 
 
 @theme.style()
 def controls(pairs: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
-    """SAT beside what the same pairs share without a gradient."""
+    """SAT against what the same pairs share without a gradient."""
     measures = [measure for measure in MEASURES if measure in pairs and pairs[measure].notna().any()]
     figure = Figure(figsize=(4.2 * len(measures) + 0.6, 4.2), layout="constrained")
     for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
@@ -197,10 +206,9 @@ def controls(pairs: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
         figure,
         pairs,
         "What the attack adds",
-        "Each dot is a pair. Beside SAT stand what needs no gradient: how often random noise of the attack's size "
-        "changes the two models' predictions, how often their clean predictions are the same, and how far they err on "
-        "the same images beyond chance (Geirhos et al. 2020). Where these say the same as SAT the attack adds nothing. "
-        "Intervals of correlations come from drawing models.",
+        f"Each dot is a pair: its SAT against what needs no gradient, {'; '.join(WORDS[name] for name in measures)}. "
+        "Where that says the same as SAT the attack adds nothing. Intervals of correlations, 95 %, come from drawing "
+        "models.",
     )
 
 
@@ -231,8 +239,8 @@ def sample_size(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "How many images",
-        "SAT from some of the images beside SAT from all of them, and from as many others; bands are 95 % of random "
-        "draws.",
+        "SAT from some of the images, drawn at random without replacement, against SAT from all of them and from as "
+        "many others: means over draws; bands hold 95 % of the draws.",
     )
 
 
@@ -277,9 +285,11 @@ def importance(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "Components",
-        "How much worse gradient boosting predicts SAT when a component is shuffled. Left as in the paper, on the "
-        "pairs it was fitted to; right on pairs with a model that it has not seen. Bars cross 0 where a component "
-        "tells nothing of new models. Lines are 95 % intervals from drawing models.",
+        "How much worse gradient boosting predicts SAT when a component is shuffled. Left as in the paper: it is told "
+        "in which components two models differ, and judged on the pairs it was fitted to. Right: it is told the values "
+        "that meet, and judged on pairs with one model that it has not seen; a line that reaches 0 there belongs to a "
+        "component that may tell nothing of new models. Lines are 95 % intervals from drawing models, fitted anew for "
+        "each draw at the left only.",
     )
 
 

@@ -28,14 +28,14 @@ WORDS = {
     "spearman": "Spearman correlation",
     "pearson": "Pearson correlation",
     "pearson_ceiling": "Pearson at most, by errors",
-    "offset": "measured minus reference",
-    "slope": "slope of measured on reference",
+    "offset": "{measured} minus {reference}",
+    "slope": "slope of {measured} on {reference}",
     "mean_absolute_difference": "mean absolute difference",
     "centred_absolute_difference": "the same, offset removed",
     "same_nearest": "models with the same nearest",
     "nearest_overlap": "overlap of the five nearest",
-    "white_box_measured": "white-box success, measured",
-    "white_box_reference": "white-box success, reference",
+    "white_box_measured": "white-box success, {measured}",
+    "white_box_reference": "white-box success, {reference}",
 }
 
 
@@ -69,7 +69,7 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
         confidence=config.score.confidence,
         seed=config.score.seed,
     )
-    title = f"{measured.name} beside {reference.name}: {len(common)} models"
+    title = f"SAT of {len(common)} models in {measured.name} and in {reference.name}"
     noted = {
         "measured": str(place),
         "reference": str(config.reference),
@@ -77,6 +77,8 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
         "reference_name": reference.name,
         "aside": ASIDE,
         "models": common,
+        "errors": errors_of(measured.name, reference.name, of_file, images),
+        "findings": findings(found, measured.name, reference.name),
         "set_aside": aside,
         "only_measured": sorted(set(measured.models) - set(common)),
         "only_reference": sorted(set(reference.models) - set(common)),
@@ -128,10 +130,38 @@ def half_normalised(model: DictConfig) -> bool:
     return bool(values) and all(value == 0.5 for value in values) and not model.get("stand_in")
 
 
+def errors_of(measured: str, reference: str, of_file: bool, images: int) -> str:
+    """Where the standard errors of a comparison come from; of_file: whether `measured` is a file as well."""
+    if of_file:
+        return f"Standard errors are assumed, for {images:,} images a value in both files."
+    return (
+        f"The standard errors of {measured} are those of its intervals over images, those of {reference} are assumed, "
+        f"for {images:,} images a value."
+    )
+
+
+def findings(found: Comparison, measured: str, reference: str) -> list[str]:
+    """The agreement of each group of models in a sentence."""
+    said = []
+    for group, measures in found.agreement.groupby("group", sort=False):
+        row = measures.set_index("measure")
+        rank, offset, apart = (row.loc[name] for name in ("spearman", "offset", "mean_absolute_difference"))
+        value, low, high = (results.number(rank[name], ".3f") for name in ("value", "low", "high"))
+        said.append(
+            f"Over {rank['pairs']:,} pairs of {rank['models']} models ({group}) SAT in {measured} and in {reference} "
+            f"has a rank correlation of {value} ({low} to {high}); {measured} minus {reference} is {offset['value']:+.3f} on "
+            f"average, their mean absolute difference {apart['value']:.3f}, where sampling error alone would give "
+            f"{apart['expected']:.3f}."
+        )
+    return said
+
+
 def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
     """Print the measures, a column a group, and the pairs that differ most."""
     console = Console(file=sys.stdout)
     console.print(summary["title"], soft_wrap=True)
+    console.print(summary["errors"], soft_wrap=True)
+    names = {role: summary[f"{role}_name"] for role in ("measured", "reference")}
     for group, measures in found.agreement.groupby("group", sort=False):
         count, pairs = measures[["models", "pairs"]].iloc[0]
         output = Table(title=f"{group}: {count} models, {pairs} pairs", title_justify="left")
@@ -142,7 +172,7 @@ def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
             value = results.number(row.value, ".0f" if row.measure == "same_nearest" else ".3f")
             interval = f"{row.low:.3f} to {row.high:.3f}" if pd.notna(row.low) else ""
             expected, p = (format(number, ".3g") if pd.notna(number) else "" for number in (row.expected, row.p))
-            output.add_row(WORDS[str(row.measure)], value, interval, expected, p)
+            output.add_row(WORDS[str(row.measure)].format(**names), value, interval, expected, p)
         console.print(output)
     largest = Table(
         Column("model A", overflow="fold"),
@@ -150,7 +180,7 @@ def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
         title="largest disagreements (s.e.: standard errors of a difference)",
         title_justify="left",
     )
-    for heading in ("measured", "reference", "difference", "in s.e."):
+    for heading in (*names.values(), "difference", "in s.e."):
         largest.add_column(heading, justify="right")
     for row in found.disagreements.itertuples():
         numbers = f"{row.measured:.2f}", f"{row.reference:.2f}", f"{row.difference:+.2f}", f"{row.standard_errors:+.1f}"
