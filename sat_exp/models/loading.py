@@ -222,7 +222,7 @@ def fingerprint(classifier: Classifier, config: DictConfig, preprocessing: DictC
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     try:
         digest.update(json.dumps(probe(classifier)).encode())
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except Exception as error:
         raise UserError(
             f"model {config.name} fails on images of its own input size: {type(error).__name__}: {one_line(error)}"
         ) from error

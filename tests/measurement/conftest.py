@@ -1,0 +1,69 @@
+"""A small study, what it gives undisturbed, and processes that repeat it."""
+
+import multiprocessing
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from sat_exp.measurement import Measured
+
+STUDY = Path(__file__).with_name("small_study.py")
+
+
+@pytest.fixture(scope="session")
+def study() -> Any:
+    """The names in small_study.py."""
+    return SimpleNamespace(**runpy.run_path(str(STUDY)))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums depend on the number of threads in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A measurement that nothing interrupted, and the SHA-256 of every chunk it stored."""
+
+    folder: Path
+    measured: Measured
+    chunks: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(study: Any, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """All models of the small study, measured in one process. Copy `folder` before changing anything in it."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "store"
+    measured = study.measurement(folder).run(study.configs())
+    return Undisturbed(folder, measured, study.chunks(folder))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., ForkServerProcess]]:
+    """Starts a process that measures `names` in `folder`: forked from one that has imported everything already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sat_exp.measurement", "sat_exp.datasets", "timm"])
+    started: list[ForkServerProcess] = []
+
+    def start_one(names: tuple[str, ...], folder: Path, gate: Path = Path("/")) -> ForkServerProcess:
+        arguments = {"names": names, "folder": folder, "gate": gate, "written": tmp_path / "written"}
+        process = context.Process(target=runpy.run_path, args=(str(STUDY), {"arguments": arguments}, "__main__"))
+        process.start()
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.join()

@@ -1,0 +1,96 @@
+"""What a measurement does not do: load, read or keep what it does not need."""
+
+import gc
+import logging
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from sat_exp import models
+from sat_exp.store import Store
+from sat_exp.store.backend import Folder
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the objects that are read from a store."""
+    names: list[str] = []
+    original = Folder.read
+
+    def noted(folder: Folder, name: str) -> bytes | None:
+        names.append(name)
+        return original(folder, name)
+
+    monkeypatch.setattr(Folder, "read", noted)
+    return names
+
+
+def test_a_complete_store_is_not_read_through_again(study: Any, undisturbed: Any, read: list[str]) -> None:
+    """No pixel of the clean or the adversarial images, and each row of predictions once."""
+    study.measurement(undisturbed.folder).run(study.configs())
+    parts = [name for name in read if not name.endswith(".json")]
+    assert {name.split("/")[0] for name in parts} == {"logits", "predictions"}
+    assert len(parts) == len(set(parts))
+
+
+def test_the_predictions_of_all_targets_on_a_source_are_one_artefact(study: Any, undisturbed: Any) -> None:
+    tables = list((undisturbed.folder / "predictions").iterdir())
+    assert len(tables) == len(study.NAMES)
+    for table in tables:
+        assert sum("~" in file.name for file in table.iterdir()) == len(study.NAMES)
+
+
+def test_a_model_is_loaded_only_under_its_lock(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that has the lock is at work on it: loading and hashing it would be in vain."""
+    events: list[str] = []
+    load, lock = models.load, Store.lock
+
+    def noted_load(config: Any) -> Any:
+        events.append(f"load {config.name}")
+        return load(config)
+
+    def noted_lock(store: Store, *parts: str, timeout: float = -1) -> Any:
+        if parts[0] == "attack":
+            events.append("lock")
+        return lock(store, *parts, timeout=timeout)
+
+    monkeypatch.setattr(models, "load", noted_load)
+    monkeypatch.setattr(Store, "lock", noted_lock)
+    study.measurement(tmp_path, size=10, steps=1).run(study.configs(study.NAMES[:1]))
+    assert events[:2] == ["lock", f"load {study.NAMES[0]}"]
+
+
+class Failing(nn.Module):
+    """A network that fails once it is asked for the clean images."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, pixels: Any) -> Any:
+        raise ArithmeticError("no answer")
+
+
+def test_a_failure_keeps_neither_the_model_nor_what_it_computed(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks: list[weakref.ref[nn.Module]] = []
+    load = models.load
+
+    def failing(config: Any) -> Any:
+        model = load(config)
+        if config.name == study.NAMES[0]:
+            model.classifier.network = Failing(model.classifier.network)
+            networks.append(weakref.ref(model.classifier.network))
+        return model
+
+    monkeypatch.setattr(models, "load", failing)
+    monkeypatch.setattr(logging.getLogger("sat_exp.measurement.measurement"), "disabled", True)
+    prepared = study.measurement(tmp_path, size=10, steps=1)
+    measured = prepared.run(study.configs())
+    assert measured.failures == {study.NAMES[0]: "ArithmeticError: no answer"}
+    gc.collect()
+    assert [network() for network in networks] == [None]
