@@ -32,8 +32,7 @@ def agreement(
     - disagreement: share of images that exactly one gets right (Kuncheva and Whitaker, Machine Learning 51, 2003)
     - same_error: of the images that both get wrong, the share to which they give the same class; NaN without such
 
-    The shares have Wilson's intervals over images, κ the large-sample one of Fleiss, Cohen and Everitt (Psychological
-    Bulletin 72, 1969), cut off at ±1. Without labels all but agreement is NaN.
+    The shares have Wilson's intervals over images, κ that of `kappa_interval`. Without labels all but agreement is NaN.
     """
     predicted = np.array([np.asarray(clean[name]) for name in names])
     truth = None if labels is None else np.asarray(labels)
@@ -72,9 +71,9 @@ def agreement(
                 value = np.divide(successes, trials)
             low, high = wilson_interval(successes, trials, confidence)
         else:
-            value, error = kappa(both / images, (a - both) / images, (b - both) / images, neither / images, images)
-            half = ndtri((1 + confidence) / 2) * error
-            low, high = np.maximum(value - half, -1), np.minimum(value + half, 1)
+            counts = both, a - both, b - both, neither
+            value, _ = kappa(*(count / images for count in counts), images=images)
+            low, high = kappa_interval(*counts, confidence)
         columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
 
@@ -98,3 +97,20 @@ def kappa(both: Array, first: Array, second: Array, neither: Array, images: int)
             - (value - chance * off) ** 2
         ) / (images * (1 - chance) ** 2)
     return value, np.sqrt(np.maximum(variance, 0))
+
+
+def kappa_interval(
+    both: Array, first: Array, second: Array, neither: Array, confidence: float = 0.95
+) -> tuple[Array, Array]:
+    """Interval of Cohen's κ from counts of images, arrays of one shape: lower and upper ends, NaN where κ is.
+
+    The large-sample interval of `kappa` after one image is added to each of the four counts (as Agresti and Caffo, The
+    American Statistician 54, 2000, do for the difference of two rates), made to hold κ itself and cut off at ±1. The
+    error of the counts as they are is 0 where the two models never differ.
+    """
+    images = both + first + second + neither
+    value, _ = kappa(both / images, first / images, second / images, neither / images, images=1)
+    more = images + 4
+    centre, error = kappa(*((count + 1) / more for count in (both, first, second, neither)), images=1)
+    half = ndtri((1 + confidence) / 2) * error / np.sqrt(more)
+    return np.maximum(np.minimum(centre - half, value), -1), np.minimum(np.maximum(centre + half, value), 1)
