@@ -1,8 +1,10 @@
 """Figures and one self-contained HTML page of a run, drawn from the tables, examples and summary in its folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from sat_exp import runs
 from sat_exp.report import (
     cautions,
     comparison,
@@ -19,34 +21,59 @@ from sat_exp.report.origin import Origin
 from sat_exp.report.results import between_models, one_way
 from sat_exp.report.theme import Drawing
 
-__all__ = ["Report", "between_models", "draw", "one_way"]
+__all__ = ["Report", "between_models", "draw", "draw_draft", "one_way"]
 
+PAGE = "report.html"
 
 UNTRAINED = "untrained networks: these numbers say nothing about trained ones"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page lies, the PNG file of every figure by name (an SVG file and the numbers as a CSV file of the same
-    stem lie beside it), and what a reader must know before trusting the numbers."""
+    """The folder of a run, the names of its figures, and what a reader must know before trusting the numbers."""
 
-    page: Path
-    figures: dict[str, Path]
+    folder: Path
+    names: list[str]
     warnings: list[str]
 
+    @property
+    def page(self) -> Path:
+        return self.folder / PAGE
 
-def draw(run: Path) -> Report:
-    """Writes figures/*.png, *.svg and *.csv and report.html into a run folder; the same run gives the same bytes.
+    @property
+    def figures(self) -> dict[str, Path]:
+        """The PNG file of every figure by name; an SVG file and the numbers as a CSV file of the same stem are next to
+        it."""
+        return {name: self.folder / "figures" / f"{name}.png" for name in self.names}
 
-    What can be drawn follows from the tables that the run has. UserError where it has none.
+
+def draw(folder: Path) -> Report:
+    """Draw the figures and the page of a finished run again; the same run gives the same bytes.
+
+    UserError where the folder holds no finished run, where a file of it is damaged, or where it was written again
+    meanwhile.
     """
-    found = results.read(run)
-    note = UNTRAINED if found.untrained else ""
-    drawn = drawings(found)
-    files = {name: theme.save(drawing, run / "figures" / name, note) for name, drawing in drawn.items()}
-    html = run / "report.html"
-    html.write_text(page.render(found, drawn, files), encoding="utf-8")
-    return Report(html, files, cautions.warnings(found))
+    run = runs.studied(runs.read(folder))
+    with runs.drafted(folder, replacing=run) as place:
+        run.copy([name for name in run.files if name != PAGE and not name.startswith("figures/")], place)
+        drawn = draw_draft(place, run.studied)
+    return replace(drawn, folder=folder)
+
+
+def draw_draft(place: Path, studied: runs.Run | None) -> Report:
+    """Write figures/*.png, *.svg and *.csv and report.html into a draft of a run's results; studied: the run that it is
+    a study of.
+
+    What can be drawn follows from the tables that the runs have. UserError where the draft has none.
+    """
+    runs.seal(place)
+    with TemporaryDirectory() as pictures:
+        found = results.of(replace(runs.read(place), studied=studied), Path(pictures))
+        note = UNTRAINED if found.untrained else ""
+        drawn = drawings(found)
+        files = {name: theme.save(drawing, place / "figures" / name, note) for name, drawing in drawn.items()}
+        (place / PAGE).write_text(page.render(found, drawn, files), encoding="utf-8")
+    return Report(place, list(files), cautions.warnings(found))
 
 
 def drawings(found: results.Results) -> dict[str, Drawing]:

@@ -1,6 +1,5 @@
 """What a run left in its folder, and the square matrices that the figures are drawn from."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from sat_exp.errors import UserError
+from sat_exp.runs import Run
 
 LOG_100 = float(np.log(100))
 
@@ -51,28 +51,23 @@ class Results:
         return named | ({} if self.models is None else dict(self.models[["model", "family"]].to_numpy()))
 
 
-def read(run: Path) -> Results:
-    """Reads tables/*.parquet and summary.json of a run folder, and the tables of the folder that it names as measured.
+def of(run: Run, place: Path) -> Results:
+    """What `run`, and the run that it is a study of, hold; the files of their examples are copied into `place`.
 
-    UserError where there is no table.
+    UserError where there is no table, or where a file is damaged.
     """
-    own = _tables(run)
+    own = run.tables()
     if not own:
-        raise UserError(f"no tables/*.parquet in {run}: give the folder of a finished run")
-    summary = _summary(run)
-    place = Path(summary.get("measured", run))
-    studied = {} if place == run else _summary(place)
-    classes = (summary | studied).get("class_names", [])
-    return Results(own, _tables(place) | own, summary, run if "examples" in own else place, classes, studied)
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    file = folder / "summary.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-
-def _tables(folder: Path) -> dict[str, pd.DataFrame]:
-    return {path.stem: pd.read_parquet(path) for path in sorted(folder.glob("tables/*.parquet"))}
+        raise UserError(f"no tables/*.parquet in {run.folder}: give the folder of a finished run")
+    studied = run.studied
+    before, summary = ({}, {}) if studied is None else (studied.tables(), studied.summary)
+    pictured = run if "examples" in own or studied is None else studied
+    tables = before | own
+    if "examples" in tables:
+        shown = tables["examples"]
+        pictured.copy(sorted({*shown["clean"], *shown["adversarial"]}), place)
+    classes = (run.summary | summary).get("class_names", [])
+    return Results(own, tables, run.summary, place, classes, summary)
 
 
 def in_percent(fraction: float) -> str:

@@ -1,6 +1,5 @@
 """task=analyze: what a finished matrix says, from its tables and predictions alone."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from scipy.special import ndtri
 from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
+from sat_exp.runs import Predictions, Run, read
 from sat_exp.similarity import agreement
-from sat_exp.studies import clustering, comparison, embedding, importance, regimes, relations, sampling, structure
+from sat_exp.studies import clustering, embedding, importance, regimes, relations, sampling, structure
 from sat_exp.studies.comparison import Matrix
 from sat_exp.tasks import compare, results
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.report import latest
 
 FEWEST = 8
 """Models below which neither a number of clusters can be chosen nor components be told apart."""
@@ -40,18 +39,19 @@ def run(
     runs: int,
     refits: int,
 ) -> None:
-    place = (Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")).absolute()
-    pairs = None if place.suffix == ".csv" else compare.table(place / "tables" / "pairs")
-    matrix, cautions = (comparison.read(place, reference_images), []) if pairs is None else compare.finished(place)
+    place, studied, matrix, cautions = compare.given(config, run, reference_images)
+    pairs = None if studied is None else studied.table("pairs")
     matrix = matrix.renamed(aliases(CONF))
     if len(matrix.models) < FEWEST:
         raise UserError(f"{matrix.name} has {len(matrix.models)} models: an analysis needs {FEWEST} or more")
-    known = components_of(matrix, components, place)
+    known = components_of(matrix, components, studied)
     if lacking := [name for name in matrix.models if name not in known.dropna().index]:
         count = f"{len(lacking)} of {len(matrix.models)} models"
         cautions.append(f"no components of {count}, such as {lacking[0]}: give task.components=FILE to weigh them")
-    if (place / "predictions.npz").is_file():
-        images = of_images(place, pairs, None if control is None else Path(control), runs, config)
+    predictions = None if studied is None else studied.predictions()
+    if studied is not None and pairs is not None and predictions is not None:
+        noise = None if control is None else of_control(read(Path(control)), predictions, studied.summary)
+        images = of_images(studied.summary["settings"], pairs, predictions, noise, runs, config.seed)
         draws, changed = images.draws, "images"
     elif control is not None:
         raise UserError(f"{place} has no predictions.npz to set a control beside: give task.run=FOLDER of a matrix run")
@@ -65,16 +65,16 @@ def run(
             matrix.sat, draws, changed, pairs, None if lacking else known, clusters, refits, config.seed
         )
         tables |= images.tables if images is not None else {}
-        tables |= of_groups(matrix.sat, place, config.seed)
+        tables |= of_groups(matrix.sat, {} if studied is None else studied.summary, config.seed)
         if pairs is None:
             tables["pairs"] = stated_pairs(matrix)
         found |= {"findings": sentences(tables, found), "warnings": cautions, "measured": str(place)}
-        drawn = recording.finish(found, tables)
+        drawn = recording.finish(found, tables, studied=studied)
     show(tables, recording.summary)
     Console().print(f"report: {drawn.page}", soft_wrap=True)
 
 
-def components_of(matrix: Matrix, file: str | None, place: Path) -> pd.DataFrame:
+def components_of(matrix: Matrix, file: str | None, studied: Run | None) -> pd.DataFrame:
     """The components of the matrix's models, models × components: of a file, of the run, or of the model files."""
     if file is not None:
         try:
@@ -82,7 +82,7 @@ def components_of(matrix: Matrix, file: str | None, place: Path) -> pd.DataFrame
         except (OSError, ValueError) as error:
             raise UserError(f"{file} cannot be read as CSV: {' '.join(str(error).split())}") from error
         return table.rename(index=aliases(CONF))
-    of_run = compare.table(place / "tables" / "components")
+    of_run = None if studied is None else studied.table("components")
     if of_run is not None:
         return of_run.set_index("model")
     stated = {name: dict(model.components) for name, model in compare.of_models(matrix.models).items()}
@@ -97,49 +97,54 @@ class OfImages:
     tables: dict[str, pd.DataFrame]
 
 
-def of_images(place: Path, pairs: pd.DataFrame | None, control: Path | None, runs: int, config: DictConfig) -> OfImages:
-    """Other images instead of these, fewer of them, and what the models have in common without a gradient."""
-    known = results.Predictions.read(place / "predictions.npz")
-    summary = json.loads((place / "summary.json").read_text())
-    settings = summary["settings"]
+def of_images(
+    settings: dict[str, Any],
+    pairs: pd.DataFrame,
+    known: Predictions,
+    noise: pd.DataFrame | None,
+    runs: int,
+    seed: int,
+) -> OfImages:
+    """Other images instead of these, fewer of them, and what the models have in common without a gradient.
+
+    settings: those of the run; noise: the table of `of_control`.
+    """
     predictions = known.names, known.labels, known.clean, known.adversarial
     how = {"shown": known.shown, "compare": settings["labels"], "floor": settings["score"]["floor"]}
-    drawn = clustering.resampled(*predictions, **how, resamples=runs, seed=config.seed)
+    drawn = clustering.resampled(*predictions, **how, resamples=runs, seed=seed)
     draws = [draw.rename(index=aliases(CONF), columns=aliases(CONF)) for draw in drawn]
-    tables = {"sample_size": sampling.rank_stability(*predictions, **how, repeats=runs, seed=config.seed)}
+    tables = {"sample_size": sampling.rank_stability(*predictions, **how, repeats=runs, seed=seed)}
     beside = agreement.agreement(known.names, known.labels, known.clean).drop(columns="images")
     measures = [name for name in agreement.MEASURES if beside[name].notna().any()]
-    if control is not None:
-        beside = beside.merge(of_control(control, known, summary), on=["model_a", "model_b"])
+    if noise is not None:
+        beside = beside.merge(noise, on=["model_a", "model_b"])
         measures.append("noise_sat")
-    if pairs is not None:
-        given = ["accuracy_mean", "accuracy_gap"] if known.labels is not None else []
-        both = pairs[["model_a", "model_b", "images", "sat"]].merge(beside, on=["model_a", "model_b"])
-        tables |= {"controls": both, "controls_and_sat": relations.relation(both, measures, given)}
+    given = ["accuracy_mean", "accuracy_gap"] if known.labels is not None else []
+    both = pairs[["model_a", "model_b", "images", "sat"]].merge(beside, on=["model_a", "model_b"])
+    tables |= {"controls": both, "controls_and_sat": relations.relation(both, measures, given)}
     return OfImages(draws, tables)
 
 
-def of_control(control: Path, attacked: results.Predictions, measured: dict[str, Any]) -> pd.DataFrame:
+def of_control(control: Run, attacked: Predictions, measured: dict[str, Any]) -> pd.DataFrame:
     """model_a, model_b, noise_sat, noise_rate_ab and noise_rate_ba: what `similarity.score` gives for the perturbations
     of another run of the same images, which on one canvas do not depend on the model they were made for.
 
     UserError where that run lacks a model, or is of other images.
     """
-    if not (control / "predictions.npz").is_file():
-        raise UserError(f"{control} holds no predictions.npz: give task.control=FOLDER of a run with attack=noise")
-    summary = json.loads((control / "summary.json").read_text())
+    noisy, summary, place = control.predictions(), control.summary, control.folder
+    if noisy is None:
+        raise UserError(f"{place} holds no predictions.npz: give task.control=FOLDER of a run with attack=noise")
     if summary["dataset"]["digest"] != measured["dataset"]["digest"]:
-        raise UserError(f"{control} is of other images than the matrix: run it with the same dataset settings")
+        raise UserError(f"{place} is of other images than the matrix: run it with the same dataset settings")
     if summary["attack"]["name"] != "noise":
-        raise UserError(f"{control} was made with attack={summary['attack']['name']}: give a run with attack=noise")
+        raise UserError(f"{place} was made with attack={summary['attack']['name']}: give a run with attack=noise")
     of = {facts["attack"]["epsilon"] for facts in (summary, measured)}
     if len(of) > 1 or summary["settings"]["labels"] != measured["settings"]["labels"]:
-        raise UserError(f"{control} has another epsilon or labels= than the matrix: give both runs the same")
+        raise UserError(f"{place} has another epsilon or labels= than the matrix: give both runs the same")
     if measured["settings"]["protocol"] != "canvas":
         raise UserError("noise is a control on one canvas only: measure the matrix with protocol=canvas")
-    noisy = results.Predictions.read(control / "predictions.npz")
     if lacking := [name for name in attacked.names if (name, name) not in noisy.adversarial]:
-        raise UserError(f"{control} lacks {lacking[0]}: run it with the matrix's pool=")
+        raise UserError(f"{place} lacks {lacking[0]}: run it with the matrix's pool=")
     seen = {(a, b): noisy.adversarial[b, b] for a in attacked.names for b in attacked.names}
     scored = similarity.score(
         attacked.names,
@@ -170,10 +175,9 @@ def stated_pairs(matrix: Matrix) -> pd.DataFrame:
     return table.assign(**missing, sat=sat, sat_low=sat - half, sat_high=np.minimum(sat + half, np.log(100)))
 
 
-def of_groups(sat: pd.DataFrame, place: Path, seed: int) -> dict[str, pd.DataFrame]:
+def of_groups(sat: pd.DataFrame, summary: dict[str, Any], seed: int) -> dict[str, pd.DataFrame]:
     """Pairs of one architecture beside all others, where the run's models declare to which `group` they belong."""
-    summary = place / "summary.json"
-    models = json.loads(summary.read_text()).get("models", {}) if summary.is_file() else {}
+    models = summary.get("models", {})
     declared = {name: facts["group"] for name, facts in models.items() if "group" in facts and name in sat.index}
     if not declared:
         return {}
@@ -258,7 +262,7 @@ def sentences(tables: dict[str, pd.DataFrame], found: dict[str, Any]) -> list[st
     said = [
         *(f"Clusters of {matrix}: {reason}." for matrix, reason in found["clusters"].items()),
         f"Hubs: {hubs['explained']:.0%} of the variance of SAT is the models' own; how often a model is among others' "
-        f"nearest has skewness {hubs['skewness']:.2f} (by lot {hubs['expected']:.2f}); most often {often}.",
+        f"nearest has skewness {hubs['skewness']:.2f} (by chance {hubs['expected']:.2f}); most often {often}.",
     ]
     if "importance" in tables:
         first, second = tables["importance"]["component"].head(2).str.replace("_", " ")

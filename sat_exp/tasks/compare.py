@@ -1,6 +1,5 @@
 """task=compare: how well a measured matrix agrees with a published one."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
+from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
 from sat_exp.studies import comparison
 from sat_exp.studies.comparison import Comparison, Matrix
 from sat_exp.tasks import composing, results
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.report import latest
+from sat_exp.tasks.report import chosen
 
 ASIDE = "mean = std = 0.5"
 """What the models set aside have in common: an attack that takes every model's normalisation for ImageNet's is weaker
@@ -48,9 +48,8 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
         raise UserError(f"reference_images={images}: give a whole number of images above 0")
     other_names = aliases(CONF)
     reference = comparison.read(Path(config.reference), images).renamed(other_names)
-    place = Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")
-    of_file = place.suffix == ".csv"
-    measured, cautions = (comparison.read(place, images), []) if of_file else finished(place)
+    place, studied, measured, cautions = given(config, run, images)
+    of_file = studied is None
     measured = measured.renamed(other_names)
     common = [model for model in measured.models if model in set(reference.models)]
     facts = of_models(common)
@@ -86,36 +85,35 @@ def run(config: DictConfig, *, name: str, run: str | None) -> None:
     }
     with recorded(config, title) as recording:
         tables = {name: getattr(found, name) for name in ("agreement", "disagreements", "pairs_compared")}
-        drawn = recording.finish(noted, tables)
+        drawn = recording.finish(noted, tables, studied=studied)
     show(found, recording.summary, drawn.page)
 
 
-def finished(folder: Path) -> tuple[Matrix, list[str]]:
+def given(config: DictConfig, run: str | None, images: int) -> tuple[Path, runs.Run | None, Matrix, list[str]]:
+    """Where the matrix to study is, the finished run that it is of or None for a CSV file, the matrix, and what to know
+    before trusting it; `run`: the folder or the file, None for the newest run; `images`: those behind a file."""
+    if run is not None and Path(run).suffix == ".csv":
+        return Path(run).absolute(), None, comparison.read(Path(run), images), []
+    studied = chosen(config, run)
+    return studied.folder.absolute(), studied, *matrix_of(studied)
+
+
+def matrix_of(run: runs.Run) -> tuple[Matrix, list[str]]:
     """The matrix of a finished run, and what to know before trusting it."""
-    tables = {name: table(folder / "tables" / name) for name in ("pairs", "models")}
-    if tables["pairs"] is None:
+    pairs, models = run.table("pairs"), run.table("models")
+    if pairs is None:
         raise UserError(
-            f"{folder} holds no table of pairs: give task.run=FOLDER of a finished matrix run, or a CSV file"
+            f"{run.folder} holds no table of pairs: give task.run=FOLDER of a finished matrix run, or a CSV file"
         )
-    path = folder / "summary.json"
-    settings = json.loads(path.read_text())["settings"] if path.is_file() else {}
+    settings = run.summary.get("settings", {})
     cautions = []
-    models = tables["models"]
     if models is not None and "pretrained" in models:
         untrained = int((~models["pretrained"].astype(bool)).sum())
         cautions += [f"{untrained} models of the run are untrained"] * bool(untrained)
     labels = settings.get("labels", "truth")
     cautions += [f"the run was scored with labels={labels}, not with true labels"] * (labels != "truth")
     confidence = settings.get("score", {}).get("confidence", 0.95)
-    return comparison.of_pairs(folder.absolute().name, tables["pairs"], confidence), cautions
-
-
-def table(stem: Path) -> pd.DataFrame | None:
-    """A table of a run's folder, from its Parquet file or else its CSV file."""
-    for path, reader in ((stem.with_suffix(".parquet"), pd.read_parquet), (stem.with_suffix(".csv"), pd.read_csv)):
-        if path.is_file():
-            return reader(path)
-    return None
+    return comparison.of_pairs(run.folder.absolute().name, pairs, confidence), cautions
 
 
 def of_models(names: Sequence[str]) -> dict[str, DictConfig]:

@@ -12,15 +12,17 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-LIBRARIES = ("torch", "torchvision", "timm", "lightning", "hydra-core", "zarr", "numpy", "wandb")
+LIBRARIES = ("torch", "torchvision", "timm", "lightning", "hydra-core", "numpy", "pillow", "wandb")
 
 
 def describe(config: DictConfig, title: str) -> dict[str, Any]:
     """What a run was asked to do, with which versions, on which machine."""
     hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
     settings = OmegaConf.to_container(config, resolve=True)
     return {
         "task": config.task.name,
+        "name": run_name(config, folder),
         "title": title,
         "command": shlex.join(["python", "-m", "sat_exp", *hydra.overrides.task]),
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -14,11 +14,12 @@ from rich.table import Column, Table
 
 from sat_exp import models
 from sat_exp.errors import UserError
+from sat_exp.measurement import Measured, Measurement
 from sat_exp.models import Classifier
 from sat_exp.modules.distillation import Distillation, Distilling, Taught, answers
-from sat_exp.modules.measurement import Measured, Measurement
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
+from sat_exp.runs import read
 from sat_exp.store import key_of
 from sat_exp.studies import distillation as study
 from sat_exp.tasks import composing, measuring, results
@@ -253,10 +254,10 @@ def concluded(tables: Mapping[str, pd.DataFrame], measured: Measured, seed: int)
 
 def finished(folder: Path) -> pd.DataFrame:
     """The pairs of a finished study; UserError where the folder holds none."""
-    file = folder / "tables" / f"{BY_PAIR}.parquet"
-    if not file.is_file():
+    pairs = read(folder).table(BY_PAIR)
+    if pairs is None:
         raise UserError(f"{folder} holds no study of distillation: give task.picker=FOLDER of a finished one")
-    return pd.read_parquet(file)
+    return pairs
 
 
 def ranker(folder: Path) -> Callable[[pd.DataFrame], pd.DataFrame]:

@@ -1,6 +1,5 @@
 """task=place: one more model beside a matrix that is there, at the cost of a row and a column, and where it lies."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sat_exp.errors import UserError
+from sat_exp.runs import Run
 from sat_exp.studies import placement
 from sat_exp.studies.placement import Placement
-from sat_exp.tasks import composing, describing, measuring, results
+from sat_exp.tasks import composing, describing, measuring
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.report import latest
+from sat_exp.tasks.report import chosen
 
 SHOWN = 5
 DETERMINED = ("dataset", "attack", "seed", "labels", "protocol", "score")
@@ -25,29 +25,29 @@ NUMERICS = ("precision", "tf32", "channels_last")
 
 def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> None:
     """Measure `model` against every model of the run in the folder `run`, with that run's images, attack and seed."""
-    beside = Path(run) if run is not None else latest(Path(config.output_dir), "tables/pairs.parquet")
-    if not (beside / "tables" / "pairs.parquet").is_file():
-        raise UserError(f"{beside} holds no pairs (no tables/pairs.parquet): give task.run=FOLDER of a matrix")
-    summary = json.loads((beside / "summary.json").read_text())
+    beside = chosen(config, run)
+    summary = beside.summary
+    if beside.table("pairs") is None or not {"models", "dataset"} <= set(summary):
+        raise UserError(f"{beside.folder} holds no measured pairs: give task.run=FOLDER of a matrix")
     config = with_settings_of(summary["settings"], config)
-    new, others = config.model, beside_others(config.model, summary["models"], beside)
+    new, others = config.model, beside_others(config.model, beside)
     measurement = measuring.prepared(config)
     measurement.check_labels(new, others[0])
-    if measurement.digest(measurement.images.canvas) != summary["dataset"]["digest"]:
-        raise UserError(f"these are not the images of {beside}: give the dataset.root= that it was measured on")
+    if measurement.views.digest != summary["dataset"]["digest"]:
+        raise UserError(f"these are not the images of {beside.folder}: give the dataset.root= that it was measured on")
     directions = {pair for other in others for pair in ((new.name, other.name), (other.name, new.name))}
 
     untrained = not all(model.pretrained for model in [new, *others])
-    title = f"Where {new.name} lies among the {len(others)} models of {describing.run_name(config, beside)}"
+    title = f"Where {new.name} lies among the {len(others)} models of {describing.run_name(config, beside.folder)}"
     tags = [measurement.images.name] + ["untrained"] * untrained
     with recorded(config, title + measuring.UNTRAINED * untrained, tags=tags) as recording:
-        measured = measurement.run([*others, new], directions)
-        examples = results.examples(measured, measurement.images)
+        measured, examples = measuring.with_examples(measurement, [*others, new], directions)
         tables = beside_the_old(measuring.tabulate(measured, measurement, config), beside, new.name) | examples.tables
         placed = placement.place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
         tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
-        found = {"findings": sentences(placed), "measured": str(beside.absolute())}
-        drawn = recording.finish(measuring.facts(measurement, measured) | found, tables, examples.pictures)
+        found = {"findings": sentences(placed)}
+        noted = measuring.facts(measurement, measured) | found
+        drawn = recording.finish(noted, tables, examples.pictures, studied=beside)
     show(placed, drawn.page)
     measuring.refuse(measured.failures)
 
@@ -68,24 +68,27 @@ def with_settings_of(settings: dict[str, Any], config: DictConfig) -> DictConfig
     return merged
 
 
-def beside_others(new: DictConfig, known: dict[str, Any], beside: Path) -> list[DictConfig]:
-    """The models of the matrix in the folder `beside`, without `new` where it is one of them."""
-    others = {name: OmegaConf.create(facts) for name, facts in known.items()}
+def beside_others(new: DictConfig, beside: Run) -> list[DictConfig]:
+    """The models of the matrix `beside`, without `new` where it is one of them."""
+    others = {name: OmegaConf.create(facts) for name, facts in beside.summary["models"].items()}
     if new.name in others:
         composing.distinct([others.pop(new.name), new])
-    pairs = pd.read_parquet(beside / "tables" / "pairs.parquet")
+    pairs = beside.tables()["pairs"]
     measured = pairs[pairs["sat"].notna() & (pairs["model_a"] != pairs["model_b"])]
     between = measured[measured["model_a"].isin(others) & measured["model_b"].isin(others)]
     if len(others) < 2 or len(between) < len(others) * (len(others) - 1) / 2:
-        raise UserError(f"{beside} holds no whole matrix of two or more other models: give task.run=FOLDER of one")
+        raise UserError(
+            f"{beside.folder} holds no whole matrix of two or more other models: give task.run=FOLDER of one"
+        )
     return list(others.values())
 
 
-def beside_the_old(tables: dict[str, pd.DataFrame], beside: Path, new: str) -> dict[str, pd.DataFrame]:
+def beside_the_old(tables: dict[str, pd.DataFrame], beside: Run, new: str) -> dict[str, pd.DataFrame]:
     """`tables` with the old run's rows for the models and pairs that `new` has no part in."""
+    olds = beside.tables()
 
     def joined(table: str, columns: list[str]) -> pd.DataFrame:
-        old = pd.read_parquet(beside / "tables" / f"{table}.parquet")
+        old = olds[table]
         own = tables[table][(tables[table][columns] == new).any(axis=1)]
         return pd.concat([old[(old[columns] != new).all(axis=1)], own], ignore_index=True)
 

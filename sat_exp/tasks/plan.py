@@ -1,6 +1,6 @@
 """task=plan: what a study costs on this hardware, and how many images it needs, before anything is spent."""
 
-import json
+import logging
 import math
 import shutil
 import sys
@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Column, Table
 
-from sat_exp import models
+from sat_exp import models, runs
 from sat_exp.errors import UserError
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
@@ -22,6 +22,8 @@ from sat_exp.studies import planning
 from sat_exp.tasks import composing
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.store import amount
+
+log = logging.getLogger(__name__)
 
 RATES = (0.06, 0.15, 0.40)
 """Transfer rates of unlike, typical and like pairs."""
@@ -134,26 +136,37 @@ def free_space(outputs: Path) -> int:
 
 
 def latest(config: DictConfig, outputs: Path, names: set[str]) -> Finished:
-    """What the newest finished run of all models `names` on the same data set, with the same `labels`, tells."""
-    for path in sorted(outputs.glob("*/**/summary.json"), key=lambda path: path.stat().st_mtime, reverse=True):
-        tables = path.parent / "tables"
-        if not (tables / "pairs.parquet").is_file():
-            continue
+    """What the newest finished run of all models `names` on the same data set, with the same `labels`, tells.
+
+    A run that cannot be read is named and left out.
+    """
+    for folder in runs.newest(outputs, "tables/pairs.parquet"):
         try:
-            summary = json.loads(path.read_text())
-            same = summary["choices"]["dataset"] == HydraConfig.get().runtime.choices["dataset"]
-            if not same or summary["settings"].get("labels", "truth") != config.labels:
-                continue
-            single, pairs = pd.read_parquet(tables / "models.parquet"), pd.read_parquet(tables / "pairs.parquet")
-            size = int(single["images"].iloc[0])
-            attacked = (single.set_index("model")["attacked"] / size).loc[lambda share: share > 0]
-            others = pairs.loc[pairs["model_a"] != pairs["model_b"], "images"]
-            correlation = planning.correlation(pairs, summary["settings"]["score"]["confidence"])
-            if names <= set(attacked.index) and others.median() >= planning.LEAST_IMAGES and correlation is not None:
-                return Finished(path.parent, attacked.to_dict(), correlation, float(others.median() / size))
-        except (OSError, ValueError, KeyError, IndexError):
+            found = told(runs.read(folder), config, names)
+        except UserError as error:
+            log.warning("not used for the plan: %s", error)
             continue
+        if found is not None:
+            return found
     return Finished()
+
+
+def told(run: runs.Run, config: DictConfig, names: set[str]) -> Finished | None:
+    """What a run tells, None where it is not of those models, that data set or those `labels`, or of too few images."""
+    single, pairs = run.table("models"), run.table("pairs")
+    of_same = run.summary.get("choices", {}).get("dataset") == HydraConfig.get().runtime.choices["dataset"]
+    settings = run.summary.get("settings", {})
+    if single is None or pairs is None or not of_same or settings.get("labels", "truth") != config.labels:
+        return None
+    size = int(single["images"].iloc[0])
+    attacked = (single.set_index("model")["attacked"] / size).loc[lambda share: share > 0]
+    others = pairs.loc[pairs["model_a"] != pairs["model_b"], "images"]
+    if not (names <= set(attacked.index) and others.median() >= planning.LEAST_IMAGES):
+        return None
+    correlation = planning.correlation(pairs, settings["score"]["confidence"])
+    if correlation is None:
+        return None
+    return Finished(run.folder, attacked.to_dict(), correlation, float(others.median() / size))
 
 
 def sample_sizes(width: float, images: int, finished: Finished, confidence: float) -> pd.DataFrame:
@@ -189,7 +202,7 @@ def findings(plan: pd.DataFrame, finished: Finished, space: dict[str, int], hard
     assumed = (
         f"with accuracies from {finished.folder}"
         if finished.folder is not None
-        else "as if every image were attacked, which those are that a model gets right"
+        else "as if every image were attacked; with labels=truth only those are that a model gets right"
     )
     largest = plan.loc[plan["peak_bytes"].idxmax()]
     return [
@@ -240,7 +253,7 @@ def show_models(console: Console, plan: pd.DataFrame, used: pd.DataFrame) -> Non
 
 
 def show_images(console: Console, sizes: pd.DataFrame, width: float, images: int, finished: Finished) -> None:
-    table = Table("transfer rate", title="images needed for a 95 % interval of SAT", title_justify="left")
+    table = Table("transfer rate", title="images needed for an interval of SAT", title_justify="left")
     table.add_column(f"width at {images:,} images", justify="right")
     for wanted in sizes["width"].unique():
         table.add_column(f"width {wanted:.3g}", justify="right", style="bold" if wanted == width else None)

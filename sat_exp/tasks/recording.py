@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from sat_exp import report, tracking
-from sat_exp.tasks import describing, results
+from sat_exp import report, runs, tracking
+from sat_exp.tasks import describing
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,20 @@ class Recording:
         found: dict[str, Any],
         tables: Mapping[str, pd.DataFrame],
         pictures: Mapping[str, np.ndarray] | None = None,
-        predictions: results.Predictions | None = None,
+        predictions: runs.Predictions | None = None,
+        studied: runs.Run | None = None,
     ) -> report.Report:
-        """Add `found` to the summary and write the folder; draw its figures and page; send all of it to W&B."""
+        """Add `found` to the summary; write tables, figures and page, send all of it to W&B, and make it the results of
+        the folder at once; studied: the run that this is a study of."""
         self.summary.update(found)
-        results.write(self.folder, self.summary, tables, pictures, predictions)
-        drawn = report.draw(self.folder)
-        self.tracked.log_results(self.folder)
-        return drawn
+        if studied is not None:
+            self.summary.update(measured=str(studied.folder.absolute()), measured_digest=studied.digest)
+        with runs.drafted(self.folder) as place:
+            runs.fill(place, self.summary, tables, pictures, predictions)
+            drawn = report.draw_draft(place, studied)
+            runs.seal(place)
+            self.tracked.log_results(place, studied)
+        return replace(drawn, folder=self.folder)
 
 
 @contextmanager
@@ -46,7 +52,7 @@ def recorded(config: DictConfig, title: str, *, tags: Sequence[str] = ()) -> Ite
     summary = describing.describe(config, title)
     with tracking.run(
         instantiate(config.tracking),
-        name=describing.run_name(config, folder),
+        name=summary["name"],
         job_type=config.task.name,
         directory=folder,
         config=summary,

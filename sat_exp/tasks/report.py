@@ -1,30 +1,29 @@
-"""task=report: draw the figures and the page of a finished run anew."""
+"""task=report: draw the figures and the page of a finished run again."""
 
-import json
 from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from sat_exp import report
+from sat_exp import report, runs
 from sat_exp.errors import UserError
 
 
 def run(config: DictConfig, *, name: str, run: str | None) -> None:
-    folder = Path(run) if run is not None else latest(Path(config.output_dir))
-    if not (folder / "summary.json").is_file():
-        raise UserError(f"{folder} holds no results (no summary.json): give task.run=FOLDER of a finished run")
-    report.draw(folder)
-    Console().print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    folder = Path(run) if run is not None else latest(Path(config.output_dir)).folder
+    drawn = report.draw(folder)
+    Console().print(f"report: {drawn.page}", soft_wrap=True)
 
 
-def latest(outputs: Path, holding: str = "tables/models.parquet") -> Path:
-    """The folder of the run, not the study of one, that finished last and holds the file `holding`."""
-    runs = [
-        path
-        for path in outputs.glob("**/summary.json")
-        if (path.parent / holding).is_file() and "measured" not in json.loads(path.read_text())
-    ]
-    if not runs:
-        raise UserError(f"no finished run with {holding} under {outputs}: run a task first, or give task.run=FOLDER")
-    return max(runs, key=lambda path: path.stat().st_mtime).parent
+def latest(outputs: Path, holding: str = "tables/models.parquet") -> runs.Run:
+    """The run, not the study of one, that finished last and holds the file `holding`."""
+    for folder in runs.newest(outputs, holding):
+        found = runs.read(folder)
+        if found.measured is None:
+            return found
+    raise UserError(f"no finished run with {holding} under {outputs}: run a task first, or give task.run=FOLDER")
+
+
+def chosen(config: DictConfig, run: str | None) -> runs.Run:
+    """The finished run in the folder `run`, or where none is given the newest of pairs."""
+    return latest(Path(config.output_dir), "tables/pairs.parquet") if run is None else runs.read(Path(run))

@@ -1,24 +1,22 @@
-"""What a measurement leaves behind: the files of a run's folder, and what is printed at its end."""
+"""What a measurement leaves behind: example images, and what is printed at its end."""
 
-import json
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from rich.console import Console
 from rich.table import Column, Table
 
 from sat_exp import report
 from sat_exp.datasets import ImageSet
-from sat_exp.errors import UserError
-from sat_exp.modules.measurement import Measured, Source
+from sat_exp.measurement import Measured, Source
+from sat_exp.runs import Predictions
+
+__all__ = ["Examples", "Predictions", "examples", "number", "show"]
 
 SHOWN = 6
 """Example images in all, at least."""
@@ -100,75 +98,6 @@ def most_attacked(sources: Sequence[Source], labels: np.ndarray, count: int) -> 
     table = table.sort_values("attacked", ascending=False, kind="stable")
     table["turn"] = table.groupby("label").cumcount()
     return np.sort(table.sort_values(["turn", "attacked"], ascending=[True, False], kind="stable").index[:count])
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a run's models predict, as `similarity.score` takes it; labels are None where they are unknown."""
-
-    names: list[str]
-    labels: np.ndarray | None
-    clean: dict[str, np.ndarray]
-    adversarial: dict[tuple[str, str], np.ndarray]
-    shown: dict[tuple[str, str], np.ndarray]
-
-    @classmethod
-    def of(cls, measured: Measured, labels: np.ndarray | None) -> "Predictions":
-        clean = {model.name: model.clean for model in measured.models}
-        return cls(list(clean), labels, clean, measured.predictions, measured.shown)
-
-    def write(self, file: Path) -> None:
-        ways = sorted(self.adversarial)
-        np.savez_compressed(
-            file,
-            models=np.array(self.names),
-            labels=np.array([]) if self.labels is None else self.labels,
-            clean=np.array([self.clean[name] for name in self.names], np.int32),
-            directions=np.array(ways),
-            adversarial=np.array([self.adversarial[way] for way in ways], np.int32),
-            shown=np.array([self.shown[way] for way in ways], np.int32),
-        )
-
-    @classmethod
-    def read(cls, file: Path) -> "Predictions":
-        with np.load(file) as stored:
-            ways = [(str(source), str(target)) for source, target in stored["directions"]]
-            names = [str(name) for name in stored["models"]]
-            return cls(
-                names,
-                stored["labels"] if len(stored["labels"]) else None,
-                dict(zip(names, stored["clean"], strict=True)),
-                dict(zip(ways, stored["adversarial"], strict=True)),
-                dict(zip(ways, stored["shown"], strict=True)),
-            )
-
-
-def write(
-    folder: Path,
-    summary: dict[str, Any],
-    tables: Mapping[str, pd.DataFrame],
-    pictures: Mapping[str, np.ndarray] | None = None,
-    predictions: Predictions | None = None,
-) -> None:
-    """The run's folder: tables as Parquet and CSV, example images, predictions, settings; an earlier run's go."""
-    try:
-        for old in [*folder.glob("tables/*"), *folder.glob("figures/*"), folder / "predictions.npz"]:
-            old.unlink(missing_ok=True)
-        shutil.rmtree(folder / "examples", ignore_errors=True)
-        (folder / "tables").mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
-            table.to_csv(folder / "tables" / f"{name}.csv", index=False)
-        for file, pixels in (pictures or {}).items():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(folder / file)
-        if predictions is not None:
-            predictions.write(folder / "predictions.npz")
-        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(
-            f"cannot write results to {folder}: {error.strerror}; free some space and run it again"
-        ) from error
 
 
 def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report) -> None:

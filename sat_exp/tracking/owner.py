@@ -12,14 +12,18 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from sat_exp import strict_json
 from sat_exp.errors import UserError
 
 if TYPE_CHECKING:
     import wandb
+
+    from sat_exp import runs
 
 logger = logging.getLogger(__name__)
 
@@ -81,19 +85,22 @@ class Run:
             row = {key: float(value) for key, value in metrics.items()}
             self.client.log(row if step is None else {**row, "step": int(step)})
 
-    def log_results(self, folder: Path) -> None:
-        """Mirror a finished run folder: config, tables, figures, report, key numbers, and artifacts of the files."""
+    def log_results(self, folder: Path, studied: "runs.Run | None" = None) -> None:
+        """Mirror the run in `folder`, finished or a sealed draft: config, tables, figures, report, key numbers, and
+        artifacts of the files; studied: the run that it is a study of."""
         if self.client is None:
             return
         uploads: Sequence[Any] = ()
         with self._mirroring("results"):
+            from sat_exp import runs
             from sat_exp.tracking import results
 
+            found = replace(runs.read(folder), studied=studied)
             uploads = results.UPLOADS
         with staging_under(self.directory):
             for upload in uploads:
                 with self._mirroring(upload.__name__.replace("_", " ")):
-                    upload(self.client, folder)
+                    upload(self.client, found)
 
     def _finish(self, exit_code: int) -> None:
         if self.client is None:
@@ -154,7 +161,7 @@ def start(
     if mode == "disabled":
         return Run(None, "disabled", directory)
 
-    plain: dict[str, Any] = json.loads(json.dumps(dict(config), default=str))
+    plain: dict[str, Any] = json.loads(strict_json.dumps(config, default=str))
     options: dict[str, Any] = {
         "root_dir": str(directory),
         "project": settings.project,
@@ -234,7 +241,8 @@ def find_commit(config: Mapping[str, Any]) -> str | None:
 
 
 def write_pointer(owned: Run, settings: Tracking, name: str, state: str) -> None:
-    """Write `tracking.json`; `folder` is relative to it, so that a moved run folder still finds its W&B files."""
+    """Write `tracking.json`, at once: of several processes the last wins. `folder` is relative to it, so that a moved
+    run folder still finds its W&B files."""
     folder = Path(os.path.relpath(owned.folder, owned.directory)).as_posix() if owned.folder else None
     pointer = {
         "mode": owned.mode,
@@ -246,10 +254,11 @@ def write_pointer(owned: Run, settings: Tracking, name: str, state: str) -> None
         "folder": folder,
     }
     path = owned.directory / "tracking.json"
-    partial = path.with_suffix(".json.partial")
     try:
-        partial.write_text(json.dumps(pointer, indent=2) + "\n")
-        partial.replace(path)
+        with TemporaryDirectory(prefix=".tracking-", dir=owned.directory) as place:
+            whole = Path(place) / path.name
+            whole.write_text(strict_json.dumps(pointer), encoding="utf-8")
+            whole.replace(path)
     except OSError as error:
         logger.warning("could not write %s (%s)", path, brief(error))
 

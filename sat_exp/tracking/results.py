@@ -13,14 +13,15 @@ artifacts                  see `artifacts`
 
 import math
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas
 import wandb
 
+from sat_exp.runs import Run
 from sat_exp.tracking.artifacts import lineage
-from sat_exp.tracking.folder import read_summary, read_tables
 
 CONFIG_KEYS = (
     *("task", "title", "command", "created", "choices", "versions", "hardware", "attack", "dataset"),
@@ -29,6 +30,7 @@ CONFIG_KEYS = (
 SMALL = 55
 """Of tables with up to so many rows (the pairs of a pool of ten with its diagonal) each row's numbers are summary
 scalars as well."""
+PAGE = "report.html"
 PICTURES = ("clean", "adversarial")
 NOT_FINDINGS = (
     *("models", "pairs", "components", "images", "store", "failures", "examples", "example_predictions"),
@@ -37,9 +39,9 @@ NOT_FINDINGS = (
 """The tables of a measurement, and coordinates; of all others the rows of small ones are what a study found."""
 
 
-def config(client: wandb.Run, folder: Path) -> None:
+def config(client: wandb.Run, run: Run) -> None:
     """Fill the run's config with the choices, versions, commit and settings of summary.json; given values stay."""
-    summary = read_summary(folder)
+    summary = run.summary
     recorded = {key: summary[key] for key in CONFIG_KEYS if key in summary}
     given = {key: value for key, value in client.config.items() if key != "_wandb"}
     settings = summary.get("settings", {})
@@ -48,42 +50,48 @@ def config(client: wandb.Run, folder: Path) -> None:
     client.config.update(filled(given, recorded), allow_val_change=True)
 
 
-def tables(client: wandb.Run, folder: Path) -> None:
-    for name, frame in read_tables(folder).items():
+def tables(client: wandb.Run, run: Run) -> None:
+    for name, frame in run.tables().items():
         if name != "examples":
             client.log({f"tables/{name}": table(frame)})
 
 
-def examples(client: wandb.Run, folder: Path) -> None:
+def examples(client: wandb.Run, run: Run) -> None:
     """The table of examples, with the images in place of the names of their files."""
-    frame = read_tables(folder).get("examples")
+    frame = run.table("examples")
     if frame is not None:
-        images = {name: [wandb.Image(str(folder / file)) for file in frame[name]] for name in PICTURES}
-        client.log({"tables/examples": table(frame.assign(**images))})
+        with run.copied({file for name in PICTURES for file in frame[name]}) as place:
+            images = {name: [wandb.Image(str(place / file)) for file in frame[name]] for name in PICTURES}
+            client.log({"tables/examples": table(frame.assign(**images))})
 
 
-def figures(client: wandb.Run, folder: Path) -> None:
-    images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(folder.glob("figures/*.png"))}
-    if images:
-        client.log(images)
+def figures(client: wandb.Run, run: Run) -> None:
+    files = drawn(run, ".png")
+    if files:
+        with run.copied(files) as place:
+            client.log({f"figures/{Path(file).stem}": wandb.Image(str(place / file)) for file in files})
 
 
-def numbers_drawn(client: wandb.Run, folder: Path) -> None:
-    for path in sorted(folder.glob("figures/*.csv")):
-        client.log({f"drawn/{path.stem}": table(pandas.read_csv(path))})
+def numbers_drawn(client: wandb.Run, run: Run) -> None:
+    for file in drawn(run, ".csv"):
+        client.log({f"drawn/{Path(file).stem}": table(pandas.read_csv(BytesIO(run.content(file))))})
 
 
-def report(client: wandb.Run, folder: Path) -> None:
-    page = folder / "report.html"
-    if page.exists():
-        client.log({"report": wandb.Html(page, inject=False)})
+def report(client: wandb.Run, run: Run) -> None:
+    if PAGE in run.files:
+        client.log({"report": wandb.Html(run.content(PAGE).decode("utf-8"), inject=False)})
 
 
-def key_numbers(client: wandb.Run, folder: Path) -> None:
-    client.summary.update(scalars(read_tables(folder), read_summary(folder)))
+def key_numbers(client: wandb.Run, run: Run) -> None:
+    client.summary.update(scalars(run.tables(), run.summary))
 
 
 UPLOADS = (config, tables, examples, figures, numbers_drawn, report, key_numbers, lineage)
+
+
+def drawn(run: Run, suffix: str) -> list[str]:
+    """The files of that suffix among a run's figures."""
+    return [file for file in run.files if file.startswith("figures/") and file.endswith(suffix)]
 
 
 def table(frame: pandas.DataFrame) -> wandb.Table:

@@ -19,6 +19,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.report import Report, atlas, draw, examples, figures, page, results, theme
 from sat_exp.report.origin import Origin
@@ -137,16 +138,12 @@ def summary(**changes: object) -> dict[str, object]:
 
 
 def write_run(run: Path, models: pd.DataFrame, pairs: pd.DataFrame | None, **changes: object) -> Path:
-    (run / "tables").mkdir(parents=True)
-    models.to_parquet(run / "tables" / "models.parquet")
-    if pairs is not None:
-        pairs.to_parquet(run / "tables" / "pairs.parquet")
-    shown = write_examples(run, 1, 32, 16)
-    shown.to_parquet(run / "tables" / "examples.parquet")
-    seen = [(row.model, target, row.image, 0) for row in shown.itertuples() for target in models["model"]]
-    seen_table = pd.DataFrame(seen, columns=["source", "target", "image", "prediction"])
-    seen_table.to_parquet(run / "tables" / "example_predictions.parquet")
-    (run / "summary.json").write_text(json.dumps(summary(**changes)), encoding="utf-8")
+    with runs.drafted(run) as place:
+        tables = {"models": models} | ({} if pairs is None else {"pairs": pairs})
+        shown = write_examples(place, 1, 32, 16)
+        seen = [(row.model, target, row.image, 0) for row in shown.itertuples() for target in models["model"]]
+        seen_table = pd.DataFrame(seen, columns=["source", "target", "image", "prediction"])
+        runs.fill(place, summary(**changes), tables | {"examples": shown, "example_predictions": seen_table})
     return run
 
 
@@ -243,10 +240,7 @@ def test_a_row_has_a_transfer_figure_and_no_matrix(tmp_path):
 
 
 def test_what_images_a_pair_is_compared_on_is_said(tmp_path):
-    run = write_run(tmp_path / "run", models_table(FEW), pairs_table(FEW))
-    summary = json.loads((run / "summary.json").read_text())
-    summary.setdefault("settings", {})["labels"] = "own"
-    (run / "summary.json").write_text(json.dumps(summary))
+    run = write_run(tmp_path / "run", models_table(FEW), pairs_table(FEW), settings={"labels": "own"})
     assert "among all images, fooled meaning that the prediction changes" in draw(run).page.read_text(encoding="utf-8")
 
 
@@ -278,8 +272,8 @@ def test_folder_without_tables_is_the_users_error(tmp_path):
 
 
 def test_tables_alone_are_enough(tmp_path):
-    (tmp_path / "tables").mkdir()
-    pairs_table(FEW).to_parquet(tmp_path / "tables" / "pairs.parquet")
+    with runs.drafted(tmp_path) as place:
+        runs.fill(place, {}, {"pairs": pairs_table(FEW)})
     assert list(draw(tmp_path).figures) == ["matrix", "nearest", "transfer"]
 
 
@@ -413,11 +407,11 @@ def test_numbers_are_readable():
     ]
 
 
-def test_large_drawings_are_embedded_as_pictures(run, report):
+def test_large_drawings_are_embedded_as_pictures(run, report, tmp_path):
     heavy = run.parent / "heavy.png"
     Image.new("L", (80, 80)).save(heavy)
     heavy.with_suffix(".svg").write_bytes(b" " * 2_000_000)
-    found = results.read(run)
+    found = results.of(runs.read(run), tmp_path)
     drawing = theme.Drawing(Figure(), found.own["pairs"], "Heavy", "")
     html = page.render(found, {"matrix": drawing}, {"matrix": heavy})
     assert "data:image/webp;base64," in html
@@ -432,11 +426,10 @@ def test_the_page_of_69_models_stays_below_ten_megabytes(tmp_path):
 
 
 def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
-    (tmp_path / "tables").mkdir()
     ranks = pd.Series([1, None], dtype="Int64")
     found = pd.DataFrame({"measure": ["a", "b"], "value": [0.25, np.nan], "rank": ranks})
-    found.to_parquet(tmp_path / "tables" / "found.parquet")
-    (tmp_path / "summary.json").write_text(json.dumps({"measured": str(run), "findings": ["It was found."]}))
+    with runs.drafted(tmp_path) as place:
+        runs.fill(place, {"measured": str(run), "findings": ["It was found."]}, {"found": found})
     report = draw(tmp_path)
     html = report.page.read_text(encoding="utf-8")
     assert report.figures == {}
@@ -447,8 +440,8 @@ def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
     assert ">conv_a</a></th>" in html
 
 
-def test_what_the_atlas_says_of_a_pair(run):
-    found = results.read(run)
+def test_what_the_atlas_says_of_a_pair(run, tmp_path):
+    found = results.of(runs.read(run), tmp_path)
     shown = atlas.atlas(found, theme.family_styles(found.families.values()))
     names = [model["name"] for model in shown["models"]]
     assert names == list(MODELS)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sat_exp import runs
 from sat_exp.names import CONF, aliases
 from sat_exp.similarity import matrix
 
@@ -50,10 +51,9 @@ def measured(tmp_path):
     pairs = pairs.assign(
         family_a="one", family_b="one", images=5000, fooled_ab=2500, fooled_ba=2500, **dict.fromkeys(rates, 0.5)
     )
-    (tmp_path / "run" / "tables").mkdir(parents=True)
-    pairs.to_parquet(tmp_path / "run" / "tables" / "pairs.parquet")
     settings = {"score": {"confidence": 0.9}, "labels": "own"}
-    (tmp_path / "run" / "summary.json").write_text(json.dumps({"settings": settings}))
+    with runs.drafted(tmp_path / "run") as place:
+        runs.fill(place, {"settings": settings}, {"pairs": pairs})
     return tmp_path / "run"
 
 
@@ -113,7 +113,10 @@ BAD = {
     "no such file": (["reference=square.cvs"], "no file square.cvs; did you mean square.csv?"),
     "not square": (["reference=oblong.csv"], "not a square matrix"),
     "a word in it": (["reference=word.csv"], "has 'x' at a, b: give a number"),
-    "no such run": (["reference=square.csv", "task.run=nowhere"], "give task.run=FOLDER of a finished matrix run"),
+    "no such run": (
+        ["reference=square.csv", "task.run=nowhere"],
+        "there is no folder nowhere: give the folder of a finished run",
+    ),
     "no such second file": (["reference=square.csv", "task.run=nowhere.csv"], "no file nowhere.csv"),
     "other models": (
         ["reference=square.csv", "task.run=others.csv"],

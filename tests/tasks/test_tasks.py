@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sat_exp import runs
 from sat_exp.modules.training import Training
 from sat_exp.tasks import results
 
@@ -183,8 +184,11 @@ def test_placing_needs_a_whole_matrix(sat_exp, form):
 
 def test_placing_beside_other_images_is_refused(sat_exp):
     old = sat_exp(*QUICK, "task=matrix", "pool=any", "pool.models=[fashion_resnet,fashion_resnet_sgd]")
-    summary = folder_of(old) / "summary.json"
-    summary.write_text(summary.read_text().replace('"size": 40', '"size": 41'))
+    folder = folder_of(old)
+    with runs.drafted(folder) as place:
+        runs.read(folder).copy(runs.read(folder).files, place)
+        summary = place / "summary.json"
+        summary.write_text(summary.read_text().replace('"size": 40', '"size": 41'))
     outcome = sat_exp("task=place", "model=fashion_vit", f"task.run={folder_of(old)}")
     assert outcome.status == 1
     assert "these are not the images of" in outcome.text

@@ -16,8 +16,11 @@ import pandas
 import pytest
 from PIL import Image
 
+from sat_exp import runs
+
 SUMMARY: dict[str, Any] = {
     "task": "matrix",
+    "name": "quickstart",
     "title": "Two models",
     "command": "python -m sat_exp task=matrix",
     "created": "2026-01-02T03:04:05+00:00",
@@ -31,6 +34,7 @@ SUMMARY: dict[str, Any] = {
     "dataset": {"name": "fashion", "images": 300, "classes": 2, "digest": "00ff"},
     "warnings": ["one"],
 }
+SHADES = {"clean": numpy.uint8(0), "resnet": numpy.uint8(8)}
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +59,11 @@ def fresh_wandb() -> Iterator[None]:
 
 
 @pytest.fixture
-def fill() -> Callable[[Path], None]:
+def fill() -> Callable[..., None]:
     return fill_run_folder
 
 
-def fill_run_folder(folder: Path) -> None:
+def fill_run_folder(folder: Path, **summary: Any) -> None:
     """Tables of three models (with a missing number, and floats that need all their digits), a figure with its numbers,
     two examples and the rest."""
     random = numpy.random.default_rng(0)
@@ -85,20 +89,15 @@ def fill_run_folder(folder: Path) -> None:
         [("resnet", "i0", "boot", True, "examples/0/clean.png", "examples/0/resnet.png")],
         columns=["model", "image_id", "label", "known", "clean", "adversarial"],
     )
-    (folder / "examples/0").mkdir(parents=True)
-    for file, shade in (("clean", 0), ("resnet", 8)):
-        Image.fromarray(numpy.full((4, 4), shade, numpy.uint8)).save(folder / f"examples/0/{file}.png")
+    pictures = {f"examples/0/{file}.png": numpy.full((1, 4, 4), shade) for file, shade in SHADES.items()}
     tables = {"models": models, "pairs": pairs, "images": images, "store": store, "examples": examples}
-    for name, frame in tables.items():
-        (folder / "tables").mkdir(parents=True, exist_ok=True)
-        frame.to_parquet(folder / f"tables/{name}.parquet")
-        frame.to_csv(folder / f"tables/{name}.csv", index=False)
-    (folder / "summary.json").write_text(json.dumps(SUMMARY))
-    (folder / "figures").mkdir(exist_ok=True)
-    Image.fromarray(numpy.eye(8, dtype=numpy.uint8) * 255).save(folder / "figures/matrix.png")
-    (folder / "figures/matrix.csv").write_text("model,resnet\nresnet,4.5\nmixer,\n")
-    (folder / "report.html").write_text("<html><body>report</body></html>")
-    numpy.savez_compressed(folder / "predictions.npz", clean=numpy.zeros((3, 2), numpy.int32))
+    clean = dict.fromkeys(names, numpy.zeros(2, numpy.int32))
+    with runs.drafted(folder) as place:
+        runs.fill(place, SUMMARY | summary, tables, pictures, runs.Predictions(names, None, clean, {}, {}))
+        (place / "figures").mkdir()
+        Image.fromarray(numpy.eye(8, dtype=numpy.uint8) * 255).save(place / "figures/matrix.png")
+        (place / "figures/matrix.csv").write_text("model,resnet\nresnet,4.5\nmixer,\n")
+        (place / "report.html").write_text("<html><body>report</body></html>")
 
 
 class Server(BaseHTTPRequestHandler):

@@ -7,23 +7,22 @@ import sys
 import pandas
 import pytest
 
-from sat_exp import tracking
+from sat_exp import runs, tracking
 from sat_exp.tracking import Tracking
-from sat_exp.tracking.folder import label
+from sat_exp.tracking.artifacts import label
 
 
-def mirror(folder, mode="offline", name="quickstart", job_type="matrix"):
-    with tracking.run(Tracking(mode), name=name, job_type=job_type, directory=folder, config={}) as run:
-        run.log_results(folder)
+def mirror(folder, mode="offline", job_type="matrix", studied=None):
+    with tracking.run(Tracking(mode), name="a run", job_type=job_type, directory=folder, config={}) as run:
+        run.log_results(folder, studied)
     return run.folder
 
 
-def study(folder, measured):
+def study(folder, measured, name):
     """A finished study of the run, or the file, `measured`."""
-    (folder / "tables").mkdir(parents=True)
     found = pandas.DataFrame({"component": ["stem", "norm"], "importance": [0.5, 0.25], "rank": [1, 2]})
-    found.to_parquet(folder / "tables/importance.parquet")
-    (folder / "summary.json").write_text(json.dumps({"title": "A study", "measured": str(measured)}))
+    with runs.drafted(folder) as place:
+        runs.fill(place, {"title": "A study", "name": name, "measured": str(measured)}, {"importance": found})
 
 
 def test_a_measurement_uses_data_and_makes_each_from_the_one_before(tmp_path, fill, read_log):
@@ -67,8 +66,8 @@ def test_a_study_uses_the_very_matrix_that_the_measurement_logged(tmp_path, fill
     run.mkdir()
     fill(run)
     logged = read_log(mirror(run)).artifacts["matrix-quickstart"]
-    study(tmp_path / "study", run)
-    found = read_log(mirror(tmp_path / "study", name="analyze/2026-01-02_03-04-05", job_type="analyze"))
+    study(tmp_path / "study", run, name="analyze/2026-01-02_03-04-05")
+    found = read_log(mirror(tmp_path / "study", job_type="analyze", studied=runs.read(run)))
     assert set(found.artifacts) == {"matrix-quickstart", "study-analyze-quickstart"}
     used = found.artifacts["matrix-quickstart"]
     assert (used.used, used.digest, used.type) == (True, logged.digest, "matrix")
@@ -79,16 +78,16 @@ def test_a_study_uses_the_very_matrix_that_the_measurement_logged(tmp_path, fill
 
 def test_a_study_of_a_file_uses_the_file(tmp_path, read_log):
     (tmp_path / "published.csv").write_text("model,a\na,4.6\n")
-    study(tmp_path / "study", tmp_path / "published.csv")
-    found = read_log(mirror(tmp_path / "study", name="compare/mine", job_type="compare")).artifacts
+    study(tmp_path / "study", tmp_path / "published.csv", name="compare/mine")
+    found = read_log(mirror(tmp_path / "study", job_type="compare")).artifacts
     assert found["matrix-published"].used
     assert set(found["matrix-published"].files) == {"published.csv"}
     assert "study-compare-mine" in found
 
 
 def test_a_study_of_what_is_gone_is_logged_all_the_same(tmp_path, read_log):
-    study(tmp_path / "study", tmp_path / "nowhere")
-    assert set(read_log(mirror(tmp_path / "study", name="analysis")).artifacts) == {"study-analysis"}
+    study(tmp_path / "study", tmp_path / "nowhere.csv", name="analysis")
+    assert set(read_log(mirror(tmp_path / "study")).artifacts) == {"study-analysis"}
 
 
 @pytest.mark.parametrize(
@@ -100,20 +99,23 @@ def test_a_study_of_what_is_gone_is_logged_all_the_same(tmp_path, read_log):
     ],
 )
 def test_labels_do_not_change_with_the_time(tmp_path, fill, name, expected):
-    fill(tmp_path)
-    (tmp_path / "tracking.json").write_text(json.dumps({"name": name}))
-    assert label(tmp_path) == expected
+    fill(tmp_path, name=name)
+    assert label(runs.read(tmp_path)) == expected
 
 
 def test_long_names_differ_in_the_end_that_is_kept(tmp_path, fill, read_log):
-    fill(tmp_path)
-    names = list(read_log(mirror(tmp_path, name="sweeps/transfer/" + "attack.epsilon=2," * 9 + "2x1-0f26ab")).artifacts)
+    fill(tmp_path, name="sweeps/transfer/" + "attack.epsilon=2," * 9 + "2x1-0f26ab")
+    names = list(read_log(mirror(tmp_path)).artifacts)
     assert all(len(name) <= 128 and name.endswith("2x1-0f26ab") for name in names[1:])
     assert [name.split("-")[0] for name in names] == ["data", "adversarial", "predictions", "matrix"]
 
 
 def test_jobs_that_lie_together_are_a_group(tmp_path, read_log):
-    groups = {name: read_log(mirror(tmp_path / name, name=name)).group for name in ("alone", "sweeps/attack/epsilon=2")}
+    groups = {}
+    for name in ("alone", "sweeps/attack/epsilon=2"):
+        with tracking.run(Tracking("offline"), name=name, job_type="t", directory=tmp_path / name, config={}) as run:
+            pass
+        groups[name] = read_log(run.folder).group
     assert groups == {"alone": "", "sweeps/attack/epsilon=2": "sweeps/attack"}
     with tracking.run(
         Tracking("offline", group="mine"), name="sweeps/attack/x", job_type="t", directory=tmp_path, config={}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pandas
 import pytest
 
 import sat_exp
-from sat_exp import tracking
+from sat_exp import runs, tracking
 from sat_exp.errors import UserError
 from sat_exp.tracking import Tracking
 
@@ -101,7 +102,7 @@ def test_offline_run_holds_figures_report_and_files(tmp_path, fill, read_log):
     drawn = json.loads(found.media("drawn/matrix").read_text())
     assert drawn["columns"] == ["model", "resnet"]
     assert drawn["data"] == [["resnet", 4.5], ["mixer", None]]
-    files = found.artifacts["matrix-some-run"].files
+    files = found.artifacts["matrix-quickstart"].files
     names = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
     mirrored = ("tables/", "figures/", "examples/", "report.html", "summary.json")
     assert set(files) == {name for name in names if name.startswith(mirrored)}
@@ -325,13 +326,14 @@ def test_failure_of_wandb_does_not_hide_the_bodys(tmp_path, monkeypatch):
 def test_one_bad_file_does_not_cost_the_rest(tmp_path, caplog, fill, read_log):
     fill(tmp_path)
     (tmp_path / "figures/broken.png").write_bytes(b"not a picture")
+    runs.seal(tmp_path)
     with record(tmp_path) as run:
         run.log_results(tmp_path)
     assert len(warnings_of(caplog)) == 1
     assert "figures" in warnings_of(caplog)[0].getMessage()
     found = read_log(run.folder)
     assert found.media("tables/pairs").is_file()
-    assert "matrix-some-run" in found.artifacts
+    assert "matrix-quickstart" in found.artifacts
 
 
 def test_large_pools_keep_pairs_in_the_table_only():
@@ -392,3 +394,35 @@ def test_config_composes(mode):
 def test_unknown_mode_is_the_users_to_mend():
     with pytest.raises(UserError, match=r"onlin.*choose one of auto, online, offline, disabled"):
         Tracking("onlin")
+
+
+def test_a_damaged_file_is_not_mirrored(tmp_path, caplog, fill, read_log):
+    fill(tmp_path)
+    (tmp_path / "figures/matrix.csv").write_text("model,resnet\nresnet,3.5\nmixer,\n")
+    with record(tmp_path) as run:
+        run.log_results(tmp_path)
+    (warning,) = warnings_of(caplog)
+    assert "figures/matrix.csv is damaged" in warning.getMessage()
+    found = read_log(run.folder)
+    assert "matrix-quickstart" not in found.artifacts
+    assert found.media("tables/pairs").is_file()
+
+
+def test_processes_with_one_pointer_leave_it_whole(tmp_path, monkeypatch):
+    """Every process writes it at its beginning and at its end; a reader never sees a part of it."""
+    monkeypatch.setattr(tracking.owner.logger, "warning", pytest.fail)
+    context = multiprocessing.get_context("fork")
+
+    def turns(own: int) -> None:
+        for turn in range(40):
+            with record(tmp_path, Tracking("disabled"), name=f"{own}-{turn}" * 500):
+                assert pointer(tmp_path)["state"] in ("running", "finished")
+
+    started = [context.Process(target=turns, args=(own,)) for own in range(3)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0, 0, 0]
+    assert pointer(tmp_path)["state"] == "finished"
+    assert [path.name for path in tmp_path.iterdir()] == ["tracking.json"]
