@@ -16,7 +16,7 @@ from sat_exp import similarity
 from sat_exp.similarity import sat, sat_interval
 
 STAGES = ["load_seconds", "clean_seconds", "attack_seconds", "transfer_seconds"]
-BYTES_OF_A_PARAMETER = {"64-true": 8, "16-true": 2, "bf16-true": 2}
+BYTES_OF_A_PARAMETER = {"64-true": 8, "bf16-true": 2}
 
 LEAST_IMAGES = 100
 LEAST_HITS = 10
