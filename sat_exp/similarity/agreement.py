@@ -72,7 +72,7 @@ def agreement(
             low, high = wilson_interval(successes, trials, confidence)
         else:
             counts = both, a - both, b - both, neither
-            value, _ = kappa(*(count / images for count in counts), images=images)
+            value, _ = kappa(both / images, (a - both) / images, (b - both) / images, neither / images, images)
             low, high = kappa_interval(*counts, confidence)
         columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
@@ -109,8 +109,8 @@ def kappa_interval(
     error of the counts as they are is 0 where the two models never differ.
     """
     images = both + first + second + neither
-    value, _ = kappa(both / images, first / images, second / images, neither / images, images=1)
+    value, _ = kappa(both / images, first / images, second / images, neither / images, 1)
     more = images + 4
-    centre, error = kappa(*((count + 1) / more for count in (both, first, second, neither)), images=1)
+    centre, error = kappa((both + 1) / more, (first + 1) / more, (second + 1) / more, (neither + 1) / more, 1)
     half = ndtri((1 + confidence) / 2) * error / np.sqrt(more)
     return np.maximum(np.minimum(centre - half, value), -1), np.minimum(np.maximum(centre + half, value), 1)

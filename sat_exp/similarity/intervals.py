@@ -7,9 +7,10 @@ from scipy.special import betainc, ndtri
 
 Array = NDArray[np.float64]
 
-WEIGHT = 0.7
-"""How much of the probability of the observed count itself belongs to the tail where only one tail is possible. At 95 %
-the smallest coverage is then 1 − 0.05/0.7 ≈ 93 %, just below the lower end for one hit."""
+ONE_TAIL, TWO_TAILS = 0.71, 0.6
+"""How much of the probability of the observed count itself belongs to the tail, where only one tail is possible and
+where both are: about the least with which a 95 % interval covers in no less than 93 % (`docs/intervals.md`). 1/2 is
+mid-P, 1 the exact test."""
 
 STEP = 1e-12
 """The search for an end begins this share of the rate away from 0."""
@@ -46,11 +47,12 @@ def mean_rate_interval(
     binomial count of x = 2np/D in m = 2n/D trials (effective sample size: Korn and Graubard, Survey Methodology 24,
     1998), by beta functions where these are no whole numbers.
 
-    The test doubles the mid-P tail (Lancaster, Journal of the American Statistical Association 56, 1961). Two
-    exceptions keep the coverage near 0 and, mirrored, near 1. A rate whose chance of no hit at all, 1.4·(1 − μ)ⁿ for
-    equal indicators, is larger than that cannot be too high for any count: the tail is not doubled (Blaker, Canadian
-    Journal of Statistics 28, 2000), but holds 0.7 of the observed count's probability. And the p value of no hit is
-    that chance, so that the upper end for none of n is 1 − (α/1.4)^(1/n), about 3.3/n at 95 %.
+    The test doubles the tail, which holds 0.6 of the observed count's probability, between mid-P (Lancaster, Journal of
+    the American Statistical Association 56, 1961) and all of it. Two exceptions keep the coverage near 0 and, mirrored,
+    near 1. The p value of no hit is 1.42·(1 − μ)ⁿ, so that the upper end for none of n is 1 − (α/1.42)^(1/n), about
+    3.3/n at 95 %. And where that is at least the doubled tail of the observed count, the other tail holds no count as
+    extreme (as in Blaker, Canadian Journal of Statistics 28, 2000): the tail is not doubled, and holds 0.71 of the
+    observed count's probability.
     """
     cells = np.broadcast_arrays(*(np.asarray(count, np.float64) for count in (both, one, neither)))
     hits, single, misses = (np.ravel(cell) for cell in cells)
@@ -80,9 +82,9 @@ def p_too_many(rate: Array, both: Array, one: Array, neither: Array) -> Array:
     rest = trials - hits
     at_least = np.where(hits > 0, betainc(np.maximum(hits, STEP), rest + 1, rate), 1)
     more = np.where(rest > 0, betainc(hits + 1, np.maximum(rest, STEP), rate), 0)
-    no_hit, no_miss = 2 * WEIGHT * (1 - rate) ** images, 2 * WEIGHT * rate**images
-    doubled = at_least + more
-    return np.where(doubled <= no_hit, WEIGHT * at_least + (1 - WEIGHT) * more, np.maximum(doubled, no_miss))
+    no_hit, no_miss = 2 * ONE_TAIL * (1 - rate) ** images, 2 * ONE_TAIL * rate**images
+    once, twice = (weight * at_least + (1 - weight) * more for weight in (ONE_TAIL, TWO_TAILS))
+    return np.where(2 * twice <= no_hit, once, np.maximum(2 * twice, no_miss))
 
 
 def design_effect(rate: Array, both: Array, one: Array, neither: Array) -> Array:

@@ -97,7 +97,7 @@ def test_standard_error_of_few_hits_and_few_misses_is_that_of_an_interval(images
 
 def test_one_fooled_image_and_a_rate_of_one_need_many_images():
     assert planning.images_needed([1.0, 0.002], 0.1).tolist() == [
-        math.ceil(math.log(0.05 / 1.4) / -0.1),
+        math.ceil(math.log(0.05 / 1.42) / -0.1),
         pytest.approx(4 * 1.96**2 * 0.998 / 0.002 / 0.1**2, rel=0.01),
     ]
 
