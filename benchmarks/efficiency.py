@@ -24,9 +24,9 @@ from sat_exp import models
 from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.datasets.canvas import Canvas
+from sat_exp.measurement import Measurement
 from sat_exp.models import Classifier
 from sat_exp.modules.hardware import Hardware
-from sat_exp.measurement import Measurement
 from sat_exp.store import Store
 
 INPUT = {"size": 224, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "crop": 1.0}

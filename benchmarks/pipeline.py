@@ -30,10 +30,10 @@ from sat_exp import models
 from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.datasets.canvas import Canvas
+from sat_exp.measurement import Measurement, ignore
 from sat_exp.modules.batches import AttackBatches
 from sat_exp.modules.generation import Generation
 from sat_exp.modules.hardware import Hardware
-from sat_exp.measurement import Measurement, ignore
 from sat_exp.store import Store, StoredArray
 
 CONF = Path(__file__).parents[1] / "conf" / "model"
@@ -65,7 +65,7 @@ def timed(work: Callable[[], object]) -> float:
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     """Seconds of each way, turn by turn."""
     study = measurement(FashionMNIST(None, options.images, 0).images, folder, options.steps, options.batch_size)
-    pixels = study.view(study.images.canvas).pixels
+    pixels = study.views.view(study.images.canvas).pixels
     classifier = models.load(bundled(options.model)).classifier
     rows, labels = np.arange(len(study.images)), study.images.labels
     seeds = [(0, int(row)) for row in rows]
@@ -75,7 +75,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
         nonlocal outputs
         outputs += 1
         output = study.store.open(
-            "adversarial", {"output": outputs}, shape=pixels.array.shape, dtype="uint8", chunk=options.batch_size
+            "adversarial", {"output": outputs}, shape=pixels.shape, dtype="uint8", chunk=options.batch_size
         )
         return AttackBatches(pixels, output, rows, labels, seeds)
 
@@ -94,7 +94,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
 
     def lightning() -> float:
         work = batches()
-        return timed(lambda: study.predict(Generation(classifier, study.attack), work, ignore))
+        return timed(lambda: study.stages.predict(Generation(classifier, study.attack), work, ignore))
 
     bare(None)
     ways = {
