@@ -31,8 +31,7 @@ class Manifest:
     def of(cls, folder: Path) -> "Manifest":
         """What the folder holds now."""
         paths = [path for name in RESULTS for path in [folder / name, *folder.glob(f"{name}/**/*")] if path.is_file()]
-        contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-        return cls({name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in contents.items()})
+        return cls({path.relative_to(folder).as_posix(): summed(path) for path in paths})
 
     def write(self, folder: Path) -> None:
         (folder / NAME).write_bytes(self.encoded())
@@ -79,6 +78,11 @@ def belongs(name: str) -> bool:
     """Whether a name is that of a result: it never leads out of the folder."""
     parts = name.split("/")
     return parts[0] in RESULTS and not {"", ".", ".."} & set(parts)
+
+
+def summed(path: Path) -> tuple[str, int]:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
 
 
 def digest_of(files: dict[str, Any]) -> str:

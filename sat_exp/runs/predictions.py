@@ -12,7 +12,7 @@ import numpy as np
 from sat_exp.errors import UserError
 
 if TYPE_CHECKING:
-    from sat_exp.modules.measurement import Measured
+    from sat_exp.measurement import Measured
 
 NAME = "predictions.npz"
 PARTS = ("models", "labels", "clean", "directions", "adversarial", "shown")

@@ -234,6 +234,7 @@ def test_predictions_that_do_not_fit_together_are_refused(folder, changes):
 NUMBERS = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
 
 
+@settings(max_examples=50)
 @given(st.recursive(NUMBERS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_is_what_its_standard_says(value):
     """NaN and the infinities come back as null, all other values as they were."""

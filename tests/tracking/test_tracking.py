@@ -426,3 +426,19 @@ def test_processes_with_one_pointer_leave_it_whole(tmp_path, monkeypatch):
     assert [process.exitcode for process in started] == [0, 0, 0]
     assert pointer(tmp_path)["state"] == "finished"
     assert [path.name for path in tmp_path.iterdir()] == ["tracking.json"]
+
+
+def test_a_draft_is_mirrored_with_copies_that_outlive_it(tmp_path, read_log):
+    """What W&B uploads later does not lie in the draft, which is gone by then."""
+    with record(tmp_path) as run, runs.drafted(tmp_path) as place:
+        runs.fill(place, {"name": "drafted"}, {"found": pandas.DataFrame({"component": ["stem"], "weight": [0.5]})})
+        (place / "report.html").write_text("<html></html>")
+        runs.seal(place)
+        run.log_results(place)
+    found = read_log(run.folder)
+    assert found.summary["found/stem/weight"] == 0.5
+    files = found.artifacts["results-drafted"].files
+    assert set(files) == {"summary.json", "tables/found.csv", "tables/found.parquet", "report.html"}
+    for name, staged in files.items():
+        assert staged.read_bytes() == (tmp_path / name).read_bytes()
+    assert found.media("report").read_text() == "<html></html>"
