@@ -174,16 +174,25 @@ def weighted_sat(
     floor: float = SAT_FLOOR,
 ) -> NDArray[np.float64]:
     """SAT of P pairs, float64 [R, P], where image n counts `weights`[r, n] ≥ 0 times; NaN where a pair is left without
-    images. `common`, `fooled`: as `indicators` gives them, [P, N].
+    images. `common`, `fooled`: as `indicators` gives them, [P, N]."""
+    return sat(*weighted_counts(common, fooled, weights), 0, floor)
+
+
+def weighted_counts(
+    common: NDArray[np.uint8], fooled: NDArray[np.uint8], weights: NDArray[np.integer] | NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """|X_AB| and how often its images are fooled, on both ways together, of P pairs, float64 [R, P] each; arguments as
+    of `weighted_sat`.
 
     Counts are sums of 0, 1 and 2 in 32 bits, exact up to 2²⁴.
     """
     counts = weights.T.astype(np.float32)
-    parts = [
-        sat(common[block].astype(np.float32) @ counts, fooled[block].astype(np.float32) @ counts, 0, floor)
-        for block in (slice(start, start + BLOCK) for start in range(0, len(common), BLOCK))
-    ]
-    return np.concatenate(parts).T if parts else np.empty((len(weights), 0))
+    images, hits = (np.empty((len(weights), len(common))) for _ in range(2))
+    for start in range(0, len(common), BLOCK):
+        block = slice(start, start + BLOCK)
+        for whole, part in ((images, common), (hits, fooled)):
+            whole[:, block] = (part[block].astype(np.float32) @ counts).T
+    return images, hits
 
 
 def matrix(pairs: pd.DataFrame) -> pd.DataFrame:

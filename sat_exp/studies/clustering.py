@@ -18,7 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
 from sat_exp.errors import UserError
-from sat_exp.similarity.scores import SAT_FLOOR, indicators, weighted_sat
+from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_counts, weighted_sat
 
 Array = NDArray[np.float64]
 
@@ -199,13 +199,19 @@ def resampled(
 ) -> Iterator[pd.DataFrame]:
     """`resamples` SAT matrices, [M, M], each of as many images as there are, drawn with replacement.
 
-    Arguments as of `similarity.score`. A draw has the same images for all pairs, so that the errors of pairs go
-    together as they do.
+    Arguments as of `similarity.score`. A draw has the same images for all pairs, so that their errors go together as
+    they do. Where none of a pair's drawn images is fooled, or all are, its rate of hits, or of misses, is drawn from
+    Beta(½, n + ½), the Jeffreys posterior of none of n: other draws of these images would all be alike.
     """
     images = len(np.asarray(clean[names[0]]))
-    weights = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
-    for sat in weighted(names, labels, clean, adversarial, weights, shown=shown, compare=compare, floor=floor):
-        yield pd.DataFrame(sat, index=list(names), columns=list(names))
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    pairs, common, fooled = _measured(names, labels, clean, adversarial, shown, compare)
+    drawn, hits = weighted_counts(common, fooled, weights)
+    rare = 2 * drawn * rng.beta(0.5, drawn + 0.5)
+    hits = np.where(hits == 0, rare, np.where(hits == 2 * drawn, hits - rare, hits))
+    for found in _square(sat(drawn, hits, 0, floor), pairs, len(names)):
+        yield pd.DataFrame(found, index=list(names), columns=list(names))
 
 
 def weighted(
@@ -219,21 +225,11 @@ def weighted(
     compare: str = "truth",
     floor: float = SAT_FLOOR,
 ) -> Array:
-    """SAT matrices float64 [R, M, M] in which image n counts `weights`[r, n] times, ≥ 0; NaN where a pair is left
-    without images.
-
-    Other arguments as of `similarity.score`; UserError for a pair of which a direction was not measured.
+    """SAT matrices float64 [R, M, M] in which image n counts `weights`[r, n] times, ≥ 0; NaN where a pair is left without
+    images. Other arguments as of `similarity.score`; UserError for a pair of which a direction was not measured.
     """
-    pairs, common, fooled = indicators(names, labels, clean, adversarial, shown=shown, compare=compare)
-    measured = np.zeros((len(names), len(names)), dtype=bool)
-    measured[pairs[:, 0], pairs[:, 1]] = measured[pairs[:, 1], pairs[:, 0]] = True
-    if not measured.all():
-        a, b = (names[place] for place in np.argwhere(~measured)[0])
-        raise UserError(f"no SAT of {a} and {b}: measure every pair, or leave one of the two out")
-    found = np.full((len(weights), len(names), len(names)), np.nan)
-    found[:, pairs[:, 0], pairs[:, 1]] = weighted_sat(common, fooled, weights, floor)
-    found[:, pairs[:, 1], pairs[:, 0]] = found[:, pairs[:, 0], pairs[:, 1]]
-    return found
+    pairs, common, fooled = _measured(names, labels, clean, adversarial, shown, compare)
+    return _square(weighted_sat(common, fooled, weights, floor), pairs, len(names))
 
 
 def perturbed(sat: pd.DataFrame, error: pd.DataFrame, *, draws: int = 100, seed: int = 0) -> Iterator[pd.DataFrame]:
@@ -273,6 +269,30 @@ def adjusted_rand(found: NDArray[np.integer]) -> Array:
         most = (first + first.T) / 2
         index = np.where(np.isclose(most, chance), 1.0, (both - chance) / (most - chance))
     return np.where(items < 2, np.nan, index)
+
+
+def _measured(
+    names: Sequence[str],
+    labels: ArrayLike | None,
+    clean: Mapping[str, ArrayLike],
+    adversarial: Mapping[tuple[str, str], ArrayLike],
+    shown: Mapping[tuple[str, str], ArrayLike] | None,
+    compare: str,
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
+    """`indicators` of every pair; UserError for one of which a direction was not measured."""
+    pairs, common, fooled = indicators(names, labels, clean, adversarial, shown=shown, compare=compare)
+    measured = np.isfinite(_square(np.ones((1, len(pairs))), pairs, len(names))[0])
+    if not measured.all():
+        a, b = (names[place] for place in np.argwhere(~measured)[0])
+        raise UserError(f"no SAT of {a} and {b}: measure every pair, or leave one of the two out")
+    return pairs, common, fooled
+
+
+def _square(values: Array, pairs: NDArray[np.int64], models: int) -> Array:
+    """Symmetric matrices [R, M, M] from the values of pairs [R, P]."""
+    found = np.full((len(values), models, models), np.nan)
+    found[:, *pairs.T] = found[:, *pairs.T[::-1]] = values
+    return found
 
 
 def _complete(affinity: pd.DataFrame) -> Array:

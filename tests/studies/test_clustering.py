@@ -1,6 +1,7 @@
 """Clusters against the published ones, known blocks, and properties that any clustering has."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -223,6 +224,22 @@ def test_resampled_matrices_spread_as_the_intervals_of_pairs_do():
     for pair in pairs.itertuples():
         spread = draws[:, names.index(pair.model_a), names.index(pair.model_b)]
         assert np.quantile(spread, [0.025, 0.975]) == pytest.approx([pair.sat_low, pair.sat_high], abs=0.02)
+
+
+@pytest.mark.parametrize("hits", ["none", "all"])
+def test_resamples_of_pairs_without_a_hit_or_a_miss_spread_as_far_as_their_intervals(hits):
+    names, labels, clean, adversarial = predicted([0, 0, 1], images=300)
+    for (source, target), said in adversarial.items():
+        other = (labels + 1) % 5 if hits == "all" else labels
+        adversarial[source, target] = np.where(said >= 0, other, -1)
+    draws = np.stack([*resampled(names, labels, clean, adversarial, resamples=1000)])[:, 0, 1]
+    pair = score(names, dict.fromkeys(names, ""), labels, clean, adversarial).iloc[1]
+    assert np.ptp(draws) > 0
+    low, high = np.exp(np.quantile(draws, [0.025, 0.975]))
+    if hits == "none":
+        assert high == pytest.approx(math.exp(pair.sat_high), rel=0.35)
+    else:
+        assert 100 - low == pytest.approx(100 - math.exp(pair.sat_low), rel=0.35)
 
 
 def test_a_resample_has_the_same_images_for_all_pairs():
