@@ -225,8 +225,8 @@ def weighted(
     compare: str = "truth",
     floor: float = SAT_FLOOR,
 ) -> Array:
-    """SAT matrices float64 [R, M, M] in which image n counts `weights`[r, n] ≥ 0 times; NaN where a pair is left without
-    images. Other arguments as of `similarity.score`; UserError for a pair of which a direction was not measured.
+    """SAT matrices float64 [R, M, M] in which image n counts `weights`[r, n] ≥ 0 times; NaN where a pair is left
+    without images. Other arguments as of `similarity.score`; UserError for a pair of which a direction was not measured.
     """
     pairs, common, fooled = _measured(names, labels, clean, adversarial, shown, compare)
     return _square(weighted_sat(common, fooled, weights, floor), pairs, len(names))
