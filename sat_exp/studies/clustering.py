@@ -226,7 +226,7 @@ def weighted(
     floor: float = SAT_FLOOR,
 ) -> Array:
     """SAT matrices float64 [R, M, M] in which image n counts `weights`[r, n] ≥ 0 times; NaN where a pair is left
-    without images. Other arguments as of `similarity.score`; UserError for a pair of which a direction was not measured.
+    without images. Other arguments as of `similarity.score`; UserError for a pair that was not measured both ways.
     """
     pairs, common, fooled = _measured(names, labels, clean, adversarial, shown, compare)
     return _square(weighted_sat(common, fooled, weights, floor), pairs, len(names))
