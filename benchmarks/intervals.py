@@ -42,7 +42,7 @@ def cells(rate: float, ratio: float, dependence: float) -> tuple[float, float, f
     a, b = 2 * rare * ratio / (1 + ratio), 2 * rare / (1 + ratio)
     reach = min(a, b) - a * b if dependence > 0 else a * b - max(0.0, a + b - 1)
     together = a * b + dependence * reach
-    found = together, a + b - 2 * together, 1 - a - b + together
+    found = together, max(a + b - 2 * together, 0.0), max(1 - a - b + together, 0.0)
     return found if rate <= 0.5 else (found[2], found[1], found[0])
 
 
@@ -57,7 +57,7 @@ def outcomes(images: int, shares: Sequence[float]) -> tuple[Array, Array, Array,
     kept = both + one <= images
     counts = both[kept], one[kept], images - both[kept] - one[kept]
     logs = gammaln(images + 1) - sum(gammaln(count + 1) for count in counts)
-    weights = np.exp(logs + sum(xlogy(count, max(share, 0)) for count, share in zip(counts, shares, strict=True)))
+    weights = np.exp(logs + sum(xlogy(count, share) for count, share in zip(counts, shares, strict=True)))
     known = weights > 1e-13
     return *(count[known] for count in counts), weights[known]
 
