@@ -10,10 +10,13 @@ values are joined by " + " in alphabetical order; a stem's convolutions by " / "
     stem                        7x7 s2, 3x3 s2 / 3x3, ..., none             convolutions before the first block, each on
                                                                             what the last gave; stride 1 not written
     input_resolution            '224', ...                                  the size asked for
-    normalization               BN, LN, GN, IN, RMSNorm, EvoNorm, affine,   normalisations applied; affine: scale and
-                                none, none (weight standardisation)         shift without statistics
-    activation                  ReLU, ReLU6, Leaky ReLU, PReLU, ELU, GELU,  activations applied, those in channel
-                                SiLU, Mish, Hard-Swish, Tanh, none          attention too; gates do not count
+    normalization               BN, LN, GN, IN, RMSNorm, SimpleNorm, FRN,   normalisations applied; affine: scale and
+                                EvoNorm, affine, none, none (weight         shift without statistics
+                                standardisation)
+    activation                  ReLU, ReLU6, Leaky ReLU, PReLU, ELU, CELU,  activations applied, those in channel
+                                SELU, GELU, SiLU, Mish, Hard-Swish,         attention and the head too; gates do not
+                                Hard-Mish, StarReLU, Squared ReLU, Tanh,    count
+                                none
     pooling_stem                true, false                                 max or average pooling before any block
     pooling_final               GAP, class token, attention, none           what last makes one vector of all positions
     self_attention_2d           none, BoT, Halo, Lambda                     by class: self-attention inside a CNN
@@ -27,16 +30,19 @@ With self-attention a network is a Transformer, or a Hybrid where learned convol
 without it a CNN where they do, else an MLP-Mixer where linear layers act on tokens, else an MLP without convolutions.
 
 `tracing.blocks` says what a block is. Where there is none, the stem is the first convolution; where the first takes the
-pixels, its widest convolution.
+pixels, its widest convolution. Convolutions of one tensor side by side are one layer, the widest of them, and a block
+of nothing else is a layer of the stem where other blocks follow (networks that are folded after training).
 
 What one forward pass cannot show: that an architecture was found by a search (NAS-CNN comes out as CNN,
-NAS-Transformer as Transformer), kinds of attention whose classes carry other names, and code that is scripted.
+NAS-Transformer as Transformer), kinds of attention whose classes carry other names, and code that is scripted. Where
+weights are no parameters, nothing tells them from fixed filters: `derive` then refuses.
 
 The files of the paper's 69 models pin the paper's facts in these words, also where a forward pass shows another: two of
 them share a value where, and only where, they share one in the authors' table. That table names no kind and no place of
 resnest50d's channel attention (here split and none), and gives resnetv2_50d_evos no activation, as EvoNorm includes it.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -73,6 +79,8 @@ NORMALISATION_CLASSES = {
     r"GroupNorm": "GN",
     r"(?i)RMSNorm": "RMSNorm",
     r"EvoNorm": "EvoNorm",
+    r"^SimpleNorm": "SimpleNorm",
+    r"^FilterResponseNorm": "FRN",
     r"^Affine$": "affine",
 }
 ACTIVATIONS = {
@@ -82,12 +90,22 @@ ACTIVATIONS = {
     "prelu": "PReLU",
     "elu": "ELU",
     "gelu": "GELU",
+    "celu": "CELU",
+    "selu": "SELU",
     "silu": "SiLU",
     "mish": "Mish",
     "hardswish": "Hard-Swish",
     "tanh": "Tanh",
 }
-ACTIVATION_CLASSES = {r"^ReLU6$": "ReLU6", r"^QuickGELU": "GELU", r"^HardSwish": "Hard-Swish"}
+ACTIVATION_CLASSES = {
+    r"^ReLU6$": "ReLU6",
+    r"^QuickGELU": "GELU",
+    r"^HardSwish": "Hard-Swish",
+    r"^HardMish": "Hard-Mish",
+    r"^StarReLU$": "StarReLU",
+    r"^SquaredReLU$": "Squared ReLU",
+}
+LINEAR_ATTENTION = r"^(LiteMLA|EfficientAdditiveAttention)$"  # without the softmax that others are known by
 SELF_ATTENTION_2D = {r"^(BottleneckAttn|MHSA2d)": "BoT", r"^HaloAttn": "Halo", r"^LambdaLayer": "Lambda"}
 CHANNEL_ATTENTION = {
     r"^(SE(Module|Layer|Block)|Squeeze(And)?Excit\w*)$": "SE",
@@ -107,7 +125,8 @@ def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool
     """The 13 components of `network`, any classifier of images [B, channels, size, size], by one forward pass.
 
     Its weights, buffers and mode stay as they are; on the meta device it costs no arithmetic at all. Raises UserError
-    where the network cannot take such an image or, being scripted, shows nothing.
+    where the network cannot take such an image, where weights are no parameters, or where, being scripted, it shows
+    nothing.
     """
     trace = run(network, channels, size)
     convolutions = [index for index, call in enumerate(trace.calls) if call.kernel]
@@ -121,7 +140,9 @@ def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool
     channel_attention = trace.of_class(CHANNEL_ATTENTION)
     channel_attention |= dict.fromkeys(gates(trace, channel_attention), "SE")
     return {
-        "base_architecture": base_architecture(body, bool(learned), {*channel_attention, *self_attention_2d}),
+        "base_architecture": base_architecture(
+            body, bool(learned), {*channel_attention, *self_attention_2d}, trace.of_class({LINEAR_ATTENTION: ""})
+        ),
         "hierarchical": hierarchical(trace, learned),
         "stem": chain([call for call in stem if call.kernel] or widest_of_the_first(learned)),
         "input_resolution": str(size),
@@ -137,8 +158,9 @@ def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool
     }
 
 
-def base_architecture(body: list[Call], convolutional: bool, special: Collection[str]) -> str:
-    attention = any(
+def base_architecture(body: list[Call], convolutional: bool, special: Collection[str], linear: Collection[str]) -> str:
+    """special: modules whose attention is a component of its own; linear: those of linear attention."""
+    attention = bool(linear) or any(
         call.name in ATTENTION and len(call.input) > 2 and set(special).isdisjoint(call.owners) for call in body
     )
     wide = any(max(call.kernel, default=1) > 1 for call in body)
@@ -164,8 +186,9 @@ def normalization(trace: Trace) -> str:
 
 
 def activation(trace: Trace) -> str:
-    applied = {call.name for call in trace.calls} & ACTIVATIONS.keys()
-    found = {ACTIVATIONS[name] for name in applied} | set(trace.of_class(ACTIVATION_CLASSES).values())
+    known = trace.of_class(ACTIVATION_CLASSES)
+    applied = {call.name for call in trace.calls if known.keys().isdisjoint(call.owners)} & ACTIVATIONS.keys()
+    found = {ACTIVATIONS[name] for name in applied} | set(known.values())
     return joined(found - {"Tanh"} or found)  # beside another activation, tanh is a gate or part of the head
 
 
@@ -211,11 +234,13 @@ def location(trace: Trace, channel_attention: Collection[str]) -> str:
 
 
 def chain(convolutions: list[Call]) -> str:
-    """Kernels and strides of those `convolutions` that take what the last one gave."""
+    """Kernels and strides of those `convolutions` that take what the last one gave, alone or joined with more; of
+    several that are given the same tensor, of the widest."""
     words: list[str] = []
     given = 0
-    for call in convolutions:
-        if call.input[1] == given or not words:
+    parallel = [list(calls) for _, calls in itertools.groupby(convolutions, lambda call: call.given)]
+    for call in (max(calls, key=lambda call: call.kernel) for calls in parallel):
+        if call.input[1] >= given:
             words.append("x".join(map(str, call.kernel)) + (f" s{call.stride}" if call.stride > 1 else ""))
             given = call.output[1]
     return " / ".join(words) or "none"

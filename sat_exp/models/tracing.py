@@ -10,22 +10,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from sat_exp.errors import UserError, one_line
 
 AVERAGES = {"mean", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool2d"}
-CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+ARGUMENTS = {
+    "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
+    "linear": ("input", "weight", "bias"),
+}
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a torch function: its name, the modules it ran in from the outermost, and its tensors' shapes."""
+    """One call of a torch function: its name, the modules it ran in from the outermost, its tensors' shapes, and which
+    tensor it was given, by number."""
 
     name: str
     owners: tuple[str, ...]
     input: tuple[int, ...]
     output: tuple[int, ...]
+    given: int
     kernel: tuple[int, ...] = ()  # of a learned convolution only
     stride: int = 1
     groups: int = 1
@@ -42,6 +48,10 @@ class Call:
         return bool(self.kernel) or self.name == "linear"
 
 
+class Unseen(Exception):
+    """What a forward pass calls does not tell a network's components."""
+
+
 class Trace(TorchFunctionMode):
     """A record of the torch functions called, filled in by `run`."""
 
@@ -54,7 +64,8 @@ class Trace(TorchFunctionMode):
         self.within: dict[str, list[int]] = {}  # the calls of each module that ran
         self.gating: list[str] = []  # modules whose output is of the shape of their image
         self.positions: list[int] = []  # at the entrances and exits of the outermost blocks
-        self.first_block: int | None = None  # the number of calls before it
+        self.entered: list[tuple[str, int]] = []  # outermost blocks, with the number of calls before them
+        self.numbers = WeakTensorKeyDictionary()  # of the tensors that calls were given
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -62,29 +73,52 @@ class Trace(TorchFunctionMode):
         given, made = next(tensors([*args, *kwargs.values()]), None), next(tensors([result]), None)
         if given is not None and made is not None:
             name = getattr(function, "__name__", "").strip("_")
-            facts = self.learned(dict(zip(CONVOLUTION, args, strict=False)) | kwargs) if name == "conv2d" else {}
+            named = dict(zip(ARGUMENTS.get(name, ()), args, strict=False)) | kwargs
+            facts = self.learned(name, named) if name in ARGUMENTS else {}
             for owner in self.stack:
                 self.within[owner].append(len(self.calls))
-            self.calls.append(Call(name, tuple(self.stack), tuple(given.shape), tuple(made.shape), **facts))
+            number = self.numbers.setdefault(given, len(self.calls))
+            self.calls.append(Call(name, tuple(self.stack), tuple(given.shape), tuple(made.shape), number, **facts))
         return result
 
-    def learned(self, convolution: Mapping[str, Any]) -> dict[str, Any]:
-        """What is kept of a convolution's arguments; nothing of a fixed filter, such as a blur."""
-        weight, stride = convolution["weight"], convolution.get("stride", 1)
-        if not isinstance(weight, nn.Parameter) and not isinstance(self.modules[self.stack[-1]], nn.Conv2d):
+    def learned(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is kept of the arguments of a convolution or linear layer; nothing of a fixed filter, such as a blur.
+
+        A weight is learned where it is a parameter or made of those that its module has. Of other weights, a
+        convolution by one filter for each channel is a fixed one; Unseen is raised for what mixes channels, which may
+        be either.
+        """
+        weight, stride, groups = given["weight"], given.get("stride", 1), given.get("groups", 1)
+        module = self.modules[self.stack[-1]]
+        learned = isinstance(weight, nn.Parameter) or isinstance(module, (nn.Conv2d, nn.Linear)) or weighty(module)
+        if not learned and name == "conv2d" and groups == given["input"].shape[1]:
             return {}
-        return {
-            "kernel": tuple(weight.shape[2:]),
-            "stride": stride if isinstance(stride, int) else stride[0],
-            "groups": convolution.get("groups", 1),
-        }
+        if not learned:
+            raise Unseen(f"{self.stack[-1] or 'it'} has weights that are no parameters")
+        if name == "linear":
+            return {}
+        stride = stride if isinstance(stride, int) else stride[0]
+        return {"kernel": tuple(weight.shape[2:]), "stride": stride, "groups": groups}
 
     def enter(self, name: str, inputs: tuple[Any, ...]) -> None:
         if name in self.blocks and self.blocks.isdisjoint(self.stack):
-            self.first_block = len(self.calls) if self.first_block is None else self.first_block
+            self.entered.append((name, len(self.calls)))
             self.look(inputs)
         self.within.setdefault(name, [])
         self.stack.append(name)
+
+    @property
+    def first_block(self) -> int | None:
+        """The number of calls before the first block; None where there is none.
+
+        A block whose weight layers are all given one tensor is a layer of several branches, unless all blocks are.
+        """
+        deep = [
+            before
+            for name, before in self.entered
+            if len({self.calls[index].given for index in self.within[name] if self.calls[index].weighs}) > 1
+        ]
+        return next(iter(deep or [before for _, before in self.entered]), None)
 
     def leave(self, name: str, inputs: tuple[Any, ...], output: Any) -> None:
         self.stack.pop()
@@ -109,10 +143,14 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
     """The trace of one black image, in evaluation mode."""
     trace = Trace(network)
     modes = {module: module.training for module in network.modules()}
-    some = next(network.parameters(), torch.empty(0))
+    some = next((tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()), None)
+    some = torch.empty(0) if some is None else some
     image = torch.zeros(1, channels, size, size, device=some.device, dtype=some.dtype)
     handles = []
     try:
+        scripted = isinstance(network, torch.jit.ScriptModule)
+        if not scripted and all(parameter.ndim < 2 for parameter in network.parameters()):
+            raise Unseen("it has no weights that are parameters")
         for name, module in trace.modules.items():
             handles += [
                 module.register_forward_pre_hook(lambda _, inputs, name=name: trace.enter(name, inputs)),
@@ -120,6 +158,12 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
             ]
         with torch.no_grad(), trace:
             network.eval()(image)
+        if not any(call.weighs for call in trace.calls):
+            raise Unseen("neither a convolution nor a linear layer was called")
+    except Unseen as error:
+        raise UserError(
+            f"the network's components cannot be derived: {error}; state all of components: in its model file"
+        ) from error
     except Exception as error:
         raise UserError(
             f"the network's components cannot be seen on images {list(image.shape)} ({one_line(error)}): "
@@ -141,11 +185,11 @@ def blocks(modules: Mapping[str, nn.Module]) -> set[str]:
     """
     layers: Counter[str] = Counter()
     for name, module in modules.items():
-        if any(sum(extent > 1 for extent in weight.shape) > 1 for weight in module.parameters(recurse=False)):
+        if weighty(module):
             parts = name.split(".")
             layers.update({".".join(parts[:length]) for length in range(len(parts) + 1)})
     classes = Counter(type(module) for name, module in modules.items() if layers[name] > 1)
-    found = set()
+    found: set[str] = set()
     for name, module in modules.items():
         parent = modules[name.rpartition(".")[0]]
         if isinstance(module, CONTAINERS):
@@ -156,6 +200,11 @@ def blocks(modules: Mapping[str, nn.Module]) -> set[str]:
         if block and name and 1 < layers[name] < 0.9 * layers[""]:
             found.add(name)
     return found
+
+
+def weighty(module: nn.Module) -> bool:
+    """Whether the module itself has a parameter of more than one axis longer than 1: more than a scale or a bias."""
+    return any(sum(extent > 1 for extent in weight.shape) > 1 for weight in module.parameters(recurse=False))
 
 
 def tensors(values: Iterable[Any]) -> Iterator[Tensor]:

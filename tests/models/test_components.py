@@ -224,6 +224,163 @@ def test_a_blur_is_no_convolution() -> None:
     assert not derive(network(nn.Conv2d(3, 8, 3), Blurred(8), Blurred(8)), 3, 32)["depthwise_conv"]
 
 
+class Held(nn.Module):
+    """A convolution whose weight is a buffer, or with `kept` a parameter of its own that is mixed before use."""
+
+    def __init__(self, given: int, made: int, *, groups: int = 1, kept: bool = False) -> None:
+        super().__init__()
+        weight = torch.randn(made, given // groups, 3, 3)
+        if kept:
+            self.experts = nn.Parameter(weight.flatten(1))
+        else:
+            self.register_buffer("weight", weight)
+        self.shape, self.groups, self.kept = weight.shape, groups, kept
+
+    def forward(self, image: Tensor) -> Tensor:
+        weight = (2 * self.experts).view(self.shape) if self.kept else self.weight
+        return F.conv2d(image, weight, padding=1, groups=self.groups)
+
+
+class Projected(nn.Module):
+    """A head whose weight is a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.randn(5, 8))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.linear(features, self.weight)
+
+
+def on_buffers(made: nn.Module) -> nn.Module:
+    """The same network with every parameter a buffer."""
+    for module in made.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach())
+    return made
+
+
+HIDDEN = {
+    "everything": (on_buffers(timm.create_model("resnet18", num_classes=5)), "no weights that are parameters"),
+    "a convolution": (network(Held(3, 8), Block(8), Block(8)), "0 has weights that are no parameters"),
+    "the head": (
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Projected()),
+        "3 has weights",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "lacking"), HIDDEN.values(), ids=HIDDEN.keys())
+def test_weights_that_are_no_parameters_are_not_guessed(made: nn.Module, lacking: str) -> None:
+    """Nothing tells a fixed filter from a learned one that is kept as a buffer."""
+    with pytest.raises(UserError, match="state all of components: in its model file") as caught:
+        derive(made, 3, 64)
+    assert lacking in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in made.modules())
+
+
+def test_a_network_that_calls_no_layer_is_not_guessed() -> None:
+    class Products(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(3 * 16, 5))
+
+        def forward(self, image: Tensor) -> Tensor:
+            return image.flatten(1) @ self.weight
+
+    with pytest.raises(UserError, match="neither a convolution nor a linear layer was called"):
+        derive(Products(), 3, 4)
+
+
+def test_a_weight_made_of_parameters_is_learned() -> None:
+    found = derive(network(Held(3, 8, kept=True), Block(8), Block(8)), 3, 32)
+    assert (found["stem"], found["base_architecture"]) == ("3x3", "CNN")
+
+
+class StarReLU(nn.Module):
+    """s·relu(x)² + b under the name that says so."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return 0.9 * F.relu(image) ** 2 - 0.4
+
+
+def test_an_activation_made_of_another_is_not_the_other() -> None:
+    stem = nn.Sequential(nn.Conv2d(3, 8, 3), StarReLU())
+    assert derive(nn.Sequential(stem, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)), 3, 32)["activation"] == (
+        "StarReLU"
+    )
+    mixed = nn.Sequential(stem, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    assert derive(mixed, 3, 32)["activation"] == "ReLU + StarReLU"
+
+
+class Parallel(nn.Module):
+    """Two convolutions of one image, the narrow one first, as networks that are folded after training have them."""
+
+    def __init__(self, given: int, made: int, stride: int = 1) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(given, made, 1, stride)
+        self.wide = nn.Conv2d(given, made, 3, stride, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return F.relu(self.narrow(image) + self.wide(image))
+
+
+def test_branches_side_by_side_are_a_layer_of_the_stem() -> None:
+    class Folded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mixer, self.point = Parallel(8, 8), nn.Conv2d(8, 8, 1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return image + self.point(self.mixer(image))
+
+    stem = nn.Sequential(Parallel(3, 8, 2), Parallel(8, 8, 2), Parallel(8, 8))
+    body = nn.Sequential(Folded(), Folded())
+    assert derive(network(stem, body), 3, 32)["stem"] == "3x3 s2 / 3x3 s2 / 3x3"
+    assert derive(network(*[Parallel(3 if first else 8, 8, 2) for first in (1, 0, 0)]), 3, 32)["stem"] == "3x3 s2"
+
+
+def test_branches_that_join_in_the_stem() -> None:
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.side, self.last = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 8, 2), nn.Conv2d(16, 8, 5)
+            self.body = network(Block(8), Block(8))
+
+        def forward(self, image: Tensor) -> Tensor:
+            image = self.first(image)
+            padded = F.pad(image, (0, 1, 0, 1))
+            joined = torch.cat([F.max_pool2d(padded, 2, 1), self.side(padded)], 1)
+            return self.body(self.last(joined))
+
+    assert derive(Joined(), 3, 64)["stem"] == "3x3 s2 / 2x2 / 5x5"
+
+
+# Of networks that are not the paper's, read in timm's code: what had been derived wrongly, and near relatives.
+ELSEWHERE = {
+    "fastvit_t8": {"stem": "3x3 s2 / 3x3 s2 / 1x1", "activation": "GELU + ReLU", "channel_attention": "SE"},
+    "mobileone_s0": {"stem": "3x3 s2", "base_architecture": "CNN"},
+    "caformer_s18": {"activation": "Squared ReLU + StarReLU", "base_architecture": "Hybrid"},
+    "poolformerv2_s12": {"activation": "StarReLU", "normalization": "GN + LN"},
+    "hgnetv2_b0": {"stem": "3x3 s2 / 2x2 / 2x2 / 3x3 s2 / 1x1", "pooling_stem": True},
+    "convnext_zepto_rms": {"normalization": "SimpleNorm"},
+    "efficientvit_b0": {"base_architecture": "Hybrid", "stem": "3x3 s2"},
+    "swiftformer_xs": {"base_architecture": "Hybrid", "stem": "3x3 s2 / 3x3 s2"},
+    "efficientnet_cc_b0_4e": {"depthwise_conv": True, "channel_attention_location": "middle"},
+    "repvgg_a0": {"stem": "3x3 s2", "activation": "ReLU"},
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_networks_that_are_not_the_papers(name: str) -> None:
+    with torch.device("meta"):
+        made = timm.create_model(name, pretrained=False)
+    found = derive(made, 3, made.pretrained_cfg["input_size"][-1])
+    assert {key: found[key] for key in ELSEWHERE[name]} == ELSEWHERE[name]
+
+
 def test_the_same_with_weights_and_without() -> None:
     made = timm.create_model("resnet18", num_classes=10)
     assert derive(made, 3, 64) == derive(copy.deepcopy(made).to("meta"), 3, 64)
