@@ -120,7 +120,7 @@ BAD = {
     "too few images": (["task.batch_size=700"], "batch_size=700: there are 600 training images, give fewer"),
     "weight": (["task.weight=2"], "weight=2.0: give the teacher's share"),
     "optimizer": (["task.optimizer=adamww"], "no optimizer called 'adamww'"),
-    "picker": (["task.picker=/no/such/study"], "/no/such/study holds no study of distillation"),
+    "picker": (["task.picker=/no/such/study"], "there is no folder /no/such/study: give the folder of a finished run"),
     "nothing to train on": (["dataset.root=null"], "give dataset.root=FOLDER with the four Fashion-MNIST files"),
 }
 

@@ -88,7 +88,7 @@ def test_a_batch_that_is_too_large_is_said(sat_exp, bench):
 
 
 def test_a_finished_run_tells_accuracy_and_correlation(sat_exp, bench, outputs):
-    measured = sat_exp(*QUICK, "task=matrix", *POOL[:2], "dataset.size=150", "attack.steps=2")
+    measured = sat_exp(*QUICK, "task=matrix", *POOL[:2], "dataset.size=150", "attack.epsilon=24")
     assert measured.status == 0, measured.text
     models = pd.read_parquet(folder_of_measurement(measured) / "tables/models.parquet")
     outcome = sat_exp("task=plan", *POOL, "dataset.size=1000")
