@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sat_exp.store.artefact import METADATA, SEAL, Artefact, Damaged
+from sat_exp.store.artefact import METADATA, SEAL, Artefact, Damaged, log
 from sat_exp.store.encoding import CRC_BYTES, Unsound, decode, encode, sign, stored_checksum, zarr_metadata
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class StoredArray(Artefact):
         facts = json.loads(json.dumps(dict(facts)))
         array = cls(store, path, facts, shape, dtype, max(1, min(chunk, shape[0])))
         while (metadata := array.document(METADATA)) is None:
-            array.chunk = array.chunk_of_files() or array.chunk
+            array.chunk = array.chunk_of_parts() or array.chunk
             if store.backend.create(f"{path}/{METADATA}", sign(zarr_metadata(facts, shape, dtype, array.chunk))):
                 array.note(**notes)
         if metadata["attributes"]["facts"] != facts:
@@ -57,12 +57,18 @@ class StoredArray(Artefact):
         facts, shape = metadata["attributes"]["facts"], tuple(metadata["shape"])
         return cls(store, path, facts, shape, metadata["data_type"], chunk)
 
-    def chunk_of_files(self) -> int | None:
-        """The rows of a chunk, as the sizes of most chunks tell; None where there is no chunk."""
+    def chunk_of_parts(self) -> int | None:
+        """The rows of a chunk, as the seal tells, or else a sound chunk; None where there is neither."""
+        if (seal := self.seal()) is not None:
+            return seal["chunk"]
         row = prod(self.shape[1:]) * np.dtype(self.dtype).itemsize
-        sizes = [entry.size - CRC_BYTES for entry in self.parts().values()]
-        counts = Counter(size // row for size in sizes if size >= row and size % row == 0)
-        return counts.most_common(1)[0][0] if counts else None
+        for name, entry in self.parts().items() if row else ():
+            rows = (entry.size - CRC_BYTES) // row
+            data = self.store.backend.read(f"{self.path}/{name}") if rows > 0 else None
+            with suppress(Unsound):
+                if data is not None and len(decode(data, self.dtype, (rows, *self.shape[1:]))):
+                    return rows
+        return None
 
     @property
     def rows(self) -> int:
@@ -85,8 +91,12 @@ class StoredArray(Artefact):
         return self.span(chunk).stop - self.span(chunk).start
 
     def part(self, chunk: int) -> str:
-        """The object that a chunk is stored in."""
+        """The last part of the name of the object that a chunk is stored in."""
         return ".".join([str(chunk), *["0"] * (len(self.shape) - 1)])
+
+    def named(self, chunk: int) -> str:
+        """The object that a chunk is stored in."""
+        return f"{self.path}/{self.part(chunk)}"
 
     def missing(self) -> list[int]:
         """The chunks that are not stored, by one listing."""
@@ -94,13 +104,34 @@ class StoredArray(Artefact):
         return [chunk for chunk in range(self.chunks) if self.part(chunk) not in there]
 
     def write(self, chunk: int, values: np.ndarray) -> None:
-        """Store a chunk, all of it or nothing; where it is stored already, that one stays."""
+        """Store a chunk, all of it or nothing; where it is stored already, that one stays.
+
+        A chunk computed again may have other bits than its array was sealed with, as on another device: the seal goes
+        then. Damaged, and nothing is stored, where that seal shows another chunk to be damaged.
+        """
         values = np.asarray(values, self.dtype)
         if values.shape != (self.length(chunk), *self.shape[1:]):
             raise ValueError(f"values of shape {values.shape} for chunk {chunk} of an array of shape {self.shape}")
         if len(values) < self.chunk:
             values = np.pad(values, [(0, self.chunk - len(values)), *[(0, 0)] * (values.ndim - 1)])
-        self.store.backend.create(f"{self.path}/{self.part(chunk)}", encode(values))
+        data = encode(values)
+        self.sealed = self.seal()
+        other = self.sealed is not None and stored_checksum(data) != self.sealed["chunks"][chunk]
+        if other and chunk in self.missing():
+            self.unseal(chunk)
+        self.store.backend.create(self.named(chunk), data)
+
+    def unseal(self, chunk: int) -> None:
+        """Move the seal away, once all other chunks that are stored have been found to be those that it seals."""
+
+        def outdated(_: bytes) -> None:
+            raise Unsound(f"chunk {chunk} is computed again with other bits")
+
+        for other in sorted(set(range(self.chunks)).difference(self.missing())):
+            self.read(other)
+        if reason := self.store.quarantine(f"{self.path}/{SEAL}", outdated):
+            log.warning("%s: it is written again", reason)
+        self.sealed = None
 
     def read(self, chunk: int) -> np.ndarray:
         """A chunk's rows, read-only. Damaged where it is gone, or fails its checksum and is now in the quarantine."""
@@ -108,14 +139,12 @@ class StoredArray(Artefact):
 
     def checked(self, chunk: int) -> tuple[np.ndarray, int]:
         """A chunk's rows and their checksum; Damaged as in `read`."""
-        name = f"{self.path}/{self.part(chunk)}"
+        name = self.named(chunk)
         while (data := self.store.backend.read(name)) is not None:
             try:
                 return self.sound(chunk, data), stored_checksum(data)
             except Unsound:
-                seal = f"{self.path}/{SEAL}"
-                if reason := self.store.quarantine(name, lambda data: self.sound(chunk, data, again=True), seal):
-                    self.sealed = None
+                if reason := self.store.quarantine(name, lambda data: self.sound(chunk, data, again=True)):
                     raise Damaged(reason) from None
         raise Damaged(f"{self.store.backend.locate(name)} is gone")
 
@@ -152,13 +181,15 @@ class StoredArray(Artefact):
         return found
 
     def seal(self) -> dict[str, Any] | None:
-        """sha256: of the contents; chunks: their checksums. None where it has not been written."""
+        """sha256: of the contents; chunks: their checksums; chunk: rows of one. None where it has not been written."""
         found = self.document(SEAL)
         return None if found is None else found["attributes"]
 
     @property
     def digest(self) -> str:
         """The SHA-256 of all rows, in hex, kept once it is known. Damaged where a chunk is missing or damaged."""
+        if missing := self.missing():
+            raise Damaged(f"{self.store.backend.locate(self.named(missing[0]))} is gone")
         while (seal := self.seal()) is None:
             self.sealed = None
             contents, checksums = hashlib.sha256(), []
@@ -166,8 +197,8 @@ class StoredArray(Artefact):
                 rows, checksum = self.checked(chunk)
                 contents.update(rows.tobytes())
                 checksums.append(checksum)
-            document = {"attributes": {"sha256": contents.hexdigest(), "chunks": checksums}}
-            self.store.backend.create(f"{self.path}/{SEAL}", sign(document))
+            sealed = {"sha256": contents.hexdigest(), "chunk": self.chunk, "chunks": checksums}
+            self.store.backend.create(f"{self.path}/{SEAL}", sign({"attributes": sealed}))
         self.sealed = seal
         return seal["sha256"]
 

@@ -12,6 +12,8 @@ from typing import Protocol
 from sat_exp.errors import UserError
 
 PARTIAL = ".partial"
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""How file systems say that they have no hard links; some do so before they look whether the name is taken."""
 
 
 class Unwritable(UserError):
@@ -89,9 +91,11 @@ class Folder:
             except FileExistsError:
                 return False
             except OSError as error:
-                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                if error.errno not in WITHOUT_LINKS:
                     raise
-                partial.rename(self.root / name)  # a file system without links: the last writer wins, with equal bytes
+                if (self.root / name).exists():
+                    return False
+                partial.rename(self.root / name)  # of two who create at once the last wins, with equal bytes
             return True
 
     def replace(self, name: str, data: bytes) -> None:

@@ -110,9 +110,12 @@ def image_sets(store: Store, found: Iterable[Item]) -> dict[str, str]:
 def check(store: Store, path: str) -> list[str]:
     """Read every byte of the artefact at `path` against its checksums; what was damaged, and is now in quarantine."""
     listing = store.backend.list(path)
-    for name in set(DOCUMENTS) & listing.objects.keys():
-        if reason := store.quarantine(f"{path}/{name}", verify):
-            return [reason, *check(store, path)]
+    for name in sorted(set(DOCUMENTS) & listing.objects.keys()):
+        try:
+            document(store, f"{path}/{name}")
+        except Unsound:
+            if reason := store.quarantine(f"{path}/{name}", verify):
+                return [reason, *check(store, path)]
     if METADATA not in listing.objects:
         return []
     metadata = document(store, f"{path}/{METADATA}")

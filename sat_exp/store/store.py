@@ -11,9 +11,10 @@ A row table (`predictions`) has one object for each row, `ROWKEY~NAME`, in place
 """
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from filelock import FileLock, ReadWriteLock, Timeout
 from sat_exp.errors import UserError
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import Artefact
-from sat_exp.store.backend import Backend, Folder, Unwritable
+from sat_exp.store.backend import Backend, Folder, Unwritable, remedy
 from sat_exp.store.encoding import Unsound, key_of
 from sat_exp.store.tables import StoredTable
 
@@ -78,11 +79,10 @@ class Store:
         rows = [artefact.described() for artefact in self.opened.values()]
         return pd.DataFrame(rows, columns=columns).sort_values(["kind", "name", "key"], ignore_index=True)
 
-    def quarantine(self, name: str, check: Callable[[bytes], Any], *along: str) -> str | None:
+    def quarantine(self, name: str, check: Callable[[bytes], Any]) -> str | None:
         """Move the object `name` away where `check` finds it unsound, and give the reason; None where it is sound.
 
-        Another process may have replaced it since it was read: nothing sound is moved, but the objects `along`, which
-        say something of the damaged one.
+        It is read again: another process may have replaced it since, and what is sound is not moved.
         """
         with self.lock(QUARANTINE):
             data = self.backend.read(name)
@@ -92,12 +92,10 @@ class Store:
                 return None
             except Unsound as error:
                 reason = f"{self.backend.locate(name)} is damaged ({error})"
-            for moved in (name, *along):
-                if self.backend.read(moved) is not None:
-                    place = f"{QUARANTINE}/{moved}.{time.time_ns()}"
-                    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n"
-                    self.backend.create(f"{place}{WHY}", line.encode())
-                    self.backend.move(moved, place)
+            place = f"{QUARANTINE}/{name}.{time.time_ns()}"
+            line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n"
+            self.backend.create(f"{place}{WHY}", line.encode())
+            self.backend.move(name, place)
         return reason
 
     @contextmanager
@@ -109,31 +107,29 @@ class Store:
         """
         with self.in_use():
             lock = FileLock(self.folder / LOCKS / f"{key_of({'parts': parts})}{LOCK}", is_singleton=True)
-            try:
-                lock.acquire(timeout=timeout)
-            except OSError as error:
-                if isinstance(error, Timeout):
-                    raise
-                raise Unwritable(f"cannot lock {lock.lock_file}: {error.strerror}; move it elsewhere") from error
-            try:
+            with ExitStack() as held:
+                with refusals(lock.lock_file):
+                    held.enter_context(lock.acquire(timeout=timeout))
                 yield
-            finally:
-                lock.release()
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep the store from being pruned."""
-        with self.gate().read_lock():
+        """Keep the store from being pruned; wait while it is."""
+        with ExitStack() as held:
+            with refusals(self.folder / LOCKS / GATE):
+                held.enter_context(self.gate().read_lock())
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep all others out of the store; UserError where anyone is at work in it."""
-        try:
-            with self.gate().write_lock(timeout=0):
-                yield
-        except Timeout as error:
-            raise UserError(f"another process is at work in {self.folder}: prune when it has ended") from error
+        with ExitStack() as held:
+            try:
+                with refusals(self.folder / LOCKS / GATE):
+                    held.enter_context(self.gate().write_lock(timeout=0))
+            except Timeout as error:
+                raise UserError(f"another process is at work in {self.folder}: prune when it has ended") from error
+            yield
 
     def gate(self) -> ReadWriteLock:
         folder = self.folder / LOCKS
@@ -144,3 +140,16 @@ class Store:
         if not os.access(folder, os.W_OK):
             raise Unwritable(f"cannot write to {folder}; give output_dir=FOLDER")
         return ReadWriteLock(folder / GATE)
+
+
+@contextmanager
+def refusals(path: str | Path) -> Iterator[None]:
+    """Turn what keeps the lock at `path` from being opened into one line; that others hold it is a Timeout."""
+    try:
+        yield
+    except Timeout:
+        raise
+    except OSError as error:
+        raise Unwritable(f"cannot lock {path}: {error.strerror}; {remedy(error)}") from error
+    except sqlite3.Error as error:
+        raise Unwritable(f"cannot lock {path}: {error}; run the same command again when that is mended") from error

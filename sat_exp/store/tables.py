@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from sat_exp.store.artefact import METADATA, Artefact, Damaged
+from sat_exp.store.backend import PARTIAL
 from sat_exp.store.encoding import Unsound, decode, encode, key_of, sign
 
 if TYPE_CHECKING:
@@ -67,8 +68,14 @@ class StoredRow:
     @property
     def path(self) -> str:
         """The object that the row is stored in, or will be."""
-        own = f"{self.key}~{quote(self.name, safe='')[:LONGEST_NAME]}"
+        name = quote(self.name, safe="")[:LONGEST_NAME].replace(PARTIAL, PARTIAL.replace(".", "%2E"))
+        own = f"{self.key}~{name}"
         return f"{self.table.path}/{self.table.objects.get(self.key, own)}"
+
+    @property
+    def place(self) -> str:
+        """What the row's checksum covers too: it is sound in no other table, and as no other row."""
+        return f"{self.table.path}/{self.key}"
 
     def span(self, chunk: int) -> slice:
         return slice(0, self.rows)
@@ -86,7 +93,7 @@ class StoredRow:
         values = np.asarray(values, self.table.dtype)
         if values.shape != (self.rows,):
             raise ValueError(f"values of shape {values.shape} for a row of {self.rows}")
-        self.table.store.backend.create(self.path, encode(values, self.key))
+        self.table.store.backend.create(self.path, encode(values, self.place))
         self.table.objects.setdefault(self.key, self.path.rpartition("/")[2])
 
     def read_all(self) -> np.ndarray:
@@ -107,7 +114,7 @@ class StoredRow:
         raise Damaged(f"{store.backend.locate(name)} is gone")
 
     def sound(self, data: bytes) -> np.ndarray:
-        return decode(data, self.table.dtype, (self.rows,), self.key)
+        return decode(data, self.table.dtype, (self.rows,), self.place)
 
 
 def name_of_row(part: str) -> str:

@@ -1,60 +1,48 @@
-"""Stored arrays: what is written comes back, and what is not as it was written is noticed."""
+"""Stored arrays: what is written comes back, and what is not as it was written is noticed and kept apart."""
 
 import errno
-import json
+import hashlib
 import logging
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_exp.errors import UserError
-from sat_exp.store import Damaged, Store, StoredArray
-from sat_exp.store.arrays import key_of
+from sat_exp.store import Damaged, Store, StoredArray, Unwritable
+from sat_exp.store.encoding import encode
 
-FACTS = {"images": "ab", "numbers": {"epsilon": 8, "step_size": 1.5}}
-ROWS, CHUNK = 10, 4
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+from .helpers import FACTS, contents, file_of, files, fill, flip, open_array, quarantined, swap
 
 
-def open_array(store: Store, facts: dict[str, Any] = FACTS, rows: int = ROWS, chunk: int = CHUNK) -> StoredArray:
-    return store.open("adversarial", facts, shape=(rows, 3, 5, 5), dtype="uint8", chunk=chunk, name="some")
+def digest_of(values: np.ndarray) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()
 
 
-def contents(rows: int = ROWS) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (rows, 3, 5, 5), np.uint8)
-
-
-def fill(array: StoredArray) -> np.ndarray:
-    """Write what is missing, as a run does."""
-    values = contents(array.rows)
-    for chunk in array.missing():
-        array.write(chunk, values[array.span(chunk)])
-    return values
-
-
-def flip(path: Path, position: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[position] ^= 1
-    path.write_bytes(data)
+def read(array: StoredArray) -> tuple[dict[int, np.ndarray], list[int]]:
+    """Each chunk that can be read, and those that were damaged."""
+    found, damaged = {}, []
+    for chunk in range(array.chunks):
+        try:
+            found[chunk] = array.read(chunk)
+        except Damaged:
+            damaged.append(chunk)
+    return found, damaged
 
 
 def test_what_is_written_comes_back_from_a_new_handle(store: Store) -> None:
     values = fill(open_array(store))
-    array = open_array(store)
-    assert array.missing() == []
-    np.testing.assert_array_equal(array.read_all(), values)
+    for again in (store, Store(store.folder)):
+        array = open_array(again)
+        assert array.missing() == []
+        np.testing.assert_array_equal(array.read_all(), values)
 
 
 def test_the_last_chunk_is_the_rest(store: Store) -> None:
@@ -101,7 +89,22 @@ def test_an_array_of_no_rows_is_complete(store: Store) -> None:
     array = open_array(store, rows=0)
     assert array.missing() == []
     assert array.read_all().shape == (0, 3, 5, 5)
+    assert array.digest == digest_of(contents(0))
     assert open_array(store, rows=0).damaged() == []
+
+
+def test_a_chunk_is_written_once(store: Store) -> None:
+    array = open_array(store)
+    values = fill(array)
+    open_array(Store(store.folder)).write(0, 255 - values[:4])
+    np.testing.assert_array_equal(open_array(store).read_all(), values)
+
+
+@pytest.mark.parametrize("rows", [0, 3, 5])
+def test_a_chunk_of_the_wrong_shape_is_refused(store: Store, rows: int) -> None:
+    with pytest.raises(ValueError, match="for chunk 0"):
+        open_array(store).write(0, contents()[:rows])
+    assert open_array(store).missing() == [0, 1, 2]
 
 
 def test_the_order_of_facts_does_not_matter(store: Store) -> None:
@@ -116,13 +119,8 @@ def test_other_facts_make_another_array(store: Store) -> None:
         FACTS | {"seed": 0},
         FACTS | {"numbers": {"epsilon": 9, "step_size": 1.5}},
     ]
-    assert len({open_array(store, facts).path for facts in others}) == len(others)
-
-
-def test_keys_stay_what_they_are() -> None:
-    """A key that changes would silently throw away every store there is."""
-    assert key_of({"b": [1, 2.5, None], "a": "ε"}) == key_of({"a": "ε", "b": [1, 2.5, None]})
-    assert key_of({"a": 1}) == "015abd7f5cc57a2dd94b7590"
+    paths = {open_array(store, facts).path for facts in others} | {open_array(store, rows=11).path}
+    assert len(paths) == len(others) + 1
 
 
 def test_the_chunk_size_of_an_array_begun_is_kept(store: Store) -> None:
@@ -137,151 +135,362 @@ def test_notes_are_added_and_kept(store: Store) -> None:
     assert open_array(store).notes == {"name": "some", "seconds": 3.0, "mean_l2": 2.0}
 
 
+def test_versions_that_differ_are_told(store: Store) -> None:
+    array = open_array(store)
+    for torch in ("2.12.0", "2.13.0", "2.12.0"):
+        array.note_versions({"torch": torch, "timm": "1.0"})
+    assert open_array(store).mixed_versions() == ["torch 2.12.0 and 2.13.0"]
+
+
+def test_the_digest_is_that_of_the_rows(store: Store) -> None:
+    values = fill(open_array(store))
+    assert open_array(store, chunk=3).digest == digest_of(values)
+    other = Store(store.folder / "other")
+    fill(open_array(other, chunk=3))
+    assert open_array(other).digest == digest_of(values)
+
+
+def test_what_is_not_complete_has_no_digest(store: Store) -> None:
+    array = open_array(store)
+    array.write(0, contents()[:4])
+    with pytest.raises(Damaged, match="is gone"):
+        _ = array.digest
+    fill(array)
+    assert array.digest == digest_of(contents())
+
+
+@pytest.mark.parametrize("sealed", [False, True])
 @pytest.mark.parametrize("chunk", range(3))
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.99])
-def test_a_flipped_byte_is_noticed_named_removed_and_made_anew(store: Store, chunk: int, place: float) -> None:
+def test_a_flipped_bit_is_noticed_kept_apart_and_written_again(
+    store: Store, chunk: int, place: float, sealed: bool
+) -> None:
     array = open_array(store)
     values = fill(array)
-    before = {n: array.file(n).read_bytes() for n in range(array.chunks)}
-    file = array.file(chunk)
+    before = {n: file_of(array, n).read_bytes() for n in range(array.chunks)}
+    if sealed:
+        assert array.digest == digest_of(values)
+    file = file_of(array, chunk)
     flip(file, int(place * file.stat().st_size))
+    damaged = file.read_bytes()
     with pytest.raises(Damaged, match=f"{file} is damaged"):
         array.read_all()
+    assert damaged in quarantined(store).values()
     assert array.missing() == [chunk]
     fill(array)
     np.testing.assert_array_equal(array.read_all(), values)
-    assert {n: array.file(n).read_bytes() for n in range(array.chunks)} == before
+    assert {n: file_of(array, n).read_bytes() for n in range(array.chunks)} == before
+    assert array.digest == digest_of(values)
 
 
-def test_a_flip_of_any_byte_of_the_metadata_is_noticed_or_changes_nothing(
-    store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    values = fill(open_array(store))
-    path = open_array(store).path
-    saved = store.folder / "saved"
-    shutil.copytree(path, saved)
-    noticed, size = 0, (path / "zarr.json").stat().st_size
-    for position in range(0, size, 11):
-        flip(path / "zarr.json", position)
-        caplog.clear()
-        with caplog.at_level(logging.WARNING):
-            array = open_array(store)
-        if array.missing():
-            assert f"{path / 'zarr.json'} is damaged" in caplog.text
-            assert array.missing() == [0, 1, 2]
-            assert array.notes == {"name": "some"}
-            noticed += 1
-        else:
-            np.testing.assert_array_equal(array.read_all(), values)
-        shutil.rmtree(path)
-        shutil.copytree(saved, path)
-    assert noticed > size / 11 / 4
+def test_a_quarantined_file_has_a_line_that_says_why(store: Store) -> None:
+    array = open_array(store)
+    fill(array)
+    flip(file_of(array, 0), 5)
+    with pytest.raises(Damaged):
+        array.read(0)
+    (name,) = quarantined(store)
+    line = (store.folder / f"{name}.why").read_text()
+    assert line.endswith(f" {file_of(array, 0)} is damaged (its checksum fails)\n")
+    assert line.count("\n") == 1
+    assert name.startswith(f"quarantine/{array.path}/{array.part(0)}.")
 
 
 def test_all_damaged_files_are_named_at_once(store: Store) -> None:
     array = open_array(store)
     fill(array)
-    flip(array.file(0), 5)
-    flip(array.file(2), 5)
-    with pytest.raises(Damaged) as damage:
-        array.verify()
-    assert str(array.file(0)) in str(damage.value)
-    assert str(array.file(2)) in str(damage.value)
+    flip(file_of(array, 0), 5)
+    flip(file_of(array, 2), 5)
+    found = array.damaged()
+    assert [str(file_of(array, chunk)) in reason for chunk, reason in zip((0, 2), found, strict=True)] == [True, True]
     assert array.missing() == [0, 2]
-    array.verify()
+    assert array.damaged() == []
 
 
 @pytest.mark.parametrize("left", [0, 3, 40, -1])
 def test_a_truncated_file_is_damaged(store: Store, left: int) -> None:
     array = open_array(store)
     fill(array)
-    array.file(1).write_bytes(array.file(1).read_bytes()[:left])
-    with pytest.raises(Damaged, match="is damaged"):
+    file_of(array, 1).write_bytes(file_of(array, 1).read_bytes()[:left])
+    with pytest.raises(Damaged, match=r"is damaged \(\d+ bytes instead of 304\)"):
         array.read(1)
     assert array.missing() == [1]
+
+
+def test_a_longer_file_is_damaged(store: Store) -> None:
+    array = open_array(store)
+    fill(array)
+    file_of(array, 1).write_bytes(file_of(array, 1).read_bytes() + b"\0")
+    with pytest.raises(Damaged, match="305 bytes instead of 304"):
+        array.read(1)
 
 
 def test_a_chunk_that_is_gone_is_not_zeros(store: Store) -> None:
     array = open_array(store)
     fill(array)
-    array.file(0).unlink()
+    file_of(array, 0).unlink()
     with pytest.raises(Damaged, match="is gone"):
         array.read(0)
 
 
-def test_a_chunk_removed_while_it_is_read_is_not_zeros(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    array = open_array(store)
-    fill(array)
-    is_file = Path.is_file
-
-    def then_removed(path: Path) -> bool:
-        found = is_file(path)
-        path.unlink(missing_ok=True)
-        return found
-
-    monkeypatch.setattr(Path, "is_file", then_removed)
-    with pytest.raises(Damaged, match="is gone"):
-        array.read(0)
-
-
-def test_a_file_that_cannot_be_opened_just_now_is_not_thrown_away(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+@pytest.mark.parametrize("kept", [False, True], ids=["new handle", "same handle"])
+def test_chunks_of_a_sealed_array_that_changed_places_are_all_noticed(
+    store: Store, order: tuple[int, ...], kept: bool
 ) -> None:
+    """Each fits its own checksum: it is the seal that tells, and it tells of every one."""
+    values = contents(12)
+    array = open_array(store, rows=12)
+    fill(array)
+    assert array.digest == digest_of(values)
+    swap(file_of(array, 0), file_of(array, 1))
+    array = array if kept else open_array(Store(store.folder), rows=12)
+    for chunk in order:
+        try:
+            np.testing.assert_array_equal(array.read(chunk), values[array.span(chunk)])
+        except Damaged:
+            assert chunk in (0, 1)
+    assert array.missing() == [0, 1]
+    fill(array)
+    np.testing.assert_array_equal(array.read_all(), values)
+    assert array.digest == digest_of(values)
+
+
+def test_a_chunk_of_another_array_is_noticed_once_sealed(store: Store) -> None:
+    array, other = open_array(store), open_array(store, {"other": 1})
+    fill(array)
+    for chunk in range(3):
+        other.write(chunk, 255 - contents()[other.span(chunk)])
+    assert array.digest != other.digest
+    file_of(array, 0).write_bytes(file_of(other, 0).read_bytes())
+    with pytest.raises(Damaged, match="sealed"):
+        open_array(Store(store.folder)).read(0)
+
+
+def test_chunks_computed_again_may_have_other_bits(store: Store) -> None:
+    """As on another device: the old seal does not condemn them, whoever removed the chunk."""
     array = open_array(store)
     fill(array)
-
-    def refuse(*_: Any) -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(array.array), "__getitem__", refuse)
-        with pytest.raises(UserError, match=r"cannot read .*Too many open files"):
-            array.read(0)
-    assert array.missing() == []
-
-
-def test_an_array_of_another_key_is_not_trusted(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    """Chunks cannot be moved between arrays, because metadata that were edited fail their checksum."""
-    fill(open_array(store))
-    file = open_array(store).path / "zarr.json"
-    metadata = json.loads(file.read_text())
-    metadata["attributes"]["notes"]["mean_l2"] = 1.0
-    file.write_text(json.dumps(metadata))
-    assert open_array(store).missing() == [0, 1, 2]
-    assert "checksum" in caplog.text
+    old = array.digest
+    file_of(array, 1).unlink()
+    values = contents()
+    values[4:8] += 1
+    again = open_array(Store(store.folder))
+    again.write(1, values[4:8])
+    np.testing.assert_array_equal(again.read_all(), values)
+    assert again.digest == digest_of(values) != old
+    np.testing.assert_array_equal(open_array(Store(store.folder)).read_all(), values)
 
 
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 200 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(options, capture_output=True).returncode:
-        pytest.skip("only root can mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+METADATA_DAMAGE = {
+    "flipped": lambda file: flip(file, 40),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:60]),
+    "empty": lambda file: file.write_bytes(b""),
+    "gone": lambda file: file.unlink(),
+    "other": lambda file: file.write_bytes(b"\0" * 700),
+}
+
+
+@pytest.mark.parametrize("how", METADATA_DAMAGE)
+@pytest.mark.parametrize("chunk", [4, 9, 10])
+def test_damaged_metadata_lose_no_chunk(store: Store, how: str, chunk: int, caplog: pytest.LogCaptureFixture) -> None:
+    array = open_array(store, chunk=chunk)
+    values = fill(array)
+    digest = array.digest
+    before = files(store)
+    metadata = store.folder / array.path / "zarr.json"
+    METADATA_DAMAGE[how](metadata)
+    damaged = metadata.read_bytes() if metadata.exists() else None
+    with caplog.at_level(logging.WARNING):
+        again = open_array(Store(store.folder), chunk=3)
+    assert again.chunk == chunk
+    assert again.missing() == []
+    np.testing.assert_array_equal(again.read_all(), values)
+    assert again.digest == digest
+    after = files(store)
+    assert {name: after.get(name) for name in before} == before
+    assert list(quarantined(store).values()) == ([] if damaged is None else [damaged])
+    assert (f"{metadata} is damaged" in caplog.text) == (damaged is not None)
+
+
+def test_a_chunk_that_is_cut_does_not_decide_how_large_chunks_are(store: Store) -> None:
+    """Of three chunks two are cut to the same number of rows, and the metadata are gone."""
+    array = open_array(store)
+    values = fill(array)
+    for chunk in (0, 1):
+        file = file_of(array, chunk)
+        file.write_bytes(file.read_bytes()[: 75 * 2 + 4])
+    sound = file_of(array, 2).read_bytes()
+    (store.folder / array.path / "zarr.json").unlink()
+    again = open_array(Store(store.folder))
+    assert read(again)[1] == [0, 1]
+    assert file_of(array, 2).read_bytes() == sound
+    fill(again)
+    np.testing.assert_array_equal(again.read_all(), values)
+
+
+def test_metadata_gone_and_no_sound_chunk_left(store: Store) -> None:
+    """The seal of chunks that are gone does not hinder chunks of another size."""
+    array = open_array(store, chunk=2)
+    digest = fill(array) is not None and array.digest
+    for chunk in range(array.chunks):
+        file_of(array, chunk).unlink()
+    (store.folder / array.path / "zarr.json").unlink()
+    again = open_array(Store(store.folder), chunk=5)
+    assert again.missing() == list(range(again.chunks))
+    values = fill(again)
+    np.testing.assert_array_equal(again.read_all(), values)
+    assert again.digest == digest
+
+
+def test_a_flip_of_any_byte_of_the_metadata_loses_nothing(store: Store) -> None:
+    array = open_array(store)
+    values = fill(array)
+    metadata = store.folder / array.path / "zarr.json"
+    good, chunks = metadata.read_bytes(), {n: file_of(array, n).read_bytes() for n in range(3)}
+    for position in range(0, len(good), 7):
+        flip(metadata, position, 1 << position % 8)
+        again = open_array(Store(store.folder), chunk=3)
+        np.testing.assert_array_equal(again.read_all(), values)
+        assert {n: file_of(array, n).read_bytes() for n in range(3)} == chunks
+        metadata.write_bytes(good)
+    assert len(quarantined(store)) > len(good) / 7 * 0.8
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "empty", "other"])
+def test_damaged_notes_are_only_notes(store: Store, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    array = open_array(store)
+    values = fill(array)
+    digest, before = array.digest, files(store)
+    file = store.folder / array.path / "notes.json"
+    METADATA_DAMAGE[how](file)
+    damaged = file.read_bytes()
+    again = open_array(Store(store.folder))
+    with caplog.at_level(logging.WARNING):
+        again.note(seconds=1)
+    assert f"{file} is damaged" in caplog.text
+    assert again.notes == {"seconds": 1}
+    np.testing.assert_array_equal(again.read_all(), values)
+    assert again.digest == digest
+    assert list(quarantined(store).values()) == [damaged]
+    after = files(store)
+    assert all(after[name] == data for name, data in before.items() if not name.endswith("notes.json"))
+
+
+@pytest.mark.parametrize("how", METADATA_DAMAGE)
+def test_a_damaged_seal_is_written_again(store: Store, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    array = open_array(store)
+    values = fill(array)
+    digest, before = array.digest, files(store)
+    METADATA_DAMAGE[how](store.folder / array.path / "seal.json")
+    with caplog.at_level(logging.WARNING):
+        again = open_array(Store(store.folder))
+    np.testing.assert_array_equal(again.read_all(), values)
+    assert again.digest == digest
+    after = files(store)
+    assert {name: after.get(name) for name in before} == before
+    assert ("seal.json is damaged" in caplog.text) == (how != "gone")
+
+
+def test_a_chunk_mended_meanwhile_is_not_moved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process finds the same damage, and has written the chunk again before this one moves it."""
+    array = open_array(store)
+    values = fill(array)
+    _ = array.digest
+    flip(file_of(array, 0), 7)
+    damaged = file_of(array, 0).read_bytes()
+    other = open_array(Store(store.folder))
+    quarantine = Store.quarantine
+
+    def late(self: Store, *arguments: Any) -> str | None:
+        monkeypatch.setattr(Store, "quarantine", quarantine)
+        with pytest.raises(Damaged):
+            other.read(0)
+        other.write(0, values[:4])
+        return quarantine(self, *arguments)
+
+    monkeypatch.setattr(Store, "quarantine", late)
+    np.testing.assert_array_equal(array.read(0), values[:4])
+    np.testing.assert_array_equal(other.read_all(), values)
+    chunks = [data for name, data in quarantined(store).items() if "json" not in name]
+    assert chunks == [damaged]
+
+
+def test_metadata_mended_meanwhile_are_not_moved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = open_array(store)
+    values = fill(array)
+    flip(store.folder / array.path / "zarr.json", 7)
+    quarantine = Store.quarantine
+
+    def late(self: Store, *arguments: Any) -> str | None:
+        monkeypatch.setattr(Store, "quarantine", quarantine)
+        open_array(Store(store.folder))
+        return quarantine(self, *arguments)
+
+    monkeypatch.setattr(Store, "quarantine", late)
+    np.testing.assert_array_equal(open_array(Store(store.folder)).read_all(), values)
+    assert len(quarantined(store)) == 1
+
+
+def test_one_bad_read_is_not_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stored decides, not what a faulty cable made of it once."""
+    array = open_array(store)
+    values = fill(array)
+    good, read_bytes = files(store), Path.read_bytes
+
+    def once(path: Path) -> bytes:
+        monkeypatch.setattr(Path, "read_bytes", read_bytes)
+        return read_bytes(path)[:-1] + b"?"
+
+    monkeypatch.setattr(Path, "read_bytes", once)
+    np.testing.assert_array_equal(array.read(0), values[:4])
+    assert files(store) == good
+
+
+def use_up(folder: Path) -> Path:
+    """Fill the file system; the file that does."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"." * 4096):
+            pass
+    return filler
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(mount: Path) -> None:
-    array = Store(mount).open("images", FACTS, shape=(40, 20_000), dtype="uint8", chunk=4)
+    array = Store(mount).open("images", FACTS, shape=(40, 20_000), dtype="uint8", chunk=1)
     noise = np.random.default_rng(0).integers(0, 256, (40, 20_000), np.uint8)
 
     def write_all() -> None:
         for chunk in array.missing():
             array.write(chunk, noise[array.span(chunk)])
 
-    def open_many() -> None:
-        for key in range(1000):
-            Store(mount).open("images", {"key": key}, shape=(40,), dtype="uint8", chunk=4)
-
     with pytest.raises(UserError, match=r"the disk is full at .*free some space"):
         write_all()
-    assert array.missing() == [2, 3, 4, 5, 6, 7, 8, 9]
+    left = array.missing()
+    assert 20 < len(left) < 40
     assert array.damaged() == []
     assert not list(mount.rglob("*.partial"))
+    written = min(left)
+    np.testing.assert_array_equal(array.gather(range(written)), noise[:written])
+    use_up(mount)
     with pytest.raises(UserError, match="the disk is full"):
-        open_many()
+        Store(mount).open("images", {"key": 1}, shape=(40,), dtype="uint8", chunk=4)
+
+
+def test_damage_on_a_full_disk_stays_where_it_is(mount: Path) -> None:
+    array = open_array(Store(mount))
+    values = fill(array)
+    flip(file_of(array, 1), 9)
+    before = files(Store(mount))
+    filler = use_up(mount)
+    with pytest.raises(Unwritable, match="the disk is full at"):
+        array.read(1)
+    assert {name: files(Store(mount)).get(name) for name in before} == before
+    filler.unlink()
+    with pytest.raises(Damaged):
+        array.read(1)
+    fill(array)
+    np.testing.assert_array_equal(array.read_all(), values)
 
 
 def test_no_space_while_writing_a_chunk_or_a_note(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,12 +499,13 @@ def test_no_space_while_writing_a_chunk_or_a_note(store: Store, monkeypatch: pyt
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match="the disk is full at"):
         array.write(0, contents()[:4])
     with pytest.raises(UserError, match="the disk is full at"):
         array.note(seconds=1)
     assert array.missing() == [0, 1, 2]
+    assert array.notes == {"name": "some"}
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
@@ -303,18 +513,52 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     store = Store(tmp_path / "file" / "store")
     with pytest.raises(UserError, match=r"cannot .* Not a directory"):
         open_array(store)
-    with pytest.raises(UserError, match=r"cannot write to .*output_dir="):
-        store.lock("attack")
+    with pytest.raises(UserError, match=r"cannot write to .*output_dir="), store.lock("attack"):
+        pass
 
 
 def test_a_read_only_folder_is_one_line(mount: Path) -> None:
-    fill(open_array(Store(mount)))
+    array = open_array(Store(mount))
+    fill(array)
+    digest = array.digest
     subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
     array = open_array(Store(mount))
     np.testing.assert_array_equal(array.read_all(), contents())
+    assert array.digest == digest
     with pytest.raises(UserError, match=r"cannot write to .*Read-only file system; give output_dir="):
         array.write(0, contents()[:4])
     with pytest.raises(UserError, match=r"cannot write to .*output_dir="):
         open_array(Store(mount), {"other": 1})
-    with pytest.raises(UserError, match=r"cannot write to .*output_dir="):
-        Store(mount).lock("attack")
+    with pytest.raises(UserError, match=r"cannot write to .*output_dir="), Store(mount).lock("attack"):
+        pass
+
+
+def test_the_manifest_says_what_was_opened(store: Store) -> None:
+    sealed, begun = open_array(store), open_array(store, {"other": 1})
+    fill(sealed)
+    digest = sealed.digest
+    row = store.table("predictions", {}, columns=5, dtype="int32", name="vit PGD").row({"target": 1}, "resnet")
+    row.write(0, np.arange(5))
+    manifest = store.manifest().set_index("key")
+    assert manifest.loc[sealed.key].to_dict() == {
+        "kind": "adversarial", "name": "some", "sha256": digest, "rows": 10, "chunks": 3, "bytes": 750,
+    }  # fmt: skip
+    assert pd.isna(manifest.loc[begun.key, "sha256"])
+    assert manifest.loc[row.table.key, ["rows", "chunks", "bytes"]].tolist() == [5, 1, 20]
+
+
+def test_one_key_never_stands_for_two_things(store: Store) -> None:
+    array, other = open_array(store), open_array(store, {"other": 1})
+    (store.folder / array.path / "zarr.json").write_bytes((store.folder / other.path / "zarr.json").read_bytes())
+    with pytest.raises(RuntimeError, match="one key stands for two things"):
+        open_array(Store(store.folder))
+
+
+def test_chunks_are_apart_whoever_wrote_them(store: Store) -> None:
+    """A file of a table's form is no chunk of an array."""
+    array = open_array(store)
+    fill(array)
+    file_of(array, 0).write_bytes(encode(contents()[:4], "a place"))
+    with pytest.raises(Damaged, match="checksum"):
+        array.read(0)
+    assert os.listdir(store.folder / "quarantine") == ["adversarial"]  # noqa: PTH208

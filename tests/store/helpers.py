@@ -1,0 +1,88 @@
+"""What the tests of the store have in common: small arrays, damage, and all files of a store."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sat_exp.store import Store, StoredArray
+from sat_exp.store.store import LOCKS, QUARANTINE, WHY
+
+FACTS = {"images": "ab", "numbers": {"epsilon": 8, "step_size": 1.5}}
+ROWS, CHUNK = 10, 4
+TROUBLE = [
+    RuntimeError("can't start new thread"),
+    MemoryError(),
+    TypeError("unhashable"),
+    OSError(errno.EMFILE, "Too many open files"),
+    OSError(errno.EIO, "Input/output error"),
+    OSError(errno.ESTALE, "Stale file handle"),
+]
+"""Errors that say nothing of what is stored."""
+
+
+def open_array(store: Store, facts: dict[str, Any] = FACTS, rows: int = ROWS, chunk: int = CHUNK) -> StoredArray:
+    return store.open("adversarial", facts, shape=(rows, 3, 5, 5), dtype="uint8", chunk=chunk, name="some")
+
+
+def contents(rows: int = ROWS) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (rows, 3, 5, 5), np.uint8)
+
+
+def fill(array: StoredArray) -> np.ndarray:
+    """Write what is missing, as a run does."""
+    values = contents(array.rows)
+    for chunk in array.missing():
+        array.write(chunk, values[array.span(chunk)])
+    return values
+
+
+def folder_of(store: Store, path: str) -> Path:
+    return store.folder / path
+
+
+def file_of(array: StoredArray, chunk: int) -> Path:
+    return array.store.folder / array.path / array.part(chunk)
+
+
+def flip(path: Path, position: int, bit: int = 1) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= bit
+    path.write_bytes(data)
+
+
+def swap(one: Path, other: Path) -> None:
+    first = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(first)
+
+
+def files(store: Store) -> dict[str, bytes]:
+    """Every file of a store but its locks: whoever closes the file of a lock frees it."""
+    return {
+        str(path.relative_to(store.folder)): path.read_bytes()
+        for folder in store.folder.iterdir()
+        if folder.name != LOCKS
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def quarantined(store: Store) -> dict[str, bytes]:
+    """What is in the quarantine, without the lines that say why."""
+    return {name: data for name, data in files(store).items() if name.startswith(QUARANTINE) and WHY not in name}
+
+
+def raising(function: Callable[..., Any], at: int, error: BaseException) -> tuple[Callable[..., Any], list[int]]:
+    """`function`, but its call number `at`, counted from 0, raises `error`; a list that grows with every call."""
+    calls: list[int] = []
+
+    def instead(*arguments: Any, **options: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == at + 1:
+            raise error
+        return function(*arguments, **options)
+
+    return instead, calls
