@@ -110,7 +110,7 @@ SELF_ATTENTION_2D = {r"^(BottleneckAttn|MHSA2d)": "BoT", r"^HaloAttn": "Halo", r
 CHANNEL_ATTENTION = {
     r"^(SE(Module|Layer|Block)|Squeeze(And)?Excit\w*)$": "SE",
     r"^(C?[Ee]ca(Module|Layer)|ECA\w*)$": "ECA",
-    r"^(EffectiveSE|ESE)\w*$": "ESE",
+    r"^(EffectiveSE|ESE|Ese)\w*$": "ESE",
     r"^GlobalContext$": "GCA",
     r"^(Light)?C[Bb][Aa][Mm]\w*$": "CBAM",
     r"^SelectiveKernel$": "SK",

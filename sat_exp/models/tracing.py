@@ -19,6 +19,7 @@ ARGUMENTS = {
     "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
     "linear": ("input", "weight", "bias"),
 }
+SEPARABLE = "SeparableConv"
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -182,6 +183,7 @@ def blocks(modules: Mapping[str, nn.Module]) -> set[str]:
 
     A block is a module of two or more weight layers that is not a mere container and either lies in one (nn.Sequential,
     nn.ModuleList) or is of a class used more than once; so is a container in a container of nothing but three or more.
+    A separable convolution is a layer.
     """
     layers: Counter[str] = Counter()
     for name, module in modules.items():
@@ -196,7 +198,8 @@ def blocks(modules: Mapping[str, nn.Module]) -> set[str]:
             siblings = list(parent.children()) if isinstance(parent, CONTAINERS) else []
             block = len(siblings) > 2 and all(isinstance(sibling, CONTAINERS) for sibling in siblings)
         else:
-            block = isinstance(parent, CONTAINERS) or classes[type(module)] > 1
+            separable = type(module).__name__.startswith(SEPARABLE)
+            block = not separable and (isinstance(parent, CONTAINERS) or classes[type(module)] > 1)
         if block and name and 1 < layers[name] < 0.9 * layers[""]:
             found.add(name)
     return found

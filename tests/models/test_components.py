@@ -369,6 +369,8 @@ ELSEWHERE = {
     "efficientvit_b0": {"base_architecture": "Hybrid", "stem": "3x3 s2"},
     "swiftformer_xs": {"base_architecture": "Hybrid", "stem": "3x3 s2 / 3x3 s2"},
     "efficientnet_cc_b0_4e": {"depthwise_conv": True, "channel_attention_location": "middle"},
+    "hgnet_tiny": {"channel_attention": "ESE", "stem": "3x3 s2 / 3x3 / 3x3"},
+    "ese_vovnet19b_dw": {"stem": "3x3 s2 / 3x3 / 1x1 / 3x3 s2 / 1x1", "channel_attention": "ESE"},
     "repvgg_a0": {"stem": "3x3 s2", "activation": "ReLU"},
 }
 
