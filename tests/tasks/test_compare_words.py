@@ -13,7 +13,8 @@ def matrix(name: str, shift: float = 0.0) -> Matrix:
     half = np.triu(rng.uniform(1, 3, (8, 8)), 1)
     models = [f"m{number}" for number in range(8)]
     sat = pd.DataFrame(half + half.T + 4.6 * np.eye(8) + shift, index=models, columns=models)
-    return Matrix(name, sat, comparison.sampling_error(sat, 500))
+    error = comparison.sampling_error(sat, 500)
+    return Matrix(name, sat, error, error)
 
 
 def test_findings_name_both_matrices_and_agree_with_the_table():
