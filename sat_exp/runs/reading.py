@@ -140,19 +140,30 @@ def studied(run: Run) -> Run:
 
 
 def newest(outputs: Path, holding: str) -> list[Path]:
-    """The folders of the finished runs under `outputs` that hold the file `holding`, what was written last first."""
+    """The folders of the finished runs under `outputs` that hold the file `holding`, what was written last first; those
+    too whose manifest or summary cannot be read, which `read` then says."""
     found = []
     for place, folders, files in os.walk(outputs):
         folders[:] = [name for name in folders if name not in ELSEWHERE and not name.startswith(".")]
-        if manifest.NAME in files and (now := Manifest.read(Path(place))) is not None and holding in now.files:
+        if manifest.NAME in files and may_hold(Path(place), holding):
             found.append(Path(place))
     return sorted(found, key=written, reverse=True)
 
 
+def may_hold(folder: Path, file: str) -> bool:
+    try:
+        now = Manifest.read(folder)
+    except UserError:
+        return True
+    return now is not None and file in now.files
+
+
 def written(folder: Path) -> float:
-    """When a run was: drawing it again leaves its summary as it is."""
-    summary = folder / SUMMARY
-    return summary.stat().st_mtime if summary.exists() else 0.0
+    """When a run was: drawing it again leaves its summary as it is. A summary that is missing is about to come."""
+    try:
+        return (folder / SUMMARY).stat().st_mtime
+    except OSError:
+        return float("inf")
 
 
 def settled(folder: Path, use: Callable[[Manifest], Result]) -> Result:

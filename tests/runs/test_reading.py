@@ -172,6 +172,9 @@ def test_the_newest_run_is_the_one_that_was_written_last(tmp_path):
     (tmp_path / "c/manifest.json").unlink()
     assert runs.newest(tmp_path, "tables/models.parquet") == [tmp_path / "b", tmp_path / "sweeps/a"]
     assert runs.newest(tmp_path, "tables/other.parquet") == []
+    (tmp_path / "sweeps/a/manifest.json").write_text("damage")
+    (tmp_path / "b/summary.json").unlink()
+    assert runs.newest(tmp_path, "tables/models.parquet") == [tmp_path / "b", tmp_path / "sweeps/a"]
 
 
 def test_a_study_is_of_what_the_run_held(folder, tmp_path):

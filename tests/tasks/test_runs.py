@@ -39,8 +39,9 @@ def test_a_task_names_the_damaged_file_of_the_run_it_studies(sat_exp, measured, 
     assert "Traceback" not in told
 
 
-def test_a_plan_names_a_run_that_it_cannot_use(sat_exp, measured):
-    damaged = measured / "tables/models.parquet"
+@pytest.mark.parametrize("name", ["tables/models.parquet", "manifest.json"])
+def test_a_plan_names_a_run_that_it_cannot_use(sat_exp, measured, name):
+    damaged = measured / name
     damaged.write_bytes(b"")
     outcome = sat_exp("task=plan", *POOL, "dataset=fashion_mnist", "dataset.size=100")
     assert outcome.status == 0, outcome.text
