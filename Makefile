@@ -4,12 +4,12 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint bundle gallery bench clean
+.PHONY: help setup demo test test-all test-faults lint bundle gallery bench clean
 
 GALLERY := quickstart analysis ensembles $(if $(FASHION_MNIST),distillation)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -30,7 +30,10 @@ test: $(READY) lint ## lint, type check and the quick tests
 	@$(RUN) pytest
 
 test-all: $(READY) lint ## every test, the long ones too
-	@$(RUN) pytest -m ''
+	@$(RUN) pytest -m 'not faults'
+
+test-faults: $(READY) ## runs that are killed, damaged, starved of disk and memory: see docs/faults.md
+	@$(RUN) pytest -m faults tests/faults
 
 lint: $(READY) ## ruff and mypy
 	@$(RUN) ruff check .

@@ -1,0 +1,99 @@
+"""Models that raise, give NaN, have no memory, or never give the same twice, among others that are sound."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from sat_exp.names import CONF
+
+from .harness import MATRIX, RUN, Ended, discard, run
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+SOUND = ("sound", "fashion_nfnet")
+FAULTY: dict[str, tuple[dict[str, Any], str]] = {
+    "raises_at_once": ({"_target_": "networks.Raising", "after": 0}, "a layer gave way"),
+    "raises_under_attack": ({"_target_": "networks.Raising", "after": 6}, "a layer gave way"),
+    "raises_in_transfer": ({"_target_": "networks.Raising", "after": 14}, "a layer gave way"),
+    "not_finite": ({"_target_": "networks.NotFinite", "after": 0}, "not finite"),
+    "not_finite_under_attack": ({"_target_": "networks.NotFinite", "after": 6}, "not finite"),
+    "not_finite_in_transfer": ({"_target_": "networks.NotFinite", "after": 14}, "not finite"),
+    "restless": ({"_target_": "networks.Restless"}, "must be deterministic"),
+    "no_memory": ({"_target_": "networks.Large", "most": 0}, "memory does not hold one image"),
+}
+
+
+def choose(folder: Path, networks: dict[str, dict[str, Any]]) -> list[str]:
+    """The command that measures models of a user's own, with files for them in `folder`/own."""
+    stock = OmegaConf.load(CONF / "model" / "fashion_resnet.yaml")
+    (folder / "own/model").mkdir(parents=True)
+    for name, network in networks.items():
+        changes = {"name": name, "pretrained": False, "checkpoint": None, "network": network, "components": {}}
+        model = {key: value for key, value in stock.items() if key not in ("parameters", "group")} | changes
+        text = f"# @package _global_.model\n{OmegaConf.to_yaml(OmegaConf.create(model))}"
+        (folder / f"own/model/{name}.yaml").write_text(text.partition("\n")[2])
+    listed = ",".join([*networks, "fashion_nfnet"])
+    chosen = [part for part in MATRIX if not part.startswith("pool.models")]
+    return ["-cd", "own", *chosen, f"pool.models=[{listed}]"]
+
+
+def measure(folder: Path, networks: dict[str, dict[str, Any]], **settings: Any) -> Ended:
+    return run(folder, choose(folder, networks), modules=(str(Path(__file__).parent),), **settings)
+
+
+def table(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / f"outputs/{RUN}/tables/{name}.parquet")
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_the_others_go_on_and_the_one_is_named(tally: Any, tmp_path: Path, name: str) -> None:
+    network, reason = FAULTY[name]
+    folder = tmp_path / "trial"
+    ended = measure(folder, {"sound": {"_target_": "networks.Sound"}, name: network})
+    assert ended.status == 1, ended.text
+    failures = table(folder, "failures").set_index("model")["reason"]
+    assert list(failures.index) == [name]
+    assert reason in failures[name]
+    assert sorted(table(folder, "models")["model"]) == sorted(SOUND)
+    assert [line.startswith("error: not in the results") for line in ended.text.splitlines()].count(True) == 1
+
+    alone = tmp_path / "alone"
+    assert measure(alone, {"sound": {"_target_": "networks.Sound"}}).status == 0
+    pd.testing.assert_frame_equal(table(folder, "pairs"), table(alone, "pairs"))
+    tally("faulty model", name, "named, the others as without it")
+    for each in (folder, alone):
+        discard(each)
+
+
+@pytest.mark.parametrize("most", [1, 3, 5])
+def test_a_batch_for_which_there_is_no_memory_is_halved(tally: Any, tmp_path: Path, most: int) -> None:
+    folder = tmp_path / "trial"
+    ended = measure(
+        folder, {"sound": {"_target_": "networks.Sound"}, "large": {"_target_": "networks.Large", "most": most}}
+    )
+    assert ended.status == 0, ended.text
+    models = table(folder, "models").set_index("model")
+    assert models.loc["large", "clean_correct"] == models.loc["sound", "clean_correct"]
+    tally("no memory", f"for more than {most} images at once", "measured in parts")
+    discard(folder)
+
+
+def test_memory_does_not_grow_with_failures(tally: Any, tmp_path: Path) -> None:
+    """Twelve models of 40 MB that fail take no more memory at once than two."""
+    peaks = []
+    for number in (2, 12):
+        folder = tmp_path / f"{number}"
+        networks = {
+            f"falls_{index}": {"_target_": "networks.Raising", "after": 6 * (index % 2), "ballast": 40}
+            for index in range(number)
+        }
+        ended = measure(folder, networks, peak=str(tmp_path / f"peak {number}"))
+        assert len(table(folder, "failures")) == number, ended.text
+        peaks.append(json.loads((tmp_path / f"peak {number}").read_text())["kibibytes"] / 1024)
+        discard(folder)
+    assert peaks[1] - peaks[0] < 120, f"a peak of {peaks[0]:.0f} MB became one of {peaks[1]:.0f} MB"
+    tally("twelve models that fail", "memory at the peak", "as with two")
