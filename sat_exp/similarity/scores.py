@@ -65,9 +65,7 @@ def score(
     shown: Mapping[tuple[str, str], ArrayLike] | None = None,
     compare: str = "truth",
     floor: float = SAT_FLOOR,
-    resamples: int | None = None,
     confidence: float = 0.95,
-    seed: int | None = None,
 ) -> pd.DataFrame:
     """The table of pairs: one row for every unordered pair of `names` of which a direction was measured, the diagonal
     included, in the order of `names`.
@@ -86,8 +84,7 @@ def score(
     sat, sat_low, sat_high (`sat_interval`). On the diagonal SAT is log(100 · white-box success).
 
     A pair without common images has NaN for every number but its counts, and is named in a warning. A direction that
-    was not measured has NaN, and so has its pair's SAT. `resamples` and `seed` have no effect: the interval is not
-    drawn.
+    was not measured has NaN, and so has its pair's SAT.
     """
     if len(set(names)) != len(names):
         raise ValueError("a model is named twice")

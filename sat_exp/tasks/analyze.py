@@ -154,7 +154,6 @@ def of_control(control: Run, attacked: Predictions, measured: dict[str, Any]) ->
         seen,
         compare=measured["settings"]["labels"],
         floor=measured["settings"]["score"]["floor"],
-        resamples=1,
     )
     columns = {"sat": "noise_sat", "transfer_rate_ab": "noise_rate_ab", "transfer_rate_ba": "noise_rate_ba"}
     return scored.rename(columns=columns)[["model_a", "model_b", *columns.values()]]

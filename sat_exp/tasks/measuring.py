@@ -142,8 +142,6 @@ def pair_table(measured: Measured, labels: np.ndarray | None, config: DictConfig
         shown=measured.shown,
         compare=config.labels,
         floor=config.score.floor,
-        resamples=config.score.resamples,
         confidence=config.score.confidence,
-        seed=config.score.seed,
     )
     return pairs.assign(pretrained=pairs["model_a"].map(trained) & pairs["model_b"].map(trained))
