@@ -18,8 +18,9 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str, e
     `errors`: a sentence on where the standard errors come from.
     """
     known = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset="difference")
-    groups = [(known[~known["set_aside"]], "o", theme.GOOD, "other pairs")]
-    if known["set_aside"].any():
+    some_aside = bool(known["set_aside"].any())
+    groups = [(known[~known["set_aside"]], "o", theme.GOOD, "other pairs" if some_aside else "pairs")]
+    if some_aside:
         groups.append((known[known["set_aside"]], "x", theme.BAD, f"pairs with a model of {aside}"))
     size = float(np.clip(6000 / len(known), 6, 40))
     values, offset = known[["measured", "reference"]].to_numpy(), float(known["difference"].mean())

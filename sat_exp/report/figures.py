@@ -123,18 +123,21 @@ def transfer(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
     heatmap.colour_bar(figure, heat, 2.8 + height + (1.2 if bars else 0.42), "mako_r", 0, high, "transfer rate (%)")
     top = 2.8 + height + (0.9 if height < 2 else 0.0)
     heatmap.family_legend(figure, 2.8 + side + 1.1, top, rate, families, styles)
-    caption = transfer_caption(rate, origin, clustered=compared and bars)
+    caption = transfer_caption(rate, high, origin, clustered=compared and bars)
     return Drawing(figure, rate.rename_axis("source"), "Transfer in each direction", caption)
 
 
-def transfer_caption(rate: pd.DataFrame, origin: Origin, clustered: bool) -> str:
-    """What `rate` shows, rows the sources; clustered: whether models are in the order of the tree."""
+def transfer_caption(rate: pd.DataFrame, high: float, origin: Origin, clustered: bool) -> str:
+    """What `rate` shows, rows the sources, on a scale of colours up to `high`; clustered: whether models are in the
+    order of the tree."""
     said = (
         f"The share of images, in percent, on which the model of the column is fooled by {origin.made} of the model of "
         f"the row, among {origin.common}."
     )
     if any(np.isfinite(rate.loc[name, name]) for name in rate.index):
         said += " On the diagonal a model is shown its own."
+    if (rate > high).any(axis=None):
+        said += " Rates beyond the colour scale have its last colour."
     if len(rate.columns) < 3:
         return said
     order = "of average-linkage clustering of SAT" if clustered else "of their mean as a target, the highest first"

@@ -127,6 +127,7 @@ def test_a_row_says_its_order_and_bars_and_what_was_not_attacked(tmp_path):
     assert "order of their mean as a target, the highest first" in said["transfer"]
     assert "not attacked" in said["accuracy"]
     assert "similarity matrix" not in said["transfer"]
+    assert "beyond the colour scale" not in said["transfer"]
     drawn = transfer(pairs, theme.family_styles(names.values()), Origin()).data
     assert list(drawn.iloc[0].dropna()) == sorted(drawn.iloc[0].dropna(), reverse=True)
     assert "conv_a on" in page.headline(results)
@@ -137,8 +138,9 @@ def test_a_full_row_of_sources_is_ordered_without_the_diagonal():
     """A source that is strong against itself is no easy target of others."""
     pairs = a_row({"a": "x", "b": "x", "c": "x"})
     itself = pairs.iloc[[0]].assign(model_b="a", transfer_rate_ab=1.0, transfer_rate_ba=1.0)
-    drawn = transfer(pd.concat([itself, pairs], ignore_index=True), theme.family_styles(["x"]), Origin()).data
-    assert list(drawn.columns)[-1] == "a"
+    drawn = transfer(pd.concat([itself, pairs], ignore_index=True), theme.family_styles(["x"]), Origin())
+    assert list(drawn.data.columns)[-1] == "a"
+    assert "Rates beyond the colour scale have its last colour" in drawn.caption
 
 
 def test_a_diagonal_within_the_colours_is_not_said_to_be_beyond_them():
