@@ -1,5 +1,6 @@
 """Figures and one self-contained HTML page of a run, drawn from the tables, examples and summary in its folder."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,6 +57,7 @@ def draw(folder: Path) -> Report:
     run = runs.studied(runs.read(folder))
     with runs.drafted(folder, replacing=run) as place:
         run.copy([name for name in run.files if name != PAGE and not name.startswith("figures/")], place)
+        shutil.copystat(folder / runs.SUMMARY, place / runs.SUMMARY)
         drawn = draw_draft(place, run.studied)
     return replace(drawn, folder=folder)
 

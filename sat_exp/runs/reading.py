@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,7 +38,7 @@ class Run:
     """A finished run.
 
     manifest: which files its results are. summary: what `summary.json` says. contents: the bytes of its Parquet tables
-    and its summary, by file. studied: the run that it is a study of, where one was given.
+    and its summary, by file, or of all its files. studied: the run that it is a study of, where one was given.
     """
 
     folder: Path
@@ -95,13 +94,16 @@ class Run:
 
         return settled(self.folder, same)
 
+    def held(self) -> "Run":
+        """The same run with every file in memory, whatever becomes of its folder."""
+        return replace(self, contents={name: self.content(name) for name in self.files})
+
     def copy(self, names: Iterable[str], into: Path) -> None:
         """Copies of some of its files, as written, under the same names in the folder `into`."""
         for name in names:
             content, target = self.content(name), into / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-            shutil.copystat(self.folder / name, target)
 
     @contextmanager
     def copied(self, names: Iterable[str]) -> Iterator[Path]:

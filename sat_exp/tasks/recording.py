@@ -32,8 +32,8 @@ class Recording:
         predictions: runs.Predictions | None = None,
         studied: runs.Run | None = None,
     ) -> report.Report:
-        """Add `found` to the summary; write tables, figures and page, send all of it to W&B, and make it the results of
-        the folder at once; studied: the run that this is a study of."""
+        """Add `found` to the summary; write tables, figures and page, make them the folder's results at once, and send
+        these very ones to W&B, whatever another process writes there; studied: the run that this is a study of."""
         self.summary.update(found)
         if studied is not None:
             self.summary.update(measured=str(studied.folder.absolute()), measured_digest=studied.digest)
@@ -41,7 +41,8 @@ class Recording:
             runs.fill(place, self.summary, tables, pictures, predictions)
             drawn = report.draw_draft(place, studied)
             runs.seal(place)
-            self.tracked.log_results(place, studied)
+            mirrored = replace(runs.read(place).held(), folder=self.folder, studied=studied)
+        self.tracked.log_results(mirrored)
         return replace(drawn, folder=self.folder)
 
 

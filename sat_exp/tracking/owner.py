@@ -12,7 +12,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -85,22 +85,19 @@ class Run:
             row = {key: float(value) for key, value in metrics.items()}
             self.client.log(row if step is None else {**row, "step": int(step)})
 
-    def log_results(self, folder: Path, studied: "runs.Run | None" = None) -> None:
-        """Mirror the run in `folder`, finished or a sealed draft: config, tables, figures, report, key numbers, and
-        artifacts of the files; studied: the run that it is a study of."""
+    def log_results(self, finished: "runs.Run") -> None:
+        """Mirror a finished run: config, tables, figures, report, key numbers, and artifacts of the files."""
         if self.client is None:
             return
         uploads: Sequence[Any] = ()
         with self._mirroring("results"):
-            from sat_exp import runs
             from sat_exp.tracking import results
 
-            found = replace(runs.read(folder), studied=studied)
             uploads = results.UPLOADS
         with staging_under(self.directory):
             for upload in uploads:
                 with self._mirroring(upload.__name__.replace("_", " ")):
-                    upload(self.client, found)
+                    upload(self.client, finished)
 
     def _finish(self, exit_code: int) -> None:
         if self.client is None:

@@ -65,10 +65,11 @@ def test_a_study_is_drawn_again_from_what_it_studied_only(sat_exp, measured):
     placed = sat_exp("task=place", "model=fashion_vit", f"task.run={measured}", "hardware.threads=1")
     assert placed.status == 0, placed.text
     study = folder_of(placed)
-    page = (study / "report.html").read_text()
+    page, written = (study / "report.html").read_text(), (study / "summary.json").stat().st_mtime_ns
     again = sat_exp("task=report", f"task.run={study}")
     assert again.status == 0, again.text
     assert (study / "report.html").read_text() == page
+    assert (study / "summary.json").stat().st_mtime_ns == written, "drawn again, it would count as the newest run"
     with runs.drafted(measured) as place:
         old = runs.read(measured)
         old.copy(old.files, place)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas
 import pytest
@@ -14,7 +15,7 @@ from sat_exp.tracking.artifacts import label
 
 def mirror(folder, mode="offline", job_type="matrix", studied=None):
     with tracking.run(Tracking(mode), name="a run", job_type=job_type, directory=folder, config={}) as run:
-        run.log_results(folder, studied)
+        run.log_results(replace(runs.read(folder), studied=studied))
     return run.folder
 
 

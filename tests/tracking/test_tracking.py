@@ -54,7 +54,7 @@ def test_offline_run_holds_every_number_of_the_tables(tmp_path, fill, read_log):
     fill(tmp_path)
     given = {"attack": {"epsilon": 16, "model": "resnet"}, "seed": 7, "root": Path("/somewhere")}
     with record(tmp_path, Tracking("offline", tags=["a"]), config=given, tags=["b", "a"]) as run:
-        run.log_results(tmp_path)
+        run.log_results(runs.read(tmp_path))
     found = read_log(run.folder)
 
     for name in ("models", "pairs"):
@@ -94,7 +94,7 @@ def test_offline_run_holds_every_number_of_the_tables(tmp_path, fill, read_log):
 def test_offline_run_holds_figures_report_and_files(tmp_path, fill, read_log):
     fill(tmp_path)
     with record(tmp_path, config={"versions": {"git_commit": COMMIT}}) as run:
-        run.log_results(tmp_path)
+        run.log_results(runs.read(tmp_path))
     found = read_log(run.folder)
     assert found.commit == COMMIT
     assert found.media("figures/matrix").read_bytes() == (tmp_path / "figures/matrix.png").read_bytes()
@@ -115,7 +115,7 @@ def test_offline_run_holds_figures_report_and_files(tmp_path, fill, read_log):
 def test_examples_are_images_in_the_table(tmp_path, fill, read_log):
     fill(tmp_path)
     with record(tmp_path) as run:
-        run.log_results(tmp_path)
+        run.log_results(runs.read(tmp_path))
     found = read_log(run.folder)
     (files,) = [made.files for name, made in found.tables.items() if "tablesexamples" in name]
     table = json.loads(files["tables/examples.table.json"].read_text())
@@ -171,7 +171,7 @@ def test_runs_open_at_once_do_not_mix(tmp_path, read_log):
 def test_disabled_writes_the_same_files_and_imports_no_wandb(tmp_path, fill):
     with record(tmp_path / "offline") as run:
         fill(tmp_path / "offline")
-        run.log_results(tmp_path / "offline")
+        run.log_results(runs.read(tmp_path / "offline"))
     fill(tmp_path / "disabled")
     script = f"""
 import sys
@@ -180,8 +180,10 @@ from sat_exp import tracking
 folder = Path({str(tmp_path / "disabled")!r})
 with tracking.run(tracking.Tracking("disabled"), name="n", job_type="t", directory=folder, config={{}}) as run:
     run.log({{"x": 1.0}}, step=3)
-    run.log_results(folder)
-assert not {{"wandb", "pandas", "torch"}} & set(sys.modules)
+    assert not {{"wandb", "pandas", "torch"}} & set(sys.modules)
+    from sat_exp import runs
+    run.log_results(runs.read(folder))
+assert not {{"wandb", "torch"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(sat_exp.__file__).parents[1])
     offline, disabled = digests(tmp_path / "offline"), digests(tmp_path / "disabled")
@@ -266,7 +268,7 @@ def test_body_runs_without_wandb(tmp_path, monkeypatch, caplog, fill):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with record(tmp_path) as run:
         run.log({"x": 1.0})
-        run.log_results(tmp_path)
+        run.log_results(runs.read(tmp_path))
     assert run.mode == pointer(tmp_path)["mode"] == "disabled"
     assert len(warnings_of(caplog)) == 1
 
@@ -297,7 +299,7 @@ def test_failures_while_recording_are_one_warning(tmp_path, monkeypatch, caplog,
             monkeypatch.setattr(run.client, method, broken)
         run.log({"x": 1.0})
         run.log({"x": 2.0})
-        run.log_results(tmp_path)
+        run.log_results(runs.read(tmp_path))
     finish()
     assert pointer(tmp_path)["state"] == "finished"
     during, at_the_end = [entry.getMessage() for entry in warnings_of(caplog)]
@@ -328,7 +330,7 @@ def test_one_bad_file_does_not_cost_the_rest(tmp_path, caplog, fill, read_log):
     (tmp_path / "figures/broken.png").write_bytes(b"not a picture")
     runs.seal(tmp_path)
     with record(tmp_path) as run:
-        run.log_results(tmp_path)
+        run.log_results(runs.read(tmp_path))
     assert len(warnings_of(caplog)) == 1
     assert "figures" in warnings_of(caplog)[0].getMessage()
     found = read_log(run.folder)
@@ -400,7 +402,7 @@ def test_a_damaged_file_is_not_mirrored(tmp_path, caplog, fill, read_log):
     fill(tmp_path)
     (tmp_path / "figures/matrix.csv").write_text("model,resnet\nresnet,3.5\nmixer,\n")
     with record(tmp_path) as run:
-        run.log_results(tmp_path)
+        run.log_results(runs.read(tmp_path))
     (warning,) = warnings_of(caplog)
     assert "figures/matrix.csv is damaged" in warning.getMessage()
     found = read_log(run.folder)
@@ -428,17 +430,16 @@ def test_processes_with_one_pointer_leave_it_whole(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["tracking.json"]
 
 
-def test_a_draft_is_mirrored_with_copies_that_outlive_it(tmp_path, read_log):
-    """What W&B uploads later does not lie in the draft, which is gone by then."""
-    with record(tmp_path) as run, runs.drafted(tmp_path) as place:
-        runs.fill(place, {"name": "drafted"}, {"found": pandas.DataFrame({"component": ["stem"], "weight": [0.5]})})
-        (place / "report.html").write_text("<html></html>")
-        runs.seal(place)
-        run.log_results(place)
+def test_what_is_mirrored_is_what_the_run_wrote(tmp_path, fill, read_log):
+    """Another process may write the folder again before W&B has all of it."""
+    fill(tmp_path, name="mine")
+    mine = runs.read(tmp_path).held()
+    written = {name: mine.content(name) for name in mine.files}
+    fill(tmp_path, name="another's", warnings=[])
+    with record(tmp_path) as run:
+        run.log_results(mine)
     found = read_log(run.folder)
-    assert found.summary["found/stem/weight"] == 0.5
-    files = found.artifacts["results-drafted"].files
-    assert set(files) == {"summary.json", "tables/found.csv", "tables/found.parquet", "report.html"}
-    for name, staged in files.items():
-        assert staged.read_bytes() == (tmp_path / name).read_bytes()
-    assert found.media("report").read_text() == "<html></html>"
+    assert found.summary["warnings"] == 1
+    files = found.artifacts["matrix-mine"].files
+    assert files["summary.json"].read_bytes() == written["summary.json"] != (tmp_path / "summary.json").read_bytes()
+    assert all(staged.read_bytes() == written[name] for name, staged in files.items())
