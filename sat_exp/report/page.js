@@ -122,9 +122,9 @@ if (atlas) {
     .filter((row) => pairs.a[row] !== pairs.b[row] && pairs.sat[row] !== null)
     .sort((a, b) => pairs.sat[b] - pairs.sat[a]);
 
-  const neighbours = (index, heading) => create("div", {}, create("h3", {}, heading), create("ol", { className: "near" },
-    ...others(index).slice(0, 8).map((other) => create("li", {},
-      create("a", { href: toPair(index, other) }, swatch(other), models[other].name), ` ${fixed(value("sat", index, other), 2)}`))));
+  const neighbours = (index, heading) => others(index).length ? create("div", {}, create("h3", {}, heading),
+    create("ol", { className: "near" }, ...others(index).slice(0, 8).map((other) => create("li", {},
+      create("a", { href: toPair(index, other) }, swatch(other), models[other].name), ` ${fixed(value("sat", index, other), 2)}`)))) : null;
 
   const className = (label) => examples.classes[label] ?? `class ${label}`;
   const picture = (index, ...captions) => {
@@ -170,7 +170,7 @@ if (atlas) {
     const position = ranked.indexOf(at.get(`${a}/${b}`));
     const sat = withInterval(fixed(value("sat", a, b), 3), value("sat_low", a, b), value("sat_high", a, b), (end) => end.toFixed(3));
     const numbers = facts([
-      [`SAT (${atlas.interval})`, sat],
+      value("sat", a, b) !== null && [`SAT (${atlas.interval})`, sat],
       position >= 0 && ["rank among pairs", `${position + 1} of ${ranked.length}`],
       a === b && rate(a, a) !== null && ["white-box success", interval(a, a)],
       a !== b && rate(a, b) !== null && [`images of ${models[a].name} fool ${models[b].name}`, interval(a, b)],

@@ -1,5 +1,9 @@
 """What a number is computed from, and how, is what its caption says."""
 
+import re
+import shutil
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -195,3 +199,23 @@ def test_choices_without_a_part_in_a_run_are_not_shown(task, chosen, shown):
 def test_a_sweep_over_models_is_not_its_first_model():
     facts = {"task": "transfer", "choices": COMPOSED, "settings": {"sweep": {"models": ["a", "b"], "targets": ["c"]}}}
     assert {"model", "model@target"}.isdisjoint(origin.choices(facts))
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+@pytest.mark.parametrize(("kind", "present"), [("row", {"fool"}), ("stated", {"SAT ("}), ("whole", {"SAT (", "fool"})])
+def test_a_browser_shows_of_a_pair_what_is_known(tmp_path, kind, present):
+    pairs = {"row": a_row, "stated": stated_pairs, "whole": pairs_table}[kind](FEW)
+    file = tmp_path / "page.html"
+    file.write_text(page.render(found(tmp_path, {"pairs": pairs}, settings=settings()), {}, {}), encoding="utf-8")
+    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    command = ["chromium", *switches, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr"]
+    address = file.as_uri() + "#pair/conv_a/mix_a"
+    ran = subprocess.run(
+        [*command, "--virtual-time-budget=5000", "--dump-dom", address], capture_output=True, text=True
+    )
+    assert "Uncaught" not in ran.stderr
+    detail = re.sub(r"<[^>]*>", " ", ran.stdout.partition('id="detail"')[2].partition("</section>")[0])
+    assert {word for word in ("SAT (", "fool", "Most similar to") if word in detail} == present | (
+        {"Most similar to"} if "SAT (" in present else set()
+    )
+    assert "–" not in detail
