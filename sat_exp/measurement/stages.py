@@ -105,7 +105,7 @@ class Stages:
             return models.components_of(config, model.classifier.network)
         except UserError as error:
             self.warnings.append(f"{model.name}: {error}")
-            return {}
+            return models.stated_components(config)
 
     def attacked(self, model: Model, config: DictConfig, view: View, bar: Advance) -> Source:
         """Adversarial images of everything the model gets right, or of every image where labels are not compared."""

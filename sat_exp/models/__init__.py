@@ -1,6 +1,6 @@
 """Classifiers on pixels: their weights, their checks, their names."""
 
 from sat_exp.models.classifier import Classifier
-from sat_exp.models.loading import Model, components_of, flops, load, preprocessing
+from sat_exp.models.loading import Model, components_of, flops, load, preprocessing, stated_components
 
-__all__ = ["Classifier", "Model", "components_of", "flops", "load", "preprocessing"]
+__all__ = ["Classifier", "Model", "components_of", "flops", "load", "preprocessing", "stated_components"]

@@ -1,7 +1,7 @@
 """A classifier on canvas pixels."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,11 @@ class Classifier(nn.Module):
     """Logits from canvas pixels: resize → normalise → network.
 
     Everything a network needs beyond the pixels happens in here, so that ε means the same for every classifier and
-    one image is the same tensor for all of them.
+    one image is the same tensor for all of them. mean, std: float32 [1, C, 1, 1].
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self, network: nn.Module, *, size: int, mean: Sequence[float], std: Sequence[float], interpolation: str
@@ -23,20 +26,14 @@ class Classifier(nn.Module):
         self.network = network
         self.size = size
         self.interpolation = interpolation
-        # As the bits of float32 numbers: turning a module to half precision rounds its floating-point buffers.
-        for name, values in (("mean_bits", mean), ("std_bits", std)):
-            bits = torch.tensor(list(values), dtype=torch.float32).view(1, -1, 1, 1).view(torch.int32)
-            self.register_buffer(name, bits, persistent=False)
+        self.mean, self.std = (torch.tensor(list(values)).view(1, -1, 1, 1) for values in (mean, std))
 
-    @property
-    def mean(self) -> Tensor:
-        """float32 [1, C, 1, 1]"""
-        return self.get_buffer("mean_bits").view(torch.float32)
-
-    @property
-    def std(self) -> Tensor:
-        """float32 [1, C, 1, 1]"""
-        return self.get_buffer("std_bits").view(torch.float32)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Classifier":
+        """Move mean and std with the network; as they are no buffers, they are not rounded to its precision."""
+        super()._apply(fn, recurse)
+        device = fn(self.mean).device
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+        return self
 
     @property
     def dtype(self) -> torch.dtype | None:

@@ -86,11 +86,16 @@ def components_of(config: DictConfig, network: nn.Module) -> dict[str, Any]:
 
     Raises UserError where the network does not let itself be looked at.
     """
-    stated = {key: value for key, value in (config.get("components") or {}).items() if value is not None}
+    stated = stated_components(config)
     if stated.keys() >= set(components.COMPONENTS):
         return stated
     own = preprocessing(config)
     return components.derive(network, len(own.mean), own.size) | stated
+
+
+def stated_components(config: DictConfig) -> dict[str, Any]:
+    """The components that the model's file states."""
+    return {key: value for key, value in (config.get("components") or {}).items() if value is not None}
 
 
 def flops(config: DictConfig) -> int:

@@ -24,6 +24,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
+from sat_exp.modules import records
 from sat_exp.modules.hardware import Hardware
 
 FINISHING_RATE = 0.25
@@ -249,7 +250,7 @@ def fit(
     for phase in phases(recipe):
         module = begin(phase)
         last = checkpoints / f"{phase.name}.ckpt"
-        reached = torch.load(last, map_location="cpu", weights_only=True) if last.is_file() else None
+        reached = records.read_checkpoint(last)
         if reached and reached["epoch"] + 1 >= phase.epochs:
             module.load_state_dict(reached["state_dict"])
             Chance().load_state_dict(reached["callbacks"][Chance.__qualname__])

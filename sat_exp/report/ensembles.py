@@ -62,7 +62,7 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
         figure,
         shown[["size", "models", *LIKENESS, "reduction", "members_error", "clusters"]],
         "What ensembles gain",
-        f"Each dot is an ensemble{', one of a random part' * (shown['kept'] == 'sample').any()} (of more than "
+        f"Each dot is an ensemble{', one of a random part' * bool((shown['kept'] == 'sample').any())} (of more than "
         f"{DOTS:,}, darker where there are more): by how much its error is below the mean of its members', against "
         "how alike they are: by SAT, by SAT less what each model shares with everyone, and by how far they err on the "
         "same images beyond chance, which is found on the same images as the reduction. Lines are means of equal parts "

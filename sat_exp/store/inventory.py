@@ -58,7 +58,7 @@ def items(store: Store) -> list[Item]:
 
 
 def described(store: Store, path: str) -> Iterator[Item]:
-    """The array at `path`, or each row of the table there."""
+    """The array at `path`, or each row of the table there, or the table where it has none yet."""
     listing = store.backend.list(path)
     parts = parts_of(listing)
     size = sum(entry.size for entry in listing.objects.values())
@@ -74,6 +74,8 @@ def described(store: Store, path: str) -> Iterator[Item]:
         done = sum(array.length(chunk) for chunk in range(array.chunks) if array.part(chunk) in parts)
         yield Item(path, name, facts, done, array.rows, size, modified)
         return
+    if not parts:
+        yield Item(path, name, facts, 0, 0, size, modified)
     columns = metadata["table"]["columns"]
     for part, entry in parts.items():
         yield Item(path, f"{name} -> {name_of_row(part)}", facts, columns, columns, entry.size, entry.modified, part)
@@ -158,13 +160,17 @@ def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
 
 
 def remove_item(store: Store, item: Item) -> None:
-    """Remove an array's metadata first, so that what a kill leaves is no array; a table goes with its last row."""
+    """Remove an artefact, a table with its last row.
+
+    Metadata go first, so that what a kill leaves is no array, and the seal after the chunks, for what a kill leaves of
+    them may be used again.
+    """
     if item.row is not None:
         store.backend.remove(f"{item.path}/{item.row}")
         if Artefact(store, item.path, item.facts).parts():
             return
     names = store.backend.list(item.path).objects
-    for name in sorted(names, key=lambda name: name != METADATA):
+    for name in sorted(names, key=lambda name: (name != METADATA, name in DOCUMENTS)):
         store.backend.remove(f"{item.path}/{name}")
     store.backend.remove_folder(item.path)
 

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
+from sat_exp.measurement import Measured, Measurement, progress
 from sat_exp.models import flops
-from sat_exp.modules.measurement import Measured, Measurement
 from sat_exp.studies import calibration, clustering, diversity, ensembles, selection
 from sat_exp.studies.ensembles import Ensembles
 from sat_exp.tasks import composing, ensemble_findings, measuring, results
@@ -113,8 +113,7 @@ def run(
     images = measurement.images
     title = f"Ensembles of {len(models)} models on {len(images)} images of {images.name}, averaging {average}"
     with recorded(config, title, tags=[images.name]) as recording:
-        measured = measurement.run(models)
-        examples = results.examples(measured, images)
+        measured, examples = measuring.with_examples(measurement, models, None)
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
         known = results.Predictions.of(measured, images.labels)
         pool, reason = pooled(measured, known, similarity.matrix(tables["pairs"]), config, clusters, runs)
@@ -220,7 +219,7 @@ def counted(
     models = len(pool.names)
     at = ensembles.ranks(models, size, most, seed=measurement.seed)
     facts = {
-        "logits": [model.logits.path.name for model in pool.measured.models],
+        "logits": [model.logits.digest for model in pool.measured.models],
         "average": average,
         "size": size,
         "sampled": None if len(at) == comb(models, size) else [len(at), measurement.seed],
@@ -229,7 +228,7 @@ def counted(
     array = measurement.store.open(
         "ensembles", facts, shape=(len(at), 2), dtype="int32", chunk=CHUNK, name=f"{models} models by {size}"
     )
-    with measurement.store.lock("ensembles", array.path.name), measurement.progress(f"{size} models", len(at)) as bar:
+    with measurement.store.lock("ensembles", array.key), progress(f"{size} models", len(at)) as bar:
         for damage in array.damaged():
             log.warning("%s: it is counted again", damage)
         missing = set(array.missing())
@@ -345,7 +344,7 @@ def selected(
         rows = np.sort(rng.choice(len(of.members), min(candidates, len(of.members)), replace=False))
         few.append(Ensembles(of.members[rows], of.table.iloc[rows].reset_index(drop=True), of.whole))
     splits = []
-    with measurement.progress("selection", len(chosen)) as bar:
+    with progress("selection", len(chosen)) as bar:
         for table in selection.held_out(contests, pool.right, few, chosen, sat, pool.costs, limits):
             splits.append(table)
             bar(1)

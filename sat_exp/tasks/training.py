@@ -1,8 +1,6 @@
 """What the train and distill tasks share: networks trained once, their weights and records kept in a folder."""
 
-import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -15,15 +13,14 @@ from filelock import FileLock, Timeout
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from sat_exp import models, tracking
 from sat_exp.errors import UserError
+from sat_exp.measurement import reason
 from sat_exp.models import Classifier
-from sat_exp.modules import training
+from sat_exp.modules import records, training
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.measurement import reason
 from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
 from sat_exp.store import key_of
@@ -102,18 +99,25 @@ class Trainings:
     def holds(self, job: Job) -> bool:
         """Whether the folder has the weights and the record of this very training; a record says nothing of facts that
         it lacks. UserError where the name belongs to another training."""
-        path = self.folder / f"{job.file}.json"
-        if not (path.is_file() and self.weights(job).is_file()):
+        path = self.path(job)
+        record = records.read_record(path)
+        if record is None or not records.weights_are(self.weights(job), record):
             return False
-        record = json.loads(path.read_text())
         if others := [name for name, fact in job.facts.items() if record.get(name, fact) != fact]:
             raise UserError(
                 f"{path} is of a training with another {others[0]}: give model.name= or task.directory=, or remove it"
             )
         return True
 
+    def path(self, job: Job) -> Path:
+        return self.folder / f"{job.file}.json"
+
     def record(self, job: Job) -> dict[str, Any]:
-        return json.loads((self.folder / f"{job.file}.json").read_text())
+        """What the training left on record; UserError where that is damaged."""
+        record = records.read_record(self.path(job))
+        if record is None:
+            raise UserError(f"{self.path(job)} is damaged; run the same command again")
+        return record
 
     def weights(self, job: Job) -> Path:
         return self.folder / f"{job.file}.safetensors"
@@ -145,8 +149,7 @@ class Trainings:
         state = {name: training.compact(tensor.cpu()) for name, tensor in classifier.network.state_dict().items()}
         classifier.network.load_state_dict(state)
         accuracy = self.accuracy(classifier, job.model)
-        save_file(state, self.weights(job))
-        self.weights(job).chmod(0o644)
+        weights = records.write_weights(self.weights(job), state)
         facts = {
             "model": job.name,
             "test_accuracy": round(accuracy, 4),
@@ -154,8 +157,9 @@ class Trainings:
             "seconds": round(seconds),
             **job.facts,
             "torch": torch.__version__,
+            records.WEIGHTS: weights,
         }
-        write(self.folder / f"{job.file}.json", json.dumps(facts, indent=2) + "\n")
+        records.write_record(self.path(job), facts)
         shutil.rmtree(checkpoints)
         self.run.log({f"{job.name}/test_accuracy": accuracy, f"{job.name}/seconds": seconds})
         log.info("%s: test accuracy %.2f %% after %.0f s", job.name, 100 * accuracy, seconds)
@@ -167,11 +171,13 @@ class Trainings:
     def examined(self, model: DictConfig, fingerprint: str) -> float:
         """The accuracy on the test images of a model that is trained already, kept in the folder as well."""
         facts = {"weights": fingerprint, "images": self.images.digest}
-        record = self.folder / f"{model.name}-{key_of(facts)[:8]}.json"
-        if not record.is_file():
+        path = self.folder / f"{model.name}-{key_of(facts)[:8]}.json"
+        record = records.read_record(path)
+        if record is None:
             accuracy = round(self.accuracy(models.load(model).classifier, model), 4)
-            write(record, json.dumps({"model": model.name, "test_accuracy": accuracy, **facts}, indent=2) + "\n")
-        return json.loads(record.read_text())["test_accuracy"]
+            record = {"model": model.name, "test_accuracy": accuracy, **facts}
+            records.write_record(path, record)
+        return record["test_accuracy"]
 
     def trained(self, job: Job, group: dict[str, Any]) -> DictConfig:
         """The configuration of the network with the weights it was given."""
@@ -182,9 +188,7 @@ class Trainings:
 
 def write(path: Path, text: str) -> None:
     """Write a file all at once: another process may read it, or write the same."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)
+    records.replaced(path, lambda partial: partial.write_text(text))
 
 
 def plain(node: Any) -> Any:

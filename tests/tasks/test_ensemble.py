@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from scipy.special import softmax
 
 from sat_exp.report import ensembles as figures
 from sat_exp.store import Store
-from sat_exp.store.arrays import open_sound
-from sat_exp.store.inventory import artefacts
+from sat_exp.store.inventory import items
 from sat_exp.studies import ensembles
 from sat_exp.tasks import results
 
@@ -36,9 +36,10 @@ def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
 
     store = Store(outputs / "store")
     logits = {}
-    for artefact in artefacts(store):
-        if artefact.kind == "logits" and artefact.rows == 60:
-            logits[artefact.name] = open_sound(artefact.path).read_all().astype(np.float64)
+    for item in items(store):
+        if item.kind == "logits" and item.rows == 60:
+            chunks = zarr.open_array(store.folder / item.path, mode="r")
+            logits[item.name] = np.asarray(chunks[:], np.float64)
     rows = tables["ensembles"].set_index("models")
     errors = {name: (known.clean[name] != known.labels).mean() for name in known.names}
     for models, row in rows.iterrows():
@@ -66,9 +67,9 @@ def test_what_was_counted_is_not_counted_again(sat_exp, outputs, monkeypatch):
     logits = (*QUICK, "task.sizes=[2,3]", "task.average=logits")
     first = sat_exp(*logits)
     assert first.status == 0, first.text
-    kept = [found for found in artefacts(Store(outputs / "store")) if found.kind == "ensembles"]
+    kept = [found for found in items(Store(outputs / "store")) if found.kind == "ensembles"]
     (pairs,) = (found.path for found in kept if (found.facts["average"], found.facts["size"]) == ("logits", 2))
-    (pairs / "c/0/0").unlink()
+    (outputs / "store" / pairs / "0.0").unlink()
     counted = []
 
     def noted(right, members):

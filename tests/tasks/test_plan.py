@@ -9,7 +9,7 @@ import pytest
 
 from sat_exp.modules import throughput
 from sat_exp.store import Store
-from sat_exp.store.inventory import artefacts
+from sat_exp.store.inventory import items
 
 from .conftest import QUICK
 from .test_tasks import folder_of as folder_of_measurement
@@ -140,6 +140,6 @@ def test_a_real_run_takes_what_was_planned(sat_exp, outputs):
     assert real.status == 0, real.text
     timings = json.loads((folder_of_measurement(real) / "summary.json").read_text())["timings"]
     assert 1 / 2.5 < plan["planned_seconds"]["total"] / sum(timings.values()) < 2.5
-    stored = sum(artefact.size for artefact in artefacts(Store(outputs / "store")))
+    stored = sum(item.size for item in items(Store(outputs / "store")))
     metadata = 3 * (1 + 1 + 3) * 4096
     assert stored < sum(plan["disk_bytes"].values()) + metadata

@@ -1,14 +1,17 @@
 """Trainings in a folder that several processes share."""
 
 import json
+import logging
 from pathlib import Path
 from threading import Thread
 
 import pytest
+import torch
 from filelock import FileLock
 from omegaconf import OmegaConf
 
 from sat_exp import models
+from sat_exp.modules import records
 from sat_exp.modules.training import Recipe
 from sat_exp.names import CONF
 from sat_exp.tasks.train import variants
@@ -101,3 +104,73 @@ def test_the_bundled_networks_are_those_that_the_settings_of_today_would_train()
         record = json.loads((folder / f"{variant.name}.json").read_text())
         assert variant.recipe.facts() == record["recipe"]
         assert variant.group is None
+
+
+STATE = {"weight": torch.arange(12.0).reshape(3, 4), "bias": torch.ones(3)}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A training's weights and record, as a training leaves them."""
+    made = Trainings(tmp_path, None, None, None)
+    facts = job("a").facts | {
+        "test_accuracy": 0.5,
+        records.WEIGHTS: records.write_weights(made.weights(job("a")), STATE),
+    }
+    records.write_record(made.path(job("a")), facts)
+    assert made.holds(job("a"))
+    return made
+
+
+def flipped(content, position):
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+
+
+@pytest.mark.parametrize("file", ["a.json", "a.safetensors"])
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.95, "cut", "empty"])
+def test_a_damaged_training_is_named_set_aside_and_trained_again(kept, tmp_path, caplog, file, place):
+    content = (tmp_path / file).read_bytes()
+    damaged = {"cut": content[: len(content) // 2], "empty": b""}
+    (tmp_path / file).write_bytes(damaged[place] if place in damaged else flipped(content, int(place * len(content))))
+    with caplog.at_level(logging.WARNING):
+        assert not kept.holds(job("a"))
+    assert f"{tmp_path / file} is damaged" in caplog.text
+    aside, why = sorted((tmp_path / "quarantine").iterdir())
+    assert aside.name.startswith(file)
+    assert "is damaged" in why.read_text()
+    assert not (tmp_path / file).exists()
+
+
+def test_weights_without_a_sound_record_are_set_aside_and_not_overwritten(kept, tmp_path):
+    before = (tmp_path / "a.safetensors").read_bytes()
+    (tmp_path / "a.json").unlink()
+    records.write_weights(kept.weights(job("a")), {"weight": torch.zeros(1)})
+    (aside,) = (tmp_path / "quarantine").glob("a.safetensors.*[0-9]")
+    assert aside.read_bytes() == before
+
+
+def test_a_record_of_an_older_version_is_taken_as_it_is(kept, tmp_path):
+    record = json.loads((tmp_path / "a.json").read_text())
+    for fact in (records.CHECKSUM, records.WEIGHTS):
+        del record[fact]
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    assert kept.holds(job("a"))
+
+
+def test_any_flipped_byte_of_a_checkpoints_contents_is_noticed(tmp_path):
+    path = tmp_path / "main.ckpt"
+    torch.save({"epoch": 1, "state_dict": STATE}, path)
+    content = path.read_bytes()
+    assert records.read_checkpoint(path)["epoch"] == 1
+    unnoticed = []
+    for position in range(0, len(content), 7):
+        path.write_bytes(flipped(content, position))
+        loaded = records.read_checkpoint(path)
+        if loaded is not None:
+            same = all(torch.equal(loaded["state_dict"][name], value) for name, value in STATE.items())
+            unnoticed += [] if same and loaded["epoch"] == 1 else [position]
+    assert unnoticed == []
+    path.write_bytes(content[:-10])
+    assert records.read_checkpoint(path) is None
+    assert not path.exists()
+    assert records.read_checkpoint(path) is None
