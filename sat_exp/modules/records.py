@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
             if (part := parts.testzip()) is not None:
                 raise zipfile.BadZipFile(f"the checksum of {part} fails")
         return torch.load(content, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, UnpicklingError) as error:
         damage: Exception = error
     except RuntimeError as error:
         if UNREADABLE not in str(error):

@@ -148,8 +148,8 @@ def findings(found: Comparison, measured: str, reference: str) -> list[str]:
         said.append(
             f"Over {rank['pairs']:,} pairs of {rank['models']} models ({group}) SAT in {measured} and in {reference} "
             f"has a rank correlation of {value} ({low} to {high}); {measured} minus {reference} is "
-            f"{offset['value']:+.3f} on average, their mean absolute difference {apart['value']:.3f}, where sampling error alone would give "
-            f"{apart['expected']:.3f}."
+            f"{offset['value']:+.3f} on average, their mean absolute difference {apart['value']:.3f}, where sampling "
+            f"error alone would give {apart['expected']:.3f}."
         )
     return said
 
