@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from sat_exp.store import key_of
 
 QUARANTINE = "quarantine"
 CHECKSUM, WEIGHTS = "checksum", "weights_sha256"
+ZIP = b"PK\x03\x04"
 UNREADABLE = "PytorchStreamReader failed"
 """What PyTorch's error about a damaged file begins with."""
 
@@ -81,13 +81,15 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
-    content = BytesIO(path.read_bytes())
+    content = path.read_bytes()
     try:
-        with zipfile.ZipFile(content) as parts:
+        if not content.startswith(ZIP):  # PyTorch would take it for a file of its old format
+            raise zipfile.BadZipFile("it is no zip archive")
+        with zipfile.ZipFile(BytesIO(content)) as parts:
             if (part := parts.testzip()) is not None:
                 raise zipfile.BadZipFile(f"the checksum of {part} fails")
-        return torch.load(content, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, UnpicklingError) as error:
+        return torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         damage: Exception = error
     except RuntimeError as error:
         if UNREADABLE not in str(error):

@@ -149,7 +149,7 @@ def transfer_caption(rate: pd.DataFrame, high: float, origin: Origin, clustered:
 
 @theme.style()
 def accuracy(models: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
-    """Clean accuracy and what is left under the model's own attack, with 95 % intervals where the table has them.
+    """Clean accuracy and what is left under the model's own attack, with intervals where the table has them.
 
     Where only images classified correctly were attacked that is accuracy, clean accuracy × (1 − success); else it is
     the share of images whose prediction stays.
@@ -220,12 +220,12 @@ def accuracy(models: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
         figure,
         table[["model", "family", *rates, "weak_attack"]],
         "Accuracy, clean and attacked",
-        accuracy_caption(table, correct),
+        accuracy_caption(table, correct, origin.level),
     )
 
 
-def accuracy_caption(table: pd.DataFrame, correct: bool) -> str:
-    """correct: whether only images classified correctly were attacked."""
+def accuracy_caption(table: pd.DataFrame, correct: bool, level: str) -> str:
+    """correct: whether only images classified correctly were attacked. level: such as '95 %'."""
     left = (
         "Right: accuracy under the attack made on the model itself, which is clean accuracy × (1 − white-box success),"
         if correct
@@ -234,8 +234,9 @@ def accuracy_caption(table: pd.DataFrame, correct: bool) -> str:
     )
     targets = " A model without a mark at the right was not attacked." * bool(table["white_box_success"].isna().any())
     return (
-        f"Left: accuracy on clean images with 95 % Wilson intervals. {left} with the interval of the white-box success."
-        f"{targets} The two scales differ. A model that keeps much was attacked too weakly for its SAT to be trusted."
+        f"Left: accuracy on clean images with {level} Wilson intervals. {left} with the interval of the white-box "
+        f"success.{targets} The two scales differ. A model that keeps much was attacked too weakly for its SAT to be "
+        "trusted."
     )
 
 

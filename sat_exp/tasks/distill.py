@@ -228,7 +228,7 @@ def observed(planned: Study, done: dict[Trial, Job], measured: Measured, config:
     accuracies = planned.accuracies()
     return {
         "trainings": trainings,
-        "networks": measuring.model_table(measured, planned.measurement.images.labels),
+        "networks": measuring.model_table(measured, planned.measurement.images.labels, config.score.confidence),
         "similarity": pairs,
         "teachers": accuracies,
         "before": study.known_before(trainings, pairs, accuracies),

@@ -35,7 +35,7 @@ def measure(config: DictConfig, models: Sequence[DictConfig], directions: Collec
         tables = tabulate(measured, measurement, config) | examples.tables
         predictions = results.Predictions.of(measured, images.labels)
         drawn = recording.finish(facts(measurement, measured), tables, examples.pictures, predictions)
-    results.show(tables, heading, drawn)
+    results.show(tables, heading, drawn, config.score.confidence)
     refuse(measured.failures)
 
 
@@ -93,7 +93,7 @@ def tabulate(measured: Measured, measurement: Measurement, config: DictConfig) -
     any, failures where there were."""
     images = measurement.images
     tables = {
-        "models": model_table(measured, images.labels),
+        "models": model_table(measured, images.labels, config.score.confidence),
         "components": pd.DataFrame([{"model": model.name} | model.components for model in measured.models]),
         "images": images.table(measurement.views.contents),
         "store": measurement.store.manifest(),
@@ -108,7 +108,7 @@ def tabulate(measured: Measured, measurement: Measurement, config: DictConfig) -
     return tables
 
 
-def model_table(measured: Measured, labels: np.ndarray | None) -> pd.DataFrame:
+def model_table(measured: Measured, labels: np.ndarray | None, confidence: float) -> pd.DataFrame:
     """One row a model: accuracy, white-box success, perturbation norms, throughput of the attack."""
     rows = []
     for model in measured.models:
@@ -117,7 +117,9 @@ def model_table(measured: Measured, labels: np.ndarray | None) -> pd.DataFrame:
         truth = labels if model.labelled else None
         rows.append(
             {"model": model.name, "family": model.family, "parameters": model.parameters}
-            | similarity.model_rates(truth, model.clean, measured.predictions.get((model.name, model.name)))
+            | similarity.model_rates(
+                truth, model.clean, measured.predictions.get((model.name, model.name)), confidence=confidence
+            )
             | {
                 "mean_linf": notes.get("mean_linf", np.nan),
                 "mean_l2": notes.get("mean_l2", np.nan),

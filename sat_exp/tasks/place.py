@@ -14,7 +14,7 @@ from sat_exp.errors import UserError
 from sat_exp.runs import Run
 from sat_exp.studies import placement
 from sat_exp.studies.placement import Placement
-from sat_exp.tasks import composing, describing, measuring
+from sat_exp.tasks import composing, describing, measuring, results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import chosen
 
@@ -48,7 +48,7 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
         found = {"findings": sentences(placed)}
         noted = measuring.facts(measurement, measured) | found
         drawn = recording.finish(noted, tables, examples.pictures, studied=beside)
-    show(placed, drawn.page)
+    show(placed, drawn.page, config.score.confidence)
     measuring.refuse(measured.failures)
 
 
@@ -95,10 +95,10 @@ def beside_the_old(tables: dict[str, pd.DataFrame], beside: Run, new: str) -> di
     return tables | {"models": joined("models", ["model"]), "pairs": joined("pairs", ["model_a", "model_b"])}
 
 
-def show(placed: Placement, page: Path) -> None:
+def show(placed: Placement, page: Path, confidence: float) -> None:
     console = Console(file=sys.stdout)
     table = Table("nearest", title=f"where {placed.model} lies", title_justify="left")
-    for heading in ("SAT", "95 %", "fools it", "is fooled by it"):
+    for heading in ("SAT", results.percent(confidence), "fools it", "is fooled by it"):
         table.add_column(heading, justify="right")
     for row in placed.nearest.head(SHOWN).itertuples():
         interval = f"{row.sat_low:.2f}–{row.sat_high:.2f}"

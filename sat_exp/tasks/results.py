@@ -100,7 +100,7 @@ def most_attacked(sources: Sequence[Source], labels: np.ndarray, count: int) -> 
     return np.sort(table.sort_values(["turn", "attacked"], ascending=[True, False], kind="stable").index[:count])
 
 
-def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report) -> None:
+def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report, confidence: float) -> None:
     """Print what was found."""
     console = Console(file=sys.stdout)
     table = Table(Column("model", overflow="fold"), title=title, title_justify="left")
@@ -116,7 +116,7 @@ def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report) -> N
         )
     console.print(table)
     if "pairs" in tables:
-        console.print(scores(tables["pairs"]))
+        console.print(scores(tables["pairs"], confidence))
     if "failures" in tables:
         table = Table("model", Column("why it failed", overflow="fold"), title="not measured", title_justify="left")
         for failure in tables["failures"].itertuples():
@@ -127,7 +127,7 @@ def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report) -> N
     console.print(f"report: {drawn.page}", soft_wrap=True)
 
 
-def scores(pairs: pd.DataFrame) -> Table:
+def scores(pairs: pd.DataFrame, confidence: float) -> Table:
     """The pairs with the highest and the lowest SAT, or of a row, which has none, the highest and lowest rates."""
     between = report.between_models(pairs)
     if between["sat"].isna().all():
@@ -144,7 +144,7 @@ def scores(pairs: pd.DataFrame) -> Table:
         title="most and least similar pairs" if len(between) > 2 * ENDS else "pairs",
         title_justify="left",
     )
-    for heading in ("SAT", "95 %", "A → B", "B → A", "images"):
+    for heading in ("SAT", percent(confidence), "A → B", "B → A", "images"):
         table.add_column(heading, justify="right")
     for row in ends(between).itertuples():
         table.add_row(
@@ -161,6 +161,11 @@ def scores(pairs: pd.DataFrame) -> Table:
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table.head(ENDS), table.tail(ENDS)]) if len(table) > 2 * ENDS else table
+
+
+def percent(confidence: float) -> str:
+    """For instance '95 %'."""
+    return f"{100 * confidence:g} %"
 
 
 def number(value: float, form: str, unit: str = "") -> str:

@@ -1,6 +1,5 @@
 """The networks that come with the package."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from omegaconf import OmegaConf
 from sat_exp import models
 from sat_exp.__main__ import CONF
 from sat_exp.datasets import FashionMNIST
+from sat_exp.modules import records
 
 NAMES = list(OmegaConf.load(CONF / "pool/bundled.yaml").models)
 FOLDER = Path(models.__file__).parent / "bundled"
@@ -29,7 +29,8 @@ def pixels(images):
 def test_is_as_accurate_as_its_record_says(name, images, pixels):
     config = OmegaConf.load(CONF / f"model/{name}.yaml")
     model = models.load(config)
-    record = json.loads((FOLDER / f"{name}.json").read_text())
+    record = records.read_record(FOLDER / f"{name}.json")
+    assert record[records.WEIGHTS] == records.digest(FOLDER / f"{name}.safetensors")
     with torch.no_grad():
         accuracy = (model.classifier(pixels).argmax(1).numpy() == images.labels).mean()
     expected = record["test_accuracy"]
