@@ -2,31 +2,39 @@
 
 import multiprocessing
 import os
+import resource
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from filelock import FileLock
+from filelock import Timeout
 from omegaconf import OmegaConf
 
 from sat_exp.errors import UserError
 from sat_exp.store import Store, inventory
+from sat_exp.store.encoding import sign
 from sat_exp.tasks import store as task
 
-SIZES = {"images": (12, 1, 8, 8), "logits": (12, 5), "adversarial": (9, 1, 8, 8), "predictions": (9,)}
+from .helpers import files, flip, quarantined
+
+SIZES = {"images": (12, 1, 8, 8), "logits": (12, 5), "adversarial": (9, 1, 8, 8)}
 MODELS = ("vit", "vit_small", "resnet")
 
 
 def fill(store: Store, kind: str, facts: dict[str, Any], name: str, chunks: int | None = None) -> str:
     """An array with the first `chunks` of its chunks written, or all; its key."""
-    dtype = {"logits": "float32", "predictions": "int32"}.get(kind, "uint8")
+    dtype = {"logits": "float32"}.get(kind, "uint8")
     array = store.open(kind, facts, shape=SIZES[kind], dtype=dtype, chunk=4, name=name)
     for chunk in array.missing()[:chunks]:
         array.write(chunk, np.ones((array.length(chunk), *SIZES[kind][1:]), dtype))
-    return array.path.name
+    return array.key
 
 
 @pytest.fixture
@@ -34,13 +42,15 @@ def store(tmp_path: Path) -> Store:
     """The artefacts of three models, one of them not attacked to the end."""
     store = Store(tmp_path / "store")
     fill(store, "images", {"images": "d"}, "some_images")
+    digest = store.arrays()[0].digest
     for model in MODELS:
-        fill(store, "logits", {"images": "d", "model": model}, model)
-        facts = {"images": "d", "model": model, "numbers": {"epsilon": 8, "steps": 50}}
+        fill(store, "logits", {"images": digest, "model": model}, model)
+        facts = {"images": digest, "model": model, "numbers": {"epsilon": 8, "steps": 50}}
         key = fill(store, "adversarial", facts, f"{model} PGD", 1 if model == "resnet" else None)
-        for target in MODELS if model != "resnet" else ():
-            fill(store, "predictions", {"adversarial": key, "target": target}, f"{model} -> {target}")
-    store.lock("attack", "vit").acquire().lock.release()
+        if model != "resnet":
+            table = store.table("predictions", facts | {"of": key}, columns=9, dtype="int32", name=model)
+            for target in MODELS:
+                table.row({"target": target}, target).write(0, np.ones(9, np.int32))
     return store
 
 
@@ -49,20 +59,25 @@ def run(store: Store, *, verify: bool = False, prune: str | None = None) -> None
 
 
 def names(store: Store, kind: str) -> list[str]:
-    return [artefact.name for artefact in inventory.artefacts(store) if artefact.kind == kind]
+    return [item.name for item in inventory.items(store) if item.kind == kind]
+
+
+def first(store: Store, pattern: str) -> Path:
+    return min(store.folder.glob(pattern))
 
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "300")
 
 
 def test_everything_is_listed_with_its_size(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    found = inventory.artefacts(store)
+    found = inventory.items(store)
     assert len(found) == 1 + 3 + 3 + 6
-    on_disk = sum(path.stat().st_size for path in store.folder.rglob("*") if path.is_file())
-    assert sum(artefact.size for artefact in found) == on_disk
-    (unfinished,) = [artefact for artefact in found if artefact.done < artefact.rows]
+    of_tables = {name for name in files(store) if name.startswith("predictions") and name.endswith(".json")}
+    on_disk = sum(len(data) for name, data in files(store).items() if name not in of_tables)
+    assert sum(item.size for item in found) == on_disk
+    (unfinished,) = [item for item in found if item.done < item.rows]
     assert (unfinished.name, unfinished.done, unfinished.rows) == ("resnet PGD", 4, 9)
     run(store)
     printed = capsys.readouterr().out
@@ -70,60 +85,157 @@ def test_everything_is_listed_with_its_size(store: Store, capsys: pytest.Capture
         assert part in printed
 
 
+def test_listing_changes_nothing(store: Store) -> None:
+    flip(first(store, "logits/*/zarr.json"), 30)
+    flip(first(store, "adversarial/*/notes.json"), 30)
+    before = files(store)
+    run(store)
+    assert files(store) == before
+
+
 def test_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for options in ({}, {"verify": True}, {"prune": "images"}):
-        run(Store(tmp_path / "store"), **options)  # type: ignore[arg-type]
+    store = Store(tmp_path / "store")
+    for options in ({}, {"verify": True}):
+        run(store, **options)
+        assert not store.folder.exists()
+    run(store, prune="images")
     assert capsys.readouterr().out.count("nothing is stored in") == 3
-    assert not (tmp_path / "store").exists()
 
 
 def test_a_sound_store_is_verified(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files(store)
     run(store, verify=True)
     assert "every file is as it was written" in capsys.readouterr().out
+    assert files(store) == before
 
 
-def test_damaged_files_are_named_and_removed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    chunk = next(path for path in sorted(store.folder.glob("adversarial/*/c/0/**/*")) if path.is_file())
-    metadata = next(store.folder.glob("logits/*/zarr.json"))
-    chunk.write_bytes(chunk.read_bytes()[:-2])
-    metadata.write_text(metadata.read_text().replace("12", "13"))
-    with pytest.raises(UserError, match=r"damaged files removed from .*: 2; run the task that made them again"):
+@pytest.mark.parametrize(
+    "pattern", ["adversarial/*/1.0.0.0", "predictions/*/*~*", "*/*/zarr.json", "*/*/notes.json", "*/*/seal.json"]
+)
+def test_every_damaged_file_is_named_and_kept_apart(
+    store: Store, pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, chosen = files(store), sorted(store.folder.glob(pattern))
+    for path in chosen:
+        flip(path, 30)
+    damaged = sorted(path.read_bytes() for path in chosen)
+    with pytest.raises(UserError, match=rf"damaged files: {len(chosen)}; run the task that made them again"):
         run(store, verify=True)
     printed = capsys.readouterr().out
-    for path in (chunk, metadata):
-        assert f"removed: {path} is damaged" in printed
-        assert not path.exists()
+    assert all(f"damaged: {path} is damaged" in printed for path in chosen)
+    assert f"{len(chosen)} damaged files, " in printed
+    assert sorted(quarantined(store).values()) == damaged
+    gone = {str(path.relative_to(store.folder)) for path in chosen}
+    after = files(store)
+    assert {name: after.get(name) for name in before if name not in gone} == {
+        name: data for name, data in before.items() if name not in gone
+    }
+    assert not gone & after.keys()
+    assert inventory.remove(store, "nothing of this name")[0] == []
+    assert sorted(quarantined(store).values()) == damaged
+
+
+def test_all_sound_chunks_are_used_after_metadata_were_damaged(store: Store) -> None:
+    path = first(store, "images/*/zarr.json")
+    flip(path, 40)
+    with pytest.raises(UserError):
+        run(store, verify=True)
+    again = Store(store.folder).open("images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=5)
+    assert (again.missing(), again.chunk) == ([], 4)
+    assert again.read_all().all()
+
+
+def test_the_quarantine_is_pruned_on_request_only(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    path = first(store, "images/*/0.0.0.0")
+    flip(path, 0)
+    size = path.stat().st_size
+    with pytest.raises(UserError):
+        run(store, verify=True)
+    for pattern in ("*", "images"):
+        run(store, prune=pattern)
+    assert len(quarantined(store)) == 1
+    capsys.readouterr()
+    run(store, prune="quarantine")
+    assert quarantined(store) == {}
+    assert not list((store.folder / "quarantine").rglob("*"))
+    printed = capsys.readouterr().out
+    assert "freed" in printed
+    assert "nothing stored has" not in printed
+    assert size > 0
+
+
+def test_a_read_only_store_is_listed_and_verified(mount: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(mount / "store")
+    fill(store, "images", {"images": "d"}, "some_images")
+    subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
     run(store, verify=True)
+    assert "every file is as it was written" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"cannot write to .*; give output_dir=FOLDER"):
+        run(store, prune="images")
 
 
-def test_pruning_a_kind_takes_what_can_not_be_used_without_it(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pruning_a_kind(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files(store)
     run(store, prune="adversarial")
-    assert {artefact.kind for artefact in inventory.artefacts(store)} == {"images", "logits"}
+    assert {item.kind for item in inventory.items(store)} == {"images", "logits", "predictions"}
+    assert files(store) == {name: data for name, data in before.items() if not name.startswith("adversarial")}
     printed = capsys.readouterr().out
     assert "removed adversarial: vit PGD" in printed
-    assert "removed predictions: vit -> 3 models" in printed
     assert "freed" in printed
 
 
 def test_pruning_by_name(store: Store) -> None:
     run(store, prune="vit PGD")
     assert names(store, "adversarial") == ["resnet PGD", "vit_small PGD"]
-    assert names(store, "predictions") == [f"vit_small -> {target}" for target in sorted(MODELS)]
     run(store, prune="*-> resnet")
-    assert names(store, "predictions") == ["vit_small -> vit", "vit_small -> vit_small"]
+    assert names(store, "predictions") == [f"{a} -> {b}" for a in ("vit", "vit_small") for b in ("vit", "vit_small")]
     run(store, prune="vit*")
     assert names(store, "logits") == ["resnet"]
+    assert names(store, "predictions") == []
+    assert not list(store.folder.glob("predictions/*"))
     assert names(store, "images") == ["some_images"]
 
 
-def test_what_was_pruned_is_begun_anew(store: Store) -> None:
+def test_a_table_without_rows_is_listed_checked_and_pruned(store: Store) -> None:
+    store.table("predictions", {"new": 1}, columns=9, dtype="int32", name="new")
+    (item,) = [item for item in inventory.items(store) if item.name == "new"]
+    assert (item.done, item.rows) == (0, 0)
+    flip(store.folder / item.path / "notes.json", 20)
+    with pytest.raises(UserError, match="damaged files: 1"):
+        run(store, verify=True)
+    run(store, prune="predictions")
+    assert not list(store.folder.glob("predictions/*"))
+
+
+def test_what_was_pruned_is_begun_again(store: Store) -> None:
     run(store, prune="images")
     array = store.open("images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=4, name="some_images")
     assert array.missing() == [0, 1, 2]
 
 
+def test_pruning_that_is_killed_leaves_nothing_unsound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metadata go first; the chunks that are left are sound, and are used or pruned later."""
+    unlink, removed = Path.unlink, []
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if len(removed) == 2:
+            raise KeyboardInterrupt
+        removed.append(path.name)
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            inventory.remove(store, "images")
+    assert removed[0] == "zarr.json"
+    assert "seal.json" not in removed
+    again = Store(store.folder).open("images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=4)
+    assert [again.part(chunk) for chunk in again.missing()] == removed[1:]
+    assert again.read(({0, 1, 2} - set(again.missing())).pop()).all()
+
+
 def test_files_of_dead_writers_go_and_those_of_the_living_stay(store: Store) -> None:
-    folder = next(store.folder.glob("images/*/c/0/0/0"))
+    folder = first(store, "images/*")
     old, new = folder / "0.abc.partial", folder / "0.def.partial"
     for path in (old, new):
         path.write_bytes(b"half")
@@ -131,39 +243,141 @@ def test_files_of_dead_writers_go_and_those_of_the_living_stay(store: Store) -> 
     run(store, prune="nothing of this name")
     assert not old.exists()
     assert new.exists()
-    assert len(inventory.artefacts(store)) == 13
+    assert len(inventory.items(store)) == 13
 
 
 def test_a_name_that_fits_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files(store)
     run(store, prune="adversrial")
-    printed = capsys.readouterr().out
     assert (
-        "nothing stored has the kind or name 'adversrial'; kinds: adversarial, images, logits, predictions" in printed
+        "nothing stored has the kind or name 'adversrial'; kinds: adversarial, images, logits, predictions"
+        in capsys.readouterr().out
     )
+    assert files(store) == before
 
 
-def hold(path: Path, held: Any, over: Any) -> None:
-    with FileLock(path):
-        held.set()
-        over.wait()
+def test_pruning_opens_few_files_however_many_locks_there_are(store: Store) -> None:
+    for number in range(3000):
+        (store.folder / f"locks/{number:024x}.lock").touch()
+    for number in range(300):
+        folder = store.folder / f"logits/{number:024x}"
+        folder.mkdir()
+        begun = {"table": {"columns": 1, "dtype": "int32"}, "attributes": {"facts": {}}}
+        (folder / "zarr.json").write_bytes(sign(begun))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(64, highest + 16), hard))
+    try:
+        removed, _ = inventory.remove(store, "logits")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(removed) == 303
+    assert not list(store.folder.glob("locks/*.lock"))
+    assert not list(store.folder.glob("logits/*"))
+
+
+def hold(folder: Path, how: str, connection: Connection) -> None:
+    """Hold the store in another process, until it is told to end."""
+    store = Store(folder)
+    with {"lock": lambda: store.lock("attack", "vit"), "use": store.in_use, "alone": store.alone}[how]():
+        connection.send("held")
+        connection.recv()
+
+
+class Holder:
+    """Another process that holds the store."""
+
+    def __init__(self, store: Store, how: str) -> None:
+        context = multiprocessing.get_context("fork")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=hold, args=(store.folder, how, other))
+        self.process.start()
+        assert self.connection.poll(60)
+
+    def end(self) -> None:
+        with suppress(BrokenPipeError):
+            self.connection.send("end")
+        self.process.join()
 
 
 @pytest.fixture
-def busy(store: Store) -> Iterator[None]:
-    """Another process holds a lock of the store."""
-    context = multiprocessing.get_context("fork")
-    held, over = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(next((store.folder / "locks").iterdir()), held, over))
-    process.start()
-    assert held.wait(20)
-    yield
-    over.set()
-    process.join()
+def fresh(tmp_path: Path) -> Store:
+    """A store that this process has not locked yet, so that a process can be forked that will."""
+    return Store(tmp_path / "fresh" / "store")
 
 
-@pytest.mark.usefixtures("busy")
-def test_nothing_is_pruned_while_others_work(store: Store) -> None:
-    with pytest.raises(UserError, match=r"another process is at work in .*: prune when it has ended"):
-        run(store, prune="*")
-    run(store, verify=True)
-    assert len(inventory.artefacts(store)) == 13
+@pytest.fixture
+def holder(fresh: Store, request: pytest.FixtureRequest) -> Iterator[Holder]:
+    holder = Holder(fresh, request.param)
+    yield holder
+    holder.end()
+
+
+@pytest.mark.parametrize("holder", ["lock", "use", "alone"], indirect=True)
+def test_nothing_is_pruned_while_others_work(fresh: Store, holder: Holder) -> None:
+    folder = fresh.folder / "images/key"
+    folder.mkdir(parents=True)
+    (folder / "zarr.json").write_bytes(sign({"table": {"columns": 1, "dtype": "int32"}, "attributes": {"facts": {}}}))
+    before = files(fresh)
+    with pytest.raises(UserError, match=r"another process is at work in .*: prune when it has ended") as refusal:
+        run(fresh, prune="*")
+    assert "\n" not in str(refusal.value)
+    run(fresh, verify=True)
+    assert files(fresh) == before
+    holder.end()
+    run(fresh, prune="*")
+    assert files(fresh) == {}
+
+
+@pytest.mark.parametrize("holder", ["lock", "use", "alone"], indirect=True)
+def test_a_killed_holder_holds_nothing(fresh: Store, holder: Holder) -> None:
+    holder.process.kill()
+    holder.process.join()
+    with fresh.lock("attack", "vit", timeout=20):
+        pass
+    inventory.remove(fresh, "*")
+
+
+@pytest.mark.parametrize("holder", ["lock"], indirect=True)
+def test_a_lock_is_of_one_piece_of_work(fresh: Store, holder: Holder) -> None:
+    with pytest.raises(Timeout), fresh.lock("attack", "vit", timeout=0):
+        pass
+    with fresh.lock("attack", "resnet", timeout=0), fresh.lock("attack", "resnet", timeout=0):
+        pass
+    holder.end()
+    with fresh.lock("attack", "vit", timeout=20):
+        pass
+
+
+@pytest.mark.parametrize("holder", ["alone"], indirect=True)
+def test_no_lock_is_taken_while_another_process_is_alone(fresh: Store, holder: Holder) -> None:
+    taken = threading.Event()
+
+    def take() -> None:
+        with fresh.lock("attack", "vit"):
+            taken.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert not taken.wait(0.5)
+    assert not list(fresh.folder.glob("locks/*.lock"))
+    holder.end()
+    assert taken.wait(20)
+    thread.join()
+
+
+def test_alone_in_one_process_too(store: Store) -> None:
+    refused = []
+
+    def other_thread() -> None:
+        try:
+            inventory.remove(store, "*")
+        except (UserError, RuntimeError) as error:
+            refused.append(error)
+
+    with store.in_use():
+        thread = threading.Thread(target=other_thread)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+    assert len(inventory.items(store)) == 13
