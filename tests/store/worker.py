@@ -21,6 +21,7 @@ ARRAYS: dict[str, tuple[tuple[int, ...], str, int]] = {"images": ((10, 3), "uint
 """Kinds, each of one array: shape, dtype, rows of a chunk."""
 
 TABLE, COLUMNS, TARGETS = "predictions", 5, 3
+CHUNKS_OF_RACE = 12
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename": 1, "os.link": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0}
 """Audit events that change a folder, and which of their arguments is the path that changes."""
@@ -50,6 +51,19 @@ def write(store: Store, kind: str, chunk: int) -> None:
     found.write(chunk, values_of(kind)[found.span(chunk)])
 
 
+def mend(store: Store, rows: int) -> np.ndarray:
+    """Read an array, and write again what is damaged or missing, until all of it could be read."""
+    shape = (rows, 3, 5, 5)
+    values = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    facts = {"images": "ab", "numbers": {"epsilon": 8, "step_size": 1.5}}
+    found = store.open("adversarial", facts, shape=shape, dtype="uint8", chunk=4)
+    while True:
+        for chunk in found.missing():
+            found.write(chunk, values[found.span(chunk)])
+        with suppress(Damaged):
+            return found.read_all()
+
+
 def check(store: Store) -> list[str]:
     return [
         line for path in sorted({item.path for item in inventory.items(store)}) for line in inventory.check(store, path)
@@ -63,6 +77,7 @@ def prune(store: Store, pattern: str) -> int:
 OPERATIONS: dict[str, Any] = {
     "open": lambda store, kind, chunk: array(store, kind, chunk).chunk,
     "missing": lambda store, kind: array(store, kind).missing(),
+    "mend": mend,
     "write": write,
     "read": lambda store, kind, chunk: array(store, kind).read(chunk),
     "gather": lambda store, kind, rows: array(store, kind).gather(rows),
@@ -138,7 +153,13 @@ class Worker:
 
     def perform(self, folder: Path, operation: str, *arguments: Any, at: int | None = None) -> tuple[str, Any]:
         """As the function; ("killed", None) where the process died before event `at`, and another one is there now."""
+        self.ask(folder, operation, *arguments, at=at)
+        return self.answer()
+
+    def ask(self, folder: Path, operation: str, *arguments: Any, at: int | None = None) -> None:
         self.connection.send((folder, at, operation, arguments))
+
+    def answer(self) -> tuple[str, Any]:
         try:
             return self.connection.recv()
         except EOFError:
