@@ -50,13 +50,13 @@ def lost(before: dict[str, str], folder: Path) -> list[str]:
 
 def judged(ended: Ended, name: str, unequal: Sequence[str]) -> tuple[str, str | None]:
     """What came of a damaged file, named by its path in the run's folder; and what is wrong, None where nothing is."""
-    named = name in ended.text
     if ended.status == 0:
+        named = name in ended.text
         if unequal:
             return "OTHER NUMBERS", f"in silence ({ended.status}): {', '.join(unequal[:6])}: {ended.text[-1200:]}"
         return ("named, then the same bytes" if named else "the same bytes"), None
     wrong = one_line(ended)
-    if wrong is None and not named:
+    if wrong is None and Path(name).name not in ended.last and str(Path(name).parent) not in ended.last:
         wrong = f"the error does not name {name}: {ended.text[-800:]}"
     return "one line", wrong
 
@@ -70,7 +70,7 @@ class Damaging:
     def trial(self, name: str, how: str, *, silent: bool, read_by: str | None = None) -> str | None:
         """name: of the file, relative to the folder. silent: whether damage may go unnamed where it changes nothing.
         read_by: the run that only reads the file, and whose results alone count."""
-        trial = self.known.copy(self.folder / key_of({"trial": [name, how]}))
+        trial = self.known.copy(self.folder / key_of({"file": name, "damage": how}))
         file = trial / name
         harm(file, how, seeded("damage", name, how))
         before = {known: value for known, value in sound_files(trial).items() if known != str(file)}

@@ -74,14 +74,9 @@ class Ended:
 
     @property
     def last(self) -> str:
-        """The last line printed, without the line breaks of a terminal's width."""
+        """The last line printed."""
         lines = self.text.strip().splitlines()
         return lines[-1] if lines else ""
-
-    @property
-    def said(self) -> str:
-        """The text with every run of white space as one blank: lines are wrapped at a terminal's width."""
-        return " ".join(self.text.split())
 
 
 class Running:
@@ -136,7 +131,7 @@ def run(folder: Path, arguments: Iterable[str], **settings: Any) -> Ended:
     return start(folder, arguments, **settings).wait()
 
 
-TIMES = {"attack_seconds", "attack_images_per_second", "seconds"}
+TIMES = {"attack_seconds", "attack_images_per_second", "seconds", "checksum"}
 UNEQUAL = {"created", "timings", "hardware", "command", "started", "finished", "duration"}
 NOTED = {"seconds", "images", "versions", "checksum"}
 
@@ -154,7 +149,7 @@ def left(folder: Path, runs: str = "*") -> dict[str, str]:
         if file.is_file() and part not in ("locks", "quarantine") and file.suffix != ".partial":
             found[str(file.relative_to(outputs))] = stored(file)
     for file in sorted(outputs.glob("distilled/*")):
-        if file.is_file() and not file.name.endswith(".lock"):
+        if file.suffix in (".json", ".safetensors") and not file.name.startswith("."):
             found[str(file.relative_to(outputs))] = record(file) if file.suffix == ".json" else digest(file)
     for run_folder in sorted(path.parent for path in outputs.glob(f"{runs}/summary.json")):
         found |= {f"{run_folder.name}/{name}": value for name, value in run_left(run_folder, folder).items()}

@@ -55,9 +55,10 @@ def test_the_same_command_completes_once_there_is_room(
             ended = run(folder, known.arguments)
             wrong = "it ended well" if ended.status == 0 else one_line(ended)
             subprocess.run(["mount", "-o", "remount,size=1g,nr_inodes=100k", str(folder)], check=True)
-            wrong = wrong or continues(folder, known)
-        told = "one line, then the same bytes" if wrong is None else "WENT WRONG"
-        tally(f"no {what} left", f"{study}, at {share:.0%}", told)
+            then = continues(folder, known)
+        told = "one line, then the same bytes" if wrong is None else "ended ill, then the same bytes"
+        tally(f"no {what} left", study, told if then is None else "WENT WRONG")
+        wrong = "; ".join(part for part in (wrong, then) if part) or None
         if wrong is None:
             discard(folder)
         return wrong
