@@ -101,6 +101,11 @@ def kind(name: str) -> str:
     name = re.sub(r"[0-9a-f]{24}(~[^/]*)?", lambda found: "ROW" if found[1] else "KEY", name)
     name = re.sub(r"/\d+(\.\d+)+$", "/CHUNK", name)
     name = re.sub(r"-[0-9a-f]{8,24}\b", "-KEY", name)
+    name = re.sub(
+        r"(?<=distilled/)fashion_(\w+?_seed0)?(_from)?\w*",
+        lambda found: "".join(["STUDENT" if found[1] else "TEACHER", "_from_TEACHER" if found[2] else ""]),
+        name,
+    )
     name = re.sub(r"(tables|figures)/.*\.", r"\1/NAME.", name)
     return re.sub(r"examples/.*", "examples/NAME.png", name)
 
