@@ -352,6 +352,7 @@ def test_any_sequence() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("worker")
 def test_many_more_sequences() -> None:
-    run_state_machine_as_test(Stored, settings=settings(CHECKS, max_examples=2000, stateful_step_count=60))
+    run_state_machine_as_test(Stored, settings=settings(CHECKS, max_examples=600, stateful_step_count=60))
