@@ -102,18 +102,18 @@ def many(artefacts: int, console: Console) -> None:
 
 
 def listed(folder: Path) -> None:
-    inventory.items(Store(folder))
+    inventory.items(Store.local(folder))
 
 
 def pruned(folder: Path) -> None:
-    inventory.remove(Store(folder), "logits")
+    inventory.remove(Store.local(folder), "logits")
 
 
 class Rows:
     """The project's tables: one a source, a row a target."""
 
     def __init__(self, folder: Path, columns: int) -> None:
-        self.store, self.columns = Store(folder), columns
+        self.store, self.columns = Store.local(folder), columns
 
     def row(self, source: int, target: int) -> Any:
         table = self.store.table("predictions", {"source": source}, columns=self.columns, dtype="int32")

@@ -11,7 +11,7 @@ from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Artefact, Damaged, parts_of
 from sat_exp.store.backend import PARTIAL
 from sat_exp.store.encoding import Unsound, verify
-from sat_exp.store.store import GATE, LOCKS, NOT_KINDS, QUARANTINE, WHY, Store
+from sat_exp.store.store import NOT_KINDS, QUARANTINE, WHY, Store
 from sat_exp.store.tables import StoredRow, StoredTable, name_of_row
 
 LEFT_OVER_SECONDS = 60
@@ -153,9 +153,6 @@ def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
             remove_object(store, name)
         for item in chosen:
             remove_item(store, item)
-        for name in store.backend.list(LOCKS).objects:
-            if not name.startswith(GATE):
-                store.backend.remove(f"{LOCKS}/{name}")
     return chosen, freed
 
 

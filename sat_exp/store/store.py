@@ -10,41 +10,38 @@
 A row table (`predictions`) has one object for each row, `ROWKEY~NAME`, in place of chunks.
 """
 
-import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, ReadWriteLock, Timeout
 
-from sat_exp.errors import UserError
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import Artefact
-from sat_exp.store.backend import Backend, Folder, Unwritable, remedy
+from sat_exp.store.backend import Backend
 from sat_exp.store.encoding import Unsound, key_of
+from sat_exp.store.folder import LOCKS, Folder
 from sat_exp.store.tables import StoredTable
 
 QUARANTINE = "quarantine"
-LOCKS = "locks"
-GATE, LOCK, WHY = "store.db", ".lock", ".why"
+WHY = ".why"
 NOT_KINDS = (QUARANTINE, LOCKS)
 
 
 @dataclass(frozen=True)
 class Store:
-    """Arrays below a local folder. opened: those that this process asked for, by kind and key."""
+    """Arrays whose bytes lie in `backend`. opened: those that this process asked for, by kind and key."""
 
-    folder: Path
+    backend: Backend
     opened: dict[str, Artefact] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
-    def backend(self) -> Backend:
-        return Folder(self.folder)
+    @classmethod
+    def local(cls, folder: Path) -> "Store":
+        """The store in a local folder, made where it does not exist."""
+        return cls(Folder(folder))
 
     def open(
         self, kind: str, facts: Mapping[str, Any], *, shape: tuple[int, ...], dtype: str, chunk: int, **notes: Any
@@ -105,51 +102,13 @@ class Store:
         Raises filelock's Timeout where another process holds it for longer than `timeout` seconds; waits where
         negative.
         """
-        with self.in_use():
-            lock = FileLock(self.folder / LOCKS / f"{key_of({'parts': parts})}{LOCK}", is_singleton=True)
-            with ExitStack() as held:
-                with refusals(lock.lock_file):
-                    held.enter_context(lock.acquire(timeout=timeout))
-                yield
+        with self.in_use(), self.backend.lock(key_of({"parts": parts}), timeout):
+            yield
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self) -> AbstractContextManager[None]:
         """Keep the store from being pruned; wait while it is."""
-        with ExitStack() as held:
-            with refusals(self.folder / LOCKS / GATE):
-                held.enter_context(self.gate().read_lock())
-            yield
+        return self.backend.in_use()
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Keep all others out of the store; UserError where anyone is at work in it."""
-        with ExitStack() as held:
-            try:
-                with refusals(self.folder / LOCKS / GATE):
-                    held.enter_context(self.gate().write_lock(timeout=0))
-            except Timeout as error:
-                raise UserError(f"another process is at work in {self.folder}: prune when it has ended") from error
-            yield
-
-    def gate(self) -> ReadWriteLock:
-        folder = self.folder / LOCKS
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unwritable(f"cannot write to {folder}: {error.strerror}; give output_dir=FOLDER") from error
-        if not os.access(folder, os.W_OK):
-            raise Unwritable(f"cannot write to {folder}; give output_dir=FOLDER")
-        return ReadWriteLock(folder / GATE)
-
-
-@contextmanager
-def refusals(path: str | Path) -> Iterator[None]:
-    """Turn what keeps the lock at `path` from being opened into one line; that others hold it is a Timeout."""
-    try:
-        yield
-    except Timeout:
-        raise
-    except OSError as error:
-        raise Unwritable(f"cannot lock {path}: {error.strerror}; {remedy(error)}") from error
-    except sqlite3.Error as error:
-        raise Unwritable(f"cannot lock {path}: {error}; run the same command again when that is mended") from error
+        return self.backend.alone()

@@ -56,7 +56,7 @@ def prepared(config: DictConfig) -> Measurement:
     return Measurement(
         images=instantiate(config.dataset).images,
         attack=instantiate(config.attack),
-        store=Store(Path(config.output_dir) / "store"),
+        store=Store.local(Path(config.output_dir) / "store"),
         hardware=instantiate(config.hardware),
         seed=config.seed,
         labels=config.labels,

@@ -16,13 +16,13 @@ from sat_exp.store.inventory import Item
 
 
 def run(config: DictConfig, *, name: str, verify: bool, prune: str | None) -> None:
-    store = Store(Path(config.output_dir) / "store")
+    store = Store.local(Path(config.output_dir) / "store")
     console = Console(file=sys.stdout)
     if prune is not None:
         remove(store, prune, console)
     found = inventory.items(store)
     if not found:
-        console.print(f"nothing is stored in {store.folder}", soft_wrap=True)
+        console.print(f"nothing is stored in {store.backend.locate('')}", soft_wrap=True)
     damaged = []
     if verify:
         paths = list(dict.fromkeys(item.path for item in found))
@@ -35,8 +35,8 @@ def run(config: DictConfig, *, name: str, verify: bool, prune: str | None) -> No
     if quarantined := inventory.quarantined(store):
         size = amount(sum(size for _, size in quarantined))
         console.print(
-            f"{len(quarantined)} damaged files, {size}, are in {store.folder / inventory.QUARANTINE}, each with a line "
-            "that says why; task.prune=quarantine removes them",
+            f"{len(quarantined)} damaged files, {size}, are in {store.backend.locate(inventory.QUARANTINE)}, each with "
+            "a line that says why; task.prune=quarantine removes them",
             soft_wrap=True,
             highlight=False,
         )
@@ -60,7 +60,7 @@ def remove(store: Store, pattern: str, console: Console) -> None:
 
 def show(store: Store, found: Sequence[Item], console: Console) -> None:
     """A row for each array, one for all predictions on the same images, and the totals by kind."""
-    table = Table("kind", "what", title=f"stored in {store.folder}", title_justify="left")
+    table = Table("kind", "what", title=f"stored in {store.backend.locate('')}", title_justify="left")
     for heading in ("rows", "size", "age"):
         table.add_column(heading, justify="right", no_wrap=True)
     digests = inventory.image_sets(store, found)

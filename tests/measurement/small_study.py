@@ -20,7 +20,7 @@ from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.measurement import Measurement
 from sat_exp.modules.hardware import Hardware
 from sat_exp.store import Store
-from sat_exp.store.backend import Folder
+from sat_exp.store.folder import Folder
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 BUNDLED = Path(sat_exp.models.__file__).parent / "bundled"
@@ -49,7 +49,7 @@ def measurement(
 ) -> Measurement:
     attack = PGD(epsilon=16, step_size=4, steps=steps, random_start=True)
     hardware = Hardware("cpu", "32-true", batch_size=batch_size, threads=1, workers=1)
-    return Measurement(images(size), attack, Store(folder), hardware, seed, **choices)
+    return Measurement(images(size), attack, Store.local(folder), hardware, seed, **choices)
 
 
 def parts(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from sat_exp import models
 from sat_exp.store import Store
-from sat_exp.store.backend import Folder
+from sat_exp.store.folder import Folder
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured
 from sat_exp.similarity import score
-from sat_exp.store.backend import Folder
+from sat_exp.store.folder import Folder
 
 
 @pytest.fixture

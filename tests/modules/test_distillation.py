@@ -100,7 +100,7 @@ def teacher():
 
 @pytest.fixture
 def kept(tmp_path):
-    return Store(tmp_path), Hardware("cpu", "32-true", batch_size=5, threads=1, workers=1)
+    return Store.local(tmp_path), Hardware("cpu", "32-true", batch_size=5, threads=1, workers=1)
 
 
 def test_answers_are_the_teachers_to_both_views_and_asked_once(teacher, kept, monkeypatch):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sat_exp.store import Store, StoredArray
-from sat_exp.store.store import LOCKS, QUARANTINE, WHY
+from sat_exp.store.folder import LOCKS
+from sat_exp.store.store import QUARANTINE, WHY
 
 FACTS = {"images": "ab", "numbers": {"epsilon": 8, "step_size": 1.5}}
 ROWS, CHUNK = 10, 4
@@ -40,11 +41,11 @@ def fill(array: StoredArray) -> np.ndarray:
 
 
 def folder_of(store: Store, path: str) -> Path:
-    return store.folder / path
+    return store.backend.root / path
 
 
 def file_of(array: StoredArray, chunk: int) -> Path:
-    return array.store.folder / array.path / array.part(chunk)
+    return array.store.backend.root / array.path / array.part(chunk)
 
 
 def flip(path: Path, position: int, bit: int = 1) -> None:
@@ -62,8 +63,8 @@ def swap(one: Path, other: Path) -> None:
 def files(store: Store) -> dict[str, bytes]:
     """Every file of a store but its locks: whoever closes the file of a lock frees it."""
     return {
-        str(path.relative_to(store.folder)): path.read_bytes()
-        for folder in store.folder.iterdir()
+        str(path.relative_to(store.backend.root)): path.read_bytes()
+        for folder in store.backend.root.iterdir()
         if folder.name != LOCKS
         for path in folder.rglob("*")
         if path.is_file()

@@ -35,7 +35,9 @@ def test_zarr_and_the_store_read_and_write_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, chunk: int
 ) -> None:
     folder = tmp_path_factory.mktemp("zarr")
-    ours = Store(folder / "store").open("kind", {"a": 1}, shape=values.shape, dtype=values.dtype.name, chunk=chunk)
+    ours = Store.local(folder / "store").open(
+        "kind", {"a": 1}, shape=values.shape, dtype=values.dtype.name, chunk=chunk
+    )
     for part in ours.missing():
         ours.write(part, values[ours.span(part)])
     seen = zarr.open_array(folder / "store" / ours.path, mode="r")
@@ -59,7 +61,7 @@ def written_by_zarr(path: Path, values: np.ndarray, chunk: int) -> Path:
 def test_the_store_reads_what_zarr_writes_into_it(store: Store) -> None:
     ours = store.open("kind", {}, shape=(7, 3), dtype="float32", chunk=4)
     values = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
-    zarr.open_array(store.folder / ours.path, mode="r+")[:] = values
+    zarr.open_array(store.backend.root / ours.path, mode="r+")[:] = values
     np.testing.assert_array_equal(ours.read_all(), values)
 
 

@@ -40,7 +40,7 @@ def fill(store: Store, kind: str, facts: dict[str, Any], name: str, chunks: int 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """The artefacts of three models, one of them not attacked to the end."""
-    store = Store(tmp_path / "store")
+    store = Store.local(tmp_path / "store")
     fill(store, "images", {"images": "d"}, "some_images")
     digest = store.arrays()[0].digest
     for model in MODELS:
@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def run(store: Store, *, verify: bool = False, prune: str | None = None) -> None:
-    task.run(OmegaConf.create({"output_dir": str(store.folder.parent)}), name="store", verify=verify, prune=prune)
+    task.run(OmegaConf.create({"output_dir": str(store.backend.root.parent)}), name="store", verify=verify, prune=prune)
 
 
 def names(store: Store, kind: str) -> list[str]:
@@ -63,7 +63,7 @@ def names(store: Store, kind: str) -> list[str]:
 
 
 def first(store: Store, pattern: str) -> Path:
-    return min(store.folder.glob(pattern))
+    return min(store.backend.root.glob(pattern))
 
 
 @pytest.fixture(autouse=True)
@@ -94,10 +94,10 @@ def test_listing_changes_nothing(store: Store) -> None:
 
 
 def test_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store(tmp_path / "store")
+    store = Store.local(tmp_path / "store")
     for options in ({}, {"verify": True}):
         run(store, **options)
-        assert not store.folder.exists()
+        assert not store.backend.root.exists()
     run(store, prune="images")
     assert capsys.readouterr().out.count("nothing is stored in") == 3
 
@@ -115,7 +115,7 @@ def test_a_sound_store_is_verified(store: Store, capsys: pytest.CaptureFixture[s
 def test_every_damaged_file_is_named_and_kept_apart(
     store: Store, pattern: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, chosen = files(store), sorted(store.folder.glob(pattern))
+    before, chosen = files(store), sorted(store.backend.root.glob(pattern))
     for path in chosen:
         flip(path, 30)
     damaged = sorted(path.read_bytes() for path in chosen)
@@ -125,7 +125,7 @@ def test_every_damaged_file_is_named_and_kept_apart(
     assert all(f"damaged: {path} is damaged" in printed for path in chosen)
     assert f"{len(chosen)} damaged files, " in printed
     assert sorted(quarantined(store).values()) == damaged
-    gone = {str(path.relative_to(store.folder)) for path in chosen}
+    gone = {str(path.relative_to(store.backend.root)) for path in chosen}
     after = files(store)
     assert {name: after.get(name) for name in before if name not in gone} == {
         name: data for name, data in before.items() if name not in gone
@@ -140,7 +140,9 @@ def test_all_sound_chunks_are_used_after_metadata_were_damaged(store: Store) -> 
     flip(path, 40)
     with pytest.raises(UserError):
         run(store, verify=True)
-    again = Store(store.folder).open("images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=5)
+    again = Store.local(store.backend.root).open(
+        "images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=5
+    )
     assert (again.missing(), again.chunk) == ([], 4)
     assert again.read_all().all()
 
@@ -157,7 +159,7 @@ def test_the_quarantine_is_pruned_on_request_only(store: Store, capsys: pytest.C
     capsys.readouterr()
     run(store, prune="quarantine")
     assert quarantined(store) == {}
-    assert not list((store.folder / "quarantine").rglob("*"))
+    assert not list((store.backend.root / "quarantine").rglob("*"))
     printed = capsys.readouterr().out
     assert "freed" in printed
     assert "nothing stored has" not in printed
@@ -165,7 +167,7 @@ def test_the_quarantine_is_pruned_on_request_only(store: Store, capsys: pytest.C
 
 
 def test_a_read_only_store_is_listed_and_verified(mount: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store(mount / "store")
+    store = Store.local(mount / "store")
     fill(store, "images", {"images": "d"}, "some_images")
     subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
     run(store, verify=True)
@@ -192,7 +194,7 @@ def test_pruning_by_name(store: Store) -> None:
     run(store, prune="vit*")
     assert names(store, "logits") == ["resnet"]
     assert names(store, "predictions") == []
-    assert not list(store.folder.glob("predictions/*"))
+    assert not list(store.backend.root.glob("predictions/*"))
     assert names(store, "images") == ["some_images"]
 
 
@@ -200,11 +202,11 @@ def test_a_table_without_rows_is_listed_checked_and_pruned(store: Store) -> None
     store.table("predictions", {"new": 1}, columns=9, dtype="int32", name="new")
     (item,) = [item for item in inventory.items(store) if item.name == "new"]
     assert (item.done, item.rows) == (0, 0)
-    flip(store.folder / item.path / "notes.json", 20)
+    flip(store.backend.root / item.path / "notes.json", 20)
     with pytest.raises(UserError, match="damaged files: 1"):
         run(store, verify=True)
     run(store, prune="predictions")
-    assert not list(store.folder.glob("predictions/*"))
+    assert not list(store.backend.root.glob("predictions/*"))
 
 
 def test_what_was_pruned_is_begun_again(store: Store) -> None:
@@ -229,7 +231,9 @@ def test_pruning_that_is_killed_leaves_nothing_unsound(store: Store, monkeypatch
             inventory.remove(store, "images")
     assert removed[0] == "zarr.json"
     assert "seal.json" not in removed
-    again = Store(store.folder).open("images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=4)
+    again = Store.local(store.backend.root).open(
+        "images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=4
+    )
     assert [again.part(chunk) for chunk in again.missing()] == removed[1:]
     assert again.read(({0, 1, 2} - set(again.missing())).pop()).all()
 
@@ -258,9 +262,9 @@ def test_a_name_that_fits_nothing(store: Store, capsys: pytest.CaptureFixture[st
 
 def test_pruning_opens_few_files_however_many_locks_there_are(store: Store) -> None:
     for number in range(3000):
-        (store.folder / f"locks/{number:024x}.lock").touch()
+        (store.backend.root / f"locks/{number:024x}.lock").touch()
     for number in range(300):
-        folder = store.folder / f"logits/{number:024x}"
+        folder = store.backend.root / f"logits/{number:024x}"
         folder.mkdir()
         begun = {"table": {"columns": 1, "dtype": "int32"}, "attributes": {"facts": {}}}
         (folder / "zarr.json").write_bytes(sign(begun))
@@ -272,13 +276,13 @@ def test_pruning_opens_few_files_however_many_locks_there_are(store: Store) -> N
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(removed) == 303
-    assert not list(store.folder.glob("locks/*.lock"))
-    assert not list(store.folder.glob("logits/*"))
+    assert not list(store.backend.root.glob("locks/*.lock"))
+    assert not list(store.backend.root.glob("logits/*"))
 
 
 def hold(folder: Path, how: str, connection: Connection) -> None:
     """Hold the store in another process, until it is told to end."""
-    store = Store(folder)
+    store = Store.local(folder)
     with {"lock": lambda: store.lock("attack", "vit"), "use": store.in_use, "alone": store.alone}[how]():
         connection.send("held")
         connection.recv()
@@ -290,7 +294,7 @@ class Holder:
     def __init__(self, store: Store, how: str) -> None:
         context = multiprocessing.get_context("fork")
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=hold, args=(store.folder, how, other))
+        self.process = context.Process(target=hold, args=(store.backend.root, how, other))
         self.process.start()
         assert self.connection.poll(60)
 
@@ -303,7 +307,7 @@ class Holder:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Store:
     """A store that this process has not locked yet, so that a process can be forked that will."""
-    return Store(tmp_path / "fresh" / "store")
+    return Store.local(tmp_path / "fresh" / "store")
 
 
 @pytest.fixture
@@ -315,7 +319,7 @@ def holder(fresh: Store, request: pytest.FixtureRequest) -> Iterator[Holder]:
 
 @pytest.mark.parametrize("holder", ["lock", "use", "alone"], indirect=True)
 def test_nothing_is_pruned_while_others_work(fresh: Store, holder: Holder) -> None:
-    folder = fresh.folder / "images/key"
+    folder = fresh.backend.root / "images/key"
     folder.mkdir(parents=True)
     (folder / "zarr.json").write_bytes(sign({"table": {"columns": 1, "dtype": "int32"}, "attributes": {"facts": {}}}))
     before = files(fresh)
@@ -360,7 +364,7 @@ def test_no_lock_is_taken_while_another_process_is_alone(fresh: Store, holder: H
     thread = threading.Thread(target=take)
     thread.start()
     assert not taken.wait(0.5)
-    assert not list(fresh.folder.glob("locks/*.lock"))
+    assert not list(fresh.backend.root.glob("locks/*.lock"))
     holder.end()
     assert taken.wait(20)
     thread.join()

@@ -26,9 +26,9 @@ import os, signal, sys, threading, time
 from pathlib import Path
 from sat_exp.modules.batches import Ahead, EvaluationBatches
 from sat_exp.store import Store
-from sat_exp.store.backend import Folder
+from sat_exp.store.folder import Folder
 
-store = Store(Path(sys.argv[1]))
+store = Store.local(Path(sys.argv[1]))
 shape, read = dict(shape=(200, 3, 5, 5), dtype="uint8", chunk=2, name="some"), Folder.read
 images = store.open("adversarial", {"images": "ab"}, **shape)
 output = store.table("predictions", {}, columns=200, dtype="int32").row({"target": "vit"}, "vit")
@@ -59,7 +59,7 @@ def test_a_process_that_ends_while_it_prefetches_loses_no_chunk(store: Store) ->
         array.write(chunk, values[array.span(chunk)])
     store.table("predictions", {}, columns=200, dtype="int32")
     before = files(store)
-    command = [sys.executable, "-c", PREFETCHING, str(store.folder), *ENDINGS.values()]
+    command = [sys.executable, "-c", PREFETCHING, str(store.backend.root), *ENDINGS.values()]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert "in the main thread" in ended.stderr
     assert "KeyboardInterrupt" in ended.stderr
@@ -83,7 +83,7 @@ def test_processes_that_find_the_same_damage_move_only_that(store: Store, sealed
                 flip(file_of(array, chunk), turn + 1)
                 damaged.append(file_of(array, chunk).read_bytes())
         for worker in workers:
-            worker.ask(store.folder, "mend", array.rows)
+            worker.ask(store.backend.root, "mend", array.rows)
         read = [worker.answer() for worker in workers]
         assert [status for status, _ in read] == ["ok"] * len(workers)
         assert all(np.array_equal(found, values) for _, found in read)
@@ -92,5 +92,5 @@ def test_processes_that_find_the_same_damage_move_only_that(store: Store, sealed
     for worker in workers:
         worker.stop()
     if sealed:
-        assert open_array(Store(store.folder), rows=array.rows).digest == digest
-    assert not list(store.folder.rglob("*.partial"))
+        assert open_array(Store.local(store.backend.root), rows=array.rows).digest == digest
+    assert not list(store.backend.root.rglob("*.partial"))

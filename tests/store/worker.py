@@ -127,7 +127,7 @@ def serve(connection: Connection) -> None:
     with suppress(EOFError):
         while True:
             folder, at, operation, arguments = connection.recv()
-            store = stores.setdefault(folder, Store(folder))
+            store = stores.setdefault(folder, Store.local(folder))
             bomb.folder, bomb.left = str(folder), -1 if at is None else at
             answer = perform(store, operation, *arguments)
             bomb.left = -1

@@ -34,11 +34,11 @@ def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
     tables, known = tables_of(outcome), results.Predictions.read(folder_of(outcome) / "predictions.npz")
     assert tables["ensemble_sizes"]["ensembles"].tolist() == [15, 20]
 
-    store = Store(outputs / "store")
+    store = Store.local(outputs / "store")
     logits = {}
     for item in items(store):
         if item.kind == "logits" and item.rows == 60:
-            chunks = zarr.open_array(store.folder / item.path, mode="r")
+            chunks = zarr.open_array(store.backend.root / item.path, mode="r")
             logits[item.name] = np.asarray(chunks[:], np.float64)
     rows = tables["ensembles"].set_index("models")
     errors = {name: (known.clean[name] != known.labels).mean() for name in known.names}
@@ -67,7 +67,7 @@ def test_what_was_counted_is_not_counted_again(sat_exp, outputs, monkeypatch):
     logits = (*QUICK, "task.sizes=[2,3]", "task.average=logits")
     first = sat_exp(*logits)
     assert first.status == 0, first.text
-    kept = [found for found in items(Store(outputs / "store")) if found.kind == "ensembles"]
+    kept = [found for found in items(Store.local(outputs / "store")) if found.kind == "ensembles"]
     (pairs,) = (found.path for found in kept if (found.facts["average"], found.facts["size"]) == ("logits", 2))
     (outputs / "store" / pairs / "0.0").unlink()
     counted = []

@@ -1,0 +1,181 @@
+"""A local folder as the place where the bytes of a store lie."""
+
+import errno
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, ReadWriteLock, Timeout
+
+from sat_exp.errors import UserError
+from sat_exp.store.backend import PARTIAL, Entry, Listing, Unwritable
+
+LOCKS, GATE = "locks", "store.db"
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""How file systems say that they have no hard links; some do so before they look whether the name is taken."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Objects as files in a local folder.
+
+    A file is written under another name and then linked or renamed, so that a killed writer leaves no half of one. It
+    is not forced to the disk: after a power cut the newest files may be empty, which their checksums tell.
+    """
+
+    root: Path
+
+    def read(self, name: str) -> bytes | None:
+        with self.errors("read", name):
+            try:
+                return (self.root / name).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def create(self, name: str, data: bytes) -> bool:
+        with self.errors("write to", name), self.partial(name, data) as partial:
+            try:
+                os.link(partial, self.root / name)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in WITHOUT_LINKS:
+                    raise
+                if (self.root / name).exists():
+                    return False
+                partial.rename(self.root / name)  # of two who create at once the last wins, with equal bytes
+            return True
+
+    def replace(self, name: str, data: bytes) -> None:
+        with self.errors("write to", name), self.partial(name, data) as partial:
+            partial.replace(self.root / name)
+
+    @contextmanager
+    def partial(self, name: str, data: bytes) -> Iterator[Path]:
+        """A file that holds `data`, in the folder of `name`; removed afterwards where it is still there."""
+        path = self.root / name
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def move(self, name: str, to: str) -> None:
+        with self.errors("move", name):
+            (self.root / to).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (self.root / name).rename(self.root / to)
+            except FileNotFoundError:
+                return
+
+    def remove(self, name: str) -> None:
+        with self.errors("remove", name):
+            (self.root / name).unlink(missing_ok=True)
+
+    def remove_folder(self, name: str) -> None:
+        try:
+            (self.root / name).rmdir()
+        except OSError:  # not empty, or gone: both are as they should be
+            return
+
+    def list(self, name: str) -> Listing:
+        folders, objects = [], {}
+        with self.errors("list", name):
+            try:
+                with os.scandir(self.root / name) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.name)
+                            continue
+                        try:
+                            facts = entry.stat()
+                        except FileNotFoundError:
+                            continue
+                        objects[entry.name] = Entry(facts.st_size, facts.st_mtime)
+            except FileNotFoundError:
+                return Listing([], {})
+        return Listing(sorted(folders), objects)
+
+    def locate(self, name: str) -> str:
+        return str(self.root / name)
+
+    @contextmanager
+    def errors(self, verb: str, name: str) -> Iterator[None]:
+        """Turn an OSError into one line that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            path = self.root / name
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise Unwritable(
+                    f"the disk is full at {path}: free some space and run the same command again"
+                ) from error
+            raise Unwritable(f"cannot {verb} {path}: {error.strerror}; {remedy(error)}") from error
+
+    @contextmanager
+    def lock(self, name: str, timeout: float) -> Iterator[None]:
+        lock = FileLock(self.locks() / f"{name}.lock", is_singleton=True)
+        with ExitStack() as held:
+            with refusals(lock.lock_file):
+                held.enter_context(lock.acquire(timeout=timeout))
+            yield
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        with ExitStack() as held:
+            with refusals(self.root / LOCKS / GATE):
+                held.enter_context(self.gate().read_lock())
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with ExitStack() as held:
+            try:
+                with refusals(self.root / LOCKS / GATE):
+                    held.enter_context(self.gate().write_lock(timeout=0))
+            except Timeout as error:
+                raise UserError(f"another process is at work in {self.root}: prune when it has ended") from error
+            yield
+            for path in self.locks().glob("*.lock"):
+                self.remove(f"{LOCKS}/{path.name}")
+
+    def gate(self) -> ReadWriteLock:
+        return ReadWriteLock(self.locks() / GATE)
+
+    def locks(self) -> Path:
+        """The folder of the locks."""
+        folder = self.root / LOCKS
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unwritable(f"cannot write to {folder}: {error.strerror}; give output_dir=FOLDER") from error
+        if not os.access(folder, os.W_OK):
+            raise Unwritable(f"cannot write to {folder}; give output_dir=FOLDER")
+        return folder
+
+
+@contextmanager
+def refusals(path: str | Path) -> Iterator[None]:
+    """Turn what keeps the lock at `path` from being opened into one line; that others hold it is a Timeout."""
+    try:
+        yield
+    except Timeout:
+        raise
+    except OSError as error:
+        raise Unwritable(f"cannot lock {path}: {error.strerror}; {remedy(error)}") from error
+    except sqlite3.Error as error:
+        raise Unwritable(f"cannot lock {path}: {error}; run the same command again when that is mended") from error
+
+
+def remedy(error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "a folder is in the way: move it elsewhere"
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS or isinstance(error, NotADirectoryError):
+        return "give output_dir=FOLDER"
+    return "run the same command again when that is mended"
