@@ -1,8 +1,10 @@
 """The command line: compose the configuration, then hand it to the chosen task."""
 
 import difflib
+import errno
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -23,6 +25,8 @@ from sat_exp.names import CONF, check_choices, own_folder, resolve
 
 log = logging.getLogger(__name__)
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def package_file(package: str, pattern: str) -> str:
     """The file of an installed package that fits `pattern`: how a model's configuration names packaged weights."""
@@ -37,8 +41,11 @@ OmegaConf.register_new_resolver("package_file", package_file)
 
 
 def user_error(error: BaseException | None) -> UserError | None:
-    """The UserError that caused `error`, if any did; a faulty configuration is the user's too."""
+    """The UserError that caused `error`, if any did; a faulty configuration and a full disk are the user's too."""
     while error is not None and not isinstance(error, UserError):
+        if isinstance(error, OSError) and error.errno in FULL:
+            place = f" at {error.filename}" if error.filename else ""
+            return UserError(f"the disk is full{place}: free some space and run the same command again")
         if isinstance(error, OmegaConfBaseException) and error.__cause__ is None:
             return faulty(error)
         error = error.__cause__ or error.__context__
@@ -93,7 +100,15 @@ def perform(config: DictConfig) -> str | None:
     return None
 
 
+def terminate(*_: Any) -> None:
+    """End at SIGTERM as at Ctrl-C. Lightning would only take note of the signal, but keeps a handler that is there."""
+    os.write(2, b"terminated; the same command continues\n")  # print may be at work already
+    sys.exit(128 + signal.SIGTERM)
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, terminate)
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is no reason to print tracebacks
     sys.argv[1:] = resolve(sys.argv[1:], CONF)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on
     try:
@@ -102,6 +117,10 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(perform)()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {user_error(error) or one_line(error)}")
+    except OSError as error:
+        if (known := user_error(error)) is None:
+            raise
+        sys.exit(f"error: {known}")
 
 
 if __name__ == "__main__":

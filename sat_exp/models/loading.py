@@ -249,7 +249,7 @@ def probe(classifier: Classifier) -> list[int] | None:
     generator = np.random.default_rng(0)
     channels = classifier.mean.shape[1]
     pixels = generator.random((PROBE_IMAGES, channels, classifier.size, classifier.size), np.float32)
-    logits = classifier(torch.from_numpy(pixels)).double().numpy()
+    logits = np.stack([classifier(torch.from_numpy(image[None])).double().numpy() for image in pixels])
     if not np.isfinite(logits).all():
         return None
     size = float(np.sqrt((logits**2).mean()))

@@ -5,12 +5,14 @@ from typing import Any
 from lightning import LightningModule
 from torch import Tensor
 
+from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.hardware import in_halves
 
 
 class Evaluation(LightningModule):
-    """Lightning's predict loop over `EvaluationBatches`, giving logits [B, classes] or classes int32 [B]."""
+    """Lightning's predict loop over `EvaluationBatches`, giving logits [B, classes] or classes int32 [B];
+    UserError where a logit is not finite."""
 
     def __init__(self, classifier: Classifier, *, logits: bool) -> None:
         super().__init__()
@@ -22,4 +24,6 @@ class Evaluation(LightningModule):
 
     def step(self, images: Tensor) -> Tensor:
         logits = self.classifier(images.float() / 255).float()
+        if not logits.isfinite().all():
+            raise UserError("its logits are not finite for some images: check its weights and hardware.precision")
         return logits if self.logits else logits.argmax(dim=1).int()

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.hardware import in_halves
 
 
 class Generation(LightningModule):
-    """Lightning's predict loop over `AttackBatches`, giving adversarial images uint8 [B, C, H, W]."""
+    """Lightning's predict loop over `AttackBatches`, giving adversarial images uint8 [B, C, H, W];
+    UserError where a logit is not finite on the way."""
 
     def __init__(self, classifier: Classifier, attack: Any) -> None:
         super().__init__()
@@ -24,4 +27,14 @@ class Generation(LightningModule):
 
     def step(self, images: Tensor, labels: Tensor, seeds: Sequence[tuple[int, int]]) -> Tensor:
         generators = [np.random.default_rng(seed) for seed in seeds]
-        return self.attack(self.classifier, images, labels, generators)
+        finite = torch.ones((), dtype=torch.bool, device=images.device)
+
+        def watched(pixels: Tensor) -> Tensor:
+            logits = self.classifier(pixels)
+            finite.logical_and_(logits.detach().isfinite().all())  # looked at once, after the attack
+            return logits
+
+        adversarial = self.attack(watched, images, labels, generators)
+        if not finite:
+            raise UserError("its logits are not finite under attack: check its weights and hardware.precision")
+        return adversarial

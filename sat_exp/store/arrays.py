@@ -42,12 +42,12 @@ class StoredArray(Artefact):
         array = cls(store, path, facts, shape, dtype, max(1, min(chunk, shape[0])))
         while (metadata := array.document(METADATA)) is None:
             array.chunk = array.chunk_of_parts() or array.chunk
-            if store.backend.create(f"{path}/{METADATA}", sign(zarr_metadata(facts, shape, dtype, array.chunk))):
-                array.note(**notes)
+            store.backend.create(f"{path}/{METADATA}", sign(zarr_metadata(facts, shape, dtype, array.chunk)))
         if metadata["attributes"]["facts"] != facts:
             raise RuntimeError(f"{path} is sound, but of other facts: one key stands for two things")
         array.chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
         array.sealed = array.seal()
+        array.note_missing(notes)
         return array
 
     @classmethod

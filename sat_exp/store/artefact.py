@@ -75,6 +75,12 @@ class Artefact:
             notes = self.notes | added
             self.store.backend.replace(f"{self.path}/{NOTES}", sign({"attributes": {"notes": notes}}))
 
+    def note_missing(self, facts: Mapping[str, Any]) -> None:
+        """Add those of `facts` that the notes lack: a process may have died before it noted them."""
+        known = self.notes
+        if lacking := {name: fact for name, fact in facts.items() if name not in known}:
+            self.note(**lacking)
+
     def note_versions(self, versions: Mapping[str, str]) -> None:
         """Note with which versions of what missing parts are about to be computed."""
         known = self.notes.get("versions", [])

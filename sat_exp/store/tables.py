@@ -34,10 +34,10 @@ class StoredTable(Artefact):
         table = cls(store, path, facts, columns, dtype)
         while (metadata := table.document(METADATA)) is None:
             begun = {"table": {"columns": columns, "dtype": dtype}, "attributes": {"facts": facts}}
-            if store.backend.create(f"{path}/{METADATA}", sign(begun)):
-                table.note(**notes)
+            store.backend.create(f"{path}/{METADATA}", sign(begun))
         if metadata["attributes"]["facts"] != facts:
             raise RuntimeError(f"{path} is sound, but of other facts: one key stands for two things")
+        table.note_missing(notes)
         return table
 
     def row(self, facts: Mapping[str, Any], name: str) -> "StoredRow":

@@ -91,7 +91,7 @@ class Trainings:
                     continue
                 except Exception as error:
                     failures[job.name] = reason(error)
-                    known = isinstance(error, UserError)
+                    known = isinstance(error, (UserError, OSError))
                     log.error("%s failed: %s", job.name, failures[job.name], exc_info=None if known else error)
                 left.remove(job)
         return failures
@@ -132,10 +132,10 @@ class Trainings:
             )
         if (number := len(self.images.training)) < recipe.batch_size:  # type: ignore[arg-type]
             raise UserError(f"batch_size={recipe.batch_size}: there are {number} training images, give fewer")
-        seed_everything(recipe.seed, verbose=False)
         untrained = changed(job.model, pretrained=False, training={"seed": recipe.seed})
         classifier = models.load(untrained).classifier
         setup = job.setup(classifier)
+        seed_everything(recipe.seed, verbose=False)  # after the setup, which draws where answers are not stored yet
         checkpoints = self.folder / "checkpoints" / f"{job.file}-{key_of(job.facts)}"
 
         def watch(phase: Phase) -> list[Callback]:

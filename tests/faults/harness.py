@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -268,12 +269,12 @@ def one_line(ended: Ended) -> str | None:
 
 def ill_said(ended: Ended, number: int) -> str | None:
     """What is wrong with how a run that was sent a signal ended; None where one line and its exit code say so, or where
-    it was done before it noticed. SIGTERM may end it without a word, as it does by default."""
-    if ended.status == 0 or (number == signal.SIGTERM and ended.status == -number):
+    it was done before it noticed."""
+    if ended.status == 0:
         return None if "Traceback" not in ended.text else f"a traceback: {ended.text[-2500:]}"
     if ended.status != 128 + number:
         return f"exit code {ended.status}: {ended.text[-2500:]}"
-    lines = [line for line in ended.text.splitlines() if "interrupted" in line]
+    lines = [line for line in ended.text.splitlines() if re.search("^(interrupted|terminated);", line)]
     if "Traceback" in ended.text or len(lines) != 1:
         return f"not one line, but: {ended.text[-2500:]}"
     return None
