@@ -112,14 +112,25 @@ def image_sets(store: Store, found: Iterable[Item]) -> dict[str, str]:
 def check(store: Store, path: str) -> list[str]:
     """Read every byte of the artefact at `path` against its checksums; what was damaged, and is now in quarantine."""
     listing = store.backend.list(path)
-    for name in sorted(set(DOCUMENTS) & listing.objects.keys()):
-        try:
-            document(store, f"{path}/{name}")
-        except Unsound:
-            if reason := store.quarantine(f"{path}/{name}", verify):
-                return [reason, *check(store, path)]
     if METADATA not in listing.objects:
-        return []
+        return [f"{store.backend.locate(f'{path}/{METADATA}')} is gone"] if parts_of(listing) else []
+    found = {
+        name: damaged_document(store, f"{path}/{name}") for name in sorted(set(DOCUMENTS) & listing.objects.keys())
+    }
+    reasons = [reason for reason in found.values() if reason]
+    return reasons if found[METADATA] else reasons + damaged_parts(store, path)
+
+
+def damaged_document(store: Store, name: str) -> str | None:
+    try:
+        document(store, name)
+    except Unsound:
+        return store.quarantine(name, verify)
+    return None
+
+
+def damaged_parts(store: Store, path: str) -> list[str]:
+    """Which chunks or rows are damaged, and are now in quarantine; the metadata must be sound."""
     metadata = document(store, f"{path}/{METADATA}")
     if "table" not in metadata:
         array = StoredArray.of(store, path, metadata)

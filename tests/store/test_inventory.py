@@ -385,3 +385,13 @@ def test_alone_in_one_process_too(store: Store) -> None:
         thread.join()
     assert len(refused) == 1
     assert len(inventory.items(store)) == 13
+
+
+def test_chunks_whose_metadata_are_gone_are_not_called_sound(store: Store) -> None:
+    """Nothing is moved: the run that needs them writes the metadata again."""
+    metadata = next(store.backend.root.glob("logits/*/zarr.json"))
+    metadata.unlink()
+    with pytest.raises(UserError, match="damaged files: 1"):
+        run(store, verify=True)
+    assert sorted(path.name for path in metadata.parent.glob("*.0")) == ["0.0", "1.0", "2.0"]
+    assert inventory.quarantined(store) == []
