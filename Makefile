@@ -27,10 +27,10 @@ demo: $(READY) ## the main job: the similarity of thirteen bundled networks, wit
 	@$(RUN) sat_exp experiment=quickstart
 
 test: $(READY) lint ## lint, type check and the quick tests
-	@$(RUN) pytest
+	@OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile
 
 test-all: $(READY) lint ## every test, the long ones too
-	@$(RUN) pytest -m 'not faults'
+	@OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile -m 'not faults'
 
 test-faults: $(READY) ## runs that are killed, damaged, starved of disk and memory: see docs/faults.md
 	@$(RUN) pytest -m faults tests/faults
