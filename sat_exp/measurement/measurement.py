@@ -177,14 +177,14 @@ class Measurement:
 
     def predicted(self, source: Source, target: Subject) -> np.ndarray:
         everywhere = np.full(len(self.images), -1, dtype=np.int64)
-        everywhere[source.rows] = self.stages.predictions(source.adversarial, source.name, target).read_all()
+        everywhere[source.rows] = self.stages.predictions(source, target).read_all()
         return everywhere
 
     def seen(self, source: Subject, target: Subject) -> np.ndarray:
         """What `target` predicts for the clean images as `source` sees them."""
         if source.view.digest == target.view.digest:
             return target.clean
-        return self.stages.predictions_of(source.view, target).read_all().astype(np.int64)
+        return self.stages.clean_predictions(source.view, target).read_all().astype(np.int64)
 
     def check_labels(self, config: DictConfig, first: DictConfig) -> None:
         """Refuse a model whose classes cannot be compared with the image set's, or with the other models'."""

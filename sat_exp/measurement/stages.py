@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from sat_exp.modules.writing import ChunkWriter
 from sat_exp.store import Store, StoredArray, StoredRow
 
 PREFLIGHT_IMAGES = 8
+
+Placed = TypeVar("Placed", bound=LightningModule)
 
 
 @dataclass
@@ -95,7 +97,7 @@ class Stages:
 
     def preflight(self, model: Model, few: torch.Tensor, classes: int) -> preflight.Checked:
         """What `preflight.check` says on the device and in the precision of the run."""
-        module = Preflight(model, classes)
+        module = self.placed(Preflight(model, classes))
         trainer = self.hardware.trainer(inference_mode=False, enable_progress_bar=False)
         trainer.predict(module, DataLoader([few], batch_size=None), return_predictions=False)  # type: ignore[arg-type]
         return module.checked
@@ -138,10 +140,10 @@ class Stages:
     def evaluate(self, target: Subject, sources: Sequence[Source], bar: Advance) -> None:
         """Run `target` on all adversarial images that it has not seen, loading it once; and, clean, on other views."""
         jobs: list[tuple[StoredArray, StoredArray | StoredRow]] = [
-            (source.adversarial, self.predictions(source.adversarial, source.name, target)) for source in sources
+            (source.adversarial, self.predictions(source, target)) for source in sources
         ]
         views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
-        clean = EvaluationBatches([(view.pixels, self.predictions_of(view, target)) for view in views.values()])
+        clean = EvaluationBatches([(view.pixels, self.clean_predictions(view, target)) for view in views.values()])
         batches = EvaluationBatches(jobs)
         if len(batches) + len(clean):
             module = Evaluation(models.load(target.config).classifier, logits=False)
@@ -149,25 +151,29 @@ class Stages:
             self.predict(module, batches, bar)
         bar(sum(images.rows for images, _ in jobs) - batches.images())
 
-    def predictions(self, images: StoredArray, name: str, target: Subject) -> StoredRow:
-        """Where the classes that `target` predicts for stored `images` are kept, by their content: int32 [N']."""
-        table = self.store.table(
-            "predictions", {"images": images.digest}, columns=images.rows, dtype="int32", name=name
-        )
-        return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
+    def predictions(self, source: Source, target: Subject) -> StoredRow:
+        """Where the classes that `target` predicts for the source's adversarial images are kept: int32 [N']."""
+        return self.predictions_of(source.digest, source.adversarial.rows, source.name, target)
 
-    def predictions_of(self, view: View, target: Subject) -> StoredRow:
+    def clean_predictions(self, view: View, target: Subject) -> StoredRow:
         """Where the classes that `target` predicts for the clean images of another's view are kept: int32 [N]."""
-        return self.predictions(view.pixels, "clean images", target)
+        return self.predictions_of(view.digest, view.pixels.rows, "clean images", target)
+
+    def predictions_of(self, digest: str, number: int, name: str, target: Subject) -> StoredRow:
+        """Where the classes that `target` predicts for stored images are kept, which their SHA-256 identifies."""
+        table = self.store.table("predictions", {"images": digest}, columns=number, dtype="int32", name=name)
+        return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
 
     def predict(self, module: LightningModule, batches: AttackBatches | EvaluationBatches, advance: Advance) -> None:
         """Lightning's predict loop over `batches`, each written to the store as it is done."""
         trainer = self.hardware.trainer(
             callbacks=[ChunkWriter(advance)], inference_mode=False, enable_progress_bar=False
         )
-        if self.hardware.channels_last:
-            module.to(memory_format=torch.channels_last)
-        trainer.predict(module, DataLoader(Ahead(batches), batch_size=None), return_predictions=False)
+        trainer.predict(self.placed(module), DataLoader(Ahead(batches), batch_size=None), return_predictions=False)
+
+    def placed(self, module: Placed) -> Placed:
+        """`module` in the memory format of the run."""
+        return module.to(memory_format=torch.channels_last) if self.hardware.channels_last else module
 
     def warn_of_versions(self, name: str, array: StoredArray) -> None:
         if mixed := array.mixed_versions():

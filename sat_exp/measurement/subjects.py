@@ -1,6 +1,7 @@
 """What is known of a model once it has been measured, and of all of them together."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,11 @@ class Source(Subject):
 
     rows: np.ndarray
     adversarial: StoredArray
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the adversarial images."""
+        return self.adversarial.digest
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class View:
 
     pixels: StoredArray
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return self.pixels.digest
 
