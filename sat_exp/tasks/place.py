@@ -16,7 +16,7 @@ from sat_exp.studies import placement
 from sat_exp.studies.placement import Placement
 from sat_exp.tasks import composing, describing, measuring, results
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.report import chosen
+from sat_exp.tasks.report import chosen, existing
 
 SHOWN = 5
 DETERMINED = ("dataset", "attack", "seed", "labels", "protocol", "score")
@@ -25,7 +25,7 @@ NUMERICS = ("precision", "tf32", "channels_last")
 
 def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> None:
     """Measure `model` against every model of the run in the folder `run`, with that run's images, attack and seed."""
-    beside = chosen(config, run)
+    beside = chosen(config, None if run is None else str(existing(run, "a matrix")))
     summary = beside.summary
     if beside.table("pairs") is None or not {"models", "dataset"} <= set(summary):
         raise UserError(f"{beside.folder} holds no measured pairs: give task.run=FOLDER of a matrix")

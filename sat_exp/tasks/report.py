@@ -10,9 +10,16 @@ from sat_exp.errors import UserError
 
 
 def run(config: DictConfig, *, name: str, run: str | None) -> None:
-    folder = Path(run) if run is not None else latest(Path(config.output_dir)).folder
+    folder = existing(run, "a finished run") if run is not None else latest(Path(config.output_dir)).folder
     drawn = report.draw(folder)
     Console().print(f"report: {drawn.page}", soft_wrap=True)
+
+
+def existing(run: str, what: str) -> Path:
+    """The folder that task.run names; UserError where there is none."""
+    if not Path(run).is_dir():
+        raise UserError(f"there is no folder {run}: give task.run=FOLDER of {what}")
+    return Path(run)
 
 
 def latest(outputs: Path, holding: str = "tables/models.parquet") -> runs.Run:

@@ -62,7 +62,6 @@ def test_scores_of_a_subset_are_those_of_its_predictions(seed, images, compare, 
             {pair: part[take] for pair, part in adversarial.items()},
             shown=shown and {pair: part[take] for pair, part in shown.items()},
             compare=compare,
-            resamples=1,
         )
         assert [(names[i], names[j]) for i, j in pairs] == list(zip(table["model_a"], table["model_b"], strict=True))
         assert row == pytest.approx(table["sat"].to_numpy(), nan_ok=True)

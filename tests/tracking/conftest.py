@@ -39,8 +39,8 @@ SHADES = {"clean": numpy.uint8(0), "resnet": numpy.uint8(8)}
 
 @pytest.fixture(autouse=True)
 def no_wandb_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No credentials, settings or modes of whoever runs the tests."""
-    for variable in [name for name in os.environ if name.startswith("WANDB_")]:
+    """No credentials, settings or modes of whoever runs the tests; where W&B's own service is stays for it to say."""
+    for variable in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]:
         monkeypatch.delenv(variable)
     elsewhere = tmp_path / "no_wandb_here"
     monkeypatch.setenv("NETRC", str(elsewhere / "netrc"))
