@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sat_exp import strict_json
-from sat_exp.errors import one_line
+from sat_exp.errors import UserError, one_line
 from sat_exp.store import key_of
 
 QUARANTINE = "quarantine"
-CHECKSUM, WEIGHTS = "checksum", "weights_sha256"
+FORMAT, CHECKSUM, WEIGHTS = "format", "checksum", "weights_sha256"
 ZIP = b"PK\x03\x04"
 UNREADABLE = "PytorchStreamReader failed"
 """What PyTorch's error about a damaged file begins with."""
@@ -31,17 +31,21 @@ log = logging.getLogger(__name__)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record at `path`, without its checksum; None where there is none, or it is damaged and now set aside.
+    """The record at `path`, as it was given; None where there is none, or it is damaged and now set aside.
 
-    A record that states no checksum, as those of older versions, is taken as it is.
+    A record of an older version, which has neither a checksum nor a format, is taken as it is. UserError where it
+    cannot be read.
     """
     try:
         record = strict_json.loads(path.read_bytes())
         stated = record.pop(CHECKSUM, None)
-        if stated is not None and stated != key_of(record):
+        if (stated is not None or FORMAT in record) and stated != key_of(record):
             raise ValueError("its checksum fails")
+        record.pop(FORMAT, None)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; move it elsewhere") from error
     except (ValueError, AttributeError, TypeError) as error:
         set_aside(path, f"{path} is damaged ({error})")
         return None
@@ -50,7 +54,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 def write_record(path: Path, facts: Mapping[str, Any]) -> None:
     """Write a record under its checksum, all at once."""
-    plain = strict_json.loads(strict_json.dumps(facts).encode())
+    plain = strict_json.loads(strict_json.dumps({FORMAT: 1} | dict(facts)).encode())
     whole = strict_json.dumps(plain | {CHECKSUM: key_of(plain)})
     replaced(path, lambda partial: partial.write_text(whole))
 

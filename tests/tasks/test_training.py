@@ -11,6 +11,7 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 
 from sat_exp import models
+from sat_exp.errors import UserError
 from sat_exp.modules import records
 from sat_exp.modules.training import Recipe
 from sat_exp.names import CONF
@@ -151,7 +152,7 @@ def test_weights_without_a_sound_record_are_set_aside_and_not_overwritten(kept, 
 
 def test_a_record_of_an_older_version_is_taken_as_it_is(kept, tmp_path):
     record = json.loads((tmp_path / "a.json").read_text())
-    for fact in (records.CHECKSUM, records.WEIGHTS):
+    for fact in (records.FORMAT, records.CHECKSUM, records.WEIGHTS):
         del record[fact]
     (tmp_path / "a.json").write_text(json.dumps(record))
     assert kept.holds(job("a"))
@@ -174,3 +175,18 @@ def test_any_flipped_byte_of_a_checkpoints_contents_is_noticed(tmp_path):
     assert records.read_checkpoint(path) is None
     assert not path.exists()
     assert records.read_checkpoint(path) is None
+
+
+def test_any_flipped_bit_of_a_record_is_noticed_or_changes_nothing(kept, tmp_path):
+    path = tmp_path / "a.json"
+    content, known = path.read_bytes(), records.read_record(path)
+    for position in range(len(content)):
+        for bit in (1, 16, 32):
+            path.write_bytes(content[:position] + bytes([content[position] ^ bit]) + content[position + 1 :])
+            assert records.read_record(path) in (None, known)
+
+
+def test_a_folder_in_the_place_of_a_record_is_one_line(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(UserError, match="a.json: Is a directory; move it elsewhere"):
+        records.read_record(tmp_path / "a.json")
