@@ -188,5 +188,5 @@ def test_any_flipped_bit_of_a_record_is_noticed_or_changes_nothing(kept, tmp_pat
 
 def test_a_folder_in_the_place_of_a_record_is_one_line(tmp_path):
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(UserError, match="a.json: Is a directory; move it elsewhere"):
+    with pytest.raises(UserError, match=r"a\.json: Is a directory; move it elsewhere"):
         records.read_record(tmp_path / "a.json")
