@@ -71,7 +71,7 @@ class Machine:
 
     @classmethod
     def of(cls, hardware: Hardware) -> "Machine":
-        device = hardware.trainer(enable_progress_bar=False).strategy.root_device
+        device = hardware.device
         if device.type == "cpu":
             return cls(processor(), torch.get_num_threads(), hardware.numerics)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -305,7 +305,7 @@ def resident(quantity: str, *, fresh: bool = False) -> int:
 
 def memory_size(hardware: Hardware) -> float:
     """Bytes of memory of the device, or of the machine where the CPU computes; infinite where no system says so."""
-    device = hardware.trainer(enable_progress_bar=False).strategy.root_device
+    device = hardware.device
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     try:

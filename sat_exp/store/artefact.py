@@ -2,6 +2,7 @@
 
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ class Damaged(UserError):
         self.reason = reason
 
 
-class Artefact:
+class Artefact(ABC):
     """An array or a table at `path`, KIND/KEY, in a store. facts: all that determines its contents."""
 
     def __init__(self, store: "Store", path: str, facts: Mapping[str, Any]) -> None:
@@ -40,9 +41,9 @@ class Artefact:
     def key(self) -> str:
         return self.path.split("/")[1]
 
+    @abstractmethod
     def described(self) -> tuple[str, str, str, str | None, int, int, int]:
         """A row of `Store.manifest`."""
-        raise NotImplementedError
 
     def parts(self) -> dict[str, Entry]:
         """The chunks or rows that are stored, by name, from one listing."""

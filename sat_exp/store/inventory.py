@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from sat_exp.store.arrays import StoredArray
-from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Artefact, Damaged, parts_of
+from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Damaged, parts_of
 from sat_exp.store.backend import PARTIAL
 from sat_exp.store.encoding import Unsound, verify
 from sat_exp.store.store import NOT_KINDS, QUARANTINE, WHY, Store
@@ -175,7 +175,7 @@ def remove_item(store: Store, item: Item) -> None:
     """
     if item.row is not None:
         store.backend.remove(f"{item.path}/{item.row}")
-        if Artefact(store, item.path, item.facts).parts():
+        if parts_of(store.backend.list(item.path)):
             return
     names = store.backend.list(item.path).objects
     for name in sorted(names, key=lambda name: (name != METADATA, name in DOCUMENTS)):

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from sat_exp.measurement import Measured
 
@@ -24,12 +23,8 @@ def study() -> Any:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums depend on the number of threads in their last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def same_bits(one_thread: None) -> None:
+    """Every test here compares bits."""
 
 
 @dataclass(frozen=True)

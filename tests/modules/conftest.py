@@ -1,14 +1,8 @@
-"""Sums depend on the number of threads in their last bits."""
-
-from collections.abc import Iterator
+"""Lightning modules are tested on one thread."""
 
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def same_bits(one_thread: None) -> None:
+    """Every test here compares bits."""
