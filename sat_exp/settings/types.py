@@ -1,0 +1,82 @@
+"""The types of settings, for the signature of what they configure: `sat_exp.settings` refuses everything else."""
+
+from typing import Annotated, Any
+
+from pathvalidate import ValidationError, validate_filename
+from pydantic import AfterValidator, BeforeValidator, Field
+
+LONGEST = 200
+"""Characters of a text: more than any name, less than a file name can hold."""
+
+SET_APART = frozenset({"store", "wandb", "tables", "figures", "examples"})
+"""Folders in which no runs are looked for: no run may be called so."""
+
+
+def as_text(value: Any) -> Any:
+    """A whole number that was typed where a text belongs is that text: name=2024."""
+    return str(value) if type(value) is int else value
+
+
+def one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("give printable characters on one line")
+    return text
+
+
+def file_name(text: str) -> str:
+    """`text` if every file system takes it as the name of a file; ValueError for others."""
+    try:
+        validate_filename(text, platform="universal", max_len=LONGEST)
+    except ValidationError as error:
+        raise ValueError(f"give a plain file name ({error.description.lower().rstrip('.')})") from error
+    if text.startswith((".", "-", "~", " ")):
+        raise ValueError(f"give a file name that does not begin with {text[0]!r}")
+    return text
+
+
+def run_name(text: str) -> str:
+    """File names, joined by slashes; ValueError for a path that leaves the folder or leads into one set apart."""
+    for part in text.split("/"):
+        file_name(part)
+        if part in SET_APART:
+            raise ValueError(f"{part} is the name of a folder of results, give another")
+    return text
+
+
+def path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("give a path without a null character")
+    return text
+
+
+Text = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=LONGEST), AfterValidator(one_line)]
+"""A text on one line, such as a name."""
+
+FileName = Annotated[Text, AfterValidator(file_name)]
+"""A text that can be the name of a file."""
+
+RunName = Annotated[Text, AfterValidator(run_name)]
+"""The folder of a run, below output_dir."""
+
+FilePath = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=4096), AfterValidator(path)]
+"""The path of a file or a folder."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Whole = Annotated[int, Field(ge=0, le=1_000_000)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Images = Annotated[int, Field(ge=1, le=1_000_000_000)]
+"""A number of images."""
+
+Repeats = Annotated[int, Field(ge=1, le=100_000)]
+"""How often something is drawn or fitted again."""
+
+Side = Annotated[int, Field(ge=1, le=4096)]
+"""The side of an image, in pixels."""
+
+NonNegative = Annotated[float, Field(ge=0, le=1e12)]
+Positive = Annotated[float, Field(gt=0, le=1e12)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=1e6)]
+
+Confidence = Annotated[float, Field(gt=0, lt=1)]
+"""The probability that an interval covers the value, such as 0.95."""
