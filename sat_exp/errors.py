@@ -1,5 +1,13 @@
 """The one kind of failure that is the user's to mend."""
 
+import difflib
+import errno
+
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class UserError(Exception):
     """Bad input or a missing resource; its message is one line: what was wrong and what to do.
@@ -20,3 +28,27 @@ def one_line(error: BaseException) -> str:
     """The message of `error`, or of what caused it, as one line of at most 200 characters; its type's name if empty."""
     root = error.__cause__ or error
     return printable(" ".join(str(root).split()))[:200] or type(root).__name__
+
+
+def user_error(error: BaseException | None) -> UserError | None:
+    """The UserError that caused `error`, if any did; a faulty configuration and a full disk are the user's too."""
+    while error is not None and not isinstance(error, UserError):
+        if isinstance(error, OSError) and error.errno in FULL:
+            place = f" at {error.filename}" if error.filename else ""
+            return UserError(f"the disk is full{place}: free some space and run the same command again")
+        if isinstance(error, OmegaConfBaseException) and error.__cause__ is None:
+            return faulty(error)
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def faulty(error: OmegaConfBaseException) -> UserError:
+    """What is wrong with a configuration, in one line, with the nearest names where one is unknown."""
+    if isinstance(error, MissingMandatoryValue):
+        return UserError(f"{error.full_key} is not said: give {error.full_key}=")
+    if error.parent_node is not None and OmegaConf.is_dict(error.parent_node) and isinstance(error.key, str):
+        known = [str(key) for key in error.parent_node]
+        if error.key not in known:
+            near = difflib.get_close_matches(error.key, known, n=3) or known
+            return UserError(f"there is no setting {error.full_key}; near it: {', '.join(near)}")
+    return UserError(str(error).splitlines()[0])

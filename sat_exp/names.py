@@ -66,7 +66,7 @@ def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None)
         if group.startswith("hydra/") or not (conf / group).is_dir() or override.is_delete():
             continue
         folders = [conf] + ([own] if own is not None else [])
-        known = sorted(path.stem for folder in folders for path in (folder / group).glob("*.yaml"))
+        known = [name for folder in folders for name in choices_of(group, folder)]
         if group == "model":
             known += aliases(conf)
         for chosen in choices(override):
@@ -74,6 +74,11 @@ def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None)
                 near = difflib.get_close_matches(chosen, known, n=3, cutoff=0.4)
                 hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
                 raise UserError(f"no {group} called {chosen!r}; {hint}")
+
+
+def choices_of(group: str, conf: Path = CONF) -> list[str]:
+    """The names of the files that `conf` has for a group."""
+    return sorted(path.stem for path in (conf / group).glob("*.yaml"))
 
 
 def choices(override: Override) -> Iterable[str]:

@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.errors import UserError
+from sat_exp.settings import checked
+from sat_exp.settings.types import Grid
 
 
 @dataclass(frozen=True)
 class Noise:
     """x ← clip(x + epsilon · s), every s drawn from −1 and 1; `epsilon` in units of 1/255."""
 
-    epsilon: int
+    epsilon: Grid
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if type(self.epsilon) is not int or not 0 <= self.epsilon <= 255:
-            raise UserError(f"attack.epsilon={self.epsilon}: give a whole number of 1/255 from 0 to 255, such as 8")
+        checked(type(self), vars(self), "attack")
 
     def __call__(
         self,

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.errors import UserError
+from sat_exp.settings import checked
+from sat_exp.settings.types import Grid, Repeats, StepSize
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,14 @@ class PGD:
     what is returned is exactly what was optimised; with a fractional one the last iterate is rounded once.
     """
 
-    epsilon: int
-    step_size: float
-    steps: int
+    epsilon: Grid
+    step_size: StepSize
+    steps: Repeats
     random_start: bool
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if type(self.epsilon) is not int or not 0 <= self.epsilon <= 255:
-            raise UserError(f"attack.epsilon={self.epsilon}: give a whole number of 1/255 from 0 to 255, such as 8")
-        if type(self.step_size) not in (int, float) or not 0 < self.step_size <= 255:
-            raise UserError(f"attack.step_size={self.step_size}: give a number of 1/255 above 0, such as 1")
-        if type(self.steps) is not int or self.steps < 1:
-            raise UserError(f"attack.steps={self.steps}: give a whole number of steps, 1 or more")
-        if type(self.random_start) is not bool:
-            raise UserError(f"attack.random_start={self.random_start}: give true or false")
+        checked(type(self), vars(self), "attack")
 
     @torch.enable_grad()
     def __call__(

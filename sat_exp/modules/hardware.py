@@ -7,19 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from lightning import Trainer
+from pydantic import Field
 from torch import Tensor
 
 from sat_exp.errors import UserError, one_line
+from sat_exp.settings import checked
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*treespec.*")
 
-PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+Precision = Literal["32-true", "bf16-mixed", "bf16-true", "64-true"]
+"""Of Lightning's; in fp16 input gradients underflow."""
+
 LIBRARIES = ("torch", "timm", "numpy", "pillow")
 
 
@@ -27,29 +32,23 @@ LIBRARIES = ("torch", "timm", "numpy", "pillow")
 class Hardware:
     """The accelerator, numeric precision and batch size, as in conf/hardware.
 
-    precision: one of `PRECISIONS`. mixed: float32 weights, but the network computes in half precision; true: its
+    precision: mixed: float32 weights, but the network computes in half precision; true: its
     weights are of that precision too. Pixels, losses and attacks are float32 in all of them.
     batch_size: images in a batch of an attack or an evaluation. threads: of this process on the CPU, all cores where
     null. workers: threads that decode images. tf32, channels_last: faster kernels on some hardware, whose last bits
     differ.
     """
 
-    accelerator: str
-    precision: str
-    batch_size: int
-    threads: int | None
-    workers: int
+    accelerator: Accelerator
+    precision: Precision
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    threads: Annotated[int, Field(ge=1, le=4096)] | None
+    workers: Annotated[int, Field(ge=1, le=256)]
     tf32: bool = False
     channels_last: bool = False
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            reason = " (input gradients underflow in fp16)" if str(self.precision).startswith("16") else ""
-            raise UserError(f"hardware.precision={self.precision}{reason}: choose one of {', '.join(PRECISIONS)}")
-        for field in ("batch_size", "threads", "workers"):
-            value = getattr(self, field)
-            if not ((isinstance(value, int) and value >= 1) or (field == "threads" and value is None)):
-                raise UserError(f"hardware.{field}={value}: give a whole number, 1 or more")
+        checked(type(self), vars(self), "hardware")
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
@@ -83,7 +82,7 @@ class Hardware:
         try:
             trainer = Trainer(
                 accelerator=self.accelerator,
-                precision=self.precision,  # type: ignore[arg-type]
+                precision=self.precision,
                 **(own | options),
             )
         except Exception as error:

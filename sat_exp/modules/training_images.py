@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import get_class, instantiate
 from lightning import LightningDataModule
 from omegaconf import DictConfig
 from timm.data import create_transform
@@ -17,6 +16,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError, one_line
+from sat_exp.settings import build
+from sat_exp.settings.targets import resolve
 
 PROBED = 1000
 """Photographs of a set whose contents are in its digest, evenly spaced."""
@@ -73,17 +74,17 @@ class TrainingImages:
         """
         if root is not None:
             training, test = (
-                instantiate(config, **whole | {"size": None, "ids": None}).images for whole in ({"root": root}, {})
+                build(config, "dataset", **whole | {"size": None, "ids": None}).images for whole in ({"root": root}, {})
             )
             if training.class_names != test.class_names:
                 raise UserError(f"the classes in {root} are not those of {test.name}: give its own training images")
             return cls(Photographs(training), Photographs(test), test.label_space, workers)
-        kind = get_class(config._target_)
+        kind = resolve(config._target_, "dataset", "dataset._target_")
         if kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
             raise UserError(
                 f"{kind.__name__} brings no training images: give task.training_root=FOLDER that holds them"
             )
-        data = instantiate(config)
+        data = build(config, "dataset")
         return cls(data.train_dataloader().dataset, data.val_dataloader().dataset, data.images.label_space)
 
     def augmented(self, transform: dict[str, Any] | None) -> Dataset:

@@ -1,0 +1,6 @@
+"""The whole configuration, checked before anything is loaded: types, ranges, choices, names of code, secrets."""
+
+from sat_exp.settings.checking import allowing, build, check, check_model, chosen_task
+from sat_exp.settings.schema import checked
+
+__all__ = ["allowing", "build", "check", "check_model", "checked", "chosen_task"]

@@ -1,5 +1,5 @@
-"""Which code a configuration may name by `_target_`: that of known packages, of installed plug-ins, and of packages that
-the user allows by typing `allow=[PACKAGE]`. Data never name other code."""
+"""Which code a configuration may name by `_target_`: that of known packages, of installed plug-ins, and of packages
+that the user allows by typing `allow=[PACKAGE]`. Data never name other code."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -36,14 +36,14 @@ class Kind:
 
 
 def is_network(found: Any) -> bool:
-    """Whether an object builds a network, or a part or the settings of one: a class of modules, a dataclass, or one of
-    timm's and torchvision's builders."""
+    """Whether an object builds a network, or a part or the settings of one: a class of modules, one of timm's
+    dataclasses, or one of timm's and torchvision's builders."""
     import timm
     import torchvision
     from torch import nn
 
     if inspect.isclass(found):
-        return issubclass(found, nn.Module) or is_dataclass(found)
+        return issubclass(found, nn.Module) or (is_dataclass(found) and within(found.__module__, ["timm"]))
     name = getattr(found, "__name__", "")
     if found is timm.create_model:
         return True
@@ -123,12 +123,11 @@ def within(name: str, packages: Collection[str]) -> bool:
 
 @cache
 def plugins() -> tuple[str, ...]:
-    """The packages that installed plug-ins offer. What merely lies in the current folder, which Python searches as well,
-    is not installed."""
-    here = Path.cwd()
+    """The packages that installed plug-ins offer; what merely lies in the current folder, which Python searches too, is
+    not installed."""
+    here = Path.cwd().resolve()
     found = []
     for point in entry_points(group=PLUGINS):
-        place = point.dist and Path(str(point.dist.locate_file("")))
-        if place is not None and place.resolve() != here.resolve():
+        if point.dist is not None and Path(str(point.dist.locate_file(""))).resolve() != here:
             found.append(point.module)
     return tuple(dict.fromkeys(found))

@@ -19,7 +19,7 @@ def as_text(value: Any) -> Any:
 
 def one_line(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("give printable characters on one line")
+        raise ValueError("printable characters on one line")
     return text
 
 
@@ -28,9 +28,9 @@ def file_name(text: str) -> str:
     try:
         validate_filename(text, platform="universal", max_len=LONGEST)
     except ValidationError as error:
-        raise ValueError(f"give a plain file name ({error.description.lower().rstrip('.')})") from error
+        raise ValueError(f"a plain file name ({error.reason.name.lower().replace('_', ' ')})") from error
     if text.startswith((".", "-", "~", " ")):
-        raise ValueError(f"give a file name that does not begin with {text[0]!r}")
+        raise ValueError(f"a file name that does not begin with {text[0]!r}")
     return text
 
 
@@ -39,17 +39,17 @@ def run_name(text: str) -> str:
     for part in text.split("/"):
         file_name(part)
         if part in SET_APART:
-            raise ValueError(f"{part} is the name of a folder of results, give another")
+            raise ValueError(f"another name, {part} is that of a folder of results")
     return text
 
 
 def path(text: str) -> str:
     if "\0" in text:
-        raise ValueError("give a path without a null character")
+        raise ValueError("a path without a null character")
     return text
 
 
-Text = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=LONGEST), AfterValidator(one_line)]
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST), BeforeValidator(as_text), AfterValidator(one_line)]
 """A text on one line, such as a name."""
 
 FileName = Annotated[Text, AfterValidator(file_name)]
@@ -58,7 +58,7 @@ FileName = Annotated[Text, AfterValidator(file_name)]
 RunName = Annotated[Text, AfterValidator(run_name)]
 """The folder of a run, below output_dir."""
 
-FilePath = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=4096), AfterValidator(path)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
 """The path of a file or a folder."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -77,6 +77,12 @@ NonNegative = Annotated[float, Field(ge=0, le=1e12)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
+
+Grid = Annotated[int, Field(ge=0, le=255)]
+"""A whole number of 1/255, the distance of two neighbouring values of a pixel."""
+
+StepSize = Annotated[float, Field(gt=0, le=255)]
+"""In units of 1/255; with a whole one every iterate of an attack is an 8-bit image."""
 
 Confidence = Annotated[float, Field(gt=0, lt=1)]
 """The probability that an interval covers the value, such as 0.95."""

@@ -3,16 +3,16 @@
 import sys
 from importlib.util import find_spec
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 
 from sat_exp.errors import UserError, one_line
+from sat_exp.settings import build
 from sat_exp.tracking.owner import credentials
 
 
 def run(config: DictConfig, *, name: str, title: str) -> None:
-    settings = instantiate(config.tracking)
+    tracking = build(config.tracking, "tracking")
     if find_spec("wandb_workspaces") is None:
         raise UserError("task=dashboard needs W&B's library of dashboards: pip install 'sat_exp[dashboard]'")
     if not credentials(explicit=True):
@@ -23,10 +23,10 @@ def run(config: DictConfig, *, name: str, title: str) -> None:
     from sat_exp.tracking import dashboard
 
     try:
-        made = dashboard.create(settings, title)
+        made = dashboard.create(tracking, title)
     except LookupError as error:
         raise UserError(f"{error}: run with tracking=online, or wandb sync what was recorded offline") from error
     except Exception as error:
-        raise UserError(f"W&B made no dashboard of {settings.project}: {one_line(error)}") from error
+        raise UserError(f"W&B made no dashboard of {tracking.project}: {one_line(error)}") from error
     for kind, address in made.items():
         Console(file=sys.stdout).print(f"{kind}: {address}", soft_wrap=True, highlight=False)

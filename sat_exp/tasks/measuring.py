@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp import similarity
+from sat_exp import settings, similarity
 from sat_exp.errors import UserError
 from sat_exp.measurement import Direction, Measured, Measurement, Source
 from sat_exp.store import Store
@@ -54,10 +53,10 @@ def with_examples(
 def prepared(config: DictConfig) -> Measurement:
     """The measurement that the configuration describes."""
     return Measurement(
-        images=instantiate(config.dataset).images,
-        attack=instantiate(config.attack),
+        images=settings.build(config.dataset, "dataset").images,
+        attack=settings.build(config.attack, "attack"),
         store=Store.local(Path(config.output_dir) / "store"),
-        hardware=instantiate(config.hardware),
+        hardware=settings.build(config.hardware, "hardware"),
         seed=config.seed,
         labels=config.labels,
         protocol=config.protocol,

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Column, Table
 
-from sat_exp import models, runs
+from sat_exp import models, runs, settings
 from sat_exp.errors import UserError
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
@@ -49,7 +48,7 @@ def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
     images, steps = size_of(config), steps_of(config)
     if not width > 0:
         raise UserError(f"task.width={width}: give the full width of an interval of SAT, such as 0.1")
-    hardware: Hardware = instantiate(config.hardware)
+    hardware: Hardware = settings.build(config.hardware, "hardware")
     chosen = composing.models(config)
     outputs = Path(config.output_dir)
     shape = canvas_of(config, chosen)
@@ -115,7 +114,7 @@ def size_of(config: DictConfig) -> int:
 
 
 def steps_of(config: DictConfig) -> int:
-    attack = instantiate(config.attack)
+    attack = settings.build(config.attack, "attack")
     steps = getattr(attack, "steps", None)
     if steps is None:
         raise UserError(f"a plan counts gradient steps, which {type(attack).__name__} does not name: choose attack=pgd")

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from sat_exp import report, runs, tracking
+from sat_exp import report, runs, settings, tracking
 from sat_exp.tasks import describing
 
 
@@ -52,7 +51,7 @@ def recorded(config: DictConfig, title: str, *, tags: Sequence[str] = ()) -> Ite
     folder = Path(HydraConfig.get().runtime.output_dir)
     summary = describing.describe(config, title)
     with tracking.run(
-        instantiate(config.tracking),
+        settings.build(config.tracking, "tracking"),
         name=summary["name"],
         job_type=config.task.name,
         directory=folder,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +16,7 @@ from sat_exp.models import Classifier
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
 from sat_exp.names import CONF
+from sat_exp.settings import build
 from sat_exp.tasks import composing
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain, write
@@ -52,7 +52,7 @@ def run(
     folder = Path(directory)
     chosen = variants(composing.models(config), plain(recipe), plain(recipes), seeds)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
-    hardware = instantiate(config.hardware)
+    hardware = build(config.hardware, "hardware")
     with recorded(config, f"Training of {len(chosen)} models") as recording:
         trainings = Trainings(folder, images, hardware, recording.tracked)
         jobs = [job(variant, images) for variant in chosen]

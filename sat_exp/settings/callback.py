@@ -1,0 +1,26 @@
+"""Where Hydra has the configuration of a run checked: after it is composed, before a folder is made."""
+
+import sys
+import traceback
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from sat_exp.errors import user_error
+from sat_exp.settings.checking import check
+
+
+class Checks(Callback):
+    """Ends the program with one line where the configuration is wrong."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        HydraConfig.instance().set_config(config)
+        try:
+            check(config)
+        except Exception as error:  # Hydra would warn of it and go on
+            if (known := user_error(error)) is None:
+                traceback.print_exception(error)
+                sys.exit(1)
+            sys.exit(f"error: {known}")

@@ -1,0 +1,125 @@
+"""The types of everything in a configuration that no signature states: what is common to all runs, and models."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from sat_exp.settings.schema import STRICT
+from sat_exp.settings.types import Confidence, FileName, FilePath, Images, Positive, RunName, Seed, Side, Text
+
+Labels = Literal["truth", "consensus", "own"]
+Protocol = Literal["canvas", "native"]
+Percentage = Annotated[float, Field(gt=0, le=100)]
+Channels = Field(min_length=1, max_length=4)
+
+
+@with_config(STRICT)
+class Score(TypedDict):
+    floor: Percentage
+    resamples: Annotated[int, Field(ge=2, le=100_000)]
+    confidence: Confidence
+    seed: Seed
+
+
+@with_config(STRICT)
+class Input(TypedDict):
+    """The images that a network takes, as its training left it."""
+
+    size: Side
+    mean: Annotated[list[Annotated[float, Field(ge=-100, le=100)]], Channels]
+    std: Annotated[list[Positive], Channels]
+    interpolation: Literal["nearest", "bilinear", "bicubic"]
+    crop: Annotated[float, Field(gt=0, le=1)]
+
+
+Architecture = Literal["CNN", "Transformer", "Hybrid", "MLP-Mixer", "MLP", "NAS-CNN", "NAS-Transformer"]
+
+
+@with_config(STRICT)
+class Components(TypedDict):
+    """The words of `sat_exp.models.components`; null: derived from the network."""
+
+    base_architecture: NotRequired[Architecture | None]
+    hierarchical: NotRequired[bool | None]
+    stem: NotRequired[Text | None]
+    input_resolution: NotRequired[Text | None]
+    normalization: NotRequired[Text | None]
+    activation: NotRequired[Text | None]
+    pooling_stem: NotRequired[bool | None]
+    pooling_final: NotRequired[Text | None]
+    self_attention_2d: NotRequired[Text | None]
+    channel_attention: NotRequired[Text | None]
+    channel_attention_location: NotRequired[Literal["none", "middle", "end"] | None]
+    depthwise_conv: NotRequired[bool | None]
+    group_conv: NotRequired[bool | None]
+
+
+@with_config(STRICT)
+class Group(TypedDict):
+    """What a network has in common with others: its architecture, the seed and the recipe of its training."""
+
+    architecture: FileName
+    seed: Seed
+    recipe: Annotated[str, Field(max_length=200)]
+
+
+@with_config(STRICT)
+class Model(TypedDict):
+    name: FileName
+    family: Text
+    label_space: Text
+    classes: Annotated[int, Field(ge=1, le=1_000_000)]
+    pretrained: bool
+    checkpoint: FilePath | None
+    network: dict[str, Any]
+    input: Input | None
+    components: NotRequired[Components | None]
+    id: NotRequired[Text]
+    parameters: NotRequired[Annotated[int, Field(ge=0, le=10**13)]]
+    group: NotRequired[Group]
+    paper_name: NotRequired[Text]
+    stand_in: NotRequired[Text]
+    training: NotRequired[dict[str, Any]]
+    checkpoint_reader: NotRequired[Text]
+    checkpoint_keys: NotRequired[Literal["in_order"]]
+
+
+@with_config(STRICT)
+class Pool(TypedDict):
+    name: FileName
+    models: list[Text]
+
+
+@with_config(STRICT)
+class Sweep(TypedDict):
+    models: list[Text]
+    targets: list[Text]
+
+
+@with_config(STRICT)
+class Configuration(TypedDict):
+    """A whole configuration; `attack` to `task` are typed by the signature of their `_target_`."""
+
+    name: RunName
+    output_dir: FilePath
+    seed: Seed
+    labels: Labels
+    protocol: Protocol
+    score: Score
+    sweep: Sweep
+    allow: list[Text]
+    pool: Pool | None
+    model: Model
+    target: Model | None
+    attack: dict[str, Any]
+    dataset: dict[str, Any]
+    hardware: dict[str, Any]
+    tracking: dict[str, Any]
+    task: dict[str, Any]
+    reference: NotRequired[FilePath]
+    reference_images: NotRequired[Images]
+
+
+GROUPS = ("attack", "dataset", "hardware", "tracking", "task")
+"""The groups whose settings are those of their `_target_`."""

@@ -1,0 +1,183 @@
+"""Settings checked against types; what is wrong is one line that names the setting and what it may be."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from types import NoneType
+from typing import Any, Literal, NotRequired, Required, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails
+from typing_extensions import TypedDict
+
+from sat_exp.errors import UserError
+
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+"""No value is turned into another type: true is no number, and '5' none either."""
+
+SHOWN = 60
+"""Characters of a wrong value that an error repeats."""
+
+KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "list_type": "a list, such as [A,B]",
+    "tuple_type": "a list, such as [A,B]",
+    "sequence_type": "a list, such as [A,B]",
+    "sequence_str": "a list, such as [A,B]",
+    "dict_type": "settings, such as {A: 1}",
+    "none_required": "null",
+    "int_from_float": "a whole number",
+}
+BOUNDS = {
+    "greater_than_equal": ("ge", "a value of {} or more"),
+    "greater_than": ("gt", "a value above {}"),
+    "less_than_equal": ("le", "a value of {} or less"),
+    "less_than": ("lt", "a value below {}"),
+    "string_too_long": ("max_length", "a text of at most {} characters"),
+    "too_short": ("min_length", "a list of {} or more"),
+    "too_long": ("max_length", "a list of at most {}"),
+}
+
+
+def checked(of: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`values` as `of` takes them, a class or function by its signature, or a TypedDict.
+
+    UserError for a value of another type or out of range, a name that `of` does not know, and one that it lacks.
+    """
+    kind = of if is_typed_dict(of) else of_signature(of)
+    given = {str(name): value for name, value in values.items()}
+    try:
+        return adapter(kind).validate_python(given)
+    except ValidationError as error:
+        raise UserError(line(error.errors(), prefix, kind)) from None
+
+
+@cache
+def of_signature(target: Callable[..., Any]) -> Any:
+    """A TypedDict of the settings that a class or function takes by keyword; types left out are not checked."""
+    own = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    hints = get_type_hints(own, include_extras=True)
+    fields: dict[str, Any] = {}
+    extra: Literal["forbid", "allow"] = "forbid"
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            extra = "allow"
+        elif not (parameter.name == "config" and parameter.kind is parameter.POSITIONAL_OR_KEYWORD):
+            hint = hints.get(parameter.name, Any)
+            fields[parameter.name] = Required[hint] if parameter.default is parameter.empty else NotRequired[hint]
+    made: Any = TypedDict(target.__name__, fields)  # type: ignore[misc, operator]
+    return with_config(STRICT | ConfigDict(extra=extra))(made)
+
+
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def line(errors: Sequence[ErrorDetails], prefix: str, kind: Any) -> str:
+    """What is wrong first, in one line; a setting of several types has an error for each. kind: the TypedDict."""
+    error = errors[0]
+    found, hint = located(kind, error["loc"])
+    name = dotted(prefix, found)
+    if error["type"] == "extra_forbidden":
+        return unknown(name, located(kind, error["loc"][:-1])[1])
+    if error["type"] == "missing":
+        return f"{name} is not given: give {name}="
+    same = [other for other in errors if located(kind, other["loc"])[0] == found]
+    wanted = [may_be(other, hint).removeprefix("give ") for other in same] + ["null"] * (NoneType in get_args(hint))
+    value = shown(error["input"], quoted=error["type"] in KINDS)
+    return f"{name}={value}: give {' or '.join(dict.fromkeys(wanted))}"
+
+
+def may_be(error: ErrorDetails, hint: Any) -> str:
+    """What the value of a setting may be, as an instruction."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in KINDS:
+        return f"give {KINDS[kind]}"
+    if kind in BOUNDS:
+        key, words = BOUNDS[kind]
+        bound = context[key]
+        return f"give {words.format(f'{bound:,}' if isinstance(bound, int) else f'{bound:g}')}"
+    if kind == "literal_error":
+        return choose(error["input"], choices(hint))
+    if kind == "value_error":
+        return str(context["error"])
+    return error["msg"][0].lower() + error["msg"][1:]
+
+
+def unknown(name: str, parent: Any) -> str:
+    known = list(getattr(parent, "__annotations__", {}))
+    group, _, last = name.rpartition(".")
+    near = difflib.get_close_matches(last, known, n=3) or known
+    return f"there is no setting {name}; near it: {', '.join(dotted(group, [other]) for other in near)}"
+
+
+def choose(value: Any, known: Iterable[str]) -> str:
+    """Which of the `known` names to choose, the nearest first."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(value), names, n=1)
+    return f"one of {', '.join(dict.fromkeys([*near, *names]))}"
+
+
+def choices(hint: Any) -> list[str]:
+    """The values of the Literals in a type."""
+    if get_origin(hint) is Literal:
+        return [str(value) for value in get_args(hint)]
+    return [name for inner in get_args(hint) for name in choices(inner)]
+
+
+def located(kind: Any, place: Iterable[int | str]) -> tuple[list[int | str], Any]:
+    """The names that lead to a wrong value, without pydantic's marks of the members of a union; and its type."""
+    names: list[int | str] = []
+    hint = kind
+    for part in place:
+        hints = get_type_hints(hint, include_extras=True) if is_typed_dict(hint) else {}
+        if is_typed_dict(hint) and part in hints:
+            names.append(part)
+            hint = bare(hints[str(part)])
+        elif is_typed_dict(hint) or isinstance(part, int) or not names:
+            names.append(part)
+            hint = within(hint)
+        elif dict in [get_origin(member) for member in (hint, *get_args(hint))]:
+            names.append(part)
+    return names, hint
+
+
+def bare(hint: Any) -> Any:
+    """A type without Required, NotRequired and, of a TypedDict, `| None`."""
+    while get_origin(hint) in (Required, NotRequired):
+        hint = get_args(hint)[0]
+    inner = [member for member in get_args(hint) if is_typed_dict(member)]
+    return inner[0] if len(inner) == 1 and NoneType in get_args(hint) else hint
+
+
+def within(hint: Any) -> Any:
+    """The type of the elements of a list."""
+    found = [member for member in (hint, *get_args(hint)) if get_origin(member) is list]
+    return get_args(found[0])[0] if found else Any
+
+
+def is_typed_dict(kind: Any) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, dict) and hasattr(kind, "__total__")
+
+
+def dotted(prefix: str, names: Iterable[int | str]) -> str:
+    """A setting's name as it is typed: model.input.std[0]."""
+    found = prefix
+    for name in names:
+        found += f"[{name}]" if isinstance(name, int) else f".{name}" if found else str(name)
+    return found
+
+
+def shown(value: Any, quoted: bool) -> str:
+    """A value on one line, as it is typed, cut where it is long. quoted: a text in quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value) if isinstance(value, str) and quoted else str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
