@@ -2,11 +2,9 @@
 
 import logging
 import os
-import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sat_exp import settings, sweeps
+from sat_exp import settings, stopping, sweeps
 from sat_exp.errors import UserError, one_line, user_error
 from sat_exp.names import CONF, check_choices, own_folder, resolve
 
@@ -38,15 +36,12 @@ OmegaConf.register_new_resolver("package_file", package_file)
 def perform(config: DictConfig) -> str | None:
     """Run the chosen task. A failure ends a single run; in a sweep it is returned, so that the other jobs go on."""
     try:
-        with settings.allowing(config):
+        with stopping.handled(worker=True), settings.allowing(config):
             function, values = settings.chosen_task(config)
             function(config, **values)
-    except (KeyboardInterrupt, SystemExit) as end:
-        if not isinstance(end.__context__ or end, KeyboardInterrupt):  # Lightning turns the one into the other
-            raise
-        print("interrupted; the same command continues", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:
+        if (number := stopping.stopped_by()) is not None:
+            sys.exit(128 + number)
         known = user_error(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             log.error("%s", known or error, exc_info=None if known else error)
@@ -57,19 +52,16 @@ def perform(config: DictConfig) -> str | None:
     return None
 
 
-def terminate(*_: Any) -> None:
-    """End at SIGTERM as at Ctrl-C. Lightning would only take note of the signal, but keeps a handler that is there."""
-    os.write(2, b"terminated; the same command continues\n")  # print may be at work already
-    sys.exit(128 + signal.SIGTERM)
-
-
+@stopping.handled()
 def main() -> None:
-    signal.signal(signal.SIGTERM, terminate)
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is no reason to print tracebacks
     sys.argv[1:] = resolve(sys.argv[1:], CONF)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on
     try:
-        check_choices(sys.argv[1:], CONF, own_folder(sys.argv[1:], CONF))
+        own = own_folder(sys.argv[1:], CONF)
+        if own is not None:
+            settings.check_folder(own)
+        check_choices(sys.argv[1:], CONF, own)
         sweeps.register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(perform)()
     except (UserError, HydraException, OmegaConfBaseException) as error:

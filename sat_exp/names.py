@@ -43,12 +43,22 @@ def resolve(arguments: Sequence[str], conf: Path) -> list[str]:
 
 
 def own_folder(arguments: Sequence[str], conf: Path) -> Path | None:
-    """The folder of further choices that --config-dir (-cd) names; UserError where one of them has the name of one of
-    `conf`, which would be used in its place."""
+    """The folder of further choices that --config-dir (-cd) names.
+
+    UserError where one of them has the name of one of `conf`, which would be used in its place, and for Hydra's options
+    that put other files in the place of `conf`.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
-    folder = parser.parse_known_args(arguments)[0].config_dir
-    for path in sorted(folder.glob("*/*.yaml")) if folder is not None else ():
+    for option in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
+        parser.add_argument(*option, dest="instead")
+    typed = parser.parse_known_args(arguments)[0]
+    if typed.instead is not None or any(argument.startswith("hydra.searchpath") for argument in arguments):
+        raise UserError("the configuration is that of sat_exp: add your own files by --config-dir FOLDER (-cd)")
+    folder: Path | None = typed.config_dir
+    if folder is None:
+        return None
+    for path in sorted(folder.glob("*/*.yaml")):
         if (conf / path.relative_to(folder)).is_file():
             raise UserError(f"{path}: there is a {path.parent.name} {path.stem} already; give it another name")
     return folder
@@ -69,6 +79,8 @@ def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None)
         known = [name for folder in folders for name in choices_of(group, folder)]
         if group == "model":
             known += aliases(conf)
+        if isinstance(override.value(), list):
+            raise UserError(f"{override.input_line}: choose one {group}; a sweep over several is -m {group}=A,B")
         for chosen in choices(override):
             if chosen not in known:
                 near = difflib.get_close_matches(chosen, known, n=3, cutoff=0.4)

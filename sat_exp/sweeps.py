@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.core.plugins import Plugins
@@ -20,7 +21,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp.errors import UserError, one_line
+from sat_exp import settings
+from sat_exp.errors import UserError, one_line, user_error
 from sat_exp.tasks import composing
 
 SOURCE, TARGET = "model", "model@target"
@@ -79,6 +81,8 @@ class ModelSweeper(Sweeper):
         """Run all jobs, batch by batch; then, if any returned the reason why it failed, exit with a table of those."""
         try:
             jobs = self.jobs(arguments)
+            for job in jobs:
+                self.check(job)
         except UserError as error:
             sys.exit(f"error: {error}")
         folder = Path(self.config.hydra.sweep.dir)
@@ -92,6 +96,19 @@ class ModelSweeper(Sweeper):
             lines = [f"  {job.title}: {reason}" for job, reason in failures]
             sys.exit("\n".join([f"error: {len(failures)} of {len(jobs)} jobs failed:", *lines]))
         return returns
+
+    def check(self, job: Job) -> None:
+        """Raise UserError where the configuration of a job is wrong: before any job begins."""
+        config = self.composed(job.overrides)
+        HydraConfig.instance().set_config(config)
+        try:
+            settings.check(config)
+        except Exception as error:
+            if (known := user_error(error)) is None:
+                raise
+            raise UserError(f"{job.title}: {known}") from error
+        finally:
+            HydraConfig.instance().set_config(self.config)
 
     def launch(self, jobs: Sequence[Job], first: int) -> list[JobReturn]:
         """What `jobs`, numbered from `first`, returned, in their order."""

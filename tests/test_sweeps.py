@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig
 
 from sat_exp import sweeps
+from sat_exp.errors import UserError
 from sat_exp.names import CONF
 
 FILES = {
@@ -85,6 +86,7 @@ def conf(tmp_path_factory) -> Path:
 def run(conf, tmp_path, monkeypatch) -> Callable[..., list[Seen]]:
     """Runs a sweep as the command line does; `task` is called for every job, after it was recorded."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sat_exp.sweeps.settings.check", lambda config: None)
 
     def run(*arguments: str, task: Callable[[DictConfig], str | None] = lambda config: None) -> list[Seen]:
         seen = []
@@ -370,6 +372,17 @@ def test_joblib_gives_the_same_tables(tmp_path):
         found[name] = table.read_bytes()
     assert found["here"] == found["apart"]
     assert len(list((tmp_path / "apart").glob("sweeps/transfer/*/rows/*/tables/models.csv"))) == 3
+
+
+def test_no_job_begins_where_one_of_them_is_wrong(run, monkeypatch):
+    def check(config: DictConfig) -> None:
+        if not isinstance(config.attack.epsilon, int):
+            raise UserError("attack.epsilon: give a whole number")
+
+    monkeypatch.setattr("sat_exp.sweeps.settings.check", check)
+    with pytest.raises(SystemExit, match=r"^error: attack.epsilon=abc model=a: attack.epsilon: give a whole number$"):
+        run("attack.epsilon=4,abc", "model=a")
+    assert run.seen == []
 
 
 def test_all_pairs_of_69_models_cost_a_handful_of_compositions(run, conf, monkeypatch):

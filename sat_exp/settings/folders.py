@@ -1,0 +1,69 @@
+"""Folders of further configuration files, `--config-dir`: they may come from other people, and must not reach Hydra's
+own settings, by which files could name any code."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sat_exp.errors import UserError, one_line
+
+LAUNCHERS = Path("hydra/launcher")
+PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
+LARGEST = 1_000_000
+"""Bytes of a file."""
+
+
+def check_folder(folder: Path) -> None:
+    """UserError for a file in `folder` that cannot be read as settings, or that says anything of Hydra itself.
+
+    A launcher, the one part of Hydra that such a folder may bring, is a plug-in of Hydra's with plain values.
+    """
+    for path in sorted(folder.rglob("*.yaml")):
+        text = content(path)
+        node = parsed(text, path)
+        inside = path.relative_to(folder)
+        if inside.parts[0] == "hydra":
+            if inside.parent != LAUNCHERS or not is_launcher(node) or "@package" in text:
+                raise UserError(f"{path}: of Hydra's own settings a folder brings launchers only, with plain values")
+        elif any("hydra" in place for place in places(node, text)):
+            raise UserError(f"{path} changes Hydra's own settings: type those on the command line, hydra.X=")
+
+
+def content(path: Path) -> str:
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is not a file of settings: move it elsewhere")
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {one_line(error)}") from error
+
+
+def parsed(text: str, path: Path) -> Any:
+    """The YAML in `text`, without aliases, by which a few lines can stand for more than any memory holds."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise UserError(f"{path} has YAML aliases (*NAME): write the values out")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no YAML: {one_line(error)}") from error
+
+
+def is_launcher(node: Any) -> bool:
+    """Whether a file names one of Hydra's plug-ins, and nothing else that is code."""
+    if not isinstance(node, dict) or not str(node.get("_target_")).startswith(PLUGINS):
+        return False
+    rest = repr({key: value for key, value in node.items() if key != "_target_"})
+    return "_target_" not in rest and "defaults" not in node and "$" not in str(node["_target_"])
+
+
+def places(node: Any, text: str) -> Iterator[str]:
+    """Every name by which a file says where its settings go, but for the choice of a launcher."""
+    yield from (line for line in text.splitlines() if line.startswith("#") and "@package" in line)
+    if isinstance(node, dict):
+        yield from (str(key) for key in node)
+        for default in node.get("defaults") or []:
+            for place in default if isinstance(default, dict) else [default]:
+                if str(place) != f"override /{LAUNCHERS}":
+                    yield str(place)
