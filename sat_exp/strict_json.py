@@ -12,8 +12,16 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
 
 
 def loads(content: bytes) -> Any:
-    """The value in `content`, UTF-8 text; ValueError where that is no JSON."""
-    return json.loads(content.decode("utf-8"), parse_constant=refuse)
+    """The value in `content`, UTF-8 text; ValueError where that is no JSON, has a number that no float can be, half of
+    a pair of surrogates, a name twice in one object, or is nested too deeply to be read."""
+    try:
+        value = json.loads(
+            content.decode("utf-8"), parse_constant=refuse, parse_float=number, object_pairs_hook=without_repetition
+        )
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return value
 
 
 def finite(value: Any) -> Any:
@@ -25,6 +33,21 @@ def finite(value: Any) -> Any:
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(text: str) -> float:
+    """The number that `text` is; ValueError for one that is too large."""
+    if not math.isfinite(value := float(text)):
+        refuse(text)
+    return value
+
+
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError where a name stands in it twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return found
 
 
 def refuse(constant: str) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,22 @@ from typing import Any
 
 import yaml
 
-from sat_exp import strict_json
+from sat_exp import files, strict_json
 from sat_exp.errors import UserError
+from sat_exp.runs import text
 
 NAME = "manifest.json"
 FORMAT = 1
 RESULTS = ("tables", "figures", "examples", "predictions.npz", "summary.json", "report.html")
 """What of a run's folder are its results; everything else in it belongs to others."""
+
+MOST = 64 << 20
+"""Bytes of a manifest: a hundred times that of a large pool."""
+
+TABLE = re.compile(r"tables/\w{1,100}\.(parquet|csv)", re.ASCII)
+
+MOST_TYPED = 64 << 10
+"""Bytes of what was typed for a run."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,8 @@ class Manifest:
         """The folder's manifest, None where it has none; UserError for one that is damaged or of another format."""
         path = folder / NAME
         try:
-            with path.open("rb") as file:
-                identity, content = identity_of(file.fileno()), file.read()
+            with files.opened(path, MOST) as file:
+                identity, content = identity_of(file.fileno()), file.read(MOST)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -66,18 +76,20 @@ def decoded(content: bytes, path: Path) -> dict[str, tuple[str, int]]:
         stated: Any = strict_json.loads(content)
         if isinstance(stated, dict) and stated.get("format", FORMAT) != FORMAT:
             raise UserError(f"{path} is of another version of sat_exp: {remedy(path.parent)}")
-        files = {name: (str(facts["sha256"]), int(facts["bytes"])) for name, facts in stated["files"].items()}
+        named = {name: (str(facts["sha256"]), int(facts["bytes"])) for name, facts in stated["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged from error
-    if Manifest(files).encoded() != content or not all(belongs(name) for name in files):
+    if Manifest(named).encoded() != content or not all(map(belongs, named)):
         raise damaged
-    return files
+    return named
 
 
 def belongs(name: str) -> bool:
-    """Whether a name is that of a result: it never leads out of the folder."""
+    """Whether a name is that of a result: it never leads out of the folder, and a table is called by one plain word."""
     parts = name.split("/")
-    return parts[0] in RESULTS and not {"", ".", ".."} & set(parts)
+    if parts[0] not in RESULTS or {"", ".", ".."} & set(parts) or any(text.faults(part, name=True) for part in parts):
+        return False
+    return parts[0] != "tables" or TABLE.fullmatch(name) is not None
 
 
 def summed(path: Path) -> tuple[str, int]:
@@ -96,10 +108,12 @@ def identity_of(descriptor: int) -> tuple[int, int]:
 
 def remedy(folder: Path) -> str:
     """How to have the results of a run's folder again."""
+    again = "run its command again"
     try:
-        typed = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        typed = None
-    if not isinstance(typed, list):
-        return "run its command again"
-    return f"run its command again: {shlex.join(['python', '-m', 'sat_exp', *map(str, typed)])}"
+        content = files.contents(folder / ".hydra" / "overrides.yaml", MOST_TYPED).decode("utf-8")
+        typed = yaml.safe_load(content)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return again
+    if not isinstance(typed, list) or not all(isinstance(part, str) and not text.faults(part) for part in typed):
+        return again
+    return f"{again}: {shlex.join(['python', '-m', 'sat_exp', *typed])}"

@@ -1,5 +1,6 @@
 """What the models of a run predict: `predictions.npz`."""
 
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from sat_exp.errors import UserError
+from sat_exp.runs import text
 
 if TYPE_CHECKING:
     from sat_exp.measurement import Measured
 
 NAME = "predictions.npz"
 PARTS = ("models", "labels", "clean", "directions", "adversarial", "shown")
+MOST = 16 << 30
+"""Bytes of all arrays once they are unpacked: what every model of a large pool says of 50,000 images."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,9 @@ class Predictions:
     def read(cls, file: Path | IO[bytes], name: str = "") -> "Predictions":
         """From a file, or an open one that messages call `name`; UserError for one that holds no such predictions."""
         try:
-            with np.load(file, allow_pickle=False) as stored:
-                parts = {part: stored[part] for part in PARTS}
+            parts = unpacked(file)
             check(parts)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except UNREADABLE as error:
             where = name or str(file)
             raise UserError(f"{where} holds no predictions of a run: run its command again") from error
         names = [str(model) for model in parts["models"]]
@@ -70,19 +73,64 @@ class Predictions:
         return cls.read(BytesIO(content), name)
 
 
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading an archive that is damaged, or was made to harm, raises."""
+
+
+def unpacked(file: Path | IO[bytes]) -> dict[str, np.ndarray]:
+    """The arrays in an archive. ValueError, before anything is unpacked, where they are larger than `MOST`, or not as
+    large as they say, or anything but numbers and text: nothing that is read is a pickle."""
+    with zipfile.ZipFile(file) as archive:
+        members = {part: archive.getinfo(f"{part}.npy") for part in PARTS}
+        if sum(member.file_size for member in members.values()) > MOST:
+            raise ValueError("larger than any predictions")
+        for member in members.values():
+            with archive.open(member) as packed:
+                shape, dtype = header(packed)
+                size = packed.tell() + math.prod(shape) * dtype.itemsize
+            if dtype.kind not in "iufU" or size != member.file_size:
+                raise ValueError(f"{member.filename} says it is {dtype} {shape}")
+    if not isinstance(file, Path):
+        file.seek(0)
+    with np.load(file, allow_pickle=False) as stored:
+        return {part: stored[part] for part in PARTS}
+
+
+def header(packed: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype that an array says it has."""
+    version = np.lib.format.read_magic(packed)
+    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in reader:
+        raise ValueError(f"version {version} of the format")
+    shape, _, dtype = reader[version](packed)
+    return shape, dtype
+
+
 def check(parts: dict[str, np.ndarray]) -> None:
     """ValueError where the arrays do not fit together: M names, N labels or none, int [M, N], D directions between the
-    models, int [D, N] twice."""
-    models, directions, images = len(parts["models"]), len(parts["directions"]), parts["clean"].shape[-1]
+    models, int [D, N] twice; and for numbers below 0 that are no classes."""
+    if parts["models"].ndim != 1 or parts["labels"].ndim != 1 or parts["clean"].ndim != 2:
+        raise ValueError("arrays of other shapes")
+    models, directions, images = len(parts["models"]), len(parts["directions"]), parts["clean"].shape[1]
     shapes = {"clean": (models, images)}
     if directions:
         shapes |= {"adversarial": (directions, images), "shown": (directions, images), "directions": (directions, 2)}
     for part, shape in shapes.items():
         if parts[part].dtype.kind not in "iU" or parts[part].shape != shape:
             raise ValueError(f"{part} is {parts[part].dtype} {parts[part].shape}")
-    if len(parts["labels"]) not in (0, images):
+    if len(parts["labels"]) not in (0, images) or (len(parts["labels"]) and parts["labels"].dtype.kind not in "iu"):
         raise ValueError("labels of other images")
-    if len(set(parts["models"].tolist())) < models or parts["models"].dtype.kind != "U":
+    names = parts["models"].tolist()
+    plain = parts["models"].dtype.kind == "U" and not any(text.faults(name, name=True) for name in names)
+    if len(set(names)) < models or not plain:
         raise ValueError("names of models that are not, or not unique")
-    if not set(parts["directions"].ravel().tolist()) <= set(parts["models"].tolist()):
-        raise ValueError("directions between other models")
+    ways = [tuple(way) for way in parts["directions"].reshape(-1, 2).tolist()]
+    if len(set(ways)) < directions or not {name for way in ways for name in way} <= set(names):
+        raise ValueError("directions between other models, or twice")
+    least = {"clean": 0} | ({"adversarial": -1, "shown": -1} if directions else {})
+    for part, lowest in least.items():
+        if parts[part].dtype.kind != "i" or (parts[part] < lowest).any():
+            raise ValueError(f"{part} are no classes")

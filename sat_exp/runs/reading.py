@@ -6,21 +6,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
-from sat_exp import strict_json
+from sat_exp import files
 from sat_exp.errors import UserError
-from sat_exp.runs import manifest, predictions
+from sat_exp.runs import columns, manifest, predictions, summary, tables
 from sat_exp.runs.manifest import Manifest, remedy
 from sat_exp.runs.predictions import Predictions
+from sat_exp.similarity import SAT_FLOOR
 
 SUMMARY = "summary.json"
 TABLE = "tables/{}.parquet"
+MOST = 4 << 30
+"""Bytes of one file."""
+
 DRAFTS = ".writing-*"
 ELSEWHERE = ("store", "wandb", "tables", "figures", "examples")
 """Folders under an output folder in which no runs are looked for."""
@@ -37,7 +41,8 @@ Result = TypeVar("Result")
 class Run:
     """A finished run.
 
-    manifest: which files its results are. summary: what `summary.json` says. contents: the bytes of its Parquet tables
+    manifest: which files its results are. summary: what `summary.json` says, of the types of `summary.Summary`; what is
+    not there may be asked for by `require`. contents: the bytes of its Parquet tables
     and its summary, by file, or of all its files. studied: the run that it is a study of, where one was given.
     """
 
@@ -48,14 +53,42 @@ class Run:
     studied: "Run | None" = None
 
     def table(self, name: str) -> pd.DataFrame | None:
-        """The table of that name, None where the run has none."""
+        """The table of that name, whatever it holds; None where the run has none."""
         file = TABLE.format(name)
-        return pd.read_parquet(BytesIO(self.contents[file])) if file in self.contents else None
+        return self.decoded(file) if file in self.contents else None
+
+    def checked_table(self, name: str) -> pd.DataFrame | None:
+        """The same; UserError where it does not hold what a table of that name does."""
+        table = self.table(name)
+        return None if table is None else self.checked(name, table)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Every table by name."""
-        files = [file for file in self.files if file.endswith(".parquet")]
-        return {Path(file).stem: pd.read_parquet(BytesIO(self.contents[file])) for file in files}
+        """Every table by name, whatever it holds."""
+        return {Path(file).stem: self.decoded(file) for file in self.files if file.endswith(".parquet")}
+
+    def checked_tables(self) -> dict[str, pd.DataFrame]:
+        """Every table by name; UserError where one does not hold what one of that name does."""
+        found = {name: self.checked(name, table) for name, table in self.tables().items()}
+        if fault := columns.alone(found):
+            raise UserError(f"{self.folder} has {fault}: {remedy(self.folder)}")
+        return found
+
+    def decoded(self, file: str) -> pd.DataFrame:
+        try:
+            return tables.decoded(self.contents[file])
+        except ValueError as error:
+            raise UserError(f"{self.folder / file} {error}: {remedy(self.folder)}") from error
+
+    def checked(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
+        floor = (self.summary.get("settings", {}).get("score") or {}).get("floor", SAT_FLOOR)
+        if fault := columns.fault(name, table, float(np.log(floor))):
+            raise UserError(f"{self.folder / TABLE.format(name)} has {fault}: {remedy(self.folder)}")
+        return table
+
+    def require(self, *fields: str) -> None:
+        """UserError for the first of these fields, such as settings.labels, that its summary lacks."""
+        if lacking := summary.lacking(self.summary, *fields):
+            raise UserError(f"{self.folder / SUMMARY} has no {lacking}: {remedy(self.folder)}")
 
     @property
     def files(self) -> list[str]:
@@ -145,9 +178,9 @@ def newest(outputs: Path, holding: str) -> list[Path]:
     """The folders of the finished runs under `outputs` that hold the file `holding`, what was written last first; those
     too whose manifest or summary cannot be read, which `read` then says."""
     found = []
-    for place, folders, files in os.walk(outputs):
+    for place, folders, names in os.walk(outputs):
         folders[:] = [name for name in folders if name not in ELSEWHERE and not name.startswith(".")]
-        if manifest.NAME in files and may_hold(Path(place), holding):
+        if manifest.NAME in names and may_hold(Path(place), holding):
             found.append(Path(place))
     return sorted(found, key=written, reverse=True)
 
@@ -191,7 +224,7 @@ def verified(folder: Path, name: str, now: Manifest) -> bytes:
     """The bytes of a file, which are those that `now` names; UserError for others."""
     path = folder / name
     try:
-        content = path.read_bytes()
+        content = files.contents(path, MOST)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: {remedy(folder)}") from error
     except OSError as error:
@@ -203,12 +236,9 @@ def verified(folder: Path, name: str, now: Manifest) -> bytes:
 
 def stated(content: bytes, path: Path) -> dict[str, Any]:
     try:
-        summary = strict_json.loads(content)
+        return summary.decoded(content)
     except ValueError as error:
-        raise UserError(f"{path} is no JSON ({error}): {remedy(path.parent)}") from error
-    if not isinstance(summary, dict):
-        raise UserError(f"{path} is no summary of a run: {remedy(path.parent)}")
-    return summary
+        raise UserError(f"{path} {error}: {remedy(path.parent)}") from error
 
 
 def absent(folder: Path) -> str:

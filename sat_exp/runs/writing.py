@@ -19,7 +19,8 @@ from PIL import Image
 
 from sat_exp import strict_json
 from sat_exp.errors import UserError
-from sat_exp.runs import manifest, predictions
+from sat_exp.runs import manifest, predictions, text
+from sat_exp.runs import tables as parquet
 from sat_exp.runs.manifest import RESULTS, Manifest
 from sat_exp.runs.predictions import Predictions
 from sat_exp.runs.reading import DRAFTS, SUMMARY, Run
@@ -59,17 +60,20 @@ def fill(
     pictures: Mapping[str, np.ndarray] | None = None,
     predicted: Predictions | None = None,
 ) -> None:
-    """Put results into a draft: tables as Parquet and CSV, pictures (uint8 [C, H, W] by file), predictions, summary."""
+    """Put results into a draft: tables as Parquet and CSV, pictures (uint8 [C, H, W] by file), predictions, summary.
+
+    What a terminal would obey is taken out of texts."""
     (place / "tables").mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.to_parquet(place / "tables" / f"{name}.parquet", index=False)
-        table.to_csv(place / "tables" / f"{name}.csv", index=False)
+        clean = text.cleaned_table(table)
+        parquet.write(clean, place / "tables" / f"{name}.parquet")
+        clean.to_csv(place / "tables" / f"{name}.csv", index=False)
     for file, pixels in (pictures or {}).items():
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(place / file)
     if predicted is not None:
         predicted.write(place / predictions.NAME)
-    (place / SUMMARY).write_text(strict_json.dumps(summary), encoding="utf-8")
+    (place / SUMMARY).write_text(strict_json.dumps(text.cleaned(summary)), encoding="utf-8")
 
 
 def seal(place: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sat_exp import runs, strict_json
+from sat_exp import files, runs, strict_json
 from sat_exp.errors import UserError
 from sat_exp.runs.manifest import Manifest, decoded
 
@@ -71,14 +71,14 @@ def test_a_damaged_file_is_named_in_one_line(folder, kind, damage):
 
 
 def test_a_file_that_may_not_be_read_is_named(folder, monkeypatch):
-    read_bytes = Path.read_bytes
+    contents = files.contents
 
-    def forbidden(path):
+    def forbidden(path, most):
         if path.name == "pairs.parquet":
             raise PermissionError(13, "Permission denied")
-        return read_bytes(path)
+        return contents(path, most)
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(files, "contents", forbidden)
     with pytest.raises(UserError, match=r"tables/pairs\.parquet cannot be read \(Permission denied\)"):
         runs.read(folder)
 
@@ -221,6 +221,17 @@ BAD = {
     "numbers with a point": {"clean": np.zeros((3, IMAGES))},
     "other labels": {"labels": np.zeros(3, int)},
     "a name twice": {"models": np.array(["a", "b", "a"])},
+    "a name that a terminal obeys": {"models": np.array(["a", "b", "\x1b[31m"])},
+    "names of no length": {"models": np.array(["", "b", "c"])},
+    "one name": {"models": np.array("a")},
+    "one number": {"clean": np.array(1)},
+    "labels that are words": {"labels": np.array(["a"] * IMAGES)},
+    "labels that are none": {"labels": np.full(IMAGES, np.nan)},
+    "classes below 0": {"clean": np.full((3, IMAGES), -1)},
+    "answers below -1": {"adversarial": np.full((9, IMAGES), -2)},
+    "a direction twice": {"directions": np.array([["a", "b"]] * 9)},
+    "classes that are words": {"clean": np.full((3, IMAGES), "a")},
+    "complex numbers": {"clean": np.zeros((3, IMAGES), complex)},
     "an unknown direction": {"directions": np.array([["a", "x"]] * 9)},
 }
 
@@ -267,6 +278,6 @@ def test_what_is_no_json_is_refused(text):
 
 def test_a_summary_with_nan_is_written_as_json(tmp_path):
     with runs.drafted(tmp_path) as place:
-        runs.fill(place, {"findings": {"value": float("nan"), "most": float("inf")}}, {})
+        runs.fill(place, {"hubs": {"value": float("nan"), "most": float("inf")}}, {})
     text = (tmp_path / "summary.json").read_text()
-    assert json.loads(text, parse_constant=pytest.fail) == {"findings": {"value": None, "most": None}}
+    assert json.loads(text, parse_constant=pytest.fail) == {"hubs": {"value": None, "most": None}}

@@ -1,0 +1,175 @@
+"""What `summary.json` may say: types of all that is read of it, for it may have been made by others."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from sat_exp import strict_json
+from sat_exp.runs import text
+
+MOST = 64 << 20
+"""Bytes."""
+
+READABLE = with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False))
+
+
+def name(value: str) -> str:
+    if fault := text.faults(value, name=True):
+        raise ValueError(fault)
+    return value
+
+
+def moment(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
+Name = Annotated[str, AfterValidator(name)]
+Moment = Annotated[str, AfterValidator(moment)]
+Whole = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+NonNegative = Annotated[float, Field(ge=0, le=1e12)]
+Scalar = str | bool | int | float | None
+
+
+@READABLE
+class Score(TypedDict, total=False):
+    floor: Annotated[float, Field(gt=0, le=100)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+
+
+@READABLE
+class Sweep(TypedDict, total=False):
+    models: list[Name] | None
+    targets: list[Name] | None
+
+
+@READABLE
+class Settings(TypedDict, total=False):
+    """The configuration, as far as readers know it."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    labels: Literal["truth", "consensus", "own"]
+    protocol: Literal["canvas", "native"]
+    score: Score
+    sweep: Sweep
+    attack: dict[str, Any]
+    dataset: dict[str, Any]
+    hardware: dict[str, Any]
+    task: dict[str, Any]
+
+
+@READABLE
+class Attack(TypedDict, total=False):
+    name: Name
+    epsilon: NonNegative
+    step_size: NonNegative
+    steps: Whole
+
+
+@READABLE
+class DataSet(TypedDict, total=False):
+    name: Name
+    images: Whole
+    classes: Whole
+    digest: Name
+
+
+@READABLE
+class Group(TypedDict, total=False):
+    architecture: Name
+    seed: int | str
+    recipe: str
+
+
+@READABLE
+class Model(TypedDict, total=False):
+    name: Name
+    family: Name
+    classes: Whole
+    pretrained: bool
+    group: Group
+    components: dict[Name, Scalar] | None
+
+
+@READABLE
+class Summary(TypedDict, total=False):
+    task: Name
+    name: Name
+    title: str
+    command: str
+    created: Moment
+    settings: Settings
+    choices: dict[Name, str | list[str] | None]
+    versions: dict[Name, Scalar]
+    hardware: dict[Name, Scalar]
+    timings: dict[Name, NonNegative]
+    planned_seconds: dict[Name, NonNegative]
+    class_names: Annotated[list[str], Field(max_length=1_000_000)]
+    models: dict[Name, Model] | list[Name]
+    attack: Attack
+    dataset: DataSet
+    findings: list[str]
+    warnings: list[str]
+    notes: list[str]
+    clusters: dict[Name, str]
+    measured: Annotated[str, Field(min_length=1, max_length=4096)]
+    measured_digest: Name
+    measured_name: str
+    reference_name: str
+    aside: str
+    errors: str
+
+
+SUMMARY = TypeAdapter(Summary)
+CONFIGURED = ("settings", "models")
+"""Fields that a run is set up from again: they name nothing that is looked up when they are."""
+
+
+def decoded(content: bytes) -> dict[str, Any]:
+    """The summary that the bytes of `summary.json` are; ValueError that names the field at fault for others."""
+    try:
+        summary = strict_json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"is no JSON ({error})") from error
+    if not isinstance(summary, dict):
+        raise ValueError("is no summary of a run")
+    for field, value in leaves(summary):
+        if fault := text.faults(value):
+            raise ValueError(f"has a bad {field}: {fault}")
+        if "${" in value and field.split(".")[0] in CONFIGURED:
+            raise ValueError(f"has a bad {field}: {text.shown(value)} is no plain text")
+    try:
+        SUMMARY.validate_python(summary)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"has a bad {text.cleaned(where)}: {text.shown(first['input'])}, {first['msg']}") from None
+    return summary
+
+
+def leaves(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in `value`, with the field that it stands in; names of fields, too."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield field or "field", key
+            yield from leaves(item, f"{field}.{text.cleaned(key)}" if field else text.cleaned(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item, field)
+
+
+def lacking(summary: Mapping[str, Any], *fields: str) -> str | None:
+    """The first of `fields`, such as settings.score.floor, that the summary does not have; None where it has all."""
+    for field in fields:
+        found: Any = summary
+        for part in field.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+            if found is None:
+                return field
+    return None
