@@ -5,19 +5,21 @@ Nothing here imports wandb before a run is really recorded, so `disabled` costs 
 leave the context manager.
 """
 
+import atexit
 import json
 import logging
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from sat_exp import strict_json
+from sat_exp import stopping, strict_json
 from sat_exp.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ ENVIRONMENT_MODES: dict[str, Recording] = {
     "dryrun": "offline",
     "disabled": "disabled",
 }
+STOPPED = "stopped"
+"""The state in `tracking.json`, and the tag in W&B, of a run that a signal ended."""
+PATIENCE = 2.5
+"""Seconds for W&B to take note of that, and for its service to end with any process."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,19 @@ class Run:
         if self.mode == "offline":
             logger.info("W&B: recorded offline; %s", sync)
 
+    def _stop(self, exit_code: int) -> None:
+        """Finish within `PATIENCE`, as a run that a signal ended; quietly, as that was said already."""
+        client, self._warned = self.client, True
+        if client is None:
+            return
+
+        def finish() -> None:
+            client.tags = (*(client.tags or ()), STOPPED)
+            client.finish(exit_code=exit_code)
+
+        with self._mirroring("the end of the run"):
+            within(PATIENCE, finish)
+
     @contextmanager
     def _mirroring(self, what: str, remedy: str = "the local files are complete") -> Iterator[None]:
         """Turn W&B's failures into one warning while the run lasts and one at its end."""
@@ -133,19 +152,26 @@ def run(
     """Own one W&B run for the length of the body.
 
     W&B's files go to `directory`/wandb, and `directory`/tracking.json says what was recorded where. An exception of
-    the body marks the run as failed (exit code 1) and propagates.
+    the body marks the run as failed (exit code 1) and propagates. A signal marks it as stopped, at the process's end.
     """
     directory = Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     owned = start(settings, name=name, job_type=job_type, directory=directory, config=config, tags=tags)
-    write_pointer(owned, settings, name, state="running")
-    state, exit_code = "failed", 1
-    try:
-        yield owned
-        state, exit_code = "finished", 0
-    finally:
-        owned._finish(exit_code)
-        write_pointer(owned, settings, name, state=state)
+
+    def stop() -> None:
+        write_pointer(owned, settings, name, state=STOPPED)
+        owned._stop(128 + (stopping.stopped_by() or 0))
+
+    with stopping.marking(stop):
+        write_pointer(owned, settings, name, state="running")
+        state, exit_code = "failed", 1
+        try:
+            yield owned
+            state, exit_code = "finished", 0
+        finally:
+            if stopping.stopped_by() is None:
+                owned._finish(exit_code)
+                write_pointer(owned, settings, name, state=state)
 
 
 def start(
@@ -158,6 +184,7 @@ def start(
     if mode == "disabled":
         return Run(None, "disabled", directory)
 
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # W&B's reports about itself: 20 s where no server answers
     plain: dict[str, Any] = json.loads(strict_json.dumps(config, default=str))
     options: dict[str, Any] = {
         "root_dir": str(directory),
@@ -210,24 +237,36 @@ def open_client(
     import wandb
 
     wandb.setup(settings=wandb.Settings(silent=True))
-    client = wandb.init(
-        config=config,
-        settings=wandb.Settings(
-            **{key: value for key, value in options.items() if value is not None},
-            mode=mode,
-            reinit="create_new",
-            silent=True,
-            console="off",
-            disable_git=True,
-            disable_code=True,
-            save_code=False,
-            init_timeout=settings.connect_seconds,
-            finish_timeout=settings.upload_seconds,
-            finish_timeout_raises=True,
-        ),
-    )
+    try:
+        client = wandb.init(
+            config=config,
+            settings=wandb.Settings(
+                **{key: value for key, value in options.items() if value is not None},
+                mode=mode,
+                reinit="create_new",
+                silent=True,
+                console="off",
+                disable_git=True,
+                disable_code=True,
+                save_code=False,
+                init_timeout=settings.connect_seconds,
+                finish_timeout=settings.upload_seconds,
+                finish_timeout_raises=True,
+            ),
+        )
+    finally:
+        atexit.unregister(end_service)
+        atexit.register(end_service)  # after W&B's own, since what is registered last comes first
     client.define_metric("*", step_metric="step", step_sync=False)
     return client
+
+
+def end_service() -> None:
+    """End W&B's service at exit, waiting for no longer than `PATIENCE`; W&B itself would wait without end."""
+    import wandb
+
+    with suppress(TimeoutError):
+        within(PATIENCE, wandb.teardown)
 
 
 def find_commit(config: Mapping[str, Any]) -> str | None:
@@ -274,6 +313,25 @@ def staging_under(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.environ.pop("WANDB_DATA_DIR", None)
+
+
+def within(seconds: float, work: Callable[[], object]) -> None:
+    """Do `work`, but wait no longer than so many seconds for it; TimeoutError where it takes longer."""
+    failures: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except Exception as error:
+            failures.append(error)
+
+    working = threading.Thread(target=attempt, daemon=True)
+    working.start()
+    working.join(seconds)
+    if working.is_alive():
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
+    if failures:
+        raise failures[0]
 
 
 def brief(error: BaseException) -> str:
