@@ -83,6 +83,8 @@ class Measurement:
             raise UserError(
                 f"{', '.join(sorted(repeated))} is named twice: give each model once, or another model.name"
             )
+        for config in configs:
+            self.check_labels(config, configs[0])
         wanted = {(a, b) for a in names for b in names} if directions is None else set(directions)
         wanted |= {(source, source) for source, _ in wanted}
         return self.mending(lambda: self.once(configs, wanted))
@@ -119,7 +121,6 @@ class Measurement:
         with self.timed("attack"), progress("attack", len(sources) * len(self.images)) as bar:
 
             def attack(config: DictConfig) -> Subject:
-                self.check_labels(config, configs[0])
                 model, view = models.load(config), views[config.name]
                 if config.name not in sources:
                     return self.stages.clean(model, config, view)
@@ -188,6 +189,12 @@ class Measurement:
 
     def check_labels(self, config: DictConfig, first: DictConfig) -> None:
         """Refuse a model whose classes cannot be compared with the image set's, or with the other models'."""
+        same_space, classes = config.label_space == self.images.label_space, len(self.images.class_names)
+        if self.labels == "truth" and same_space and config.classes != classes:
+            raise UserError(
+                f"model {config.name} has {config.classes} classes, the data set {self.images.name} {classes}: correct "
+                "model.classes, or choose a fitting dataset="
+            )
         if self.labels == "truth" and config.label_space != self.images.label_space:
             raise UserError(
                 f"model {config.name} predicts {config.label_space}, the data set {self.images.name} is labelled "

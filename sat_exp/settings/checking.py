@@ -28,6 +28,16 @@ def check(config: DictConfig) -> None:
 
     The task is asked as well: where its module has a function `check`, that is called as its `run` would be.
     """
+    check_values(config)
+    with allowing(config):
+        function, values = chosen_task(config)
+        of_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
+        if of_task is not None:
+            of_task(config, **values)
+
+
+def check_values(config: DictConfig) -> None:
+    """Raise UserError for the first setting whose value is of a wrong type, out of range, unknown, or a secret."""
     whole = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     check_secrets(whole)
     check_secrets(plain(config.hydra.job.env_set), "hydra.job.env_set")
@@ -41,10 +51,6 @@ def check(config: DictConfig) -> None:
         for one in ("model", "target"):
             if whole[one] is not None:
                 check_model(config[one], one)
-        function, values = chosen_task(config)
-        of_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
-        if of_task is not None:
-            of_task(config, **values)
 
 
 def check_model(model: DictConfig, where: str) -> None:

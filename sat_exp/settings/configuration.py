@@ -6,7 +6,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from sat_exp.settings.schema import STRICT
-from sat_exp.settings.types import Confidence, FileName, FilePath, Images, Positive, RunName, Seed, Side, Text
+from sat_exp.settings.types import Confidence, Draws, FileName, FilePath, Images, Positive, RunName, Seed, Side, Text
 
 Labels = Literal["truth", "consensus", "own"]
 Protocol = Literal["canvas", "native"]
@@ -17,7 +17,7 @@ Channels = Field(min_length=1, max_length=4)
 @with_config(STRICT)
 class Score(TypedDict):
     floor: Percentage
-    resamples: Annotated[int, Field(ge=2, le=100_000)]
+    resamples: Draws
     confidence: Confidence
     seed: Seed
 
@@ -29,7 +29,7 @@ class Input(TypedDict):
     size: Side
     mean: Annotated[list[Annotated[float, Field(ge=-100, le=100)]], Channels]
     std: Annotated[list[Positive], Channels]
-    interpolation: Literal["nearest", "bilinear", "bicubic"]
+    interpolation: Literal["bilinear", "bicubic"]
     crop: Annotated[float, Field(gt=0, le=1)]
 
 

@@ -70,6 +70,9 @@ Images = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Repeats = Annotated[int, Field(ge=1, le=100_000)]
 """How often something is drawn or fitted again."""
 
+Draws = Annotated[int, Field(ge=2, le=100_000)]
+"""How often something is drawn again for an interval."""
+
 Side = Annotated[int, Field(ge=1, le=4096)]
 """The side of an image, in pixels."""
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from sat_exp.errors import UserError
 Block = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Logits float32 [M, B, classes] of all models for some images, and the images' classes int64 [B]."""
 
-AVERAGES = ("probabilities", "logits", "votes")
+Average = Literal["probabilities", "logits", "votes"]
 PROBABILITY_STEPS = 2**28
 LOGIT_STEPS = 2**20
 MOST_MEMBERS = 7
@@ -74,7 +75,7 @@ def scores(logits: NDArray[np.float32], average: str) -> NDArray[np.int32]:
     if average == "probabilities":
         return np.rint(np.exp(log_softmax(logits.astype(np.float64), axis=-1)) * PROBABILITY_STEPS).astype(np.int32)
     if average != "logits":
-        raise UserError(f"task.average={average}: choose one of {', '.join(AVERAGES)}")
+        raise UserError(f"task.average={average}: choose one of {', '.join(get_args(Average))}")
     below = (logits - logits.max(axis=-1, keepdims=True)).astype(np.float64)
     if below.min() * LOGIT_STEPS * MOST_MEMBERS < -(2**31):
         raise UserError(f"logits lie {-below.min():.0f} apart, too far to be added: choose task.average=probabilities")

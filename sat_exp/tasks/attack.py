@@ -1,16 +1,27 @@
 """task=attack: adversarial examples of one model, or of each of a pool or a sweep, and how well they fool it."""
 
+from typing import Any
+
 from omegaconf import DictConfig
 
 from sat_exp.errors import UserError
+from sat_exp.settings.types import FileName
 from sat_exp.tasks import composing, measuring
 
 
-def run(config: DictConfig, *, name: str) -> None:
+def check(config: DictConfig, **_: Any) -> None:
     if config.target is not None:
         raise UserError("task=attack has no model@target=: use task=transfer")
+    measuring.check(config, attacked(config))
+
+
+def attacked(config: DictConfig) -> list[DictConfig]:
     whole = config.pool is not None and not config.sweep.models
-    models = composing.models(config) if whole else composing.sources(config)
+    return composing.models(config) if whole else composing.sources(config)
+
+
+def run(config: DictConfig, *, name: FileName) -> None:
+    models = attacked(config)
     what = models[0].name if len(models) == 1 else f"{len(models)} models"
     directions = {(model.name, model.name) for model in models}
     measuring.measure(config, models, directions, title=f"{what} under attack on {{images}} images of {{dataset}}")

@@ -1,17 +1,17 @@
 """task=dashboard: a W&B workspace and a W&B report in which the runs of a project are reviewed."""
 
-import sys
 from importlib.util import find_spec
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.settings import build
+from sat_exp.settings.types import FileName, Text
+from sat_exp.tasks import printing
 from sat_exp.tracking.owner import credentials
 
 
-def run(config: DictConfig, *, name: str, title: str) -> None:
+def run(config: DictConfig, *, name: FileName, title: Text) -> None:
     tracking = build(config.tracking, "tracking")
     if find_spec("wandb_workspaces") is None:
         raise UserError("task=dashboard needs W&B's library of dashboards: pip install 'sat_exp[dashboard]'")
@@ -29,4 +29,4 @@ def run(config: DictConfig, *, name: str, title: str) -> None:
     except Exception as error:
         raise UserError(f"W&B made no dashboard of {tracking.project}: {one_line(error)}") from error
     for kind, address in made.items():
-        Console(file=sys.stdout).print(f"{kind}: {address}", soft_wrap=True, highlight=False)
+        printing.console().print(f"{kind}: {address}", soft_wrap=True, highlight=False)

@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import comb
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
+from pydantic import Field
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured, Measurement, progress
 from sat_exp.models import flops
+from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
 from sat_exp.studies import calibration, clustering, diversity, ensembles, selection
 from sat_exp.studies.ensembles import Ensembles
 from sat_exp.tasks import composing, ensemble_findings, measuring, results
@@ -37,6 +39,9 @@ FEWEST = 5
 """Models below which there is next to nothing to compare."""
 
 Drawn = TypeVar("Drawn")
+
+Sizes = Annotated[list[Annotated[int, Field(ge=2, le=ensembles.MOST_MEMBERS)]], Field(min_length=1)]
+"""Members of an ensemble."""
 
 
 @dataclass(frozen=True)
@@ -74,40 +79,40 @@ class Pool:
             yield np.stack([array.gather(rows) for array in arrays]), self.labels[rows]
 
 
-def run(
-    config: DictConfig,
-    *,
-    name: str,
-    sizes: list[int],
-    average: str,
-    most: int | None,
-    clusters: int | None,
-    runs: int,
-    splits: int,
-    candidates: int,
-    least_accuracy: float | None,
-    most_parameters: float | None,
-    most_flops: float | None,
-    resamples: int,
-    permutations: int,
-) -> None:
+def check(config: DictConfig, *, sizes: list[int], clusters: int | None, **_: Any) -> None:
     if config.labels != "truth":
         raise UserError(f"labels={config.labels}: an ensemble's error needs true labels; give labels=truth")
     if config.pool is None:
         raise UserError("task=ensemble needs several models: give pool=NAME, or pool=any 'pool.models=[A,B,C]'")
-    if average not in ensembles.AVERAGES:
-        raise UserError(f"task.average={average}: choose one of {', '.join(ensembles.AVERAGES)}")
-    if odd := [size for size in sizes if not 2 <= size <= ensembles.MOST_MEMBERS]:
-        raise UserError(f"task.sizes={odd}: choose sizes from 2 to {ensembles.MOST_MEMBERS}")
-    for setting, value in (("splits", splits), ("candidates", candidates), ("most", most)):
-        if value is not None and value < 1:
-            raise UserError(f"task.{setting}={value}: give 1 or more")
     models = composing.models(config)
-    most_of = {"parameters": most_parameters, "flops": most_flops}
-    if min(sizes, default=0) >= len(models):
+    if len(models) < FEWEST:
+        raise UserError(f"the pool has {len(models)} models: ensembles are compared among {FEWEST} or more")
+    if min(sizes) >= len(models):
         raise UserError(f"task.sizes={sizes}: no ensemble smaller than the pool of {len(models)} models")
     if clusters is not None and not 2 <= clusters <= len(models):
         raise UserError(f"task.clusters={clusters}: give 2 to {len(models)}, or null")
+    measuring.check(config, models)
+
+
+def run(
+    config: DictConfig,
+    *,
+    name: FileName,
+    sizes: Sizes,
+    average: ensembles.Average,
+    most: Images | None,
+    clusters: Count | None,
+    runs: Repeats,
+    splits: Repeats,
+    candidates: Count,
+    least_accuracy: Share | None,
+    most_parameters: Positive | None,
+    most_flops: Annotated[float, Field(gt=0)] | None,
+    resamples: Draws,
+    permutations: Repeats,
+) -> None:
+    models = composing.models(config)
+    most_of = {"parameters": most_parameters, "flops": most_flops}
     limits = selection.Limits(least_accuracy, {cost: value for cost, value in most_of.items() if value is not None})
     measurement = measuring.prepared(config)
     images = measurement.images

@@ -9,28 +9,37 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp import settings, similarity
+from sat_exp import models, settings, similarity
 from sat_exp.errors import UserError
 from sat_exp.measurement import Direction, Measured, Measurement, Source
 from sat_exp.store import Store
 from sat_exp.studies import embedding
-from sat_exp.tasks import results
+from sat_exp.tasks import composing, results
 from sat_exp.tasks.recording import recorded
 
 UNTRAINED = " (untrained networks)"
 
 
-def measure(config: DictConfig, models: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
-    """Measure `models`, write the run's folder (tables, figures, page), mirror it to W&B and print what was found.
+def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = True) -> None:
+    """Raise UserError where the hardware is not there, or one of the models `chosen` cannot be built as its configuration
+    says; weights: their checkpoints must be there too."""
+    settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
+    for model in chosen:
+        settings.check_model(model, f"model {model.get('name')}")
+        models.check(model if weights else composing.changed(model.copy(), {"pretrained": False}))
+
+
+def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
+    """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B, print what was found.
 
     Raises UserError at the very end where some models failed and the others' results stand.
     """
     measurement = prepared(config)
     images = measurement.images
-    untrained = not all(model.pretrained for model in models)
+    untrained = not all(model.pretrained for model in chosen)
     heading = title.format(images=len(images), dataset=images.name) + UNTRAINED * untrained
     with recorded(config, heading, tags=[images.name] + ["untrained"] * untrained) as recording:
-        measured, examples = with_examples(measurement, models, directions)
+        measured, examples = with_examples(measurement, chosen, directions)
         tables = tabulate(measured, measurement, config) | examples.tables
         predictions = results.Predictions.of(measured, images.labels)
         drawn = recording.finish(facts(measurement, measured), tables, examples.pictures, predictions)
@@ -39,12 +48,12 @@ def measure(config: DictConfig, models: Sequence[DictConfig], directions: Collec
 
 
 def with_examples(
-    measurement: Measurement, models: Sequence[DictConfig], directions: Collection[Direction] | None
+    measurement: Measurement, chosen: Sequence[DictConfig], directions: Collection[Direction] | None
 ) -> tuple[Measured, results.Examples]:
     """What is measured, and a few images of it; damage to the stored images is mended."""
 
     def work() -> tuple[Measured, results.Examples]:
-        measured = measurement.run(models, directions)
+        measured = measurement.run(chosen, directions)
         return measured, results.examples(measured, measurement.images)
 
     return measurement.mending(work)

@@ -1,6 +1,7 @@
 """task=place: one more model beside a matrix that is there, at the cost of a row and a column, and where it lies."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from sat_exp import settings
 from sat_exp.errors import UserError
 from sat_exp.runs import Run
+from sat_exp.settings.types import Count, FileName, FilePath
 from sat_exp.studies import placement
 from sat_exp.studies.placement import Placement
 from sat_exp.tasks import composing, describing, measuring, results
@@ -23,17 +26,54 @@ DETERMINED = ("dataset", "attack", "seed", "labels", "protocol", "score")
 NUMERICS = ("precision", "tf32", "channels_last")
 
 
-def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> None:
-    """Measure `model` against every model of the run in the folder `run`, with that run's images, attack and seed."""
+@dataclass(frozen=True)
+class Setting:
+    """The matrix, the other models of it, and the configuration with what determined its numbers."""
+
+    beside: Run
+    others: list[DictConfig]
+    config: DictConfig
+
+
+def check(config: DictConfig, *, run: str | None, **_: Any) -> None:
+    found = setting(config, run)
+    measuring.check(found.config, [config.model, *found.others])
+
+
+def setting(config: DictConfig, run: str | None) -> Setting:
+    """Where the model is placed. UserError where the run says what could not be typed either: it may come from other
+    people, and names no code but that of known packages."""
     beside = chosen(config, None if run is None else str(existing(run, "a matrix")))
     summary = beside.summary
-    if beside.table("pairs") is None or not {"models", "dataset"} <= set(summary):
+    if beside.table("pairs") is None or not {"models", "dataset", "settings"} <= set(summary):
         raise UserError(f"{beside.folder} holds no measured pairs: give task.run=FOLDER of a matrix")
-    config = with_settings_of(summary["settings"], config)
-    new, others = config.model, beside_others(config.model, beside)
+    try:
+        refuse_interpolations([summary["settings"], summary["models"]])
+        merged = with_settings_of(summary["settings"], config)
+        others = beside_others(config.model, beside)
+        settings.check_values(merged)
+        for other in others:
+            settings.check_model(other, f"model {other.get('name')}")
+    except UserError as error:
+        raise UserError(f"{beside.folder}: {error}") from error
+    return Setting(beside, others, merged)
+
+
+def refuse_interpolations(node: Any) -> None:
+    """UserError where a text would be replaced by another setting, the environment, or what a resolver makes of it."""
+    if isinstance(node, str) and "${" in node:
+        raise UserError(f"its summary says {node}: settings of a finished run are plain values")
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        refuse_interpolations(value)
+
+
+def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: Count) -> None:
+    """Measure `model` against every model of the run in the folder `run`, with that run's images, attack and seed."""
+    matrix = setting(config, run)
+    beside, others, config = matrix.beside, matrix.others, matrix.config
+    new = config.model
     measurement = measuring.prepared(config)
-    measurement.check_labels(new, others[0])
-    if measurement.views.digest != summary["dataset"]["digest"]:
+    if measurement.views.digest != beside.summary["dataset"]["digest"]:
         raise UserError(f"these are not the images of {beside.folder}: give the dataset.root= that it was measured on")
     directions = {pair for other in others for pair in ((new.name, other.name), (other.name, new.name))}
 
@@ -52,7 +92,7 @@ def run(config: DictConfig, *, name: str, run: str | None, clusters: int) -> Non
     measuring.refuse(measured.failures)
 
 
-def with_settings_of(settings: dict[str, Any], config: DictConfig) -> DictConfig:
+def with_settings_of(of_run: dict[str, Any], config: DictConfig) -> DictConfig:
     """`config` with what determined the numbers of another run; UserError for any of that typed anew, but the folder of
     the data set, which may have moved."""
     typed = {override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
@@ -61,11 +101,17 @@ def with_settings_of(settings: dict[str, Any], config: DictConfig) -> DictConfig
             raise UserError(f"{key} is that of the matrix beside which the model is placed: leave it out")
     merged = config.copy()
     for key in DETERMINED:
-        merged[key] = settings[key]
+        merged[key] = stated(of_run, key)
     for switch in NUMERICS:
-        merged.hardware[switch] = settings["hardware"][switch]
+        merged.hardware[switch] = stated(stated(of_run, "hardware"), switch)
     composing.changed(merged.dataset, composing.retyped("dataset"))
     return merged
+
+
+def stated(settings: Any, name: str) -> Any:
+    if not isinstance(settings, dict) or name not in settings:
+        raise UserError(f"its summary does not state {name}: measure the matrix again")
+    return settings[name]
 
 
 def beside_others(new: DictConfig, beside: Run) -> list[DictConfig]:

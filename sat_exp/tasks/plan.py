@@ -3,13 +3,14 @@
 import logging
 import math
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from pydantic import Field
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -17,8 +18,9 @@ from sat_exp import models, runs, settings
 from sat_exp.errors import UserError
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
+from sat_exp.settings.types import FileName
 from sat_exp.studies import planning
-from sat_exp.tasks import composing
+from sat_exp.tasks import composing, measuring, printing
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.store import amount
 
@@ -28,6 +30,9 @@ RATES = (0.06, 0.15, 0.40)
 """Transfer rates of unlike, typical and like pairs."""
 
 STAGES = dict(zip(("load", "clean outputs", "attack", "transfer"), planning.STAGES, strict=True)) | {"total": "seconds"}
+Width = Annotated[float, Field(gt=0, le=10)]
+"""The full width of an interval of SAT, whose values span the logarithms of 0.01 to 100."""
+
 MOST_EXPENSIVE = 8
 DEVICES = (2, 4, 8)
 
@@ -44,10 +49,13 @@ class Finished:
     common: float = 1.0
 
 
-def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
+def check(config: DictConfig, **_: Any) -> None:
+    size_of(config), steps_of(config)
+    measuring.check(config, composing.models(config), weights=False)
+
+
+def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> None:
     images, steps = size_of(config), steps_of(config)
-    if not width > 0:
-        raise UserError(f"task.width={width}: give the full width of an interval of SAT, such as 0.1")
     hardware: Hardware = settings.build(config.hardware, "hardware")
     chosen = composing.models(config)
     outputs = Path(config.output_dir)
@@ -93,14 +101,14 @@ def run(config: DictConfig, *, name: str, width: float, measure: bool) -> None:
             "warnings": cautions,
         }
         drawn = recording.finish(noted, tables)
-    console = Console(file=sys.stdout, highlight=False)
+    console = printing.console()
     show_total(console, title, plan, finished, space, free, hardware)
     show_models(console, plan, found.rows)
     show_images(console, tables["images_needed"], width, images, finished)
     for note in found.notes:
         console.print(note, soft_wrap=True)
     for caution in cautions:
-        console.print(f"[yellow]caution:[/] {caution}", soft_wrap=True)
+        console.print(printing.caution(caution), soft_wrap=True)
     console.print(f"report: {drawn.page}", soft_wrap=True)
 
 
@@ -220,7 +228,7 @@ def show_total(
     free: int,
     hardware: Hardware,
 ) -> None:
-    console.print(f"\n[bold]{title}[/]", soft_wrap=True)
+    console.print(f"\n{title}", style="bold", soft_wrap=True)
     for finding in findings(plan, finished, space, hardware):
         console.print(finding, soft_wrap=True)
     table = Table(show_header=False)

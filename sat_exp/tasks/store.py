@@ -1,6 +1,5 @@
 """task=store: what is stored, how large it is, whether it is sound; and removing what is not wanted any more."""
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,15 @@ from rich.progress import track
 from rich.table import Table
 
 from sat_exp.errors import UserError
+from sat_exp.settings.types import FileName, Text
 from sat_exp.store import Store, inventory
 from sat_exp.store.inventory import Item
+from sat_exp.tasks import printing
 
 
-def run(config: DictConfig, *, name: str, verify: bool, prune: str | None) -> None:
+def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None) -> None:
     store = Store.local(Path(config.output_dir) / "store")
-    console = Console(file=sys.stdout)
+    console = printing.console()
     if prune is not None:
         remove(store, prune, console)
     found = inventory.items(store)
@@ -70,7 +71,7 @@ def show(store: Store, found: Sequence[Item], console: Console) -> None:
     for kind in sorted({item.kind for item in found}):
         members = [item for item in found if item.kind == kind]
         table.add_row(kind, arrays(members), "", amount(sum(item.size for item in members)), "")
-    table.add_row("[bold]total", arrays(found), "", amount(sum(item.size for item in found)), "")
+    table.add_row("total", arrays(found), "", amount(sum(item.size for item in found)), "", style="bold")
     console.print(table)
 
 

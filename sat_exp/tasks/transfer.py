@@ -1,17 +1,27 @@
 """task=transfer: how well the adversarial examples of two models fool each other; of one, a whole pool."""
 
+from typing import Any
+
 from omegaconf import DictConfig
 
 from sat_exp.errors import UserError
+from sat_exp.settings.types import FileName
 from sat_exp.tasks import composing, measuring
 
 
-def run(config: DictConfig, *, name: str) -> None:
-    """A pair, or all pairs of a sweep's sources and targets, both ways; with a pool, from the sources to it."""
-    sources, targets = composing.sources(config), composing.targets(config)
-    if bool(targets) == (config.pool is not None):
+def check(config: DictConfig, **_: Any) -> None:
+    if bool(composing.targets(config)) == (config.pool is not None):
         raise UserError("task=transfer needs a second model: give model@target=NAME, or pool=NAME, and not both")
-    partners = targets or composing.pool(config)
+    measuring.check(config, composing.distinct([*composing.sources(config), *partners_of(config)]))
+
+
+def partners_of(config: DictConfig) -> list[DictConfig]:
+    return composing.targets(config) or composing.pool(config)
+
+
+def run(config: DictConfig, *, name: FileName) -> None:
+    """A pair, or all pairs of a sweep's sources and targets, both ways; with a pool, from the sources to it."""
+    sources, targets, partners = composing.sources(config), composing.targets(config), partners_of(config)
     directions = {(source.name, target.name) for source in sources for target in partners}
     if targets:
         directions |= {(target, source) for source, target in directions}

@@ -2,6 +2,7 @@
 
 from itertools import combinations
 from math import comb
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def networks(rng, models, images, classes, spread):
     size=st.integers(2, 5),
     classes=st.integers(2, 12),
     spread=st.sampled_from([0.0, 0.3, 2.0, 20.0]),
-    average=st.sampled_from(ensembles.AVERAGES),
+    average=st.sampled_from(get_args(ensembles.Average)),
     levels=st.sampled_from([None, 2, 5]),
 )
 def test_counts_are_those_of_adding_up_every_class(seed, models, size, classes, spread, average, levels):
