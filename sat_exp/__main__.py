@@ -1,5 +1,10 @@
 """The command line: compose the configuration, then hand it to the chosen task."""
 
+from sat_exp import stopping
+
+if __name__ == "__main__":
+    stopping.begin()  # before the imports, which take time
+
 import logging
 import os
 import sys
@@ -13,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sat_exp import settings, stopping, sweeps
+from sat_exp import settings, sweeps
 from sat_exp.errors import UserError, one_line, user_error
 from sat_exp.names import CONF, check_choices, own_folder, resolve
 

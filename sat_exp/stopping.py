@@ -39,8 +39,9 @@ class Stopped(SystemExit):
 class Stopping:
     """How a signal ends this process.
 
-    number: the first signal that came. worker: the process is a launcher's, whose parent says the line. raised: the
-    exception has been. ending: it has arrived. over: the work was done without any. marks: what to call before the end.
+    number: the first signal that came. worker: the process is a launcher's, whose parent says the line. inside: it is
+    in the body of `handled`. raised: the exception has been. ending: it has arrived. over: the work was done without
+    any. marks: what to call before the end.
 
     The handler starts no thread and takes no lock that it might wait for: the main thread may be holding it.
     """
@@ -48,7 +49,7 @@ class Stopping:
     def __init__(self, worker: bool) -> None:
         self.worker = worker
         self.number: int | None = None
-        self.raised = self.ending = self.over = False
+        self.inside = self.raised = self.ending = self.over = False
         self.marks: list[Callable[[], None]] = []
         self.noting = threading.Lock()
         self.hard, self.marked = threading.Event(), threading.Event()
@@ -121,6 +122,8 @@ class Stopping:
         self.note(number)
         if self.over:
             self.exit()
+        if "logging" in sys.modules:
+            sys.modules["logging"].disable()  # all has been said
         if not self.raised and not self.ending:
             self.raised = True
             end_children(CHILDREN)
@@ -142,32 +145,39 @@ class Stopping:
 state: Stopping | None = None
 
 
+def begin(worker: bool = False) -> Stopping:
+    """Take over the signals, once; `handled` does so itself, where nothing that takes long comes before it."""
+    global state
+    if state is None:
+        state = Stopping(worker)
+        state.install()
+    return state
+
+
 @contextmanager
 def handled(worker: bool = False) -> Iterator[None]:
     """The whole of a program, or a job of it in a launcher's `worker`; a signal in the body ends this process.
 
     Within another one, and outside the main thread, it changes nothing.
     """
-    global state
-    if threading.current_thread() is not threading.main_thread() or (state is not None and not state.over):
+    if threading.current_thread() is not threading.main_thread() or (state is not None and state.inside):
         yield
         return
-    if state is None:
-        state = Stopping(worker)
-        state.install()
-    state.over = False
+    this = begin(worker)
+    this.inside, this.over = True, False
     try:
         yield
     except BaseException:
-        if state.number is None:
+        if this.number is None:
             raise
     finally:
-        state.over, state.ending = state.number is None, state.number is not None
-    if state.number is not None:
-        state.mark()
+        this.inside = False
+        this.over, this.ending = this.number is None, this.number is not None
+    if this.number is not None:
+        this.mark()
         if worker:
-            state.exit()  # it would wait for its next job
-        sys.exit(128 + state.number)
+            this.exit()  # it would wait for its next job
+        sys.exit(128 + this.number)
 
 
 @contextmanager
