@@ -1,31 +1,28 @@
 """From a model's configuration to a classifier with the weights it names, or one line that says why not."""
 
-import difflib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-import timm
 import torch
 from huggingface_hub import constants as hub
 from huggingface_hub.utils import get_session
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import components
 from sat_exp.models.classifier import Classifier
-
-HUB_TARGET = "timm.create_model"
+from sat_exp.models.sources import HUB_TARGET, check_arguments, check_sources, timm_facts
+from sat_exp.models.weights import load_weights, read_state
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,11 @@ def load(config: DictConfig) -> Model:
 
 def preprocessing(config: DictConfig) -> DictConfig:
     """The input facts of a model: size, mean, std, interpolation, crop; timm's own where the file leaves them out."""
-    return config.input or timm_input(config)
+    if config.input:
+        return config.input
+    if config.network.get("_target_") != HUB_TARGET:
+        raise UserError(f"model {config.name}: give model.input= with size, mean, std, interpolation and crop")
+    return timm_input(config)
 
 
 def components_of(config: DictConfig, network: nn.Module) -> dict[str, Any]:
@@ -111,10 +112,7 @@ def flops(config: DictConfig) -> int:
 
 def timm_input(config: DictConfig) -> DictConfig:
     """What timm says of the images that a published model takes, in the form of `input`."""
-    facts = timm.get_pretrained_cfg(config.network.get("model_name", ""), allow_unregistered=True)
-    if facts is None or facts.architecture is None:
-        near = difflib.get_close_matches(config.network.get("model_name", ""), timm.list_models(), n=3)
-        raise UserError(f"model {config.name}: timm has no such model" + (f"; near: {', '.join(near)}" if near else ""))
+    facts = timm_facts(config)
     return OmegaConf.create(
         {
             "size": facts.input_size[-1],
@@ -128,19 +126,28 @@ def timm_input(config: DictConfig) -> DictConfig:
 
 def build(config: DictConfig) -> nn.Module:
     """The network of `config` with freshly initialised weights."""
+    check_arguments(OmegaConf.to_container(config.network, resolve=True), config.name)
     try:
-        return instantiate(config.network, _convert_="all")
+        network = instantiate(config.network, _convert_="all")
     except Exception as error:
         raise UserError(f"model {config.name}: the network could not be built: {one_line(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise UserError(f"model {config.name}: model.network._target_= names no network: give a torch.nn.Module")
+    return network
+
+
+def refuse_unpublished(config: DictConfig) -> NoReturn:
+    raise UserError(
+        f"model {config.name}: {config.network.get('_target_')} has no published weights; "
+        "give model.checkpoint=PATH, or model.pretrained=false for random weights"
+    )
 
 
 def from_hub(config: DictConfig) -> nn.Module:
     """The network of `config` with timm's published weights, downloaded once into the hub's cache."""
-    if config.network._target_ != HUB_TARGET:
-        raise UserError(
-            f"model {config.name}: {config.network._target_} has no published weights; "
-            "give model.checkpoint=PATH, or model.pretrained=false for random weights"
-        )
+    if config.network.get("_target_") != HUB_TARGET:
+        refuse_unpublished(config)
+    check_sources(config)
     try:
         with without_retries():
             return instantiate(config.network, pretrained=True, _convert_="all")
@@ -165,56 +172,6 @@ def without_retries() -> Iterator[None]:
             hub.HF_HUB_OFFLINE = before
     else:
         yield
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a safetensors file or a PyTorch file of plain tensors (never unpickles code)."""
-    if not path.is_file():
-        raise UserError(f"no weights at {path}: give model.checkpoint=PATH to a .safetensors, .pth or .pt file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(f"{path} is not a readable weights file: {one_line(error)}") from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path} does not hold named tensors: save the network's state_dict()")
-    return state
-
-
-def load_weights(
-    network: nn.Module, path: Path, *, in_order: bool = False, reader: Callable[[Path], dict[str, Tensor]] = read_state
-) -> None:
-    """Copy the weights that `reader` finds at `path` into `network`, by name, or `in_order` where only names differ.
-
-    Raises UserError where anything is missing, left over or of another shape.
-    """
-    state = reader(path)
-    expected = network.state_dict()
-    if in_order:
-        if len(state) != len(expected):
-            raise UserError(
-                f"{path} holds {len(state)} tensors, the network {len(expected)}: they cannot match in order"
-            )
-        state = dict(zip(expected, state.values(), strict=True))
-    wrong = [
-        f"{name} is {tuple(state[name].shape)} not {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
-    if wrong or missing or extra:
-        example = (
-            wrong + [f"{name} is missing" for name in sorted(missing)] + [f"{name} is unknown" for name in extra]
-        )[0]
-        raise UserError(
-            f"{path} does not fit the network: {len(missing)} tensors missing, {len(extra)} unknown, "
-            f"{len(wrong)} of another shape (first: {example})"
-        )
-    network.load_state_dict({name: state[name].to(tensor.dtype) for name, tensor in expected.items()})
 
 
 def fingerprint(classifier: Classifier, config: DictConfig, preprocessing: DictConfig) -> str:

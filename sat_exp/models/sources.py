@@ -1,0 +1,92 @@
+"""Where a network's weights may come from: timm's own registry, or a file that the user names, and nowhere else.
+
+A network's configuration may come from another person's file. Every other way by which timm and torchvision read files
+or download weights is refused, so that `model.pretrained` and `model.checkpoint` say all.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+from omegaconf import DictConfig, OmegaConf
+from timm.models import PretrainedCfg
+
+from sat_exp.errors import UserError, one_line
+
+HUB_TARGET = "timm.create_model"
+
+BARRED = (
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "weights",
+    "weights_backbone",
+)  # fmt: skip
+"""Arguments by which builders of timm and torchvision read or download weights."""
+
+ARGUMENTS, TARGET = "_args_", "_target_"
+
+
+def check_sources(config: DictConfig) -> None:
+    """UserError where the network of `config` names weights by itself, or is a name that timm does not know."""
+    network = OmegaConf.to_container(config.network, resolve=True)
+    check_arguments(network, config.name)
+    if config.network.get(TARGET) == HUB_TARGET:
+        facts = timm_facts(config)
+        if config.pretrained and config.checkpoint is None and not facts.has_weights:
+            raise UserError(
+                f"model {config.name}: timm publishes no weights of {timm_name(config)}: give model.checkpoint=PATH, "
+                "or model.pretrained=false for random weights"
+            )
+
+
+def check_arguments(node: Any, name: str) -> None:
+    """UserError for an argument in `node`, or in any part of it, that stands for weights, by name or by position."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key in BARRED and value not in (None, False):
+                raise UserError(
+                    f"model {name}: network.{key}={value} would read weights: leave it out, and give "
+                    "model.checkpoint=PATH or model.pretrained=true"
+                )
+            check_arguments(value, name)
+        target, given = str(node.get(TARGET, "")), node.get(ARGUMENTS) or ()
+        if builds(target) and len(given) > (target == HUB_TARGET):
+            raise UserError(f"model {name}: give {target} its arguments by name, not in {ARGUMENTS}")
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            check_arguments(value, name)
+
+
+def builds(target: str) -> bool:
+    """Whether `target` is one of timm's or torchvision's functions, whose second argument is which weights to load."""
+    package, _, last = target.rpartition(".")
+    return package.split(".")[0] in ("timm", "torchvision") and last[:1].islower()
+
+
+def timm_name(config: DictConfig) -> str:
+    """What the network of `config` is called in timm."""
+    return str(config.network.get("model_name") or next(iter(config.network.get(ARGUMENTS) or ()), ""))
+
+
+def timm_facts(config: DictConfig) -> PretrainedCfg:
+    """What timm says of the network of `config`; UserError, with the nearest names, where it knows none.
+
+    hf-hub: and local-dir: are no names. There a configuration of somebody else's would choose the architecture and its
+    arguments.
+    """
+    name = timm_name(config)
+    architecture = name.partition(".")[0]
+    if ":" in name or "/" in name:
+        raise UserError(
+            f"model {config.name}: {name} is no name in timm's registry, and other places are not read: give the name "
+            "of its architecture, and model.checkpoint=PATH of its weights"
+        )
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()], n=3)
+        raise UserError(f"model {config.name}: timm has no such model" + (f"; near: {', '.join(near)}" if near else ""))
+    try:
+        facts = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        known = timm.list_pretrained(f"{architecture}.*")
+        near = difflib.get_close_matches(name, known, n=3) or known or [architecture]
+        raise UserError(f"model {config.name}: {one_line(error).rstrip('.')}; choose {', '.join(near)}") from error
+    return facts if facts is not None else PretrainedCfg()

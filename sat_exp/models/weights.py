@@ -1,0 +1,175 @@
+"""Weights from files that other people may have made: nothing in them is run, and what does not fit is one line."""
+
+import hashlib
+import mmap
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from sat_exp import pickles, strict_json
+from sat_exp.errors import UserError, one_line
+
+ON_RECORD = "weights_sha256"
+"""What a record calls the SHA-256 of the weights that it describes."""
+
+ZIP = b"PK\x03\x04"
+"""What the files of PyTorch's present format begin with."""
+
+OLD_PICKLES = 5
+"""With which a file of PyTorch's old format begins, before the numbers."""
+
+LEAST_BITS = 16
+"""Of a weight; narrower ones are quantised and mean nothing without their scales."""
+
+Reader = Callable[[Path], Mapping[str, Tensor]]
+
+
+def check_file(path: Path) -> None:
+    """UserError where there is no file at `path`; a folder, a pipe or a device is none."""
+    if not path.is_file():
+        raise UserError(f"no weights at {path}: give model.checkpoint=PATH to a .safetensors, .pth or .pt file")
+
+
+def check_record(path: Path) -> None:
+    """UserError where the record next to the weights at `path`, NAME.json, states the SHA-256 of other weights."""
+    record = path.with_suffix(".json")
+    if not (record.is_file() and path.is_file()):
+        return
+    content = record.read_bytes()
+    if ON_RECORD.encode() not in content:
+        return
+    try:
+        stated = strict_json.loads(content)[ON_RECORD]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        stated = None
+    if stated != digest(path):
+        raise UserError(
+            f"{path} is not the file that {record.name} describes (its SHA-256 differs): one of the two is damaged; "
+            "install, fetch or train them again"
+        )
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict from a safetensors file or a PyTorch file of plain tensors (never unpickles code)."""
+    check_file(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        check_archive(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"{path} is not a readable weights file: {one_line(error)}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    return state
+
+
+def check_archive(path: Path) -> None:
+    """ValueError for a file of PyTorch's whose parts do not have their checksums, which PyTorch does not look at, or
+    that would take more memory or time than its length says."""
+    with path.open("rb") as file:
+        if file.read(len(ZIP)) == ZIP:
+            with zipfile.ZipFile(file) as archive:
+                check_parts(archive, path.stat().st_size)
+        elif path.stat().st_size:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                for _ in range(OLD_PICKLES):
+                    pickles.check_size(content)
+
+
+def check_parts(archive: zipfile.ZipFile, length: int) -> None:
+    """ValueError where a part of an archive of `length` bytes is damaged, or is no part as PyTorch writes them."""
+    parts = archive.infolist()
+    if len({part.filename for part in parts}) < len(parts):
+        raise ValueError("two of its parts have one name")
+    stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
+    if not stored or sum(part.file_size for part in parts) > length:
+        raise ValueError("it is compressed; save it with torch.save")
+    if (damaged := archive.testzip()) is not None:
+        raise ValueError(f"it is damaged, the checksum of {damaged} fails")
+    for part in parts:
+        if part.filename.endswith(".pkl"):
+            with archive.open(part) as content:
+                pickles.check_size(content)
+
+
+def load_weights(network: nn.Module, path: Path, *, in_order: bool = False, reader: Reader = read_state) -> None:
+    """Copy the weights that `reader` finds at `path` into `network`, by name, or `in_order` where only names differ.
+
+    Raises UserError where they are not those on record; where any is missing, left over, of another shape or of another
+    kind (complex, quantised, whole numbers for fractions); where any is not finite.
+    """
+    check_record(path)
+    state = reader(path)
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise UserError(f"{path} does not hold named tensors: save the network's state_dict()")
+    expected = network.state_dict()
+    if in_order:
+        if len(state) != len(expected):
+            raise UserError(
+                f"{path} holds {len(state)} tensors, the network {len(expected)}: they cannot match in order"
+            )
+        state = dict(zip(expected, state.values(), strict=True))
+    check_names_and_shapes(state, expected, path)
+    network.load_state_dict({name: fitted(name, state[name], own, path) for name, own in expected.items()})
+
+
+def check_names_and_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    wrong = [
+        f"{name} is {tuple(state[name].shape)} not {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
+    if wrong or missing or extra:
+        example = (
+            wrong + [f"{name} is missing" for name in sorted(missing)] + [f"{name[:100]} is unknown" for name in extra]
+        )[0]
+        raise UserError(
+            f"{path} does not fit the network: {len(missing)} tensors missing, {len(extra)} unknown, "
+            f"{len(wrong)} of another shape (first: {example})"
+        )
+
+
+def fitted(name: str, found: Tensor, own: Tensor, path: Path) -> Tensor:
+    """`found` in the type of `own`, the network's tensor of that name; UserError where that changes what it says."""
+    if (kind := unlike(found, own)) is not None:
+        raise UserError(f"{path}: {name} is {kind}, the network's is {named(own)}: save the network's state_dict()")
+    values = found.to(own.dtype)
+    if values.is_floating_point():
+        if not torch.isfinite(values).all() and torch.isfinite(own).all():
+            raise UserError(f"{path}: {name} is not finite as {named(own)}: these weights are of no use, give others")
+    elif not torch.equal(values.to(found.dtype), found):
+        raise UserError(f"{path}: {name} has numbers too large for {named(own)}: give other weights")
+    return values
+
+
+def unlike(found: Tensor, own: Tensor) -> str | None:
+    """What `found` is, where it is nothing that the network's tensor `own` can be."""
+    if found.is_quantized:
+        return "quantised"
+    if found.is_meta:
+        return "without values"
+    if found.is_nested or found.layout is not torch.strided:
+        return "sparse"
+    if found.is_floating_point() and torch.finfo(found.dtype).bits < LEAST_BITS:
+        return named(found)
+    kinds = [(t.is_floating_point(), t.is_complex(), t.dtype is torch.bool) for t in (found, own)]
+    return None if kinds[0] == kinds[1] else named(found)
+
+
+def named(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
