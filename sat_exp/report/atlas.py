@@ -15,7 +15,7 @@ import pandas as pd
 import seaborn as sns
 from PIL import Image
 
-from sat_exp.report import results
+from sat_exp.report import pictures, results
 from sat_exp.report.origin import Origin
 from sat_exp.report.results import Results
 from sat_exp.report.theme import FamilyStyle
@@ -147,12 +147,10 @@ def examples(found: Results, names: list[str]) -> dict[str, Any] | None:
     if table is None or seen is None:
         return None
     table = table[table["model"].isin(names)]
-    pictures: dict[str, str] = {}
-    for file in [*table["clean"], *table["adversarial"]]:
-        if file not in pictures:
-            pictures[file] = embedded(found.examples / file)
+    files = dict.fromkeys([*table["clean"], *table["adversarial"]])
+    shots = [embedded(pictures.checked(found.examples / file)) for file in files]
     place = {name: index for index, name in enumerate(names)}
-    numbers = {file: index for index, file in enumerate(pictures)}
+    numbers = {file: index for index, file in enumerate(files)}
     shown = [
         {
             "model": place[row["model"]],
@@ -174,9 +172,11 @@ def examples(found: Results, names: list[str]) -> dict[str, Any] | None:
     used = {int(value) for value in [*table["label"], *table["clean_prediction"], *seen["prediction"]]}
     return {
         "shown": shown,
-        "pictures": list(pictures.values()),
+        "pictures": shots,
         "predictions": predictions,
-        "classes": {number: str(classes[number]).split(",")[0] for number in sorted(used) if number < len(classes)},
+        "classes": {
+            number: str(classes[number]).split(",")[0] for number in sorted(used) if 0 <= number < len(classes)
+        },
     }
 
 

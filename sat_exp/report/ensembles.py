@@ -74,8 +74,10 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
 
 def _relation(relations: pd.DataFrame, size: int, measure: str) -> str:
     fits = (relations["size"] == size) & (relations["measure"] == "reduction") & (relations["with"] == measure)
-    (row,) = relations[fits & (relations["given"] != "")].to_dict("records")
-    return f"ρ = {row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.3f}"
+    rows = relations[fits & (relations["given"] != "")].to_dict("records")
+    return "; ".join(
+        f"ρ = {row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.3f}" for row in rows
+    )
 
 
 @theme.style()
@@ -135,7 +137,7 @@ def selection(table: pd.DataFrame) -> Drawing:
     figure = Figure(figsize=(2.6 * len(sizes) + 2, 0.32 * len(strategies) + 1.3), layout="constrained")
     panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)[0]
     for axes, size in zip(panels, sizes, strict=True):
-        rows = several[several["size"] == size].set_index("strategy").loc[strategies]
+        rows = several[several["size"] == size].set_index("strategy").reindex(strategies)
         place = np.arange(len(rows))
         axes.hlines(place, 100 * rows["held_out_low"], 100 * rows["held_out_high"], color="#a9b4bd", linewidth=2)
         axes.plot(100 * rows["held_out"], place, "o", color=theme.GOOD, markersize=5)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
 
-from sat_exp.report import heatmap, theme
+from sat_exp.errors import UserError
+from sat_exp.report import heatmap, pictures, theme
 from sat_exp.report.theme import Drawing
 
 MOST = 6
@@ -32,8 +32,10 @@ def examples(table: pd.DataFrame, folder: Path, class_names: Sequence[str]) -> D
         left = 0.2 + (index % 2) * (block + between)
         bottom = total - 0.2 - (index // 2 + 1) * height + 0.32
         clean, adversarial = (
-            np.asarray(Image.open(folder / example[file]), np.int64) for file in ("clean", "adversarial")
+            pictures.pixels(folder / example[file]).astype(np.int64) for file in ("clean", "adversarial")
         )
+        if clean.shape != adversarial.shape:
+            raise UserError(f"{example['clean']} and {example['adversarial']} are of different sizes")
         change = adversarial - clean
         factor = max(1, 127 // max(1, int(np.abs(change).max())))
         label, known = int(example["label"]), bool(example["known"])

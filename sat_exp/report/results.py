@@ -12,6 +12,14 @@ from scipy.spatial.distance import squareform
 from sat_exp.errors import UserError
 from sat_exp.runs import Run
 
+BY_MODEL = {
+    "clusters": ("model",),
+    "pairs_without_hubs": ("model_a", "model_b"),
+    "consensus": ("model_a", "model_b"),
+    "directed": ("model",),
+}
+"""Tables whose models are drawn in the colours of their families, and the columns that name them."""
+
 LOG_100 = float(np.log(100))
 
 
@@ -56,18 +64,36 @@ def of(run: Run, place: Path) -> Results:
 
     UserError where there is no table, or where a file is damaged.
     """
-    own = run.tables()
+    own = run.checked_tables()
     if not own:
         raise UserError(f"no tables/*.parquet in {run.folder}: give the folder of a finished run")
     studied = run.studied
-    before, summary = ({}, {}) if studied is None else (studied.tables(), studied.summary)
+    before, summary = ({}, {}) if studied is None else (studied.checked_tables(), studied.summary)
     pictured = run if "examples" in own or studied is None else studied
     tables = before | own
     if "examples" in tables:
         shown = tables["examples"]
         pictured.copy(sorted({*shown["clean"], *shown["adversarial"]}), place)
     classes = (run.summary | summary).get("class_names", [])
-    return Results(own, tables, run.summary, place, classes, summary)
+    found = Results(own, tables, run.summary, place, classes, summary)
+    if strangers := unknown(found):
+        raise UserError(f"{run.folder} names a model that it does not have: {strangers[0]}")
+    return found
+
+
+def unknown(found: Results) -> list[str]:
+    """Models in tables that are drawn with families, and with clusters, of which no table tells these."""
+    named = [
+        name
+        for table, columns in BY_MODEL.items()
+        for column in columns
+        if table in found.tables
+        for name in found.tables[table].get(column, ())
+    ]
+    known = set(found.families)
+    if "cluster_stability" in found.own:
+        known &= set(found.own["clusters"].get("model", ()))
+    return sorted(set(named) - known)
 
 
 def in_percent(fraction: float) -> str:

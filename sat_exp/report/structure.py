@@ -198,10 +198,9 @@ def controls(pairs: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
             pairs[measure], pairs["sat"], s=float(np.clip(6000 / len(pairs), 6, 30)), color=theme.GOOD, alpha=0.5
         )
         axes.set(xlabel=MEASURES[measure], ylabel="SAT")
-        (row,) = relations[(relations["measure"] == measure) & (relations["given"] == "")].to_dict("records")
-        axes.set_title(
-            f"rank correlation {row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f})", loc="left", fontsize=9
-        )
+        for row in relations[(relations["measure"] == measure) & (relations["given"] == "")].to_dict("records"):
+            words = f"rank correlation {row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+            axes.set_title(words, loc="left", fontsize=9)
     return Drawing(
         figure,
         pairs,

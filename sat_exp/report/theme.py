@@ -83,7 +83,9 @@ def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
 
 
 def label(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
-    """Names beside points, moved apart where they would overlap."""
+    """Names beside points, moved apart where they would overlap; none where a coordinate is missing."""
+    known = x.notna().to_numpy() & y.notna().to_numpy()
+    x, y, names = x[known], y[known], names[known]
     size = float(np.interp(len(names), (15, 70), (8.5, 6)))
     texts = [axes.text(right, up, str(name), fontsize=size) for right, up, name in zip(x, y, names, strict=True)]
     line = {"arrowstyle": "-", "color": QUIET, "lw": 0.4}

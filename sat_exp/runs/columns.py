@@ -119,8 +119,9 @@ COLUMNS: dict[str, dict[str, Kind]] = {
     | of(CLASS, "label clean_prediction adversarial_prediction")
     | of(FLAG, "known"),
     "example_predictions": of(NAME, "source target") | of(COUNT, "image") | of(CLASS, "prediction"),
-    "embedding": of(NAME, "model method") | of(NUMBER, "x y"),
-    "clusters": of(COUNT, "cluster") | optional(of(NAME, "model") | of(COUNT, "without_hubs tree")),
+    "embedding": of(NAME, "model method") | {axis: Kind("number", known=True) for axis in "xy"},
+    "clusters": {"cluster": Kind("number", low=0, known=True)}
+    | optional(of(NAME, "model") | of(COUNT, "without_hubs tree")),
     "cluster_stability": of(COUNT, "clusters") | of(NUMBER, "between_runs eigengap") | of(NAME, "matrix"),
     "consensus": PAIR | of(RATE, "share") | of(NAME, "matrix"),
     "pairs_without_hubs": PAIR | {"sat": SAT} | of(NUMBER, "expected residual"),
@@ -130,7 +131,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
     "importance": of(NAME, "component") | with_ends(NUMBER, "importance shuffled"),
     "regimes": of(NAME, "kind") | of(NUMBER, "mean low high"),
     "regime_pairs": PAIR | of(NAME, "kind") | {"sat": SAT},
-    "controls": PAIR | {"sat": SAT},
+    "controls": PAIR | {"sat": SAT} | optional(of(NUMBER, "agreement error_consistency noise_sat")),
     "controls_and_sat": of(NAME, "measure") | of(TEXT, "given") | of(NUMBER, "spearman low high"),
     "sample_size": of(NAME, "measure") | of(COUNT, "images") | of(NUMBER, "value low high"),
     "pairs_compared": PAIR
@@ -166,6 +167,7 @@ UNIQUE: dict[str, list[str]] = {
     "consensus": ["model_a", "model_b", "matrix"],
     "embedding": ["model", "method"],
     "hubs": ["model"],
+    "clusters": ["model"],
     "directed": ["model"],
     "regimes": ["kind"],
     "selection": ["size", "strategy"],
@@ -203,7 +205,7 @@ def fault(name: str, table: pd.DataFrame, floor: float) -> str | None:
 
 def repeated(table: pd.DataFrame, keys: Iterable[str]) -> str | None:
     """The first row that a table has twice by what should tell its rows apart; None where there is none."""
-    keys = list(keys)
+    keys = [key for key in keys if key in table]
     if not keys or not len(table):
         return None
     told = table[keys].copy()

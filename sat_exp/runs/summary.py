@@ -48,6 +48,19 @@ class Sweep(TypedDict, total=False):
 
 
 @READABLE
+class Hardware(TypedDict, total=False):
+    precision: Name
+    tf32: bool
+    channels_last: bool
+
+
+@READABLE
+class Task(TypedDict, total=False):
+    name: Name
+    reference_images: Whole | None
+
+
+@READABLE
 class Settings(TypedDict, total=False):
     """The configuration, as far as readers know it."""
 
@@ -58,8 +71,8 @@ class Settings(TypedDict, total=False):
     sweep: Sweep
     attack: dict[str, Any]
     dataset: dict[str, Any]
-    hardware: dict[str, Any]
-    task: dict[str, Any]
+    hardware: Hardware
+    task: Task
 
 
 @READABLE
@@ -79,7 +92,7 @@ class DataSet(TypedDict, total=False):
 
 
 @READABLE
-class Group(TypedDict, total=False):
+class Group(TypedDict):
     architecture: Name
     seed: int | str
     recipe: str

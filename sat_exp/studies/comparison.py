@@ -4,7 +4,7 @@ The pairs of a pool are not independent: two pairs with a model in common share 
 come from resampling models, and p values from exchanging them.
 """
 
-import difflib
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
+from sat_exp.studies import matrices
 
 Array = NDArray[np.float64]
 
@@ -25,6 +26,9 @@ LEAST = 3
 """Models that a comparison needs: their three pairs are the fewest that can be correlated."""
 
 NEAREST, LARGEST = 5, 10
+
+ROUNDING = 1e-4
+"""By how much a value that was written with few digits may lie outside of its range."""
 
 PUBLISHED_ERROR, PUBLISHED_IMAGES, PUBLISHED_MEAN = 0.027, 5000, 2.665
 """The standard error of a typical pair of the published matrix, the images it rests on, and that pair's SAT."""
@@ -78,39 +82,47 @@ class Comparison:
     disagreements: pd.DataFrame
 
 
-def read(path: Path, images: int) -> Matrix:
-    """A square CSV matrix whose first row and column name the models; `images`: how many each value rests on.
+def read(path: Path, images: int, floor: float = similarity.SAT_FLOOR) -> Matrix:
+    """A square CSV matrix whose first row and column name the models; `images`: how many each value rests on; `floor`:
+    the least mean transfer rate, in percent, that a value can be of.
 
     Rows and columns are matched by name, and an empty entry is taken from across the diagonal. UserError for a file
-    that is not such a matrix.
+    that is not such a matrix: of SAT, so of logarithms of percentages, and not the same for all pairs.
     """
-    try:
-        table = pd.read_csv(path, index_col=0)
-    except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.csv")], n=1)
-        raise UserError(f"no file {path}" + (f"; did you mean {path.with_name(near[0])}?" if near else "")) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from error
-    table.index, table.columns = table.index.map(str).str.strip(), table.columns.map(str).str.strip()
+    table = matrices.read(path, "a square matrix of SAT")
     if "model_b" in table.columns:
         raise UserError(f"{path} is a table of pairs, not a square matrix: give the folder of its run")
     alone = [*table.index.symmetric_difference(table.columns)]
-    if not table.index.is_unique:
-        raise UserError(f"{path} has {table.index[table.index.duplicated()][0]} twice: leave one of them out")
     if table.shape[0] != table.shape[1] or alone:
         rows, columns = table.shape
         hint = f"; {alone[0]} has not both a row and a column" if alone else ""
         raise UserError(f"{path} is not a square matrix of the same models: {rows} rows, {columns} columns{hint}")
-    numbers = table.apply(pd.to_numeric, errors="coerce")
-    for model, partner in np.argwhere((numbers.isna() & table.notna()).to_numpy()):
-        entry = table.iloc[model, partner]
-        raise UserError(f"{path} has {entry!r} at {table.index[model]}, {table.columns[partner]}: give a number")
-    sat = numbers[list(numbers.index)].astype(np.float64)
+    sat = matrices.numbers(path, table)[list(table.index)]
     sat = sat.where(sat.notna(), sat.T)
     if not np.allclose(sat, sat.T, atol=1e-4, equal_nan=True):
         raise UserError(f"{path} is not symmetric: give SAT, not directed rates")
+    check_range(path, sat, floor)
     either_way = sampling_error(sat, images)
     return Matrix(path.stem, sat, either_way, either_way)
+
+
+def check_range(path: Path, sat: pd.DataFrame, floor: float) -> None:
+    """UserError for values that are no SAT, and for a matrix that tells no two pairs apart."""
+    values, low, high = sat.to_numpy(), math.log(floor), math.log(100)
+    for row, column in np.argwhere(np.isfinite(values) & ~((values >= low - ROUNDING) & (values <= high + ROUNDING))):
+        raise UserError(
+            f"{path} has {values[row, column]:g} at {sat.index[row]}, {sat.columns[column]}: SAT, the logarithm of a "
+            f"percentage, lies between {low:.3g} and {high:.3g}"
+        )
+    for model in np.flatnonzero(np.diag(values) < 0):
+        raise UserError(
+            f"{path} has {values[model, model]:g} for {sat.index[model]} and itself: the attack must fool the model it "
+            "was made on, give SAT"
+        )
+    between = values[np.triu_indices(len(values), 1)]
+    between = between[np.isfinite(between)]
+    if len(between) > 1 and np.ptp(between) == 0:
+        raise UserError(f"{path} has {between[0]:g} for all pairs: give a matrix that was measured")
 
 
 def of_pairs(name: str, pairs: pd.DataFrame, confidence: float = 0.95) -> Matrix:

@@ -1,6 +1,5 @@
 """task=analyze: what a finished matrix says, from its tables and predictions alone."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Column, Table
 from scipy.special import ndtri
 
@@ -17,12 +15,14 @@ from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
 from sat_exp.runs import Predictions, Run, read
+from sat_exp.settings.types import Count, Draws, FileName, FilePath, Images, Repeats
 from sat_exp.similarity import agreement
-from sat_exp.studies import clustering, embedding, importance, regimes, relations, sampling, structure
+from sat_exp.studies import clustering, embedding, importance, matrices, regimes, relations, sampling, structure
 from sat_exp.studies.comparison import Matrix
-from sat_exp.tasks import compare, results
+from sat_exp.tasks import compare, printing, results
 from sat_exp.tasks.recording import recorded
 
+MOST_COMPONENTS = 100
 FEWEST = 8
 """Models below which neither a number of clusters can be chosen nor components be told apart."""
 
@@ -30,17 +30,17 @@ FEWEST = 8
 def run(
     config: DictConfig,
     *,
-    name: str,
-    run: str | None,
-    control: str | None,
-    components: str | None,
-    reference_images: int,
-    clusters: int | None,
-    runs: int,
-    refits: int,
+    name: FileName,
+    run: FilePath | None,
+    control: FilePath | None,
+    components: FilePath | None,
+    reference_images: Images,
+    clusters: Count | None,
+    runs: Draws,
+    refits: Repeats,
 ) -> None:
     place, studied, matrix, cautions = compare.given(config, run, reference_images)
-    pairs = None if studied is None else studied.table("pairs")
+    pairs = None if studied is None else studied.checked_table("pairs")
     matrix = matrix.renamed(aliases(CONF))
     if len(matrix.models) < FEWEST:
         raise UserError(f"{matrix.name} has {len(matrix.models)} models: an analysis needs {FEWEST} or more")
@@ -50,6 +50,8 @@ def run(
         cautions.append(f"no components of {count}, such as {lacking[0]}: give task.components=FILE to weigh them")
     predictions = None if studied is None else studied.predictions()
     if studied is not None and pairs is not None and predictions is not None:
+        studied.require("settings.labels", "settings.score.floor")
+        check_predictions(studied, predictions, pairs)
         noise = None if control is None else of_control(read(Path(control)), predictions, studied.summary)
         images = of_images(studied.summary["settings"], pairs, predictions, noise, runs, config.seed)
         draws, changed = images.draws, "images"
@@ -71,22 +73,50 @@ def run(
         found |= {"findings": sentences(tables, found), "warnings": cautions, "measured": str(place)}
         drawn = recording.finish(found, tables, studied=studied)
     show(tables, recording.summary)
-    Console().print(f"report: {drawn.page}", soft_wrap=True)
+    printing.console().print(f"report: {drawn.page}", soft_wrap=True)
 
 
 def components_of(matrix: Matrix, file: str | None, studied: Run | None) -> pd.DataFrame:
     """The components of the matrix's models, models × components: of a file, of the run, or of the model files."""
     if file is not None:
-        try:
-            table = pd.read_csv(file, index_col=0, keep_default_na=False)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file} cannot be read as CSV: {' '.join(str(error).split())}") from error
-        return table.rename(index=aliases(CONF))
-    of_run = None if studied is None else studied.table("components")
+        return of_file(Path(file))
+    of_run = None if studied is None else studied.checked_table("components")
     if of_run is not None:
         return of_run.set_index("model")
     stated = {name: dict(model.components) for name, model in compare.of_models(matrix.models).items()}
     return pd.DataFrame.from_dict(stated, orient="index")
+
+
+def of_file(file: Path) -> pd.DataFrame:
+    """The components that a CSV file states, models × components, both at most as many as can be analysed."""
+    table = matrices.read(file, "a table of components, a row a model").rename(index=aliases(CONF))
+    if table.index.has_duplicates:
+        raise UserError(f"{file} has {table.index[table.index.duplicated()][0]} twice: leave one of them out")
+    if len(table.columns) > MOST_COMPONENTS:
+        raise UserError(f"{file} has {len(table.columns)} columns: give at most {MOST_COMPONENTS} components")
+    for component, column in table.items():
+        if fault := next((text for text in column if not text.isprintable() or len(text) > matrices.LONGEST), None):
+            raise UserError(
+                f"{file} has {fault[:40]!r} as {component}: give words of at most {matrices.LONGEST} letters"
+            )
+    return table
+
+
+def check_predictions(run: Run, known: Predictions, pairs: pd.DataFrame) -> None:
+    """UserError where predictions are not of the models in `pairs`, or lack what a pair is scored on."""
+    place, labels = run.folder / "predictions.npz", run.summary["settings"]["labels"]
+    if set(known.names) != {*pairs["model_a"], *pairs["model_b"]}:
+        raise UserError(f"{place} is of other models than tables/pairs: run its command again")
+    if labels == "truth" and known.labels is None:
+        raise UserError(f"{place} has no labels, and settings.labels is truth: run its command again")
+    measured = pairs.dropna(subset="sat")
+    ways = {*zip(measured["model_a"], measured["model_b"], strict=True)}
+    if lacking := sorted((ways | {(b, a) for a, b in ways}) - known.adversarial.keys()):
+        raise UserError(f"{place} has no answers of {' to '.join(lacking[0][::-1])}: run its command again")
+    for (source, target), answers in known.adversarial.items():
+        asked = slice(None) if labels != "truth" else known.clean[source] == known.labels
+        if (answers[asked] < 0).any():
+            raise UserError(f"{place} lacks answers of {target} to {source}: run its command again")
 
 
 @dataclass(frozen=True)
@@ -134,7 +164,9 @@ def of_control(control: Run, attacked: Predictions, measured: dict[str, Any]) ->
     noisy, summary, place = control.predictions(), control.summary, control.folder
     if noisy is None:
         raise UserError(f"{place} holds no predictions.npz: give task.control=FOLDER of a run with attack=noise")
-    if summary["dataset"]["digest"] != measured["dataset"]["digest"]:
+    control.require("dataset.digest", "attack.name", "attack.epsilon", "settings.labels")
+    same_images = len(noisy.clean[noisy.names[0]]) == len(attacked.clean[attacked.names[0]])
+    if summary["dataset"]["digest"] != measured["dataset"]["digest"] or not same_images:
         raise UserError(f"{place} is of other images than the matrix: run it with the same dataset settings")
     if summary["attack"]["name"] != "noise":
         raise UserError(f"{place} was made with attack={summary['attack']['name']}: give a run with attack=noise")
@@ -177,7 +209,8 @@ def stated_pairs(matrix: Matrix) -> pd.DataFrame:
 def of_groups(sat: pd.DataFrame, summary: dict[str, Any], seed: int) -> dict[str, pd.DataFrame]:
     """Pairs of one architecture beside all others, where the run's models declare to which `group` they belong."""
     models = summary.get("models", {})
-    declared = {name: facts["group"] for name, facts in models.items() if "group" in facts and name in sat.index}
+    stated = models.items() if isinstance(models, dict) else ()
+    declared = {name: facts["group"] for name, facts in stated if "group" in facts and name in sat.index}
     if not declared:
         return {}
     groups = pd.DataFrame.from_dict(declared, orient="index").reindex(sat.index)
@@ -279,7 +312,7 @@ def sentences(tables: dict[str, pd.DataFrame], found: dict[str, Any]) -> list[st
 
 
 def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any]) -> None:
-    console = Console(file=sys.stdout, highlight=False)
+    console = printing.console()
     console.print(summary["title"], soft_wrap=True)
     for sentence in summary["findings"]:
         console.print(sentence, soft_wrap=True)
@@ -321,4 +354,4 @@ def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any]) -> None:
             table.add_row(str(row.component), *(f"{weight:.3f}" for weight in weights))
         console.print(table)
     for warning in summary["warnings"]:
-        console.print(f"[yellow]caution:[/] {warning}", soft_wrap=True)
+        console.print(printing.caution(warning), soft_wrap=True)

@@ -1,22 +1,21 @@
 """task=compare: how well a measured matrix agrees with a published one."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
+from omegaconf import DictConfig
 from rich.table import Column, Table
 
 from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
+from sat_exp.settings.types import FileName, FilePath
 from sat_exp.studies import comparison
 from sat_exp.studies.comparison import Comparison, Matrix
-from sat_exp.tasks import composing, results
+from sat_exp.tasks import composing, printing, results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import chosen
 
@@ -39,15 +38,11 @@ WORDS = {
 }
 
 
-def run(config: DictConfig, *, name: str, run: str | None) -> None:
+def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
     """Compare, write the run's folder (tables, figure, summary), mirror it to W&B and print what was found."""
-    if OmegaConf.is_missing(config, "reference"):
-        raise UserError("no matrix to compare with: give reference=FILE, a square CSV matrix of SAT")
     images = config.reference_images
-    if not isinstance(images, int) or images < 1:
-        raise UserError(f"reference_images={images}: give a whole number of images above 0")
     other_names = aliases(CONF)
-    reference = comparison.read(Path(config.reference), images).renamed(other_names)
+    reference = comparison.read(Path(config.reference), images, config.score.floor).renamed(other_names)
     place, studied, measured, cautions = given(config, run, images)
     of_file = studied is None
     measured = measured.renamed(other_names)
@@ -93,21 +88,21 @@ def given(config: DictConfig, run: str | None, images: int) -> tuple[Path, runs.
     """Where the matrix to study is, the finished run that it is of or None for a CSV file, the matrix, and what to know
     before trusting it; `run`: the folder or the file, None for the newest run; `images`: those behind a file."""
     if run is not None and Path(run).suffix == ".csv":
-        return Path(run).absolute(), None, comparison.read(Path(run), images), []
+        return Path(run).absolute(), None, comparison.read(Path(run), images, config.score.floor), []
     studied = chosen(config, run)
     return studied.folder.absolute(), studied, *matrix_of(studied)
 
 
 def matrix_of(run: runs.Run) -> tuple[Matrix, list[str]]:
     """The matrix of a finished run, and what to know before trusting it."""
-    pairs, models = run.table("pairs"), run.table("models")
+    pairs, models = run.checked_table("pairs"), run.checked_table("models")
     if pairs is None:
         raise UserError(
             f"{run.folder} holds no table of pairs: give task.run=FOLDER of a finished matrix run, or a CSV file"
         )
     settings = run.summary.get("settings", {})
     cautions = []
-    if models is not None and "pretrained" in models:
+    if models is not None:
         untrained = int((~models["pretrained"].astype(bool)).sum())
         cautions += [f"{untrained} models of the run are untrained"] * bool(untrained)
     labels = settings.get("labels", "truth")
@@ -156,7 +151,7 @@ def findings(found: Comparison, measured: str, reference: str) -> list[str]:
 
 def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
     """Print the measures, a column a group, and the pairs that differ most."""
-    console = Console(file=sys.stdout)
+    console = printing.console()
     console.print(summary["title"], soft_wrap=True)
     console.print(summary["errors"], soft_wrap=True)
     names = {role: summary[f"{role}_name"] for role in ("measured", "reference")}
@@ -188,5 +183,5 @@ def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
         if left := summary[f"only_{side}"]:
             console.print(f"only in {summary[side]}: {len(left)} models ({', '.join(left[:3])}, …)", soft_wrap=True)
     for warning in summary["warnings"]:
-        console.print(f"[yellow]caution:[/] {warning}", soft_wrap=True)
+        console.print(printing.caution(warning), soft_wrap=True)
     console.print(f"report: {page}", soft_wrap=True)

@@ -1,6 +1,5 @@
 """What a study of ensembles says in words, and what is printed at its end."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from math import comb
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Column, Table
 
 from sat_exp.studies.ensembles import Ensembles
 from sat_exp.studies.selection import SINGLE
+from sat_exp.tasks import printing
 from sat_exp.tasks.results import number
 
 FEW_ERRORS = 100
@@ -61,7 +60,7 @@ def between(row: Any) -> str:
 
 
 def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: Path) -> None:
-    console = Console(file=sys.stdout, highlight=False)
+    console = printing.console()
     console.print(summary["title"], soft_wrap=True)
     console.print(f"clusters: {summary['clusters']['SAT']}", soft_wrap=True)
     table = Table("members", title="errors of ensembles", title_justify="left")
@@ -111,5 +110,5 @@ def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: P
     for row in tables["selection"][tables["selection"]["strategy"] == SINGLE].itertuples():
         console.print(f"the best single model of one half has an error of {row.held_out:.2%} on the other")
     for warning in summary["warnings"]:
-        console.print(f"[yellow]caution:[/] {warning}", soft_wrap=True)
+        console.print(printing.caution(warning), soft_wrap=True)
     console.print(f"report: {page}", soft_wrap=True)

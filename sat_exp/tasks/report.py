@@ -3,16 +3,24 @@
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from sat_exp import report, runs
 from sat_exp.errors import UserError
+from sat_exp.settings.types import FileName, FilePath
+from sat_exp.tasks import printing
+
+MEASURED = (
+    *("attack.name", "dataset.digest", "settings.seed", "settings.labels", "settings.protocol", "settings.attack"),
+    *("settings.dataset", "settings.score.floor", "settings.score.confidence", "settings.hardware.precision"),
+    *("settings.hardware.tf32", "settings.hardware.channels_last"),
+)
+"""What the summary of a measurement says of how it was made."""
 
 
-def run(config: DictConfig, *, name: str, run: str | None) -> None:
+def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
     folder = existing(run, "a finished run") if run is not None else latest(Path(config.output_dir)).folder
     drawn = report.draw(folder)
-    Console().print(f"report: {drawn.page}", soft_wrap=True)
+    printing.console().print(f"report: {drawn.page}", soft_wrap=True)
 
 
 def existing(run: str, what: str) -> Path:
@@ -32,5 +40,10 @@ def latest(outputs: Path, holding: str = "tables/models.parquet") -> runs.Run:
 
 
 def chosen(config: DictConfig, run: str | None) -> runs.Run:
-    """The finished run in the folder `run`, or where none is given the newest of pairs."""
-    return latest(Path(config.output_dir), "tables/pairs.parquet") if run is None else runs.read(Path(run))
+    """The finished run in the folder `run`, or where none is given the newest of pairs; its tables are checked, and
+    that a measurement says how it was made."""
+    found = latest(Path(config.output_dir), "tables/pairs.parquet") if run is None else runs.read(Path(run))
+    found.checked_tables()
+    if {"models", "dataset"} <= set(found.summary):
+        found.require(*MEASURED)
+    return found

@@ -1,6 +1,5 @@
 """What a measurement leaves behind: example images, and what is printed at its end."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,13 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Column, Table
 
 from sat_exp import report
 from sat_exp.datasets import ImageSet
 from sat_exp.measurement import Measured, Source
 from sat_exp.runs import Predictions
+from sat_exp.tasks import printing
 
 __all__ = ["Examples", "Predictions", "examples", "number", "show"]
 
@@ -102,7 +101,7 @@ def most_attacked(sources: Sequence[Source], labels: np.ndarray, count: int) -> 
 
 def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report, confidence: float) -> None:
     """Print what was found."""
-    console = Console(file=sys.stdout)
+    console = printing.console()
     table = Table(Column("model", overflow="fold"), title=title, title_justify="left")
     for heading in ("clean accuracy", "white-box success", "mean L2", "images/s"):
         table.add_column(heading, justify="right")
@@ -123,7 +122,7 @@ def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report, conf
             table.add_row(str(failure.model), str(failure.reason))
         console.print(table)
     for warning in drawn.warnings:
-        console.print(f"[yellow]caution:[/] {warning}")
+        console.print(printing.caution(warning))
     console.print(f"report: {drawn.page}", soft_wrap=True)
 
 

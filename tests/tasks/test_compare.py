@@ -109,7 +109,7 @@ def test_the_newest_measured_matrix_is_compared(sat_exp, tmp_path):
 
 ABC = ",a,b,c\na,4.6,2,3\nb,2,4.6,3\nc,3,3,4.6\n"
 BAD = {
-    "no reference": ([], "give reference=FILE"),
+    "no reference": ([], "reference is not said: give reference="),
     "no such file": (["reference=square.cvs"], "no file square.cvs; did you mean square.csv?"),
     "not square": (["reference=oblong.csv"], "not a square matrix"),
     "a word in it": (["reference=word.csv"], "has 'x' at a, b: give a number"),
@@ -122,7 +122,7 @@ BAD = {
         ["reference=square.csv", "task.run=others.csv"],
         "0 models in common, where 3 are needed: others has x, y, z; square has a, b, c",
     ),
-    "no images": (["reference=square.csv", "reference_images=0"], "reference_images=0: give a whole number"),
+    "no images": (["reference=square.csv", "reference_images=0"], "reference_images=0: give a value of 1 or more"),
 }
 
 

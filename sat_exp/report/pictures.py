@@ -1,0 +1,30 @@
+"""Example images of a run, as PNG files that may have been made by others."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sat_exp.errors import UserError
+
+LARGEST = 4096
+"""Pixels a side."""
+
+MODES = ("L", "RGB")
+
+
+def pixels(file: Path) -> np.ndarray:
+    """uint8 [H, W] or [H, W, 3]; UserError for what is no PNG of 8 bits a channel, or is too large."""
+    try:
+        with Image.open(file, formats=["PNG"]) as picture:
+            if max(picture.size) > LARGEST or picture.mode not in MODES:
+                raise ValueError(f"{picture.width} x {picture.height}, {picture.mode}")
+            return np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{file.name} of the examples is no picture that can be shown ({error})") from error
+
+
+def checked(file: Path) -> Path:
+    """`file`; UserError where it is no such picture."""
+    pixels(file)
+    return file

@@ -1,0 +1,15 @@
+"""What tasks print: text as it is, whatever it holds, for names may come from files of others."""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+
+def console() -> Console:
+    """A console that takes no word for a mark-up, a link or an emoji."""
+    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
+
+
+def caution(text: str) -> Text:
+    return Text.assemble(("caution:", "yellow"), " ", text)
