@@ -254,7 +254,7 @@ def concluded(tables: Mapping[str, pd.DataFrame], measured: Measured, seed: int)
 
 def finished(folder: Path) -> pd.DataFrame:
     """The pairs of a finished study; UserError where the folder holds none."""
-    pairs = read(folder).table(BY_PAIR)
+    pairs = read(folder).checked_table(BY_PAIR)
     if pairs is None:
         raise UserError(f"{folder} holds no study of distillation: give task.picker=FOLDER of a finished one")
     return pairs

@@ -160,12 +160,15 @@ def latest(config: DictConfig, outputs: Path, names: set[str]) -> Finished:
 
 def told(run: runs.Run, config: DictConfig, names: set[str]) -> Finished | None:
     """What a run tells, None where it is not of those models, that data set or those `labels`, or of too few images."""
-    single, pairs = run.table("models"), run.table("pairs")
+    single, pairs = run.checked_table("models"), run.checked_table("pairs")
     of_same = run.summary.get("choices", {}).get("dataset") == HydraConfig.get().runtime.choices["dataset"]
     settings = run.summary.get("settings", {})
     if single is None or pairs is None or not of_same or settings.get("labels", "truth") != config.labels:
         return None
-    size = int(single["images"].iloc[0])
+    run.require("settings.score.confidence")
+    size = int(single["images"].max()) if len(single) else 0
+    if size == 0:
+        return None
     attacked = (single.set_index("model")["attacked"] / size).loc[lambda share: share > 0]
     others = pairs.loc[pairs["model_a"] != pairs["model_b"], "images"]
     if not (names <= set(attacked.index) and others.median() >= planning.LEAST_IMAGES):
