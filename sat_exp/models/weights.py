@@ -5,6 +5,7 @@ import mmap
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -65,14 +66,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        check_archive(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_torch(path)
     except Exception as error:
         raise UserError(f"{path} is not a readable weights file: {one_line(error)}") from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     return state
+
+
+def read_torch(path: Path) -> Any:
+    """What PyTorch's file at `path` holds, on the CPU: tensors and plain values; an error of any kind where it holds
+    anything else, or is damaged."""
+    check_archive(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def check_archive(path: Path) -> None:

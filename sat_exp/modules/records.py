@@ -1,47 +1,46 @@
 """What a training leaves in its folder, weights and a record, and how damage to them is told and set aside."""
 
-import hashlib
+import errno
 import logging
 import os
 import time
 import uuid
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sat_exp import strict_json
 from sat_exp.errors import UserError, one_line
+from sat_exp.models.weights import ON_RECORD as WEIGHTS
+from sat_exp.models.weights import ZIP, digest, read_torch
 from sat_exp.store import key_of
 
 QUARANTINE = "quarantine"
-FORMAT, CHECKSUM, WEIGHTS = "format", "checksum", "weights_sha256"
-ZIP = b"PK\x03\x04"
-UNREADABLE = "PytorchStreamReader failed"
-"""What PyTorch's error about a damaged file begins with."""
+FORMAT, CHECKSUM = "format", "checksum"
 
 log = logging.getLogger(__name__)
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The record at `path`, as it was given; None where there is none, or it is damaged and now set aside.
+def read_record(path: Path, *numbers: str) -> dict[str, Any] | None:
+    """The record at `path`, as it was given; None where there is none, or it is damaged and now set aside, which it is
+    too where it lacks one of the `numbers`.
 
     A record of an older version, which has neither a checksum nor a format, is taken as it is. UserError where it
     cannot be read.
     """
+    only_a_file(path)
     try:
         record = strict_json.loads(path.read_bytes())
         stated = record.pop(CHECKSUM, None)
         if (stated is not None or FORMAT in record) and stated != key_of(record):
             raise ValueError("its checksum fails")
         record.pop(FORMAT, None)
+        if lacking := [name for name in numbers if type(record.get(name)) not in (int, float)]:
+            raise ValueError(f"it does not say {lacking[0]}")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -61,7 +60,7 @@ def write_record(path: Path, facts: Mapping[str, Any]) -> None:
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
     """Write weights all at once; their SHA-256, in hex. What is there already is set aside."""
-    if path.is_file():
+    if os.path.lexists(path):
         set_aside(path, f"{path} has no sound record")
     replaced(path, lambda partial: save_file(dict(state), partial))
     path.chmod(0o644)
@@ -70,6 +69,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
 
 def weights_are(path: Path, record: Mapping[str, Any]) -> bool:
     """Whether the weights at `path` are those that the record states; others are set aside."""
+    only_a_file(path)
     if not path.is_file():
         return False
     if WEIGHTS not in record or digest(path) == record[WEIGHTS]:
@@ -81,41 +81,58 @@ def weights_are(path: Path, record: Mapping[str, Any]) -> bool:
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
     """What PyTorch's file at `path` holds, on the CPU; None where there is none, or it is damaged and now set aside.
 
-    The checksums in it, which PyTorch does not look at, are checked.
+    The checksums in it, which PyTorch does not look at, are checked. UserError where it cannot be read.
     """
-    if not path.is_file():
-        return None
-    content = path.read_bytes()
+    only_a_file(path)
     try:
-        if not content.startswith(ZIP):  # PyTorch would take it for a file of its old format
-            raise zipfile.BadZipFile("it is no zip archive")
-        with zipfile.ZipFile(BytesIO(content)) as parts:
-            if (part := parts.testzip()) is not None:
-                raise zipfile.BadZipFile(f"the checksum of {part} fails")
-        return torch.load(BytesIO(content), map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-        damage: Exception = error
-    except RuntimeError as error:
-        if UNREADABLE not in str(error):
-            raise
-        damage = error
-    set_aside(path, f"{path} is damaged ({one_line(damage)})")
-    return None
+        with path.open("rb") as file:
+            if file.read(len(ZIP)) != ZIP:  # PyTorch would take it for a file of its old format
+                raise ValueError("it is no archive")
+        content = read_torch(path)
+        if not isinstance(content, dict):
+            raise TypeError("it is no checkpoint")
+    except FileNotFoundError:
+        return None
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which a wrong place in an archive is
+            raise UserError(f"cannot read {path}: {error.strerror}; move it elsewhere") from error
+        set_aside(path, f"{path} is damaged ({one_line(error)})")
+        return None
+    return content
+
+
+def only_a_file(path: Path) -> None:
+    """Set aside what lies at `path` where it is no file: a folder, a pipe, a link to nothing."""
+    if os.path.lexists(path) and not path.is_file():
+        set_aside(path, f"{path} is damaged (it is no file)")
+
+
+def folder(path: Path) -> Path:
+    """The folder at `path`; what lies there is set aside where it is none."""
+    if os.path.lexists(path) and not path.is_dir():
+        set_aside(path, f"{path} is damaged (it is no folder)")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def set_aside(path: Path, reason: str) -> None:
-    """Move a file to the folder `quarantine` next to it, with a line that says why; named in a warning."""
+    """Move what lies at `path` to the folder `quarantine` next to it, with a line that says why; named in a warning.
+
+    UserError where that cannot be done.
+    """
     log.warning("%s: it is made again", reason)
     place = path.parent / QUARANTINE / f"{path.name}.{time.time_ns()}"
-    place.parent.mkdir(exist_ok=True)
-    place.with_name(f"{place.name}.why").write_text(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n")
-    with suppress(FileNotFoundError):  # another process has
-        path.rename(place)
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        place.parent.mkdir(exist_ok=True)
+        place.with_name(f"{place.name}.why").write_text(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n")
+        with suppress(FileNotFoundError):  # another process has
+            path.rename(place)
+    except OSError as error:
+        raise UserError(
+            f"{reason}; it cannot be moved to {place.parent}: {error.strerror}; move it elsewhere"
+        ) from error
 
 
 def replaced(path: Path, write: Callable[[Path], Any]) -> None:

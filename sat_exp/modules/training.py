@@ -250,7 +250,7 @@ def fit(
     for phase in phases(recipe):
         module = begin(phase)
         last = checkpoints / f"{phase.name}.ckpt"
-        reached = records.read_checkpoint(last)
+        reached = reached_in(last, module)
         if reached and reached["epoch"] + 1 >= phase.epochs:
             module.load_state_dict(reached["state_dict"])
             Chance().load_state_dict(reached["callbacks"][Chance.__qualname__])
@@ -272,6 +272,24 @@ def fit(
             **shared,
         )
         trainer.fit(module, images, ckpt_path=str(last) if reached else None, weights_only=True)
+
+
+def reached_in(path: Path, module: Training) -> dict[str, Any] | None:
+    """The checkpoint at `path`; None where there is none, or it is none of a training of `module` and now set aside."""
+    reached = records.read_checkpoint(path)
+    if reached is None:
+        return None
+    known, found = module.state_dict(), reached.get("state_dict")
+    sound = (
+        type(reached.get("epoch")) is int
+        and isinstance(found, dict)
+        and found.keys() == known.keys()
+        and all(isinstance(found[name], Tensor) and found[name].shape == known[name].shape for name in known)
+        and Chance.__qualname__ in (reached.get("callbacks") or {})
+    )
+    if not sound:
+        records.set_aside(path, f"{path} is damaged (it is of another training)")
+    return reached if sound else None
 
 
 def together(devices: int) -> dict[str, Any]:

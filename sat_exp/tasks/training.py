@@ -25,6 +25,9 @@ from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
 from sat_exp.store import key_of
 
+ACCURACY, PARAMETERS, SECONDS = NUMBERS = ("test_accuracy", "parameters", "seconds")
+"""What every training's record says."""
+
 log = logging.getLogger(__name__)
 
 
@@ -75,13 +78,20 @@ class Trainings:
     def train(self, jobs: Sequence[Job]) -> dict[str, str]:
         """Train what the folder does not hold yet: what no other process is at work on first, then, waiting for it, the
         rest. By name, why those failed that did."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder} cannot be a folder ({error.strerror}): give another task.directory="
+            ) from error
         failures = {}
         left = list(jobs)
         for patience in (0, -1):
             for job in list(left):
+                lock = self.folder / f".{job.file}.lock"
                 try:
-                    with FileLock(self.folder / f".{job.file}.lock", timeout=patience):
+                    records.only_a_file(lock)
+                    with FileLock(lock, timeout=patience):
                         if self.holds(job):
                             log.info("%s is trained already", job.name)
                         else:
@@ -100,7 +110,7 @@ class Trainings:
         """Whether the folder has the weights and the record of this very training; a record says nothing of facts that
         it lacks. UserError where the name belongs to another training."""
         path = self.path(job)
-        record = records.read_record(path)
+        record = records.read_record(path, *NUMBERS)
         if record is None or not records.weights_are(self.weights(job), record):
             return False
         if others := [name for name, fact in job.facts.items() if record.get(name, fact) != fact]:
@@ -114,7 +124,7 @@ class Trainings:
 
     def record(self, job: Job) -> dict[str, Any]:
         """What the training left on record; UserError where that is damaged."""
-        record = records.read_record(self.path(job))
+        record = records.read_record(self.path(job), *NUMBERS)
         if record is None:
             raise UserError(f"{self.path(job)} is damaged; run the same command again")
         return record
@@ -136,7 +146,7 @@ class Trainings:
         classifier = models.load(untrained).classifier
         setup = job.setup(classifier)
         seed_everything(recipe.seed, verbose=False)  # after the setup, which draws where answers are not stored yet
-        checkpoints = self.folder / "checkpoints" / f"{job.file}-{key_of(job.facts)}"
+        checkpoints = records.folder(records.folder(self.folder / "checkpoints") / f"{job.file}-{key_of(job.facts)}")
 
         def watch(phase: Phase) -> list[Callback]:
             if recipe.devices > 1:  # in processes that have no part in the W&B run
@@ -152,9 +162,9 @@ class Trainings:
         weights = records.write_weights(self.weights(job), state)
         facts = {
             "model": job.name,
-            "test_accuracy": round(accuracy, 4),
-            "parameters": sum(parameter.numel() for parameter in classifier.parameters()),
-            "seconds": round(seconds),
+            ACCURACY: round(accuracy, 4),
+            PARAMETERS: sum(parameter.numel() for parameter in classifier.parameters()),
+            SECONDS: round(seconds),
             **job.facts,
             "torch": torch.__version__,
             records.WEIGHTS: weights,
@@ -172,12 +182,12 @@ class Trainings:
         """The accuracy on the test images of a model that is trained already, kept in the folder as well."""
         facts = {"weights": fingerprint, "images": self.images.digest}
         path = self.folder / f"{model.name}-{key_of(facts)[:8]}.json"
-        record = records.read_record(path)
+        record = records.read_record(path, ACCURACY)
         if record is None:
             accuracy = round(self.accuracy(models.load(model).classifier, model), 4)
-            record = {"model": model.name, "test_accuracy": accuracy, **facts}
+            record = {"model": model.name, ACCURACY: accuracy, **facts}
             records.write_record(path, record)
-        return record["test_accuracy"]
+        return record[ACCURACY]
 
     def trained(self, job: Job, group: dict[str, Any]) -> DictConfig:
         """The configuration of the network with the weights it was given."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from threading import Thread
 
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.modules import records
-from sat_exp.modules.training import Recipe
+from sat_exp.modules.training import Recipe, reached_in
 from sat_exp.names import CONF
 from sat_exp.tasks.train import variants
 from sat_exp.tasks.training import Job, Trainings, changed
@@ -21,6 +22,9 @@ from sat_exp.tasks.training import Job, Trainings, changed
 RECIPE = Recipe(
     epochs=1, finishing_epochs=0, batch_size=8, seed=0, optimizer="adamw", learning_rate=0.01, weight_decay=0.05
 )
+
+
+NUMBERS = {"test_accuracy": 0.5, "parameters": 15, "seconds": 1}
 
 
 def job(name, **facts):
@@ -34,7 +38,7 @@ def trainings(tmp_path, monkeypatch):
 
     def fit(self, job):
         done.append(job.name)
-        (self.folder / f"{job.file}.json").write_text(json.dumps(job.facts))
+        (self.folder / f"{job.file}.json").write_text(json.dumps(job.facts | NUMBERS))
         self.weights(job).touch()
 
     done: list[str] = []
@@ -51,7 +55,9 @@ def test_what_another_process_is_at_work_on_comes_last_and_is_waited_for(trainin
     worker.join(timeout=1)
     assert done == ["b"]
     assert worker.is_alive()
-    (tmp_path / "a.json").write_text(json.dumps(job("a").facts))  # what the other process does before it lets go
+    (tmp_path / "a.json").write_text(
+        json.dumps(job("a").facts | NUMBERS)
+    )  # what the other process does before it lets go
     (tmp_path / "a.safetensors").touch()
     other.release()
     worker.join(timeout=10)
@@ -114,10 +120,13 @@ STATE = {"weight": torch.arange(12.0).reshape(3, 4), "bias": torch.ones(3)}
 def kept(tmp_path):
     """A training's weights and record, as a training leaves them."""
     made = Trainings(tmp_path, None, None, None)
-    facts = job("a").facts | {
-        "test_accuracy": 0.5,
-        records.WEIGHTS: records.write_weights(made.weights(job("a")), STATE),
-    }
+    facts = (
+        job("a").facts
+        | NUMBERS
+        | {
+            records.WEIGHTS: records.write_weights(made.weights(job("a")), STATE),
+        }
+    )
     records.write_record(made.path(job("a")), facts)
     assert made.holds(job("a"))
     return made
@@ -186,7 +195,68 @@ def test_any_flipped_bit_of_a_record_is_noticed_or_changes_nothing(kept, tmp_pat
             assert records.read_record(path) in (None, known)
 
 
-def test_a_folder_in_the_place_of_a_record_is_one_line(tmp_path):
-    (tmp_path / "a.json").mkdir()
-    with pytest.raises(UserError, match=r"a\.json: Is a directory; move it elsewhere"):
-        records.read_record(tmp_path / "a.json")
+def occupied(path, how):
+    path.unlink(missing_ok=True)
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("/nowhere/at/all")}[how]()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("how", ["folder", "pipe", "link"])
+@pytest.mark.parametrize("file", ["a.json", "a.safetensors"])
+def test_what_is_no_file_is_set_aside(kept, tmp_path, caplog, file, how):
+    occupied(tmp_path / file, how)
+    assert not kept.holds(job("a"))
+    assert f"{tmp_path / file} is damaged (it is no file): it is made again" in caplog.text
+    assert not os.path.lexists(tmp_path / file)
+    records.write_weights(kept.weights(job("a")), STATE)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("how", ["folder", "link"])
+def test_a_lock_that_is_no_file_is_set_aside(trainings, tmp_path, how):
+    made, done = trainings
+    occupied(tmp_path / ".a.lock", how)
+    assert made.train([job("a")]) == {}
+    assert done == ["a"]
+
+
+def test_a_record_without_its_numbers_is_damaged(kept, tmp_path):
+    record = json.loads((tmp_path / "a.json").read_text())
+    for changes in ({"seconds": "long"}, {"parameters": None}):
+        (tmp_path / "a.json").write_text(json.dumps({k: v for k, v in (record | changes).items() if k in NUMBERS}))
+        assert not kept.holds(job("a"))
+        assert not (tmp_path / "a.json").exists()
+
+
+def test_where_nothing_can_be_set_aside_one_line_says_so(kept, tmp_path):
+    (tmp_path / "quarantine").write_text("mine")
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(UserError, match=r"a\.json is damaged .* cannot be moved to .*quarantine: File exists; move it"):
+        kept.holds(job("a"))
+    assert (tmp_path / "quarantine").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_line_and_left(trainings, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(UserError, match=r"cannot be a folder .* give another task.directory="):
+        Trainings(tmp_path / "mine", None, None, None).train([job("a")])
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"text", {}, [1], {"epoch": 0}, {"epoch": 0, "state_dict": {}, "callbacks": None}]
+)
+def test_what_is_no_checkpoint_is_set_aside(tmp_path, content):
+    path = tmp_path / "main.ckpt"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    assert reached_in(path, torch.nn.Linear(2, 3)) is None
+    assert not path.exists()
+    assert list((tmp_path / "quarantine").iterdir())
+
+
+def test_a_checkpoint_of_another_network_is_set_aside(tmp_path):
+    path, callbacks = tmp_path / "main.ckpt", {"Chance": {}}
+    for size, number in ((3, 2), (2, 1)):
+        torch.save({"epoch": 0, "callbacks": callbacks, "state_dict": torch.nn.Linear(size, 2).state_dict()}, path)
+        assert (reached_in(path, torch.nn.Linear(2, 2)) is None) == (size == 3)
+        assert path.exists() == (number == 1)
