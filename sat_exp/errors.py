@@ -50,5 +50,5 @@ def faulty(error: OmegaConfBaseException) -> UserError:
         known = [str(key) for key in error.parent_node]
         if error.key not in known:
             near = difflib.get_close_matches(error.key, known, n=3) or known
-            return UserError(f"there is no setting {error.full_key}; near it: {', '.join(near)}")
+            return UserError(f"there is no setting {error.full_key}" + (f"; near it: {', '.join(near)}" if near else ""))
     return UserError(str(error).splitlines()[0])

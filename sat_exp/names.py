@@ -3,11 +3,12 @@
 import argparse
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString
 from hydra.errors import OverrideParseException
 
 from sat_exp.errors import UserError
@@ -82,6 +83,8 @@ def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None)
         if isinstance(override.value(), list):
             raise UserError(f"{override.input_line}: choose one {group}; a sweep over several is -m {group}=A,B")
         for chosen in choices(override):
+            if not isinstance(chosen, str):
+                raise UserError(f"{override.input_line}: give the name of a choice, one of {', '.join(known)}")
             if chosen not in known:
                 near = difflib.get_close_matches(chosen, known, n=3, cutoff=0.4)
                 hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
@@ -93,9 +96,10 @@ def choices_of(group: str, conf: Path = CONF) -> list[str]:
     return sorted(path.stem for path in (conf / group).glob("*.yaml"))
 
 
-def choices(override: Override) -> Iterable[str]:
-    """The names an override chooses: one, or those of a sweep over a list; none for null, a glob or a number."""
+def choices(override: Override) -> list[Any]:
+    """What an override chooses: one thing, or those of a sweep over a list; nothing for a glob."""
     value = override.value()
+    if isinstance(value, Glob):
+        return []
     listed = value.list if isinstance(value, ChoiceSweep) else [value]
-    names = (item.text if isinstance(item, QuotedString) else item for item in listed)
-    return [name for name in names if isinstance(name, str)]
+    return [item.text if isinstance(item, QuotedString) else item for item in listed]

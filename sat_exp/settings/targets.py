@@ -9,9 +9,8 @@ from dataclasses import dataclass, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
-
-from hydra.utils import get_object
 
 from sat_exp.errors import UserError, one_line
 
@@ -95,7 +94,7 @@ def resolve(name: Any, kind: str, where: str) -> Callable[..., Any]:
             f"type 'allow=[{name.split('.')[0]}]'"
         )
     try:
-        found = get_object(name)
+        found = resolve_name(name)
     except Exception as error:
         raise UserError(f"{where}={name} cannot be had: {one_line(error)}") from error
     defined = getattr(found, "__module__", None) or ""

@@ -75,7 +75,7 @@ def names(patterns: Sequence[str]) -> list[str]:
     known = GlobalHydra.instance().config_loader().get_group_options("model")
     other = aliases(CONF)
     found: dict[str, None] = {}
-    for pattern in (other.get(pattern, pattern) for pattern in patterns):
+    for pattern in (other.get(str(pattern), str(pattern)) for pattern in patterns):
         fitting = [name for name in known if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
         if not fitting:
             near = difflib.get_close_matches(pattern, [*known, *other], n=3)

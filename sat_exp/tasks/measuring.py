@@ -12,25 +12,30 @@ from omegaconf import DictConfig, OmegaConf
 from sat_exp import models, settings, similarity
 from sat_exp.errors import UserError
 from sat_exp.measurement import Direction, Measured, Measurement, Source
-from sat_exp.store import Store
+from sat_exp.store import Store, key_of
 from sat_exp.studies import embedding
 from sat_exp.tasks import composing, results
 from sat_exp.tasks.recording import recorded
 
 UNTRAINED = " (untrained networks)"
 
+sound: set[str] = set()
+"""What was checked already: the jobs of a sweep mostly have the same models."""
+
 
 def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = True) -> None:
-    """Raise UserError where the hardware is not there, or one of the models `chosen` cannot be built as its configuration
-    says; weights: their checkpoints must be there too."""
+    """Raise UserError where the hardware is not there, or one of the models `chosen` cannot be built as configured;
+    weights: their checkpoints must be there too."""
     settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
     for model in chosen:
         settings.check_model(model, f"model {model.get('name')}")
-        models.check(model if weights else composing.changed(model.copy(), {"pretrained": False}))
+        if (key := key_of({"model": OmegaConf.to_container(model, resolve=True), "weights": weights})) not in sound:
+            models.check(model if weights else composing.changed(model.copy(), {"pretrained": False}))
+            sound.add(key)
 
 
 def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
-    """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B, print what was found.
+    """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B, print what it says.
 
     Raises UserError at the very end where some models failed and the others' results stand.
     """
