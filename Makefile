@@ -2,23 +2,29 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
+INSTALL := $(RUN) pip install --quiet --require-hashes --no-deps
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults lint bundle gallery bench clean
+.PHONY: help setup demo test test-all test-faults lint lock audit bundle gallery bench clean
 
 GALLERY := quickstart analysis ensembles $(if $(FASHION_MNIST),distillation)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(wildcard requirements/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 		|| { echo 'error: sat_exp needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 ...'; exit 1; }
 	@echo 'Setting up $(VENV): about 2 GB and some minutes, once.'
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) pip install --quiet --upgrade pip
-	@$(RUN) pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@$(RUN) pip install --quiet --no-deps 'torchattacks==3.5.1'
+	@$(INSTALL) --requirement requirements/build.txt
+	@$(INSTALL) --requirement requirements/torch-cpu.txt 2>$(VENV)/torch-cpu.log \
+		|| { echo "pip finds no CPU build of torch, see $(VENV)/torch-cpu.log: the registry's is installed."; \
+		$(INSTALL) --requirement requirements/torch.txt; }
+	@$(INSTALL) --no-build-isolation --requirement requirements/dev.txt
+	@$(RUN) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup: $(READY) ## the virtual environment in .venv, with everything installed
@@ -39,6 +45,17 @@ lint: $(READY) ## ruff and mypy
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+
+lock: $(READY) ## renew requirements/ after a change of what is needed; UPGRADE=yes takes the newest versions
+	@$(COMPILE) requirements/build.in --output-file requirements/build.txt
+	@$(COMPILE) --extra dev --constraints requirements/build.txt --overrides requirements/overrides.in \
+		--excludes requirements/torch.in pyproject.toml requirements/dev.in --output-file requirements/dev.txt
+	@$(COMPILE) --constraints requirements/dev.txt requirements/torch.in --output-file requirements/torch.txt
+	@$(COMPILE) --constraints requirements/dev.txt $(addprefix --find-links ,$(PIP_FIND_LINKS)) \
+		requirements/torch-cpu.in --output-file requirements/torch-cpu.txt
+
+audit: $(READY) ## known vulnerabilities of the locked packages
+	@$(VENV)/bin/python .ci/audit.py
 
 bundle: $(READY) ## train the bundled networks again: make bundle FASHION_MNIST=FOLDER
 	@test -n '$(FASHION_MNIST)' || { echo 'error: give FASHION_MNIST=FOLDER with the four gzipped files'; exit 1; }
