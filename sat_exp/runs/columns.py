@@ -102,7 +102,8 @@ RATES = "transfer_rate_ab transfer_rate_ba"
 
 COLUMNS: dict[str, dict[str, Kind]] = {
     "models": of(NAME, "model family")
-    | of(COUNT, "parameters images attacked fooled mean_linf mean_l2 attack_seconds attack_images_per_second")
+    | {"images": Kind("number", low=0, known=True)}
+    | of(COUNT, "parameters attacked fooled mean_linf mean_l2 attack_seconds attack_images_per_second")
     | of(RATE, "changed_pixels")
     | with_ends(RATE, "clean_accuracy white_box_success")
     | of(FLAG, "weak_attack pretrained"),
@@ -177,6 +178,12 @@ UNIQUE: dict[str, list[str]] = {
 }
 """What tells the rows of a table apart; of two models in either order."""
 
+WITHIN: dict[str, list[tuple[str, str]]] = {
+    "models": [("fooled", "attacked"), ("attacked", "images")],
+    "pairs": [("fooled_ab", "images"), ("fooled_ba", "images")],
+}
+"""Columns, and others that are never smaller."""
+
 TOGETHER: dict[str, tuple[str, ...]] = {
     "cluster_stability": ("pairs_without_hubs", "clusters", "embedding"),
     "regimes": ("regime_pairs",),
@@ -200,6 +207,9 @@ def fault(name: str, table: pd.DataFrame, floor: float) -> str | None:
             return f"a column {column} of another type than {WORDS[kind.type]}"
         if found := kind.fault(table[column], floor):
             return f"a bad {column}: {found}"
+    for part, whole in WITHIN.get(name, []):
+        if (table[part] > table[whole]).any():
+            return f"more {part} than {whole}"
     return repeated(table, UNIQUE.get(name, []))
 
 

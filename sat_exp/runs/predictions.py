@@ -1,6 +1,7 @@
 """What the models of a run predict: `predictions.npz`."""
 
 import math
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -73,8 +74,13 @@ class Predictions:
         return cls.read(BytesIO(content), name)
 
 
+HEADER = re.compile(
+    rb"\{'descr': '(?P<dtype>[<|][iufU]\d{1,6})', 'fortran_order': (True|False), "
+    rb"'shape': \((?P<shape>(\d{1,12},? ?){0,8})\), \} *\n"
+)
+
 UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError),
+    *(OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
 )
 """What reading an archive that is damaged, or was made to harm, raises."""
@@ -100,13 +106,13 @@ def unpacked(file: Path | IO[bytes]) -> dict[str, np.ndarray]:
 
 
 def header(packed: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype that an array says it has."""
-    version = np.lib.format.read_magic(packed)
-    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in reader:
-        raise ValueError(f"version {version} of the format")
-    shape, _, dtype = reader[version](packed)
-    return shape, dtype
+    """Shape and dtype that an array says it has, in the very words in which NumPy says them of numbers and text."""
+    version, length = packed.read(8), int.from_bytes(packed.read(2), "little")
+    said = HEADER.fullmatch(packed.read(length))
+    if version != b"\x93NUMPY\x01\x00" or said is None:
+        raise ValueError("no array of numbers or text")
+    shape = tuple(int(number) for number in said["shape"].split(b",") if number.strip())
+    return shape, np.dtype(said["dtype"].decode())
 
 
 def check(parts: dict[str, np.ndarray]) -> None:

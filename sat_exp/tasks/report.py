@@ -46,4 +46,8 @@ def chosen(config: DictConfig, run: str | None) -> runs.Run:
     found.checked_tables()
     if {"models", "dataset"} <= set(found.summary):
         found.require(*MEASURED)
+        if not isinstance(found.summary["models"], dict):
+            raise UserError(
+                f"{found.folder / runs.SUMMARY} does not say how its models are made: run its command again"
+            )
     return found
