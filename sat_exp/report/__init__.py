@@ -55,6 +55,7 @@ def draw(folder: Path) -> Report:
     meanwhile.
     """
     run = runs.studied(runs.read(folder))
+    run.checked_tables()
     with runs.drafted(folder, replacing=run) as place:
         run.copy([name for name in run.files if name != PAGE and not name.startswith("figures/")], place)
         shutil.copystat(folder / runs.SUMMARY, place / runs.SUMMARY)

@@ -25,7 +25,11 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
 
 def existing(run: str, what: str) -> Path:
     """The folder that task.run names; UserError where there is none."""
-    if not Path(run).is_dir():
+    try:
+        there = Path(run).is_dir()
+    except OSError as error:
+        raise UserError(f"{run} cannot be read ({error.strerror}): give task.run=FOLDER of {what}") from error
+    if not there:
         raise UserError(f"there is no folder {run}: give task.run=FOLDER of {what}")
     return Path(run)
 
