@@ -69,6 +69,7 @@ def main() -> None:
         check_choices(sys.argv[1:], CONF, own)
         sweeps.register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(perform)()
+        print(end="", flush=True)  # what cannot be written is an error here, not while the interpreter ends
     except (UserError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {user_error(error) or one_line(error)}")
     except OSError as error:

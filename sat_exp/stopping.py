@@ -39,9 +39,9 @@ class Stopped(SystemExit):
 class Stopping:
     """How a signal ends this process.
 
-    number: the first signal that came. worker: the process is a launcher's, whose parent says the line. inside: it is
-    in the body of `handled`. raised: the exception has been. ending: it has arrived. over: the work was done without
-    any. marks: what to call before the end.
+    number: the first signal that came, or SIGPIPE. worker: the process is a launcher's, whose parent says the line.
+    inside: it is in the body of `handled`. raised: the exception has been. ending: it has arrived. over: the work was
+    done without any. marks: what to call before the end.
 
     The handler starts no thread and takes no lock that it might wait for: the main thread may be holding it.
     """
@@ -167,7 +167,8 @@ def handled(worker: bool = False) -> Iterator[None]:
     this.inside, this.over = True, False
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        note_lost_output(error)
         if this.number is None:
             raise
     finally:
@@ -197,6 +198,21 @@ def marking(mark: Callable[[], None]) -> Iterator[None]:
 def stopped_by() -> int | None:
     """The signal that is ending this process."""
     return None if state is None else state.number
+
+
+def note_lost_output(error: BaseException) -> None:
+    """Where `error` says that nobody reads standard output any more: end as by SIGPIPE, without a word."""
+    rich = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    if state is not None and state.number is None and (rich or (isinstance(error, BrokenPipeError) and unread())):
+        state.number = signal.SIGPIPE
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or what is left to write would be tried again at exit
+
+
+def unread() -> bool:
+    """Whether standard output is a pipe that nobody reads."""
+    polled = select.poll()
+    polled.register(1, 0)
+    return any(event & select.POLLERR for _, event in polled.poll(0))
 
 
 def say(text: str) -> None:

@@ -168,6 +168,9 @@ def run(
         try:
             yield owned
             state, exit_code = "finished", 0
+        except BaseException as error:
+            stopping.note_lost_output(error)
+            raise
         finally:
             if stopping.stopped_by() is None:
                 owned._finish(exit_code)
