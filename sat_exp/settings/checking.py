@@ -40,7 +40,7 @@ def check_values(config: DictConfig) -> None:
     """Raise UserError for the first setting whose value is of a wrong type, out of range, unknown, or a secret."""
     whole = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     check_secrets(whole)
-    check_secrets(plain(config.hydra.job.env_set), "hydra.job.env_set")
+    check_secrets(dict(HydraConfig.get().job.env_set), "hydra.job.env_set")
     for group in GROUPS:
         if not (isinstance(whole.get(group), dict) and TARGET in whole[group]):
             raise UserError(f"{group}={whole.get(group)}: {choose(whole.get(group), choices_of(group))}")

@@ -86,7 +86,7 @@ def line(errors: Sequence[ErrorDetails], prefix: str, kind: Any) -> str:
     found, hint = located(kind, error["loc"])
     name = dotted(prefix, found)
     if error["type"] == "extra_forbidden":
-        return unknown(name, located(kind, error["loc"][:-1])[1])
+        return unknown(name, bare(located(kind, error["loc"][:-1])[1]))
     if error["type"] == "missing":
         return f"{name} is not given: give {name}="
     same = [other for other in errors if located(kind, other["loc"])[0] == found]
@@ -137,10 +137,12 @@ def located(kind: Any, place: Iterable[int | str]) -> tuple[list[int | str], Any
     names: list[int | str] = []
     hint = kind
     for part in place:
+        hint = bare(hint)
         hints = get_type_hints(hint, include_extras=True) if is_typed_dict(hint) else {}
         if is_typed_dict(hint) and part in hints:
             names.append(part)
-            hint = bare(hints[str(part)])
+            hint = hints[str(part)]
+            hint = get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
         elif is_typed_dict(hint) or isinstance(part, int) or not names:
             names.append(part)
             hint = within(hint)
@@ -150,9 +152,7 @@ def located(kind: Any, place: Iterable[int | str]) -> tuple[list[int | str], Any
 
 
 def bare(hint: Any) -> Any:
-    """A type without Required, NotRequired and, of a TypedDict, `| None`."""
-    while get_origin(hint) in (Required, NotRequired):
-        hint = get_args(hint)[0]
+    """The TypedDict of a type that is one, or null."""
     inner = [member for member in get_args(hint) if is_typed_dict(member)]
     return inner[0] if len(inner) == 1 and NoneType in get_args(hint) else hint
 

@@ -44,11 +44,12 @@ def is_network(found: Any) -> bool:
     if inspect.isclass(found):
         return issubclass(found, nn.Module) or (is_dataclass(found) and within(found.__module__, ["timm"]))
     name = getattr(found, "__name__", "")
-    if found is timm.create_model:
-        return True
+    builders = [timm.create_model]
     if timm.is_model(name):
-        return timm.models.model_entrypoint(name) is found
-    return name in torchvision.models.list_models() and torchvision.models.get_model_builder(name) is found
+        builders.append(timm.models.model_entrypoint(name))
+    if name in torchvision.models.list_models():
+        builders.append(torchvision.models.get_model_builder(name))
+    return any(found is builder for builder in builders)
 
 
 def is_dataset(found: Any) -> bool:
