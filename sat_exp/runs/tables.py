@@ -26,7 +26,7 @@ def decoded(content: bytes) -> pd.DataFrame:
         check(content)
         return pd.read_parquet(BytesIO(content))
     except (pa.ArrowException, OSError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"is no table ({' '.join(str(error).split())[:120]})") from error
+        raise ValueError(f"is no table ({text.shown(' '.join(str(error).split()))})") from error
 
 
 def check(content: bytes) -> None:

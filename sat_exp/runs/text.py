@@ -31,7 +31,7 @@ def faults(text: str, *, name: bool = False) -> str | None:
 
 def shown(value: Any) -> str:
     """A value as it is written in a program, cut where it is long."""
-    text = ascii(value) if isinstance(value, str) and OBEYED.search(value) else repr(value)
+    text = repr(value) if repr(value).isprintable() else ascii(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
