@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from huggingface_hub import constants as hub
 from huggingface_hub.utils import get_session
-from hydra.utils import get_method, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,6 +23,7 @@ from sat_exp.models import components
 from sat_exp.models.classifier import Classifier
 from sat_exp.models.sources import HUB_TARGET, check_arguments, check_sources, timm_facts
 from sat_exp.models.weights import load_weights, read_state
+from sat_exp.settings.targets import check_network, resolve
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def load(config: DictConfig) -> Model:
     """
     if config.checkpoint is not None and config.pretrained:
         network = build(config)
-        reader = get_method(config.checkpoint_reader) if "checkpoint_reader" in config else read_state
+        named = config.get("checkpoint_reader")
+        reader = resolve(named, "checkpoint_reader", "model.checkpoint_reader") if named else read_state
         in_order = config.get("checkpoint_keys") == "in_order"
         load_weights(network, Path(config.checkpoint), in_order=in_order, reader=reader)
     elif config.pretrained:
@@ -126,7 +128,9 @@ def timm_input(config: DictConfig) -> DictConfig:
 
 def build(config: DictConfig) -> nn.Module:
     """The network of `config` with freshly initialised weights."""
-    check_arguments(OmegaConf.to_container(config.network, resolve=True), config.name)
+    stated = OmegaConf.to_container(config.network, resolve=True)
+    check_network(stated, f"model {config.name}: network")
+    check_arguments(stated, config.name)
     try:
         network = instantiate(config.network, _convert_="all")
     except Exception as error:

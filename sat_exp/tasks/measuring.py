@@ -27,11 +27,18 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
     """Raise UserError where the hardware is not there, or one of the models `chosen` cannot be built as configured;
     weights: their checkpoints must be there too."""
     settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
+    wrong = []
     for model in chosen:
-        settings.check_model(model, f"model {model.get('name')}")
-        if (key := key_of({"model": OmegaConf.to_container(model, resolve=True), "weights": weights})) not in sound:
-            models.check(model if weights else composing.changed(model.copy(), {"pretrained": False}))
-            sound.add(key)
+        try:
+            settings.check_model(model, f"model {model.get('name')}")
+            key = key_of({"model": OmegaConf.to_container(model, resolve=True), "weights": weights})
+            if key not in sound:
+                models.check(model if weights else composing.changed(model.copy(), {"pretrained": False}))
+                sound.add(key)
+        except UserError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UserError("; ".join(wrong))
 
 
 def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:

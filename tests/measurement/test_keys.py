@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from sat_exp import models
 from sat_exp.attacks import PGD
 from sat_exp.models.loading import probe
+from sat_exp.settings.targets import allowing
 
 NAME = "fashion_resnet"
 
@@ -44,12 +46,16 @@ def test_another_attack_of_the_same_name_is_not_given_its_images(study: Any, tmp
 
 
 @pytest.fixture
-def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], Any]]:
     """Writes a user's network, whose forward multiplies its logits; gives its configuration."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    with allowing(["user_network"]):
+        yield writer(tmp_path)
 
-    def write(factor: float) -> Any:
-        (tmp_path / "user_network.py").write_text(
+
+def writer(folder: Path) -> Callable[[Any], Any]:
+    def write(factor: Any) -> Any:
+        (folder / "user_network.py").write_text(
             textwrap.dedent(f"""
                 import timm
                 from torch import nn
