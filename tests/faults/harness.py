@@ -133,7 +133,7 @@ def run(folder: Path, arguments: Iterable[str], **settings: Any) -> Ended:
 
 
 TIMES = {"attack_seconds", "attack_images_per_second", "seconds", "checksum"}
-UNEQUAL = {"created", "timings", "hardware", "command", "started", "finished", "duration"}
+UNEQUAL = {"created", "timings", "hardware", "command", "started", "finished", "duration", "git_commit"}
 NOTED = {"seconds", "images", "versions", "checksum"}
 
 
@@ -242,7 +242,7 @@ def undisturbed(folder: Path, arguments: tuple[str, ...]) -> Undisturbed:
     shutil.copytree(folder, again)
     repeated = run(again, arguments, log=f"{log} again")
     assert repeated.status == 0, repeated.text
-    assert not differences(left(again), found)
+    assert not differences(left(again), found), differences(left(again), found)
     return Undisturbed(folder, arguments, found, events(log), events(Path(f"{log} again")), time.monotonic() - began)
 
 
