@@ -40,6 +40,7 @@ OmegaConf.register_new_resolver("package_file", package_file)
 
 def perform(config: DictConfig) -> str | None:
     """Run the chosen task. A failure ends a single run; in a sweep it is returned, so that the other jobs go on."""
+    logging.raiseExceptions = False  # on a full disk a log prints tracebacks; a launcher's worker has begun here
     try:
         with stopping.handled(worker=True), settings.allowing(config):
             function, values = settings.chosen_task(config)
@@ -59,7 +60,7 @@ def perform(config: DictConfig) -> str | None:
 
 @stopping.handled()
 def main() -> None:
-    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is no reason to print tracebacks
+    logging.raiseExceptions = False
     sys.argv[1:] = resolve(sys.argv[1:], CONF)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on
     try:
