@@ -9,6 +9,12 @@ from PIL import Image
 from sat_exp.errors import UserError
 
 CHANNELS = {"RGB": 3, "L": 1}
+MOST_PIXELS = 4096
+"""The longest side of a canvas."""
+
+MOST_RESIZED = 100_000_000
+"""Pixels of an image that has been resized and not yet cropped."""
+
 FILTERS = {name.lower(): Image.Resampling[name] for name in Image.Resampling.__members__}
 
 
@@ -24,8 +30,8 @@ class Canvas:
 
     def __post_init__(self) -> None:
         for name, number in (("resize", self.resize), ("crop", self.crop)):
-            if type(number) is not int or number < 1:
-                raise UserError(f"dataset.{name}={number}: give a whole number of pixels, 1 or more")
+            if type(number) is not int or not 1 <= number <= MOST_PIXELS:
+                raise UserError(f"dataset.{name}={number}: give a whole number of pixels, 1 to {MOST_PIXELS}")
         if self.crop > self.resize:
             raise UserError(
                 f"dataset.crop={self.crop} is larger than dataset.resize={self.resize}: give a smaller crop"
@@ -54,10 +60,15 @@ class Canvas:
         return f"{self.mode}, shorter side to {self.resize} {self.interpolation}, centre crop {self.crop}"
 
     def paint(self, image: Image.Image) -> np.ndarray:
-        """uint8 pixels [C, crop, crop] of `image`; the longer side's length is rounded down, as torchvision does."""
+        """uint8 pixels [C, crop, crop] of `image`; the longer side's length is rounded down, as torchvision does.
+
+        ValueError for one that is too long and narrow, or whose colours Pillow cannot convert.
+        """
         width, height = image.size
         shorter = min(width, height)
         width, height = width * self.resize // shorter, height * self.resize // shorter
+        if width * height > MOST_RESIZED:
+            raise ValueError(f"{image.width}×{image.height} pixels are too long and narrow for {self.recipe}")
         left, top = round((width - self.crop) / 2), round((height - self.crop) / 2)
         resized = image.convert(self.mode).resize((width, height), FILTERS[self.interpolation])
         square = np.asarray(resized.crop((left, top, left + self.crop, top + self.crop)))

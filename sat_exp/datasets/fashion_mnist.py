@@ -20,6 +20,9 @@ CLASS_NAMES = (
 )  # fmt: skip
 BUNDLED = Path(__file__).parent / "fashion_mnist"
 BORDER = 2
+SIDE = 28
+MOST_BYTES = 16 + 60_000 * SIDE**2
+"""Of the largest file of the set, the training images, unpacked."""
 
 
 class FashionMNIST(LightningDataModule):
@@ -48,13 +51,15 @@ class FashionMNIST(LightningDataModule):
     def split(self, part: str) -> ImageSet:
         pixels = read_idx(self.root / f"{part}-images-idx3-ubyte.gz")
         labels = read_idx(self.root / f"{part}-labels-idx1-ubyte.gz").astype(np.int64)
+        if pixels.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1 or (labels >= len(CLASS_NAMES)).any():
+            raise UserError(f"the {part} files in {self.root} are not those of Fashion-MNIST: fetch them again")
         return ImageSet(
             name="fashion_mnist",
             label_space="fashion_mnist",
             class_names=CLASS_NAMES,
             ids=tuple(f"{part}-{index:05d}" for index in range(len(labels))),
             labels=labels,
-            canvas=Canvas(28 + 2 * BORDER, 28 + 2 * BORDER, mode="L"),
+            canvas=Canvas(SIDE + 2 * BORDER, SIDE + 2 * BORDER, mode="L"),
             image=lambda index: Image.fromarray(np.pad(pixels[index], BORDER)),
             contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
         )
@@ -79,7 +84,10 @@ def read_idx(path: Path) -> np.ndarray:
             "(the bundled subset has test images only)"
         )
     try:
-        raw = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as content:
+            raw = content.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise ValueError("it is larger than any file of the set")
         if raw[:3] != b"\0\0\x08":
             raise ValueError("no idx header of unsigned bytes")
         shape = np.frombuffer(raw, dtype=">u4", count=raw[3], offset=4)

@@ -1,5 +1,6 @@
 """Image sets in the formats of Hugging Face's library `datasets`, local or from the hub."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from sat_exp.datasets.pictures import Picture, picture_set, read_bytes
 from sat_exp.errors import UserError, one_line
 
 LABELS = ("label", "labels")  # columns that hold classes even where their type does not say so
+FORMATS = ("parquet", "arrow", "imagefolder", "webdataset")
+MOST_CLASSES = 1_000_000
 SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes
 ROOT = "a set's name at Hugging Face (OWNER/NAME), or a folder of parquet files, of images, or by save_to_disk"
 
@@ -47,7 +50,8 @@ class HuggingFace(LightningDataModule):
             raise UserError(f"dataset=hf needs a data set: give dataset.root= {ROOT}")
         folder = Path(str(root)).expanduser()
         name = folder.name if folder.is_dir() else str(root)
-        rows = Rows.of(name, load(folder if folder.is_dir() else downloaded(str(root)), split))
+        folder = folder if folder.is_dir() else downloaded(str(root))
+        rows = Rows.of(name, load(folder, split), folder)
         labels = [None] * len(rows.dataset) if rows.labels is None else rows.labels
         pictures = [
             Picture(f"{split}-{index:08d}", rows.place(index), label, partial(rows.read, index))
@@ -60,33 +64,40 @@ class HuggingFace(LightningDataModule):
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a `datasets.Dataset` as pictures: `image` is their column of images; labels are class indices."""
+    """The rows of a `datasets.Dataset` in `folder` as pictures: `image` is their column of images; labels are class
+    indices."""
 
     name: str
+    folder: Path
     dataset: Any
     image: str
     class_names: tuple[str, ...]
     labels: Sequence[int] | None
 
     @classmethod
-    def of(cls, name: str, dataset: Any) -> "Rows":
+    def of(cls, name: str, dataset: Any, folder: Path) -> "Rows":
         """Finds the columns of `dataset`."""
         datasets = library()
+        dataset = dataset.with_format(None)
         image = next((key for key, kind in dataset.features.items() if isinstance(kind, datasets.Image)), None)
         if image is None:
             raise UserError(f"{name} has no column of images, but {', '.join(dataset.features)}: give another set")
         pictures = dataset.select_columns([image]).cast_column(image, datasets.Image(decode=False))
         class_names, labels = classes(dataset)
-        return cls(name, pictures, image, class_names, labels)
+        return cls(name, folder, pictures, image, class_names, labels)
 
     def place(self, index: int) -> str:
         """What an error calls the picture in row `index`."""
         return f"row {index} of {self.name}"
 
     def read(self, index: int) -> bytes:
-        """The encoded picture in row `index`."""
-        cell = self.dataset[index][self.image]
-        return cell["bytes"] if cell["bytes"] is not None else read_bytes(Path(cell["path"]))
+        """The encoded picture in row `index`; UserError where there is none in the set."""
+        cell = self.dataset[index][self.image] or {"bytes": None, "path": None}
+        if cell["bytes"] is not None:
+            return cell["bytes"]
+        if not cell["path"] or not inside(cell["path"], (self.folder, Path(library().config.HF_DATASETS_CACHE))):
+            raise UserError(f"{self.place(index)} has no picture in {self.folder}: take it out")
+        return read_bytes(Path(cell["path"]))
 
     def files(self) -> list[str]:
         """The name of each row's file, as ILSVRC names it; the number of the row in all where one has none or shares
@@ -104,21 +115,25 @@ def classes(dataset: Any) -> tuple[tuple[str, ...], list[int] | None]:
     column = column or next((key for key in LABELS if key in features), None)
     if column is None:
         return (), None
-    table = dataset.select_columns([column])
-    if getattr(features[column], "dtype", "") == "string":
-        table = table.class_encode_column(column)
-    labels = np.asarray(table[:][column])
+    values = dataset.select_columns([column])[:][column]
+    names = getattr(features[column], "names", None)
+    if all(isinstance(value, str) for value in values):
+        names = sorted(set(values))
+        places = {name: index for index, name in enumerate(names)}
+        values = [places[value] for value in values]
+    labels = np.asarray(values)
     if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
         raise UserError(f"the column {column} holds no class indices or names: give a set with one class an image")
     if (labels < 0).any():
         return (), None
-    names = getattr(table.features[column], "names", None) or [str(label) for label in range(labels.max() + 1)]
-    return tuple(names), labels.tolist()
+    if labels.max(initial=0) >= (MOST_CLASSES if names is None else len(names)):
+        raise UserError(f"the column {column} holds {labels.max()}, which is no class: correct it")
+    return tuple(names or map(str, range(labels.max(initial=-1) + 1))), labels.tolist()
 
 
 def imagenet_rows(folder: Path) -> Rows:
     """The validation split of the copy of ImageNet-1k in `folder`, with labels; read by timm unless by save_to_disk."""
-    rows = Rows.of(str(folder), load(folder, "validation", timm=True))
+    rows = Rows.of(str(folder), load(folder, "validation", timm=True), folder)
     if rows.labels is None:
         raise UserError(f"{folder} has no labels: give a labelled copy of ImageNet-1k, or dataset=hf")
     return rows
@@ -131,23 +146,64 @@ def is_copy(folder: Path) -> bool:
 
 
 def load(folder: Path, split: str, *, timm: bool = False) -> Any:
-    """The `datasets.Dataset` of `split` in `folder`; a set that was saved without splits is taken whole."""
+    """The `datasets.Dataset` of `split` in `folder`; a set that was saved without splits is taken whole.
+
+    Nothing in the folder is run, written, or read elsewhere: what it describes are its own files, in formats that hold
+    images.
+    """
     datasets = library()
+    check_files(folder)
     try:
         if (folder / "state.json").is_file():
-            return datasets.load_from_disk(str(folder))
+            return own(datasets.load_from_disk(str(folder)), folder)
         if (folder / "dataset_dict.json").is_file():
             splits = datasets.load_from_disk(str(folder))
             check_split(folder, split, list(splits))
-            return splits[split]
-        check_split(folder, split, list(datasets.load_dataset_builder(str(folder)).config.data_files or ()))
+            return own(splits[split], folder)
+        builder = datasets.load_dataset_builder(str(folder))
+        check_builder(builder, folder)
+        check_split(folder, split, list(builder.config.data_files or ()))
         if timm:
             from timm.data.readers.reader_hfds import ReaderHfds  # needs the library
 
             return ReaderHfds(str(folder), split=split).dataset
         return datasets.load_dataset(str(folder), split=split)
-    except (OSError, ValueError, LookupError, datasets.exceptions.DatasetsError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(f"{folder} cannot be loaded ({one_line(error)}): give dataset.root= {ROOT}") from error
+
+
+def check_files(folder: Path) -> None:
+    """UserError for what lies in `folder` and is neither file nor folder: to read a pipe would not end."""
+    for path in folder.rglob("*"):
+        if not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is no file: take it out")
+
+
+def check_builder(builder: Any, folder: Path) -> None:
+    """ValueError where a folder's description chooses a format that holds no images, or files that are not its own."""
+    kind = type(builder).__module__.split(".")[-1]
+    if kind not in FORMATS:
+        raise ValueError(f"it is read as {kind}, not as {', '.join(FORMATS)}")
+    for files in (builder.config.data_files or {}).values():
+        for file in files:
+            if not inside(str(file), (folder,)):
+                raise ValueError(f"it describes {file}, which is not in it")
+
+
+def own(dataset: Any, folder: Path) -> Any:
+    """`dataset`; ValueError where the files that hold it are not in `folder`."""
+    for file in dataset.cache_files:
+        if not inside(file["filename"], (folder,)):
+            raise ValueError(f"it describes {file['filename']}, which is not in it")
+    return dataset
+
+
+def inside(path: str, folders: Sequence[Path]) -> bool:
+    """Whether `path` is that of something in one of `folders`; links are followed, `..` is not."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100, as Path.resolve would follow links
+    return any(absolute.is_relative_to(os.path.abspath(folder)) for folder in folders)  # noqa: PTH100
 
 
 def check_split(folder: Path, split: str, known: Sequence[str]) -> None:

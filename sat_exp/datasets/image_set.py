@@ -11,6 +11,9 @@ from PIL import Image
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.errors import UserError, one_line
 
+MOST_LISTED = 1 << 28
+"""Bytes of a list of images."""
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -39,8 +42,13 @@ class ImageSet:
         return self.canvas.shape
 
     def read(self, index: int) -> np.ndarray:
-        """uint8 pixels [C, H, W] of image `index` on the canvas."""
-        return self.canvas.paint(self.image(index))
+        """uint8 pixels [C, H, W] of image `index` on the canvas; UserError where it cannot be put there."""
+        try:
+            return self.canvas.paint(self.image(index))
+        except (ValueError, OSError) as error:
+            raise UserError(
+                f"{self.ids[index]} of {self.name} cannot be resized ({one_line(error)}): replace it or take it out"
+            ) from error
 
     def on(self, canvas: Canvas) -> "ImageSet":
         """The same images on another canvas."""
@@ -82,8 +90,10 @@ class ImageSet:
         """The images that the CSV `file`, as `table` makes it, names in its column `id`, in the set's own order; where
         it has a column `sha256`, their contents must be the same."""
         try:
-            table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        except (OSError, ValueError) as error:
+            if not file.is_file() or file.stat().st_size > MOST_LISTED:
+                raise ValueError(f"it is no file of at most {MOST_LISTED:,} bytes")
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, compression=None, encoding="utf-8-sig")
+        except (OSError, ValueError, OverflowError) as error:
             raise UserError(f"dataset.ids={file} cannot be read ({one_line(error)}): give a CSV in UTF-8") from error
         if "id" not in table:
             raise UserError(f"{file} has no column id: give the tables/images.csv of a run")

@@ -5,11 +5,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import torchvision
 from lightning import LightningDataModule
 
 from sat_exp.datasets.canvas import Canvas
-from sat_exp.datasets.downloading import downloaded
+from sat_exp.datasets.downloading import Published, downloaded
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.datasets.imagenet_classes import class_names
 from sat_exp.datasets.imagenet_layouts import EXPECTED, imagenet_pictures
@@ -17,6 +16,11 @@ from sat_exp.datasets.pictures import Picture, picture_file, picture_set
 from sat_exp.errors import UserError
 
 LABEL_SPACE = "imagenet1k"
+IMAGENETTE_FOLDER = "imagenette2-320"
+IMAGENETTE = Published(
+    f"https://s3.amazonaws.com/fast-ai-imageclas/{IMAGENETTE_FOLDER}.tgz",
+    "5020a9130cea0348272823cb12d2db7e981c6f2afa3dce71ccd5b8013005c55e",
+)
 
 
 class ImageNet(LightningDataModule):
@@ -49,8 +53,8 @@ class ImageNet(LightningDataModule):
 class Imagenette(LightningDataModule):
     """The 3,925 validation images of Imagenette (Howard 2019), ten easy classes of ImageNet-1k, with 1k labels.
 
-    Downloaded once, in the variant with the shorter side at 320 pixels, into `root` (default: the user's cache
-    folder).
+    `root` is the folder that holds them, in the variant with the shorter side at 320 pixels; without it they are
+    downloaded once into the user's cache folder.
     """
 
     def __init__(
@@ -63,14 +67,8 @@ class Imagenette(LightningDataModule):
         crop: int = 224,
     ) -> None:
         super().__init__()
-        folder = "imagenette2-320"
-        parent = downloaded(
-            "Imagenette (330 MB)",
-            root,
-            folder,
-            lambda partial: torchvision.datasets.Imagenette(partial, split="val", size="320px", download=True),
-        )
-        pictures = imagenet_pictures(str(parent / folder))
+        parent = downloaded("Imagenette (330 MB)", root, IMAGENETTE_FOLDER, [IMAGENETTE])
+        pictures = imagenet_pictures(str(parent / IMAGENETTE_FOLDER))
         self.images = image_set("imagenette", pictures, Canvas(resize, crop)).choose(size, seed, ids)
 
 

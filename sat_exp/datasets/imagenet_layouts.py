@@ -1,6 +1,7 @@
 """The layouts in which copies of ImageNet-1k lie on disks, told apart by what is there."""
 
 import csv
+import gzip
 import re
 import tarfile
 import zlib
@@ -10,14 +11,11 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
-import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
-from sat_exp.datasets import hugging_face
+from sat_exp.datasets import hugging_face, matlab
 from sat_exp.datasets.imagenet_classes import CLASSES, synsets
-from sat_exp.datasets.pictures import Picture, files_below, picture_file, visible
+from sat_exp.datasets.pictures import MOST_BYTES, SUFFIXES, Picture, files_below, picture_file, visible
 from sat_exp.errors import UserError, one_line
 
 EXPECTED = (
@@ -30,8 +28,12 @@ KAGGLE = Path("ILSVRC/Data/CLS-LOC/val")
 TARS = ("ILSVRC2012_img_val.tar", "val.tar")
 DEVKIT = "ILSVRC2012_devkit_t12"
 META, TRUTH, SOLUTION = "meta.mat", "ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv"
+MOST_DEVKIT = 1 << 26
+"""Bytes of the devkit, unpacked."""
+
 DAMAGED = (
-    OSError, EOFError, LookupError, ValueError, TypeError, zlib.error, tarfile.TarError, MatReadError, csv.Error,
+    OSError, EOFError, LookupError, ValueError, TypeError, OverflowError, RecursionError, zlib.error, tarfile.TarError,
+    csv.Error,
 )  # fmt: skip
 
 
@@ -68,8 +70,10 @@ def in_folder(folder: Path, beside: Sequence[Path]) -> list[Picture]:
 def in_tar(tar: Path) -> list[Picture]:
     """The pictures in the file `tar`, in synset folders, or flat with the labels beside the file."""
     try:
+        with tarfile.open(tar, "r:") as archive:
+            check_members(archive)
         reader = ReaderImageInTar(str(tar), cache_tarinfo=False)
-    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, AssertionError, RecursionError, tarfile.TarError) as error:
         raise UserError(f"{tar} is not a readable tar of images ({one_line(error)}): give {EXPECTED}") from error
     places = {name: index for index, name in enumerate(reader.filenames())}
     names = visible(list(places))
@@ -88,6 +92,20 @@ def in_tar(tar: Path) -> list[Picture]:
         Picture(id, f"{name} in {tar}", label, partial(read, indices[name]))
         for name, (id, label) in zip(names, found, strict=True)
     ]
+
+
+def check_members(archive: tarfile.TarFile, inner: bool = False) -> None:
+    """ValueError for a picture in a tar that is too large, and for a tar in a tar in a tar; TarError for a member that
+    goes beyond the end, where timm's reader would look for ever."""
+    for member in archive:
+        suffix = PurePosixPath(member.name).suffix.lower() if member.isreg() else ""
+        if suffix in SUFFIXES and member.size > MOST_BYTES:
+            raise ValueError(f"{member.name} is larger than {MOST_BYTES:,} bytes")
+        if suffix == ".tar" and inner:
+            raise ValueError(f"{member.name} is a tar in a tar in a tar")
+        if suffix == ".tar":
+            with tarfile.open(fileobj=archive.extractfile(member), mode="r:") as content:
+                check_members(content, inner=True)
 
 
 def labelled(names: Sequence[PurePosixPath], root: Path, beside: Sequence[Path]) -> list[tuple[str, int]]:
@@ -135,11 +153,15 @@ def validation_synsets(root: Path, beside: Sequence[Path]) -> dict[str, str]:
 
 
 def packed_devkit(archive: Path) -> dict[str, str]:
-    with tarfile.open(archive) as members:
+    with gzip.open(archive) as packed:
+        content = packed.read(MOST_DEVKIT + 1)
+    if len(content) > MOST_DEVKIT:
+        raise ValueError("it is larger than the devkit")
+    with tarfile.open(fileobj=BytesIO(content)) as members:
         meta, truth = (members.extractfile(f"{DEVKIT}/data/{name}") for name in (META, TRUTH))
         if meta is None or truth is None:
             raise KeyError(f"{META} is no file")
-        return devkit(meta.read(), truth.read())
+        return devkit(meta.read(MOST_DEVKIT), truth.read(MOST_DEVKIT))
 
 
 def unpacked_devkit(truth: Path) -> dict[str, str]:
@@ -148,14 +170,16 @@ def unpacked_devkit(truth: Path) -> dict[str, str]:
         raise UserError(
             f"{truth} numbers the classes as the devkit does, whose {META} is not beside it: put {DEVKIT}.tar.gz there"
         )
+    if max(meta.stat().st_size, truth.stat().st_size) > MOST_DEVKIT:
+        raise ValueError("it is larger than the devkit")
     return devkit(meta.read_bytes(), truth.read_bytes())
 
 
 def devkit(meta: bytes, truth: bytes) -> dict[str, str]:
     """Image → synset: line i of `truth` is the ILSVRC2012_ID of validation image i (from 1), whose synset `meta`, a
     Matlab file, tells. These numbers are not the indices of the sorted synsets."""
-    table = np.atleast_1d(loadmat(BytesIO(meta), squeeze_me=True, variable_names=["synsets"])["synsets"])
-    synset = {int(number): str(name) for number, name in zip(table["ILSVRC2012_ID"], table["WNID"], strict=True)}
+    table = matlab.structures(meta, "synsets", ("ILSVRC2012_ID", "WNID"), MOST_DEVKIT)
+    synset = {int(number): str(name) for number, name in table}
     return {f"ILSVRC2012_val_{line:08d}": synset[int(number)] for line, number in enumerate(truth.split(), start=1)}
 
 
@@ -176,8 +200,10 @@ def listed(table: Path) -> list[Picture]:
             for row in reader:
                 name, label = row["path"] or "", row["imagenet_class"] or ""
                 place = f"line {reader.line_num} of {table}"
-                if not (label.isdecimal() and int(label) < CLASSES):
-                    raise UserError(f"{place}: imagenet_class is '{label}'; give a class index from 0 to {CLASSES - 1}")
+                if not (label.isdecimal() and len(label) <= len(str(CLASSES)) and int(label) < CLASSES):
+                    raise UserError(f"{place}: imagenet_class is '{label[:9]}'; give a class index, 0 to {CLASSES - 1}")
+                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                    raise UserError(f"{place}: {name} leads out of {table.parent}; give a path below it")
                 if name in pictures:
                     raise UserError(f"{place}: {name} is listed twice; keep one of the lines")
                 if not (table.parent / name).is_file():

@@ -1,6 +1,10 @@
 """Encoded pictures (JPEG, PNG, ...), wherever their bytes lie, and the image set made of them."""
 
 import hashlib
+import math
+import os
+import re
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +22,14 @@ from sat_exp.errors import UserError, one_line
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 DEEP = ("I", "F")  # Pillow's modes of more than 8 bits, which it would clip rather than scale
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""What is decoded, whatever a file is called. Pillow's other formats are rare, and one of them runs a program."""
+
+MOST_BYTES = 1 << 28
+"""Of an encoded picture."""
+
+UNNAMEABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What tables and pages cannot show, or no file in UTF-8 can hold."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,9 @@ def picture_set(
 ) -> ImageSet:
     """The image set of `pictures`, in the order of their ids; unlabelled where the pictures are."""
     ordered = sorted(pictures, key=lambda picture: picture.id)
+    for title in (name, label_space or "", *class_names, *(picture.id for picture in ordered)):
+        if UNNAMEABLE.search(title):
+            raise UserError(f"{title} in {name} has characters that cannot be shown in its name: give it another")
     for first, second in pairwise(ordered):
         if first.id == second.id:
             raise UserError(f"two images of {name} are called {first.id}, {first.place} and {second.place}: keep one")
@@ -62,12 +76,27 @@ def picture_set(
 
 
 def files_below(root: Path) -> list[PurePosixPath]:
-    """The names within `root` of the pictures in it, at any depth; hidden files and folders are passed over."""
+    """The names within `root` of the pictures in it, at any depth, in timm's order; hidden files and folders are passed
+    over, links followed. UserError for a link to a folder that it lies in."""
+    check_links(root)
     try:
         names = ReaderImageFolder(str(root), input_key=";".join(SUFFIXES)).filenames()
     except RuntimeError:  # timm's word for none
         return []
     return visible(names)
+
+
+def check_links(root: Path) -> None:
+    """UserError for a link below `root` to a folder that it lies in, which has no end."""
+    above = {str(root): frozenset([os.path.realpath(root)])}
+    for place, folders, _ in os.walk(root, followlinks=True):
+        known = above.pop(place)
+        for name in folders:
+            inner = f"{place}{os.sep}{name}"
+            real = os.path.realpath(inner)
+            if real in known:
+                raise UserError(f"{inner} is a link to a folder that it lies in: remove it")
+            above[inner] = known | {real}
 
 
 def visible(names: Sequence[str]) -> list[PurePosixPath]:
@@ -79,11 +108,13 @@ def visible(names: Sequence[str]) -> list[PurePosixPath]:
 def decode(contents: bytes, place: str) -> Image.Image:
     """The image encoded in `contents`; UserError, naming `place`, when it is damaged, truncated or not 8-bit."""
     try:
-        image = Image.open(BytesIO(contents))
+        image = Image.open(BytesIO(contents), formats=FORMATS)
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+            raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels")
         image.load()
         if image.mode.startswith(DEEP):
             raise ValueError(f"more than 8 bits a channel, mode {image.mode}")
-    except UNREADABLE as error:
+    except Exception as error:
         raise UserError(
             f"{place} is not a readable 8-bit image ({one_line(error)}): replace it or take it out"
         ) from error
@@ -91,8 +122,11 @@ def decode(contents: bytes, place: str) -> Image.Image:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of the file at `path`."""
+    """The bytes of the file at `path`; UserError for what is no file, such as a pipe."""
     try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MOST_BYTES:
+            raise UserError(f"{path} is no file of at most {MOST_BYTES:,} bytes: replace it or take it out")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): replace it or take it out") from error

@@ -1,7 +1,6 @@
 """Labelled sets that torchvision downloads and reads, their test images: Flowers-102, CIFAR-10 and CIFAR-100."""
 
 import hashlib
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,36 @@ import numpy as np
 import torchvision
 from lightning import LightningDataModule
 from PIL import Image
+from torchvision.datasets.utils import check_integrity
 
+from sat_exp import pickles
 from sat_exp.datasets.canvas import Canvas
-from sat_exp.datasets.downloading import downloaded
+from sat_exp.datasets.downloading import Published, downloaded
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.datasets.pictures import picture_file, picture_set
 from sat_exp.errors import UserError, one_line
+
+FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
+FLOWERS_FOLDER = "flowers-102"
+FLOWERS_FILES = tuple(
+    Published(f"{FLOWERS}/{name}", sha256, FLOWERS_FOLDER)
+    for name, sha256 in {
+        "102flowers.tgz": "2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246",
+        "imagelabels.mat": "4903e94206bac23bf772aadf06451916df56b58fc483a62db32a97b82656651d",
+        "setid.mat": "46b8678f91fd95d3c8f4feab80d271a6c834a1dd896fe29fd3e6ad9ce5c8dccd",
+    }.items()
+)
+CIFAR_SHA256 = {
+    "cifar10": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    "cifar100": "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+}
+SIDE = 32
 
 
 class Flowers102(LightningDataModule):
     """The 6,149 test images of Flowers-102 (Nilsback & Zisserman 2008), 102 kinds of flowers, 20 to 238 images each.
 
-    Downloaded once into `root` (default: the user's cache folder).
+    `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
     """
 
     def __init__(
@@ -34,15 +51,9 @@ class Flowers102(LightningDataModule):
         crop: int = 224,
     ) -> None:
         super().__init__()
-        folder = "flowers-102"
-        parent = downloaded(
-            "Flowers-102 (350 MB)",
-            root,
-            folder,
-            lambda partial: torchvision.datasets.Flowers102(partial, split="test", download=True),
-        )
+        parent = downloaded("Flowers-102 (350 MB)", root, FLOWERS_FOLDER, FLOWERS_FILES)
         flowers = opened(
-            parent / folder, lambda: torchvision.datasets.Flowers102(str(parent), split="test", loader=Path)
+            parent / FLOWERS_FOLDER, lambda: torchvision.datasets.Flowers102(str(parent), split="test", loader=Path)
         )
         files = [flowers[index] for index in range(len(flowers))]
         pictures = [picture_file(path.name, path, label) for path, label in files]
@@ -55,7 +66,7 @@ class Flowers102(LightningDataModule):
 class CIFAR10(LightningDataModule):
     """The 10,000 test images of CIFAR-10 (Krizhevsky 2009), ten classes, 32×32 pixels as they are.
 
-    Downloaded once into `root` (default: the user's cache folder).
+    `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
     """
 
     def __init__(self, root: str | None, size: int | None, seed: int, ids: str | None = None) -> None:
@@ -66,7 +77,7 @@ class CIFAR10(LightningDataModule):
 class CIFAR100(LightningDataModule):
     """The 10,000 test images of CIFAR-100 (Krizhevsky 2009), a hundred classes, 32×32 pixels as they are.
 
-    Downloaded once into `root` (default: the user's cache folder).
+    `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
     """
 
     def __init__(self, root: str | None, size: int | None, seed: int, ids: str | None = None) -> None:
@@ -74,29 +85,42 @@ class CIFAR100(LightningDataModule):
         self.images = cifar("cifar100", torchvision.datasets.CIFAR100, root).choose(size, seed, ids)
 
 
-def cifar(name: str, read: Callable[..., Any], root: str | None) -> ImageSet:
-    """The test images that `read`, a set of torchvision's, finds in `root`."""
-    folder = read.base_folder  # type: ignore[attr-defined]
-    parent = downloaded(f"{name} (170 MB)", root, folder, lambda partial: read(partial, train=False, download=True))
-    test = opened(parent / folder, lambda: read(str(parent), train=False))
-    pixels = test.data
+def cifar(name: str, published: Any, root: str | None) -> ImageSet:
+    """The test images of a set of torchvision's, which says where they are and what their files are called."""
+    folder = published.base_folder
+    archive = Published(published.url, CIFAR_SHA256[name])
+    place = downloaded(f"{name} (170 MB)", root, folder, [archive]) / folder
+    pixels, labels, class_names = opened(place, lambda: read_cifar(place, published))
     return ImageSet(
         name=name,
         label_space=name,
-        class_names=tuple(test.classes),
+        class_names=class_names,
         ids=tuple(f"test-{index:05d}" for index in range(len(pixels))),
-        labels=np.array(test.targets, dtype=np.int64),
-        canvas=Canvas(*pixels.shape[1:3]),
+        labels=labels,
+        canvas=Canvas(SIDE, SIDE),
         image=lambda index: Image.fromarray(pixels[index]),
         contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
     )
+
+
+def read_cifar(place: Path, published: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Pixels uint8 [N, 32, 32, 3], labels int64 [N] and class names in the folder `place`; the pickles in which they
+    are published are read as data."""
+    ((file, md5),) = published.test_list
+    for each, known in ((file, md5), (published.meta["filename"], published.meta["md5"])):
+        if not check_integrity(str(place / each), known):
+            raise ValueError(f"{each} is absent or damaged")
+    test = pickles.read((place / file).read_bytes())
+    names = pickles.read((place / published.meta["filename"]).read_bytes())[published.meta["key"]]
+    pixels = test["data"].values.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(pixels), np.array(test.get("labels", test.get("fine_labels")), np.int64), tuple(names)
 
 
 def opened(folder: Path, read: Callable[[], Any]) -> Any:
     """What `read` makes of `folder`; UserError when a file in it is not the published one."""
     try:
         return read()
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:
         raise UserError(
             f"{folder} is not the published set ({one_line(error)}): remove it, to download it again"
         ) from error

@@ -1,7 +1,7 @@
 """Flowers-102 and CIFAR, in torchvision's formats made small."""
 
+import os
 import pickle
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ import pytest
 import torchvision
 from PIL import Image
 from scipy.io import savemat
-from torchvision.datasets import cifar as torchvision_cifar
 from torchvision.datasets import flowers102 as torchvision_flowers
 
-from sat_exp.datasets import CIFAR10, CIFAR100, Flowers102
+from sat_exp.datasets import CIFAR10, CIFAR100, Flowers102, torchvision_sets
+from sat_exp.datasets.imagenet import IMAGENETTE
+from sat_exp.datasets.torchvision_sets import CIFAR_SHA256, FLOWERS_FILES
 from sat_exp.errors import UserError
 
 SETS = {CIFAR10: "cifar-10-batches-py", CIFAR100: "cifar-100-python", Flowers102: "flowers-102"}
@@ -21,7 +22,7 @@ SETS = {CIFAR10: "cifar-10-batches-py", CIFAR100: "cifar-100-python", Flowers102
 @pytest.fixture
 def any_checksum(monkeypatch):
     """Files of any contents pass for the published ones."""
-    for module in (torchvision_cifar, torchvision_flowers):
+    for module in (torchvision_sets, torchvision_flowers):
         monkeypatch.setattr(module, "check_integrity", lambda path, _=None: Path(path).is_file())
 
 
@@ -103,45 +104,40 @@ def test_the_split_is_the_published_one():
     assert len(torchvision.datasets.Flowers102.classes) == 102
 
 
-@pytest.mark.parametrize("module", SETS)
-def test_a_download_is_unpacked_once_and_left_whole(tmp_path, monkeypatch, any_checksum, module):
-    made = tmp_path / "made"
-    {CIFAR10: lambda: cifar(made, 10), CIFAR100: lambda: cifar(made, 100), Flowers102: lambda: flowers(made)}[module]()
-    asked = []
-
-    def fetch(url, root, **_):
-        asked.append(url)
-        folder = made / SETS[module]
-        with tarfile.open(tmp_path / "published.tar.gz", "w:gz") as archive:
-            archive.add(
-                folder / "jpg" if module is Flowers102 else folder, "jpg" if module is Flowers102 else folder.name
-            )
-        with tarfile.open(tmp_path / "published.tar.gz") as archive:
-            archive.extractall(root, filter="data")
-
-    def fetch_file(url, root, **_):
-        asked.append(url)
-        (Path(root) / Path(url).name).write_bytes((made / SETS[module] / Path(url).name).read_bytes())
-
-    monkeypatch.setattr(torchvision_cifar, "download_and_extract_archive", fetch)
-    monkeypatch.setattr(torchvision_flowers, "download_and_extract_archive", fetch)
-    monkeypatch.setattr(torchvision_flowers, "download_url", fetch_file)
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
-    first = module(None, None, 0).images
-    count = len(asked)
-    assert count == (3 if module is Flowers102 else 1)
-    assert module(None, None, 0).images.ids == first.ids
-    assert module(str(tmp_path / "cache" / SETS[module]), None, 0).images.ids == first.ids
-    assert len(asked) == count
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [SETS[module]]
+def test_the_files_are_those_that_torchvision_downloads():
+    flowers = torchvision.datasets.Flowers102
+    names = [name for name, _ in flowers._file_dict.values()]
+    assert [file.url for file in FLOWERS_FILES] == [flowers._download_url_prefix + name for name in names]
+    assert torchvision.datasets.Imagenette._ARCHIVES["320px"][0] == IMAGENETTE.url
+    digests = [file.sha256 for file in (*FLOWERS_FILES, IMAGENETTE)] + list(CIFAR_SHA256.values())
+    assert len({*digests}) == len(digests) == 6
+    assert all(len(bytes.fromhex(digest)) == 32 for digest in digests)
 
 
-@pytest.mark.parametrize("module", SETS)
-def test_offline_is_one_line_and_leaves_nothing(tmp_path, offline, module):
-    with pytest.raises(UserError, match=r"could not be downloaded.*no route to host.*dataset\.root=FOLDER") as caught:
-        module(str(tmp_path / "new"), None, 0)
-    assert "\n" not in str(caught.value)
-    assert not list((tmp_path / "new").iterdir())
+class Canary:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("file", ["test_batch", "batches.meta"])
+def test_a_crafted_pickle_of_cifar_runs_nothing(tmp_path, any_checksum, file):
+    cifar(tmp_path, 10)
+    (tmp_path / "cifar-10-batches-py" / file).write_bytes(pickle.dumps({"data": Canary(tmp_path / "made")}))
+    with pytest.raises(UserError, match=r"is not the published set .*only arrays are read"):
+        CIFAR10(str(tmp_path), None, 0)
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_published_pickles_of_python_2_are_read(tmp_path, any_checksum):
+    """Strings of Python 2, which stand for bytes and for texts alike."""
+    pixels, labels = cifar(tmp_path, 10)
+    data = pixels.reshape(30, -1)
+    text = pickle.dumps({"data": data, "labels": labels.tolist()}, protocol=2)
+    (tmp_path / "cifar-10-batches-py/test_batch").write_bytes(text.replace(b"numpy._core", b"numpy.core"))
+    assert (CIFAR10(str(tmp_path), None, 0).images.read(29) == pixels[29]).all()
 
 
 @pytest.mark.parametrize("module", SETS)
