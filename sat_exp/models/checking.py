@@ -66,8 +66,8 @@ def check_input(name: str, own: DictConfig) -> None:
         raise UserError(f"model {name}: input.crop={own.crop}: give the share that is kept, above 0, at most 1")
     if own.size / own.crop > MOST_PIXELS:
         raise UserError(
-            f"model {name}: input.size={own.size} and crop={own.crop} make an image of {own.size / own.crop:.0f} pixels a "
-            f"side, of which {MOST_PIXELS} are the most: give a larger crop"
+            f"model {name}: input.size={own.size} and crop={own.crop} make images {own.size / own.crop:.0f} pixels wide, "
+            f"of which {MOST_PIXELS} are the most: give a larger crop"
         )
     mean, std = list(own.mean), list(own.std)
     if not 1 <= len(mean) == len(std):
