@@ -47,7 +47,7 @@ def faulty(error: OmegaConfBaseException) -> UserError:
     if isinstance(error, MissingMandatoryValue):
         return UserError(f"{error.full_key} is not said: give {error.full_key}=")
     if error.parent_node is not None and OmegaConf.is_dict(error.parent_node) and isinstance(error.key, str):
-        known = [str(key) for key in error.parent_node]
+        known = [str(key) for key in error.parent_node if not str(key).startswith("_")]
         if error.key not in known:
             near = difflib.get_close_matches(error.key, known, n=3) or known
             return UserError(f"there is no setting {error.full_key}" + (f"; near it: {', '.join(near)}" if near else ""))

@@ -1,6 +1,7 @@
 """Folders of further configuration files, `--config-dir`: they may come from other people, and must not reach Hydra's
 own settings, by which files could name any code."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from sat_exp.errors import UserError, one_line
 
 LAUNCHERS = Path("hydra/launcher")
 PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
+PLAIN = re.compile(r"\$\{(\.*[\w.-]+|package_file:[^${}]*)\}")
+"""An interpolation of another setting, or of a file in a package; others read the environment."""
+
 LARGEST = 1_000_000
 """Bytes of a file."""
 
@@ -23,6 +27,8 @@ def check_folder(folder: Path) -> None:
     for path in sorted(folder.rglob("*.yaml")):
         text = content(path)
         node = parsed(text, path)
+        if "${" in PLAIN.sub("", text):
+            raise UserError(f"{path} has an interpolation other than ${{SETTING}}: type that value on the command line")
         inside = path.relative_to(folder)
         if inside.parts[0] == "hydra":
             if inside.parent != LAUNCHERS or not is_launcher(node) or "@package" in text:

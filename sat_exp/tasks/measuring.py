@@ -42,7 +42,7 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
 
 
 def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
-    """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B, print what it says.
+    """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B, say what it is.
 
     Raises UserError at the very end where some models failed and the others' results stand.
     """

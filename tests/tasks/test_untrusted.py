@@ -133,6 +133,14 @@ def configurations(canary: Path) -> dict[str, tuple[dict[str, str], list[str]]]:
             ["experiment=mine"],
         ),
         "aliases": ({"attack/mine.yaml": "a: &a [x, x]\nb: [*a, *a]\n"}, ["attack=mine"]),
+        "environment": (
+            {"attack/mine.yaml": "_target_: sat_exp.attacks.Noise\nepsilon: ${oc.env:HOME}\n"},
+            ["attack=mine"],
+        ),
+        "environment by two names": (
+            {"attack/mine.yaml": "a: oc.env\n_target_: sat_exp.attacks.Noise\nepsilon: ${${.a}:HOME}\n"},
+            ["attack=mine"],
+        ),
         "no text": ({"attack/mine.yaml": "\0"}, ["attack=mine"]),
     }  # fmt: skip
 
