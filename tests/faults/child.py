@@ -73,6 +73,7 @@ def redirect(output: str) -> None:
 def become(settings: dict[str, Any]) -> None:
     """Be `python -m sat_exp ARGUMENTS`, in its folder and environment."""
     redirect(settings["output"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
     os.chdir(settings["folder"])
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         del os.environ[name]

@@ -42,6 +42,7 @@ DISTILL = (
     "task.seeds=[0]", "task.epochs=3", "task.batch_size=50", "dataset.training_size=100", "dataset.size=20",
     "attack.steps=1", "hardware=cpu", "hardware.threads=1", "score.resamples=50", f"name={RUN}",
 )  # fmt: skip
+FINISHED, STOPPED = "finished", "stopped"
 DISABLED = "tracking=disabled"
 OFFLINE = "tracking=offline"
 
@@ -267,16 +268,18 @@ def one_line(ended: Ended) -> str | None:
     return None if len(errors) == 1 else f"{len(errors)} error lines: {ended.text[-1500:]}"
 
 
-def ill_said(ended: Ended, number: int) -> str | None:
-    """What is wrong with how a run that was sent a signal ended; None where one line and its exit code say so, or where
-    it was done before it noticed."""
-    if ended.status == 0:
-        return None if "Traceback" not in ended.text else f"a traceback: {ended.text[-2500:]}"
-    if ended.status != 128 + number:
-        return f"exit code {ended.status}: {ended.text[-2500:]}"
+def ill_said(ended: Ended, number: int, folder: Path) -> str | None:
+    """What is wrong with how a run in `folder` that was sent a signal ended; None where one line, its exit code and the
+    state of its run say so, or where it was done before it noticed."""
     lines = [line for line in ended.text.splitlines() if re.search("^(interrupted|terminated);", line)]
-    if "Traceback" in ended.text or len(lines) != 1:
+    if "Traceback" in ended.text or "Exception ignored" in ended.text or len(lines) != (ended.status != 0):
         return f"not one line, but: {ended.text[-2500:]}"
+    if ended.status not in (0, 128 + number):
+        return f"exit code {ended.status}: {ended.text[-2500:]}"
+    pointer = folder / "outputs" / RUN / "tracking.json"
+    state = json.loads(pointer.read_text())["state"] if pointer.is_file() else None
+    if state not in ((FINISHED,) if ended.status == 0 else (None, STOPPED, FINISHED)):
+        return f"exit code {ended.status}, but the run is marked as {state}"
     return None
 
 

@@ -1,11 +1,14 @@
 """One trial of each kind, quick enough for every run of the tests; the others are run by `pytest -m faults`."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .damage import Damaging, each_kind
-from .harness import Undisturbed, continues, discard, ill_said, run, seeded, start
+from .harness import STOPPED, Undisturbed, continues, discard, ill_said, run, seeded, start
 from .servers import ONLINE, refusing, settings
 
 
@@ -34,13 +37,26 @@ def test_a_damaged_chunk(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:
     Damaging(pair, tmp_path, tally, "store").all([name], damages=("flipped", "missing"))
 
 
-def test_ctrl_c(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:
-    ended = run(tmp_path / "trial", pair.arguments, at=len(pair.events) // 2, number=signal.SIGINT)
-    assert ended.status == 130
-    assert ill_said(ended, signal.SIGINT) is None
+@pytest.mark.parametrize(
+    ("stage", "file", "number"),
+    [
+        ("attack", "outputs/store/adversarial", signal.SIGINT),
+        ("drawing", "figures/", signal.SIGTERM),
+        ("writing with Pillow", "examples/", signal.SIGINT),
+        ("publishing", "manifest.json", signal.SIGTERM),
+    ],
+)
+def test_asked_to_end(
+    tally: Any, tmp_path: Path, pair: Undisturbed, stage: str, file: str, number: signal.Signals
+) -> None:
+    at = next(event for event, path in enumerate(pair.events) if file in path)
+    ended = run(tmp_path / "trial", pair.arguments, at=at, number=number)
+    assert ended.status == 128 + number
+    assert ill_said(ended, number, tmp_path / "trial") is None
+    assert json.loads((tmp_path / "trial/outputs/m/tracking.json").read_text())["state"] == STOPPED
     wrong = continues(tmp_path / "trial", pair)
     assert wrong is None, wrong
-    tally("SIGINT", "pair", "exit code 130, then the same bytes")
+    tally(number.name, f"pair, {stage}", f"exit code {ended.status}, then the same bytes")
 
 
 def test_a_server_that_refuses(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:
