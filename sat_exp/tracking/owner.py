@@ -17,10 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from sat_exp import stopping, strict_json
-from sat_exp.errors import UserError
+from sat_exp.settings import checked
+from sat_exp.settings.types import Seconds, Text
 
 if TYPE_CHECKING:
     import wandb
@@ -30,6 +33,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Recording = Literal["online", "offline", "disabled"]
+Mode = Literal["auto", "online", "offline", "disabled"]
+
+
+def project(name: str) -> str:
+    """`name` if W&B takes it as that of a project; ValueError for others."""
+    if set(name) & set("/\\#?%:"):
+        raise ValueError("a name without / \\ # ? % :")
+    return name
+
+
+Project = Annotated[Text, Field(max_length=128), AfterValidator(project)]
+Label = Annotated[Text, Field(max_length=128)]
+Tag = Annotated[Text, Field(max_length=64)]
+"""Within the limits of W&B."""
+
 ENVIRONMENT_MODES: dict[str, Recording] = {
     "online": "online",
     "run": "online",
@@ -53,18 +71,16 @@ class Tracking:
     folders lie together are one, as the jobs of a sweep.
     """
 
-    mode: str = "auto"
-    project: str = "sat_exp"
-    entity: str | None = None
-    group: str | None = None
-    tags: Sequence[str] = ()
-    connect_seconds: float = 15.0
-    upload_seconds: float = 300.0
+    mode: Mode = "auto"
+    project: Project = "sat_exp"
+    entity: Text | None = None
+    group: Label | None = None
+    tags: Sequence[Tag] = ()
+    connect_seconds: Seconds = 15.0
+    upload_seconds: Seconds = 300.0
 
     def __post_init__(self) -> None:
-        modes = ("auto", *get_args(Recording))
-        if self.mode not in modes:
-            raise UserError(f"tracking.mode is {self.mode!r}: choose one of {', '.join(modes)}")
+        checked(type(self), vars(self), "tracking")
 
 
 class Run:
