@@ -2,20 +2,23 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
 
 from sat_exp.errors import UserError
+from sat_exp.settings import checked
+from sat_exp.settings.types import Side
 
-CHANNELS = {"RGB": 3, "L": 1}
-MOST_PIXELS = 4096
-"""The longest side of a canvas."""
+Mode = Literal["RGB", "L"]
+Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
+CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
 MOST_RESIZED = 100_000_000
 """Pixels of an image that has been resized and not yet cropped."""
 
-FILTERS = {name.lower(): Image.Resampling[name] for name in Image.Resampling.__members__}
+FILTERS: dict[Filter, Image.Resampling] = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
 
 
 @dataclass(frozen=True)
@@ -23,25 +26,20 @@ class Canvas:
     """Pillow `mode` ("RGB", or "L" for grey), shorter side to `resize` pixels with Pillow's filter `interpolation`,
     centre square of `crop` pixels."""
 
-    resize: int = 256
-    crop: int = 224
-    interpolation: str = "bicubic"
-    mode: str = "RGB"
+    resize: Side = 256
+    crop: Side = 224
+    interpolation: Filter = "bicubic"
+    mode: Mode = "RGB"
 
     def __post_init__(self) -> None:
-        for name, number in (("resize", self.resize), ("crop", self.crop)):
-            if type(number) is not int or not 1 <= number <= MOST_PIXELS:
-                raise UserError(f"dataset.{name}={number}: give a whole number of pixels, 1 to {MOST_PIXELS}")
+        checked(type(self), vars(self), "dataset")
         if self.crop > self.resize:
             raise UserError(
                 f"dataset.crop={self.crop} is larger than dataset.resize={self.resize}: give a smaller crop"
             )
-        for name, value, known in (("interpolation", self.interpolation, FILTERS), ("mode", self.mode, CHANNELS)):
-            if value not in known:
-                raise UserError(f"{name}={value} is not known: choose one of {', '.join(known)}")
 
     @classmethod
-    def native(cls, size: int, crop_fraction: float, interpolation: str = "bicubic", mode: str = "RGB") -> "Canvas":
+    def native(cls, size: int, crop_fraction: float, interpolation: Filter = "bicubic", mode: Mode = "RGB") -> "Canvas":
         """timm's evaluation transform for an input of `size` pixels: shorter side to size / crop_fraction, rounded
         down, centre crop `size`."""
         if not 0 < crop_fraction <= 1:

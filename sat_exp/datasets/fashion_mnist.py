@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.errors import UserError
+from sat_exp.settings.types import Count, FilePath, Images, Seed
 
 CLASS_NAMES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
@@ -35,12 +36,12 @@ class FashionMNIST(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | None,
-        seed: int,
-        ids: str | None = None,
-        training_size: int | None = None,
-        batch_size: int = 128,
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        training_size: Images | None = None,
+        batch_size: Count = 128,
     ) -> None:
         super().__init__()
         self.root = Path(root) if root is not None else BUNDLED

@@ -5,9 +5,10 @@ from pathlib import Path
 from lightning import LightningDataModule
 from timm.utils import natural_key
 
-from sat_exp.datasets.canvas import Canvas
+from sat_exp.datasets.canvas import Canvas, Mode
 from sat_exp.datasets.pictures import SUFFIXES, files_below, picture_file, picture_set
 from sat_exp.errors import UserError
+from sat_exp.settings.types import FilePath, Images, Seed, Side, Text
 
 
 class Folder(LightningDataModule):
@@ -19,16 +20,17 @@ class Folder(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | None,
-        seed: int,
-        ids: str | None = None,
-        label_space: str | None = None,
-        resize: int = 256,
-        crop: int = 224,
-        mode: str = "RGB",
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        label_space: Text | None = None,
+        resize: Side = 256,
+        crop: Side = 224,
+        mode: Mode = "RGB",
     ) -> None:
         super().__init__()
+        canvas = Canvas(resize, crop, mode=mode)
         if root is None:
             raise UserError("dataset=folder needs a folder: give dataset.root=FOLDER with images, or folders of them")
         folder = Path(str(root)).expanduser().absolute()
@@ -41,6 +43,4 @@ class Folder(LightningDataModule):
         labels = {} if "" in names else {name: index for index, name in enumerate(names)}
         pictures = [picture_file(str(path), folder / path, labels.get(path.parent.name)) for path in paths]
         space = label_space or folder.name if labels else None
-        self.images = picture_set(folder.name, space, tuple(labels), pictures, Canvas(resize, crop, mode=mode)).choose(
-            size, seed, ids
-        )
+        self.images = picture_set(folder.name, space, tuple(labels), pictures, canvas).choose(size, seed, ids)

@@ -14,9 +14,11 @@ import numpy as np
 from lightning import LightningDataModule
 from pyarrow.compute import struct_field
 
-from sat_exp.datasets.canvas import Canvas
+from sat_exp.datasets.canvas import Canvas, Mode
+from sat_exp.datasets.image_set import check_choice
 from sat_exp.datasets.pictures import Picture, picture_set, read_bytes
 from sat_exp.errors import UserError, one_line
+from sat_exp.settings.types import FilePath, Images, Seed, Side, Text
 
 LABELS = ("label", "labels")  # columns that hold classes even where their type does not say so
 FORMATS = ("parquet", "arrow", "imagefolder", "webdataset")
@@ -35,17 +37,19 @@ class HuggingFace(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | None,
-        seed: int,
-        ids: str | None = None,
-        split: str = "test",
-        label_space: str | None = None,
-        resize: int = 256,
-        crop: int = 224,
-        mode: str = "RGB",
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        split: Text = "test",
+        label_space: Text | None = None,
+        resize: Side = 256,
+        crop: Side = 224,
+        mode: Mode = "RGB",
     ) -> None:
         super().__init__()
+        canvas = Canvas(resize, crop, mode=mode)
+        check_choice(size, ids)
         if root is None:
             raise UserError(f"dataset=hf needs a data set: give dataset.root= {ROOT}")
         folder = Path(str(root)).expanduser()
@@ -58,7 +62,7 @@ class HuggingFace(LightningDataModule):
             for index, label in enumerate(labels)
         ]
         space = None if rows.labels is None else label_space or name
-        images = picture_set(name, space, rows.class_names, pictures, Canvas(resize, crop, mode=mode))
+        images = picture_set(name, space, rows.class_names, pictures, canvas)
         self.images = images.choose(size, seed, ids)
 
 

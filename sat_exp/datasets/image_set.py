@@ -67,16 +67,13 @@ class ImageSet:
 
     def choose(self, size: int | None, seed: int, ids: str | None) -> "ImageSet":
         """What the settings `size`, `seed` and `ids` of a data set ask for: a drawn subset, or a listed one."""
+        check_choice(size, ids)
         if ids is None:
             return self.subset(size, seed)
-        if size is not None:
-            raise UserError(f"dataset.ids and dataset.size={size} both choose images: give dataset.size=null with ids")
         return self.listed(Path(str(ids)).expanduser())
 
     def subset(self, size: int | None, seed: int) -> "ImageSet":
         """`size` images drawn by `seed`, as equally many of each class as possible, in the set's own order."""
-        if type(seed) is not int or seed < 0:
-            raise UserError(f"dataset.seed={seed}: give a whole number, 0 or more")
         if size is None:
             return self
         if type(size) is not int or not 1 <= size <= len(self):
@@ -125,6 +122,12 @@ class ImageSet:
                 "sha256": [self.contents(index) for index in range(len(self))] if contents is None else list(contents),
             }
         )
+
+
+def check_choice(size: int | None, ids: str | None) -> None:
+    """UserError where the settings `size` and `ids` of a data set both choose images."""
+    if ids is not None and size is not None:
+        raise UserError(f"dataset.ids and dataset.size={size} both choose images: give dataset.size=null with ids")
 
 
 def balanced(labels: np.ndarray, size: int, seed: int) -> np.ndarray:

@@ -9,11 +9,12 @@ from lightning import LightningDataModule
 
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.downloading import Published, downloaded
-from sat_exp.datasets.image_set import ImageSet
+from sat_exp.datasets.image_set import ImageSet, check_choice
 from sat_exp.datasets.imagenet_classes import class_names
 from sat_exp.datasets.imagenet_layouts import EXPECTED, imagenet_pictures
 from sat_exp.datasets.pictures import Picture, picture_file, picture_set
 from sat_exp.errors import UserError
+from sat_exp.settings.types import FilePath, Images, Seed, Side
 
 LABEL_SPACE = "imagenet1k"
 IMAGENETTE_FOLDER = "imagenette2-320"
@@ -33,21 +34,23 @@ class ImageNet(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | None,
-        seed: int,
-        ids: str | None = None,
-        resize: int = 256,
-        crop: int = 224,
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        resize: Side = 256,
+        crop: Side = 224,
     ) -> None:
         super().__init__()
+        canvas = Canvas(resize, crop)
+        check_choice(size, ids)
         if root is None:
             raise UserError(
                 f"dataset=imagenet needs a copy of ImageNet: give dataset.root= {EXPECTED}; "
                 "or try experiment=quickstart, which brings its own images"
             )
         pictures = imagenet_pictures(str(root))
-        self.images = image_set("imagenet", pictures, Canvas(resize, crop)).choose(size, seed, ids)
+        self.images = image_set("imagenet", pictures, canvas).choose(size, seed, ids)
 
 
 class Imagenette(LightningDataModule):
@@ -59,17 +62,19 @@ class Imagenette(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | None,
-        seed: int,
-        ids: str | None = None,
-        resize: int = 256,
-        crop: int = 224,
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        resize: Side = 256,
+        crop: Side = 224,
     ) -> None:
         super().__init__()
+        canvas = Canvas(resize, crop)
+        check_choice(size, ids)
         parent = downloaded("Imagenette (330 MB)", root, IMAGENETTE_FOLDER, [IMAGENETTE])
         pictures = imagenet_pictures(str(parent / IMAGENETTE_FOLDER))
-        self.images = image_set("imagenette", pictures, Canvas(resize, crop)).choose(size, seed, ids)
+        self.images = image_set("imagenette", pictures, canvas).choose(size, seed, ids)
 
 
 class Foolbox20(LightningDataModule):
@@ -81,20 +86,22 @@ class Foolbox20(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | None,
-        seed: int,
-        ids: str | None = None,
-        resize: int = 256,
-        crop: int = 224,
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        resize: Side = 256,
+        crop: Side = 224,
     ) -> None:
         super().__init__()
+        canvas = Canvas(resize, crop)
+        check_choice(size, ids)
         folder = Path(str(root)).expanduser() if root is not None else foolbox_folder()
         named = ((path, re.fullmatch(r"imagenet_\d+_(\d{1,3})", path.stem)) for path in sorted(folder.glob("*.jpg")))
         pictures = [picture_file(path.name, path, int(match[1])) for path, match in named if match]
         if not pictures:
             raise UserError(f"no files named imagenet_NUMBER_CLASS.jpg in {folder}: pip install foolbox==3.3.4")
-        self.images = image_set("foolbox20", pictures, Canvas(resize, crop)).choose(size, seed, ids)
+        self.images = image_set("foolbox20", pictures, canvas).choose(size, seed, ids)
 
 
 def image_set(name: str, pictures: Sequence[Picture], canvas: Canvas) -> ImageSet:

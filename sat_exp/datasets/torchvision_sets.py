@@ -14,9 +14,10 @@ from torchvision.datasets.utils import check_integrity
 from sat_exp import pickles
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.downloading import Published, downloaded
-from sat_exp.datasets.image_set import ImageSet
+from sat_exp.datasets.image_set import ImageSet, check_choice
 from sat_exp.datasets.pictures import picture_file, picture_set
 from sat_exp.errors import UserError, one_line
+from sat_exp.settings.types import FilePath, Images, Seed, Side
 
 FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
 FLOWERS_FOLDER = "flowers-102"
@@ -43,14 +44,16 @@ class Flowers102(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | None,
-        seed: int,
-        ids: str | None = None,
-        resize: int = 256,
-        crop: int = 224,
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        resize: Side = 256,
+        crop: Side = 224,
     ) -> None:
         super().__init__()
+        canvas = Canvas(resize, crop)
+        check_choice(size, ids)
         parent = downloaded("Flowers-102 (350 MB)", root, FLOWERS_FOLDER, FLOWERS_FILES)
         flowers = opened(
             parent / FLOWERS_FOLDER, lambda: torchvision.datasets.Flowers102(str(parent), split="test", loader=Path)
@@ -58,9 +61,7 @@ class Flowers102(LightningDataModule):
         files = [flowers[index] for index in range(len(flowers))]
         pictures = [picture_file(path.name, path, label) for path, label in files]
         names = tuple(torchvision.datasets.Flowers102.classes)
-        self.images = picture_set("flowers102", "flowers102", names, pictures, Canvas(resize, crop)).choose(
-            size, seed, ids
-        )
+        self.images = picture_set("flowers102", "flowers102", names, pictures, canvas).choose(size, seed, ids)
 
 
 class CIFAR10(LightningDataModule):
@@ -69,8 +70,9 @@ class CIFAR10(LightningDataModule):
     `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
     """
 
-    def __init__(self, root: str | None, size: int | None, seed: int, ids: str | None = None) -> None:
+    def __init__(self, root: FilePath | None, size: Images | None, seed: Seed, ids: FilePath | None = None) -> None:
         super().__init__()
+        check_choice(size, ids)
         self.images = cifar("cifar10", torchvision.datasets.CIFAR10, root).choose(size, seed, ids)
 
 
@@ -80,8 +82,9 @@ class CIFAR100(LightningDataModule):
     `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
     """
 
-    def __init__(self, root: str | None, size: int | None, seed: int, ids: str | None = None) -> None:
+    def __init__(self, root: FilePath | None, size: Images | None, seed: Seed, ids: FilePath | None = None) -> None:
         super().__init__()
+        check_choice(size, ids)
         self.images = cifar("cifar100", torchvision.datasets.CIFAR100, root).choose(size, seed, ids)
 
 

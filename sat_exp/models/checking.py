@@ -64,10 +64,10 @@ def check_input(name: str, own: DictConfig) -> None:
         )
     if not (is_number(own.crop) and 0 < own.crop <= 1):
         raise UserError(f"model {name}: input.crop={own.crop}: give the share that is kept, above 0, at most 1")
-    if own.size / own.crop > MOST_PIXELS:
+    if (wide := own.size / own.crop) > MOST_PIXELS:
         raise UserError(
-            f"model {name}: input.size={own.size} and crop={own.crop} make images {own.size / own.crop:.0f} pixels wide, "
-            f"of which {MOST_PIXELS} are the most: give a larger crop"
+            f"model {name}: input.size={own.size} and input.crop={own.crop} make images {wide:.0f} pixels wide; "
+            f"{MOST_PIXELS} are the most: give a larger crop"
         )
     mean, std = list(own.mean), list(own.std)
     if not 1 <= len(mean) == len(std):

@@ -7,23 +7,27 @@ labels and the distillation token.
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning import LightningModule
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from sat_exp.errors import UserError
 from sat_exp.models import Classifier, Model
 from sat_exp.modules.hardware import Hardware, in_halves
 from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
 from sat_exp.modules.writing import ChunkWriter
+from sat_exp.settings import checked
+from sat_exp.settings.types import Positive
 from sat_exp.store import Store, StoredArray
 
 log = logging.getLogger(__name__)
+
+Weight = Annotated[float, Field(gt=0, le=1)]
 
 CHUNK = 500
 """Images to a file of a teacher's answers."""
@@ -38,14 +42,11 @@ class Distillation:
     """
 
     hard: bool
-    weight: float
-    temperature: float
+    weight: Weight
+    temperature: Positive
 
     def __post_init__(self) -> None:
-        if not 0 < self.weight <= 1:
-            raise UserError(f"weight={self.weight}: give the teacher's share of the loss, above 0, at most 1")
-        if not self.temperature > 0:
-            raise UserError(f"temperature={self.temperature}: give a number above 0")
+        checked(type(self), vars(self), "task")
 
     def loss(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Of logits [B, classes] each; mean over the batch.

@@ -3,16 +3,17 @@
 import difflib
 import multiprocessing
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import torch
 from lightning import Callback, LightningModule
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
+from pydantic import Field
 from timm.data import Mixup
 from timm.loss import SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2, list_optimizers
@@ -26,12 +27,17 @@ from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules import records
 from sat_exp.modules.hardware import Hardware
+from sat_exp.settings import checked
+from sat_exp.settings.types import Count, NonNegative, Positive, Seed, Text, Whole
 
 FINISHING_RATE = 0.25
 """The learning rate of the finishing epochs, as a share of the main one's."""
 
-ONE_CYCLE = "one_cycle"
-SCHEDULES = (ONE_CYCLE, "cosine", "tanh", "poly", "multistep", "step")
+ONE_CYCLE: Final = "one_cycle"
+Schedule = Literal["one_cycle", "cosine", "tanh", "poly", "multistep", "step"]
+Shift = Annotated[int, Field(ge=0, le=4096)]
+Part = Annotated[float, Field(ge=0, lt=1)]
+Devices = Annotated[int, Field(ge=1, le=1024)]
 
 
 @dataclass(frozen=True)
@@ -45,60 +51,42 @@ class Recipe:
     average: decay of the exponential moving average of the weights, which then is what is kept. accumulate: batches to
     a step. clip: the gradient's largest norm. devices: processes that share a training, each with a batch of its own.
 
-    UserError for a number out of range or an unknown name.
+    UserError for a batch that cannot be mixed, or an unknown optimizer.
     """
 
-    epochs: int
-    finishing_epochs: int
-    batch_size: int
-    seed: int
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    schedule: str = ONE_CYCLE
-    warmup_epochs: int = 0
+    epochs: Count
+    finishing_epochs: Whole
+    batch_size: Count
+    seed: Seed
+    optimizer: Text
+    learning_rate: NonNegative
+    weight_decay: NonNegative
+    schedule: Schedule = ONE_CYCLE
+    warmup_epochs: Whole = 0
     mirror: bool = True
-    shift: int = 2
+    shift: Shift = 2
     transform: dict[str, Any] | None = None
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    label_smoothing: float = 0.0
-    average: float | None = None
-    accumulate: int = 1
-    clip: float | None = None
-    devices: int = 1
+    mixup: NonNegative = 0.0
+    cutmix: NonNegative = 0.0
+    label_smoothing: Part = 0.0
+    average: Part | None = None
+    accumulate: Count = 1
+    clip: Positive | None = None
+    devices: Devices = 1
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "finishing_epochs": 0, "batch_size": 1, "seed": 0, "warmup_epochs": 0, "shift": 0}
-        for name, bound in (least | {"accumulate": 1, "devices": 1}).items():
-            value = getattr(self, name)
-            if type(value) is not int or value < bound:
-                raise UserError(f"{name}={value}: give a whole number, {bound} or more")
-        for name in ("learning_rate", "weight_decay", "mixup", "cutmix", "label_smoothing", "average", "clip"):
-            value = getattr(self, name)
-            if value is None and name in ("average", "clip"):
-                continue
-            if not (isinstance(value, (int, float)) and value >= 0):
-                raise UserError(f"{name}={value}: give a number, 0 or more")
-        if not (self.label_smoothing < 1 and (self.average or 0) < 1):
-            raise UserError("label_smoothing and average are shares: give numbers below 1")
         if (self.mixup or self.cutmix) and self.batch_size % 2:
             raise UserError(f"batch_size={self.batch_size}: mixing takes images in pairs, give an even number")
-        names = {"optimizer": [str(name) for name in list_optimizers()], "schedule": list(SCHEDULES)}
-        for name, known in names.items():
-            if (chosen := str(getattr(self, name))) not in known:
-                near = difflib.get_close_matches(chosen, known, n=3) or known[:5]
-                raise UserError(f"no {name} called {chosen!r}; there are {', '.join(near)}")
+        known = [str(name) for name in list_optimizers()]
+        if self.optimizer not in known:
+            near = difflib.get_close_matches(self.optimizer, known, n=3) or known[:5]
+            raise UserError(f"no optimizer called {self.optimizer!r}; there are {', '.join(near)}")
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> "Recipe":
-        """A recipe from `settings` by name; UserError for a name that is none of its settings."""
-        known = [field.name for field in fields(cls)]
-        for name in settings:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1) or known
-                raise UserError(f"a recipe has no {name!r}; it has {', '.join(near)}")
-        return cls(**settings)
+    def of(cls, settings: Mapping[str, Any], where: str = "") -> "Recipe":
+        """A recipe from `settings` by name; UserError for a name that is none of its settings, and for a value of
+        another type or out of range. where: whose they are, such as task."""
+        return cls(**checked(cls, settings, where))
 
     @property
     def views(self) -> int | None:

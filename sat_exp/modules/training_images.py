@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -10,11 +13,12 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from omegaconf import DictConfig
+from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from sat_exp.datasets import ImageSet
+from sat_exp.datasets import Canvas, ImageSet
 from sat_exp.errors import UserError, one_line
 from sat_exp.settings import build
 from sat_exp.settings.targets import resolve
@@ -36,14 +40,7 @@ class Photographs(Dataset):
     def __post_init__(self) -> None:
         if self.images.labels is None:
             raise UserError(f"{self.images.name} has no labels: nothing can be trained on it")
-        self.apply = None
-        if self.transform is not None:
-            settings: dict[str, Any] = {"input_size": self.images.canvas.crop, "interpolation": "bicubic"}
-            settings |= self.transform
-            try:
-                self.apply = create_transform(**settings, is_training=True, normalize=False)
-            except (TypeError, ValueError, AssertionError) as error:
-                raise UserError(f"transform={self.transform} is nothing timm can do: {one_line(error)}") from error
+        self.apply = None if self.transform is None else transformation(self.transform, self.images.canvas)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,6 +50,39 @@ class Photographs(Dataset):
         if self.apply is None:
             return torch.from_numpy(self.images.read(index)), label
         return self.apply(self.images.image(index).convert(self.images.canvas.mode)), label
+
+
+def transformation(settings: dict[str, Any], canvas: Canvas) -> Callable[[Image.Image], Tensor]:
+    """What timm.data.create_transform makes of `settings`, for training on images of `canvas`; UserError where that is
+    nothing, fails on an image, or gives something else than uint8 [C, H, W]."""
+    whole: dict[str, Any] = {"input_size": canvas.crop, "interpolation": "bicubic"} | settings
+    try:
+        apply = create_transform(**whole, is_training=True, normalize=False)
+        with torch.random.fork_rng(devices=[]), kept_random():
+            made = apply(Image.new(canvas.mode, (canvas.resize, canvas.resize)))
+        if not isinstance(made, Tensor) or made.dtype != torch.uint8 or made.ndim != 3 or len(made) != canvas.shape[0]:
+            raise ValueError("it gives no image of whole numbers")
+    except Exception as error:
+        raise UserError(f"transform={settings} is nothing timm can do: {one_line(error)}") from error
+    return apply
+
+
+@contextmanager
+def kept_random() -> Iterator[None]:
+    """Within the body random numbers of Python and NumPy are drawn, and afterwards as if they had not been."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+
+
+def check_source(config: DictConfig, root: str | None) -> None:
+    """UserError where a data set brings no training images and no folder `root` of them is given."""
+    kind = resolve(config._target_, "dataset", "dataset._target_")
+    if root is None and kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
+        raise UserError(f"{kind.__name__} brings no training images: give task.training_root=FOLDER that holds them")
 
 
 @dataclass(frozen=True)
@@ -79,11 +109,7 @@ class TrainingImages:
             if training.class_names != test.class_names:
                 raise UserError(f"the classes in {root} are not those of {test.name}: give its own training images")
             return cls(Photographs(training), Photographs(test), test.label_space, workers)
-        kind = resolve(config._target_, "dataset", "dataset._target_")
-        if kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
-            raise UserError(
-                f"{kind.__name__} brings no training images: give task.training_root=FOLDER that holds them"
-            )
+        check_source(config, None)
         data = build(config, "dataset")
         return cls(data.train_dataloader().dataset, data.val_dataloader().dataset, data.images.label_space)
 

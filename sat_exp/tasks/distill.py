@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from omegaconf import DictConfig
+from pydantic import Field
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -16,10 +17,11 @@ from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured, Measurement
 from sat_exp.models import Classifier
-from sat_exp.modules.distillation import Distillation, Distilling, Taught, answers
+from sat_exp.modules.distillation import Distillation, Distilling, Taught, Weight, answers
 from sat_exp.modules.training import Recipe, Training
-from sat_exp.modules.training_images import TrainingImages
+from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.runs import read
+from sat_exp.settings.types import Count, FileName, FilePath, Positive, Seed, Text
 from sat_exp.store import key_of
 from sat_exp.studies import distillation as study
 from sat_exp.tasks import composing, measuring, results
@@ -27,6 +29,9 @@ from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain
 
 BY_PAIR = "by_pair"
+OWN = ("name", "directory", "hard", "weight", "temperature")
+"""Settings that belong neither to the recipe nor to what is checked beforehand."""
+
 CHANGES = {
     "gain": ("A teacher changes a student's accuracy, in percentage points,", 100),
     "sat_change": ("Distillation changes the SAT of the two", 1),
@@ -111,20 +116,45 @@ class Study:
         return known.groupby(study.KEYS, as_index=False, sort=False).mean()
 
 
-def run(
+def check(
     config: DictConfig,
     *,
-    name: str,
-    directory: str,
     training_root: str | None,
     students: list[str],
     teachers: list[str],
     seeds: list[int],
-    hard: bool,
-    weight: float,
-    temperature: float,
     picker: str | None,
     best: int | None,
+    **rest: Any,
+) -> None:
+    """UserError where what `run` is asked for cannot be done, as far as is known without any image."""
+    student_models, teacher_models = composing.members(students), composing.members(teachers)
+    check_names(student_models, teacher_models, seeds)
+    recipe = {name: value for name, value in rest.items() if name not in OWN}
+    Recipe.of(recipe | {"seed": seeds[0]}, "task")
+    check_source(config.dataset, training_root)
+    measuring.check(config, student_models, weights=False)
+    measuring.check(config, teacher_models)
+    if best is not None and picker is None:
+        raise UserError(f"task.best={best}: give how many teachers of a ranking by task.picker=FOLDER")
+    if picker is not None:
+        ranker(Path(picker))
+
+
+def run(
+    config: DictConfig,
+    *,
+    name: FileName,
+    directory: FilePath,
+    training_root: FilePath | None,
+    students: Annotated[list[Text], Field(min_length=1)],
+    teachers: Annotated[list[Text], Field(min_length=1)],
+    seeds: Annotated[list[Seed], Field(min_length=1)],
+    hard: bool,
+    weight: Weight,
+    temperature: Positive,
+    picker: FilePath | None,
+    best: Count | None,
     **recipe: Any,
 ) -> None:
     """Train each of `students` from each of `seeds` alone and by each of `teachers`, measure how similar they are
@@ -133,12 +163,8 @@ def run(
     picker: the folder of a finished study, which ranks the teachers of each student once the students alone are
     trained; best: how many of each ranking then teach.
     """
-    student_models, teacher_models = composing.members(students), composing.members(teachers) if teachers else []
-    check(student_models, teacher_models, seeds)
-    if best is not None and (picker is None or best < 1):
-        raise UserError(f"task.best={best}: give how many teachers, 1 or more, of a ranking by task.picker=FOLDER")
+    student_models, teacher_models = composing.members(students), composing.members(teachers)
     settings, distillation = plain(recipe), Distillation(hard, weight, temperature)
-    Recipe.of(settings | {"seed": 0})
     rank = None if picker is None else ranker(Path(picker))
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
@@ -192,12 +218,10 @@ def loadable(teachers: Sequence[DictConfig]) -> tuple[dict[str, str], dict[str, 
     return fingerprints, failures
 
 
-def check(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds: Sequence[int]) -> None:
-    """Refuse models that cannot teach one another, and seeds that are none."""
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"task.seeds={list(seeds)}: give one or more, each once")
-    if not teachers:
-        raise UserError("task.teachers=[]: give one or more")
+def check_names(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds: Sequence[int]) -> None:
+    """Refuse models that cannot teach one another, and seeds that are given twice."""
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"task.seeds={list(seeds)}: give each once")
     spaces = {model.name: model.label_space for model in [*students, *teachers]}
     first = students[0]
     if taken := {Trial(student, seed).name for student in students for seed in seeds} & {one.name for one in teachers}:

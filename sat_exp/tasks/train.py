@@ -4,20 +4,22 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.training import Recipe, Training
-from sat_exp.modules.training_images import TrainingImages
+from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.names import CONF
-from sat_exp.settings import build
-from sat_exp.tasks import composing
+from sat_exp.settings import build, checked
+from sat_exp.settings.types import FileName, FilePath, Seed, file_name
+from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain, write
 
@@ -34,14 +36,33 @@ class Variant:
     group: dict[str, Any] | None
 
 
-def run(
+def check(
     config: DictConfig,
     *,
-    name: str,
-    directory: str,
     training_root: str | None,
     seeds: list[int] | None,
     recipes: dict[str, dict[str, Any]] | None,
+    **rest: Any,
+) -> None:
+    """UserError where what `run` is asked for cannot be trained, as far as is known without any image."""
+    chosen = composing.models(config)
+    measuring.check(config, chosen, weights=False)
+    check_source(config.dataset, training_root)
+    recipe = {name: value for name, value in rest.items() if name not in ("name", "directory")}
+    checked(Recipe, recipe, "task")
+    names = [variant.name for variant in variants(chosen, recipe, recipes, seeds)]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"two trainings are called {min(repeated)}: give each seed and each model once")
+
+
+def run(
+    config: DictConfig,
+    *,
+    name: FileName,
+    directory: FilePath,
+    training_root: FilePath | None,
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None,
+    recipes: Annotated[dict[FileName, dict[str, Any]], Field(min_length=1)] | None,
     **recipe: Any,
 ) -> None:
     """Train every model that `directory` does not hold yet; a second process takes the next free one.
@@ -81,19 +102,28 @@ def variants(
     for model in chosen:
         own = recipe | plain(model.get("training", {}))
         if recipes is None and seeds is None:
-            found.append(Variant(model.name, model, Recipe.of(own), None))
+            found.append(Variant(model.name, model, Recipe.of(own, f"{model.name}: training"), None))
             continue
         stated = plain(model.get("group", {}))
         for label, changes in (recipes or {stated.get("recipe", ""): {}}).items():
             for seed in seeds or [(own | changes)["seed"]]:
-                settings = Recipe.of(own | changes | {"seed": seed})
+                settings = Recipe.of(own | changes | {"seed": seed}, f"{model.name}: training")
                 parts = [model.name, label if recipes else "", f"seed{seed}" if seeds else ""]
                 name = "_".join(part for part in parts if part)
+                check_name(name)
                 if (CONF / "model" / f"{name}.yaml").is_file():
                     raise UserError(f"{name} is the name of another model: give model.name=, which theirs begin with")
                 group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}
                 found.append(Variant(name, model, settings, group))
     return found
+
+
+def check_name(name: str) -> None:
+    """UserError for a name, made of several, that is too long for a file."""
+    try:
+        file_name(name)
+    except ValueError as error:
+        raise UserError(f"a network would be called {name}: {error}; give shorter names") from error
 
 
 def job(variant: Variant, images: TrainingImages) -> Job:

@@ -84,7 +84,7 @@ def test_numbers_that_make_no_canvas_are_refused(resize, crop):
 
 @pytest.mark.parametrize(("field", "value"), [("interpolation", "cubic"), ("mode", "CMYK")])
 def test_words_that_make_no_canvas_are_refused(field, value):
-    with pytest.raises(UserError, match=f"{field}={value} is not known: choose one of"):
+    with pytest.raises(UserError, match=rf"dataset\.{field}={value}: give one of"):
         Canvas(**{field: value})
 
 

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from sat_exp.datasets import Folder
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.image_set import ImageSet, balanced
 from sat_exp.errors import UserError
+from sat_exp.settings import checked
 
 label_lists = st.lists(st.integers(0, 6), min_size=1, max_size=60)
 
@@ -99,7 +101,7 @@ def test_a_size_that_cannot_be_had_is_refused(size):
 @pytest.mark.parametrize("seed", [-1, 0.5, "0", None])
 def test_a_seed_that_is_no_whole_number_is_refused(seed):
     with pytest.raises(UserError, match=r"dataset\.seed"):
-        labelled([0, 1, 2]).subset(2, seed)
+        checked(Folder, {"root": "folder", "size": 2, "seed": seed}, "dataset")
 
 
 def unlabelled(count: int) -> ImageSet:

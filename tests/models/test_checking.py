@@ -106,7 +106,7 @@ def test_every_model_file_is_sound(name: str) -> None:
         ({"input__interpolation": "nearest"}, "choose bicubic or bilinear"),
         ({"input__crop": 0}, "input.crop=0: give the share"),
         ({"input__crop": 1.2}, "input.crop=1.2"),
-        ({"input__crop": 1e-6}, "of which 4096 are the most: give a larger crop"),
+        ({"input__crop": 1e-6}, "pixels wide; 4096 are the most: give a larger crop"),
         ({"input__crop": float("nan")}, "input.crop=nan"),
         ({"input": None}, "give model.input="),
         ({"pretrained": True}, "has no published weights; give model.checkpoint=PATH"),

@@ -1,13 +1,16 @@
 """What is trained on: a data set's own images, or photographs of a folder."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from sat_exp.datasets import Canvas
 from sat_exp.errors import UserError
-from sat_exp.modules.training_images import TrainingImages
+from sat_exp.modules.training_images import TrainingImages, transformation
 
 
 @pytest.fixture
@@ -101,3 +104,31 @@ def fashion_mnist(tmp_path):
             header = bytes([0, 0, 8, chosen.ndim]) + np.array(chosen.shape, ">u4").tobytes()
             (tmp_path / f"{part}-{what}-ubyte.gz").write_bytes(gzip.compress(header + chosen.tobytes()))
     return tmp_path
+
+
+def chance():
+    """Where the random generators of PyTorch, Python and NumPy are."""
+    return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        {"nonsense": 1}, {"interpolation": "cubick"}, {"color_jitter": "a"}, {"scale": [0.5]}, {"normalize": True},
+        {"is_training": False}, {"input_size": -1}, {"no_aug": True, "input_size": 0}, {"hflip": "often"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_timm_cannot_do_is_refused_before_any_training(transform):
+    before = chance()
+    with pytest.raises(UserError, match=r"transform=.* is nothing timm can do") as caught:
+        transformation(transform, Canvas(32, 24))
+    assert str(caught.value).isprintable()
+    assert chance() == before
+
+
+def test_a_trial_of_a_transform_draws_no_random_numbers():
+    before = chance()
+    apply = transformation({"auto_augment": "rand-m9-mstd0.5-inc1", "re_prob": 0.5}, Canvas(32, 24))
+    assert chance() == before
+    assert apply(Image.new("RGB", (50, 40))).shape == (3, 24, 24)

@@ -109,18 +109,25 @@ def test_photographs_of_a_folder_with_timms_augmentation_teach_too(sat_exp, fash
 
 
 BAD = {
-    "seeds": (["task.seeds=[0,0]"], "task.seeds=[0, 0]: give one or more, each once"),
+    "seeds": (["task.seeds=[0,0]"], "task.seeds=[0, 0]: give each once"),
     "another world": (["task.teachers=[resnet18]"], "resnet18 predicts imagenet1k, fashion_convnext fashion_mnist"),
-    "no teachers": (["task.teachers=[]"], "task.teachers=[]: give one or more"),
+    "no teachers": (["task.teachers=[]"], "task.teachers=[]: give a list of 1 or more"),
     "a teacher called like a student": (
         ["task.teachers=[fashion_convnext_seed1]", "task.seeds=[1]"],
         "fashion_convnext_seed1 is a teacher and what a student of that seed is called",
     ),
-    "the best of no ranking": (["task.best=2"], "task.best=2: give how many teachers, 1 or more, of a ranking by"),
+    "the best of no ranking": (["task.best=2"], "task.best=2: give how many teachers of a ranking by"),
     "too few images": (["task.batch_size=700"], "batch_size=700: there are 600 training images, give fewer"),
-    "weight": (["task.weight=2"], "weight=2.0: give the teacher's share"),
+    "weight": (["task.weight=2"], "task.weight=2: give a value of 1 or less"),
     "optimizer": (["task.optimizer=adamww"], "no optimizer called 'adamww'"),
     "picker": (["task.picker=/no/such/study"], "there is no folder /no/such/study: give the folder of a finished run"),
+    "an unknown teacher": (["task.teachers=[fashion_resnt]"], "near: fashion_resnet"),
+    "a teacher without its weights": (
+        ["model@target=fashion_resnet", "task.teachers=[vit_tini]"],
+        "no model 'vit_tini'",
+    ),
+    "mixing an odd batch": (["task.mixup=0.1", "task.batch_size=51"], "batch_size=51: mixing takes images in pairs"),
+    "a name that is no setting": (["+task.epoch=3"], "there is no setting task.epoch; near it: task.epochs"),
     "nothing to train on": (["dataset.root=null"], "give dataset.root=FOLDER with the four Fashion-MNIST files"),
 }
 

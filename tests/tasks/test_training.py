@@ -260,3 +260,40 @@ def test_a_checkpoint_of_another_network_is_set_aside(tmp_path):
         torch.save({"epoch": 0, "callbacks": callbacks, "state_dict": torch.nn.Linear(size, 2).state_dict()}, path)
         assert (reached_in(path, torch.nn.Linear(2, 2)) is None) == (size == 3)
         assert path.exists() == (number == 1)
+
+
+BAD = {
+    "epochs": (["task.epochs=0"], "task.epochs=0: give a value of 1 or more"),
+    "schedule": (["task.schedule=cosin"], "task.schedule=cosin: give one of cosine"),
+    "no seeds": (["task.seeds=[]"], "task.seeds=[]: give a list of 1 or more"),
+    "a seed twice": (["task.seeds=[1,1]"], "two trainings are called fashion_nfnet_seed1: give each seed"),
+    "a recipe's name": (["task.recipes={a/b:{}}"], "task.recipes"),
+    "a long name": ([f"task.recipes={{{'a' * 190}:{{}}}}"], "give shorter names"),
+    "a recipe's setting": (["task.recipes={a:{epoch:1}}"], "fashion_nfnet: training.epoch"),
+    "a recipe's value": (
+        ["task.recipes={a:{epochs:many}}"],
+        "fashion_nfnet: training.epochs='many': give a whole number",
+    ),
+    "a recipe that cannot be mixed": (
+        ["task.recipes={a:{mixup:0.1,batch_size:7}}"],
+        "batch_size=7: mixing takes images",
+    ),
+    "what a model's file says": (["+model.training={epochs:0}"], "fashion_nfnet: training.epochs=0: give a value of 1"),
+    "nothing to train on": (
+        ["dataset=foolbox20"],
+        "Foolbox20 brings no training images: give task.training_root=FOLDER",
+    ),
+    "a network that cannot be": (["+model.network.nonsense=1"], "the network could not be built"),
+    "an unknown setting": (["+task.epoch=3"], "there is no setting task.epoch; near it: task.epochs"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_what_cannot_be_trained_is_refused_before_an_image_is_read(sat_exp, outputs, monkeypatch, arguments, message):
+    monkeypatch.setattr("sat_exp.datasets.FashionMNIST.__init__", None)
+    outcome = sat_exp("task=train", "model=fashion_nfnet", "name=refused", *arguments)
+    assert outcome.status == 1
+    assert message in " ".join(outcome.text.split())
+    assert "Traceback" not in outcome.text
+    assert not (outputs / "refused").exists()
+    assert not (outputs / "trained").exists()
