@@ -11,7 +11,7 @@ from torch import Tensor
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import loading
 from sat_exp.models.sources import HUB_TARGET, check_sources
-from sat_exp.models.weights import check_file
+from sat_exp.models.weights import check_file, check_record
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 """What PyTorch can resize with antialiasing by, and differentiate."""
@@ -42,7 +42,7 @@ def check(config: DictConfig) -> None:
 
 
 def check_checkpoint(config: DictConfig) -> None:
-    """UserError where weights are asked for that are nowhere."""
+    """UserError where weights are asked for that are nowhere, or are not those on the record next to them."""
     if not config.pretrained:
         return
     if config.checkpoint is not None:
@@ -50,6 +50,7 @@ def check_checkpoint(config: DictConfig) -> None:
             check_file(Path(config.checkpoint))
         elif not Path(config.checkpoint).is_file():
             raise UserError(f"model {config.name}: no weights at {config.checkpoint}: give model.checkpoint=PATH")
+        check_record(Path(config.checkpoint))
     elif config.network.get("_target_") != HUB_TARGET:
         loading.refuse_unpublished(config)
 

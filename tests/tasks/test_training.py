@@ -19,6 +19,8 @@ from sat_exp.names import CONF
 from sat_exp.tasks.train import variants
 from sat_exp.tasks.training import Job, Trainings, changed
 
+from .test_tasks import fashion_mnist  # noqa: F401
+
 RECIPE = Recipe(
     epochs=1, finishing_epochs=0, batch_size=8, seed=0, optimizer="adamw", learning_rate=0.01, weight_decay=0.05
 )
@@ -133,6 +135,7 @@ def kept(tmp_path):
 
 
 def flipped(content, position):
+    position %= len(content)
     return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
 
 
@@ -297,3 +300,28 @@ def test_what_cannot_be_trained_is_refused_before_an_image_is_read(sat_exp, outp
     assert "Traceback" not in outcome.text
     assert not (outputs / "refused").exists()
     assert not (outputs / "trained").exists()
+
+
+def test_files_in_the_place_of_a_trainings_folders_are_set_aside_and_it_trains(sat_exp, fashion_mnist, tmp_path):  # noqa: F811
+    folder = tmp_path / "trained"
+    (folder / ".fashion_nfnet.lock").mkdir(parents=True)
+    (folder / "checkpoints").write_text("no folder")
+    (folder / "fashion_nfnet.json").mkdir()
+    outcome = sat_exp(
+        "task=train", "model=fashion_nfnet", f"dataset.root={fashion_mnist}", "dataset.training_size=100",
+        "task.epochs=1", "task.batch_size=50", f"task.directory={folder}", "hardware.threads=1", "name=mended",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.text
+    assert "Traceback" not in outcome.text
+    assert records.read_record(folder / "fashion_nfnet.json")["parameters"] > 0
+    aside = {path.name.rpartition(".")[0] for path in (folder / "quarantine").iterdir() if path.suffix != ".why"}
+    assert aside == {".fashion_nfnet.lock", "checkpoints", "fashion_nfnet.json"}
+
+    weights = folder / "fashion_nfnet.safetensors"
+    weights.write_bytes(flipped(weights.read_bytes(), -1))
+    measured = sat_exp(
+        "model=fashion_nfnet", f"model.checkpoint={weights}", "dataset.size=20", "attack.steps=1", "hardware.threads=1"
+    )
+    assert measured.status == 1
+    assert "is not the file that fashion_nfnet.json describes (its SHA-256 differs)" in " ".join(measured.text.split())
+    assert "Traceback" not in measured.text
