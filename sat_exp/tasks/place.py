@@ -48,7 +48,6 @@ def setting(config: DictConfig, run: str | None) -> Setting:
     if beside.table("pairs") is None or not {"models", "dataset", "settings"} <= set(summary):
         raise UserError(f"{beside.folder} holds no measured pairs: give task.run=FOLDER of a matrix")
     try:
-        refuse_interpolations([summary["settings"], summary["models"]])
         merged = with_settings_of(summary["settings"], config)
         others = beside_others(config.model, beside)
         settings.check_values(merged)
@@ -57,14 +56,6 @@ def setting(config: DictConfig, run: str | None) -> Setting:
     except UserError as error:
         raise UserError(f"{beside.folder}: {error}") from error
     return Setting(beside, others, merged)
-
-
-def refuse_interpolations(node: Any) -> None:
-    """UserError where a text would be replaced by another setting, the environment, or what a resolver makes of it."""
-    if isinstance(node, str) and "${" in node:
-        raise UserError(f"its summary says {node}: settings of a finished run are plain values")
-    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        refuse_interpolations(value)
 
 
 def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: Count) -> None:
