@@ -32,7 +32,7 @@ def drawings(tables: Mapping[str, pd.DataFrame], families: Mapping[str, str], st
         "without_hubs": without_hubs(left, clusters, families, styles),
     }
     again = "on other draws of the images" if "sample_size" in tables else "on SAT with other sampling errors added"
-    if "consensus" in tables:
+    if "consensus" in tables and (tables["consensus"]["matrix"] == "SAT").any():
         drawn["consensus"] = consensus(tables["consensus"], clusters, families, styles, again)
     drawn["cluster_stability"] = stability(tables["cluster_stability"], again)
     drawn["embedding"] = embedding(tables["embedding"], clusters)

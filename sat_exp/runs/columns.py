@@ -184,6 +184,10 @@ WITHIN: dict[str, list[tuple[str, str]]] = {
 }
 """Columns, and others that are never smaller."""
 
+OF_MANY = ("pairs_without_hubs", "clusters", "consensus", "embedding")
+LEAST = 3
+"""Rows of each of these that an analysis of three models has."""
+
 TOGETHER: dict[str, tuple[str, ...]] = {
     "cluster_stability": ("pairs_without_hubs", "clusters", "embedding"),
     "regimes": ("regime_pairs",),
@@ -227,9 +231,15 @@ def repeated(table: pd.DataFrame, keys: Iterable[str]) -> str | None:
 
 
 def alone(tables: Mapping[str, pd.DataFrame]) -> str | None:
-    """A table that is drawn with others which are not there; None where there is none."""
+    """A table that is drawn with others which are not there, or are of too few models; None where there is none."""
     for name, others in TOGETHER.items():
         for other in others:
             if name in tables and other not in tables:
                 return f"tables/{name} without tables/{other}"
+    if "cluster_stability" in tables:
+        if lacking := {"model", "without_hubs"} - set(tables["clusters"]):
+            return f"tables/clusters without a column {min(lacking)}"
+        few = min((len(tables[name]) for name in OF_MANY if name in tables), default=LEAST)
+        if few < LEAST:
+            return f"an analysis with a table of {few} rows, where {LEAST} are the least"
     return None

@@ -24,8 +24,8 @@ COUNTS = [pytest.param(FEW, id="few"), pytest.param(FLIPS, id="all", marks=pytes
 ARRAYS: dict[str, tuple[tuple[int, ...], str]] = {
     "images": ((9, 3, 6, 6), "uint8"),
     "adversarial": ((7, 3, 6, 6), "uint8"),
-    "logits": ((9, 10), "float32"),
-    "ensembles": ((40, 2), "int32"),
+    "logits": ((9, 20), "float32"),
+    "ensembles": ((40, 12), "int32"),
 }
 COLUMNS = 60
 
@@ -43,10 +43,17 @@ class Work:
 
     def array(self, store: Store, kind: str) -> Any:
         shape, dtype = ARRAYS[kind]
-        return store.open(kind, {"of": kind, "numbers": [1, 2.5]}, shape=shape, dtype=dtype, chunk=4, name=f"a {kind}")
+        return store.open(
+            kind,
+            {"of": kind, "numbers": [1, 2.5]},
+            shape=shape,
+            dtype=dtype,
+            chunk=4,
+            name=f"{kind} of some model. " * 8,
+        )
 
     def row(self, store: Store) -> StoredRow:
-        table = store.table("predictions", {"of": "some"}, columns=COLUMNS, dtype="int32", name="some")
+        table = store.table("predictions", {"of": "some"}, columns=COLUMNS, dtype="int32", name="some " * 40)
         return table.row({"target": "vit"}, "vit")
 
     def complete(self, target: Any, kind: str) -> np.ndarray:
@@ -175,7 +182,7 @@ def test_what_is_in_the_files_of_locks_changes_no_number(work, record_property, 
     rng = np.random.default_rng(0)
     for trial in range(count):
         path = locks[trial % len(locks)] if trial % 2 else work.folder / LOCKS / GATE
-        path.write_bytes(rng.bytes(int(rng.integers(1, 200))))
+        path.write_bytes(rng.bytes(int(rng.integers(1, 5000))))
         try:
             assert work.once() == numbers
             found["the same"] += 1
@@ -186,4 +193,4 @@ def test_what_is_in_the_files_of_locks_changes_no_number(work, record_property, 
         assert quarantined(Store.local(work.folder)) == {}
     record_property("outcomes", dict(found))
     print(f"locks: {dict(found)}")
-    assert set(found) == {"the same", "one line"}
+    assert set(found) <= {"the same", "one line"}
