@@ -298,3 +298,16 @@ def test_what_a_terminal_obeys_is_taken_out_of_what_is_written(tmp_path):
     found = run.checked_tables()["failures"]
     pd.testing.assert_frame_equal(found, failures.assign(reason=[kept]))
     assert kept in (tmp_path / "tables/failures.csv").read_text()
+
+
+def test_an_analysis_has_clusters_of_its_models():
+    """Of three models or more, each in a cluster with and without hubs."""
+    names = ("cluster_stability", *columns.TOGETHER["cluster_stability"], "consensus")
+    whole = {name: pd.concat([sound(name)] * 2, ignore_index=True) for name in names}
+    assert columns.alone(whole) is None
+    assert columns.alone(whole | {"consensus": whole["consensus"].head(2)}) == (
+        "an analysis with a table of 2 rows, where 3 are the least"
+    )
+    for column in ("model", "without_hubs"):
+        without = whole | {"clusters": whole["clusters"].drop(columns=column)}
+        assert columns.alone(without) == f"tables/clusters without a column {column}"
