@@ -50,5 +50,7 @@ def faulty(error: OmegaConfBaseException) -> UserError:
         known = [str(key) for key in error.parent_node if not str(key).startswith("_")]
         if error.key not in known:
             near = difflib.get_close_matches(error.key, known, n=3) or known
-            return UserError(f"there is no setting {error.full_key}" + (f"; near it: {', '.join(near)}" if near else ""))
+            return UserError(
+                f"there is no setting {error.full_key}" + (f"; near it: {', '.join(near)}" if near else "")
+            )
     return UserError(str(error).splitlines()[0])

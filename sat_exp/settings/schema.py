@@ -90,9 +90,10 @@ def line(errors: Sequence[ErrorDetails], prefix: str, kind: Any) -> str:
     if error["type"] == "missing":
         return f"{name} is not given: give {name}="
     same = [other for other in errors if located(kind, other["loc"])[0] == found]
-    wanted = [may_be(other, hint).removeprefix("give ") for other in same] + ["null"] * (NoneType in get_args(hint))
+    wanted = dict.fromkeys(may_be(other, hint).removeprefix("give ") for other in same)
+    null = ", or null" if NoneType in get_args(hint) else ""
     value = shown(error["input"], quoted=error["type"] in KINDS)
-    return f"{name}={value}: give {' or '.join(dict.fromkeys(wanted))}"
+    return f"{name}={value}: give {' or '.join(wanted)}{null}"
 
 
 def may_be(error: ErrorDetails, hint: Any) -> str:

@@ -1,6 +1,5 @@
 """task=distill: students trained with and without teachers, and how the similarity of the two goes with the gain."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from sat_exp.runs import read
 from sat_exp.settings.types import Count, FileName, FilePath, Positive, Seed, Text
 from sat_exp.store import key_of
 from sat_exp.studies import distillation as study
-from sat_exp.tasks import composing, measuring, results
+from sat_exp.tasks import composing, measuring, printing, results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain
 
@@ -292,7 +291,7 @@ def ranker(folder: Path) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
 
 def show_ranking(ranking: pd.DataFrame) -> None:
-    console = Console(file=sys.stdout, highlight=False)
+    console = printing.console()
     for student, rows in ranking.groupby("student", sort=False):
         heading = f"{student}: teachers, ranked before training; gains above its average teacher's"
         table = Table("rank", Column("teacher", overflow="fold"), title=heading, title_justify="left")
@@ -334,7 +333,7 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 
 def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: Path) -> None:
     """Print what was found."""
-    console = Console(file=sys.stdout, highlight=False)
+    console = printing.console()
     console.print(summary["title"], soft_wrap=True)
     for finding in summary["findings"]:
         console.print(finding, soft_wrap=True)

@@ -1,6 +1,5 @@
 """task=place: one more model beside a matrix that is there, at the cost of a row and a column, and where it lies."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from sat_exp import settings
@@ -17,7 +15,7 @@ from sat_exp.runs import Run
 from sat_exp.settings.types import Count, FileName, FilePath
 from sat_exp.studies import placement
 from sat_exp.studies.placement import Placement
-from sat_exp.tasks import composing, describing, measuring, results
+from sat_exp.tasks import composing, describing, measuring, printing, results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import chosen, existing
 
@@ -110,7 +108,7 @@ def beside_others(new: DictConfig, beside: Run) -> list[DictConfig]:
     others = {name: OmegaConf.create(facts) for name, facts in beside.summary["models"].items()}
     if new.name in others:
         composing.distinct([others.pop(new.name), new])
-    pairs = beside.tables()["pairs"]
+    pairs = beside.checked_tables()["pairs"]
     measured = pairs[pairs["sat"].notna() & (pairs["model_a"] != pairs["model_b"])]
     between = measured[measured["model_a"].isin(others) & measured["model_b"].isin(others)]
     if len(others) < 2 or len(between) < len(others) * (len(others) - 1) / 2:
@@ -122,7 +120,7 @@ def beside_others(new: DictConfig, beside: Run) -> list[DictConfig]:
 
 def beside_the_old(tables: dict[str, pd.DataFrame], beside: Run, new: str) -> dict[str, pd.DataFrame]:
     """`tables` with the old run's rows for the models and pairs that `new` has no part in."""
-    olds = beside.tables()
+    olds = beside.checked_tables()
 
     def joined(table: str, columns: list[str]) -> pd.DataFrame:
         old = olds[table]
@@ -133,7 +131,7 @@ def beside_the_old(tables: dict[str, pd.DataFrame], beside: Run, new: str) -> di
 
 
 def show(placed: Placement, page: Path, confidence: float) -> None:
-    console = Console(file=sys.stdout)
+    console = printing.console()
     table = Table("nearest", title=f"where {placed.model} lies", title_justify="left")
     for heading in ("SAT", results.percent(confidence), "fools it", "is fooled by it"):
         table.add_column(heading, justify="right")

@@ -1,6 +1,5 @@
 """task=train: train networks on a data set's training images, as their files say or in several variants."""
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Annotated, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
-from rich.console import Console
 from rich.table import Table
 
 from sat_exp.errors import UserError
@@ -19,7 +17,7 @@ from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.names import CONF
 from sat_exp.settings import build, checked
 from sat_exp.settings.types import FileName, FilePath, Seed, file_name
-from sat_exp.tasks import composing, measuring
+from sat_exp.tasks import composing, measuring, printing
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain, write
 
@@ -150,7 +148,7 @@ def write_pool(folder: Path, trained: list[DictConfig]) -> None:
 
 
 def show(trainings: Trainings, done: list[Job], pool: Path | None) -> None:
-    console = Console(file=sys.stdout, highlight=False)
+    console = printing.console()
     table = Table("network", title=f"trained, in {trainings.folder}", title_justify="left")
     for heading in ("test accuracy", "parameters", "seconds"):
         table.add_column(heading, justify="right")
