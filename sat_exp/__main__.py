@@ -73,7 +73,7 @@ def main() -> None:
         print(end="", flush=True)  # what cannot be written is an error here, not while the interpreter ends
     except (UserError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {user_error(error) or one_line(error)}")
-    except OSError as error:
+    except Exception as error:  # Hydra has not opened its log file, for one
         if (known := user_error(error)) is None:
             raise
         sys.exit(f"error: {known}")

@@ -26,11 +26,9 @@ TRAIN = (
 TASKS: dict[str, tuple[bool, tuple[str, ...]]] = {
     "attack, W&B offline": (False, (*ATTACK, "name=a", OFFLINE)),
     "sweep": (False, ("-m", "attack.epsilon=2,4", *ATTACK)),
-    "sweep in parallel": (False, ("-m", "attack.epsilon=2,4", *ATTACK, "hydra/launcher=joblib")),
     "train": (False, TRAIN),
     "report": (True, ("task=report", f"task.run=outputs/{RUN}")),
     "place": (True, ("task=place", "model=fashion_vit", f"task.run=outputs/{RUN}", "name=p", *ATTACK[3:])),
-    "plan": (False, ("task=plan", "pool=quick", *ATTACK, "name=plan")),
 }
 """By name, whether a finished matrix is there, and the command."""
 
