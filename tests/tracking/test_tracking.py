@@ -5,8 +5,10 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from sat_exp import runs, tracking
 from sat_exp.errors import UserError
 from sat_exp.settings import build
 from sat_exp.tracking import Tracking
+from sat_exp.tracking.owner import within
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -286,6 +289,42 @@ def test_exception_of_the_body_propagates_and_closes_the_run(tmp_path, read_log)
     assert found.exit_code == 1
     assert found.history[0]["x"] == 1.0
     assert pointer(tmp_path)["state"] == "failed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("computing", ["time.sleep(60)", "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"])
+def test_a_signal_marks_the_run_as_stopped_in_wandb(tmp_path, read_log, number, computing):
+    """In Python, where the run is left in order, and in C, where the process is ended."""
+    code = (
+        "import hashlib, os, signal, threading, time\n"
+        "from pathlib import Path\n"
+        "from sat_exp import stopping, tracking\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "stopping.ORDERLY, stopping.MARKING = 1.0, 20.0\n"
+        "settings = tracking.Tracking('offline', tags=['mine'])\n"
+        "with stopping.handled(), tracking.run(\n"
+        "    settings, name='n', job_type='t', directory=Path('run'), config={}\n"
+        ") as run:\n"
+        "    run.log({'x': 1.0})\n"
+        f"    threading.Timer(0.5, os.kill, (os.getpid(), {number:d})).start()\n"
+        f"    {computing}\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 128 + number
+    assert ended.stderr.endswith("; the same command continues\n")
+    assert ended.stderr.count("\n") == 1
+    assert pointer(tmp_path / "run")["state"] == "stopped"
+    found = read_log(tmp_path / "run" / pointer(tmp_path / "run")["folder"])
+    assert found.exit_code == 128 + number
+    assert found.tags == ["mine", "stopped"]
+    assert found.history[0]["x"] == 1.0
+
+
+def test_waiting_is_bounded():
+    with pytest.raises(TimeoutError, match="within 0"):
+        within(0.1, threading.Event().wait)
+    with pytest.raises(ZeroDivisionError):
+        within(60, lambda: 1 / 0)
 
 
 def test_failures_while_recording_are_one_warning(tmp_path, monkeypatch, caplog, fill):
