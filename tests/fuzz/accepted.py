@@ -88,7 +88,7 @@ ACCEPTED: tuple[str, ...] = (
     f"{TRAIN} 'task.recipes={{adamw:{{}},sgd:{{optimizer:sgd,learning_rate:0.1}}}}'",
     f"{TRAIN} task.directory=elsewhere/2024 task.schedule=cosine task.warmup_epochs=1",
     DISTILL,
-    f"{DISTILL} task.weight=0 task.temperature=10 task.hard=false task.best=null",
+    f"{DISTILL} task.weight=0.01 task.temperature=10 task.hard=false task.best=null",
     f"{DISTILL} task.weight=1 task.seeds=[4294967295]",
     "dataset=folder dataset.root={given}/images labels=own model=timm model.id=resnet18.a1_in1k model.pretrained=false",
     "model=timm model.id=resnet18.a1_in1k model.pretrained=false dataset=folder dataset.root={given}/images labels=own",

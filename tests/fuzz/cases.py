@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,9 @@ def settings() -> list[Setting]:
                 known = {setting.name for setting in found if setting.choice == choice}
                 recipe = of(of_signature(Recipe), group, choice, base, group)
                 found += [setting for setting in recipe if setting.name not in known]
-    found += of(Configuration, "common", "", (), "")
+    for setting in of(Configuration, "common", "", (), ""):
+        compared = NEEDED["compare"] if setting.name.startswith("reference") else ()
+        found.append(replace(setting, base=(*(("task=compare",) if compared else ()), *compared)))
     parts: list[tuple[Any, str, tuple[str, ...]]] = [
         (Score, "score", ()), (Sweep, "sweep", ()), (Model, "model", ()), (Input, "model.input", ()),
         (Components, "model.components", ()), (Group, "model.group", ()),

@@ -179,7 +179,7 @@ def wrong(case: Case, ended: Ended) -> str | None:
     faults = {
         f"it was still running after {PATIENCE} s": ended.status is None,
         "it was accepted": ended.status == 0,
-        f"exit code {ended.status}": ended.status is not None and ended.status not in (0, 1),
+        f"ended by signal {-(ended.status or 0)}": ended.status is not None and ended.status < 0,
         "a traceback": "Traceback" in ended.text,
         "no error line": not last.startswith("error: "),
         f"{len(ended.lines)} lines": len(ended.lines) != 1,

@@ -145,7 +145,10 @@ FREE = {
 }
 """Settings that take any names, with the reason."""
 
-RIGHT: tuple[tuple[str, str, Any, str], ...] = ()
+RIGHT: tuple[tuple[str, str, Any, str], ...] = (
+    ("model.training", NESTED, {"_target_": "os.getcwd"}, "tasks that train nothing do not read it, and it is data"),
+    ("target.training", NESTED, {"_target_": "os.getcwd"}, "tasks that train nothing do not read it, and it is data"),
+)
 """Setting, kind, value, None for all, and why that is right although values of its type are wrong elsewhere."""
 
 

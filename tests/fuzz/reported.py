@@ -81,7 +81,6 @@ REPORTED: tuple[tuple[str, str, str, str], ...] = (
     ("dataset", TOGETHER, "dataset=folder dataset.root={given}/images dataset.crop=300", "dataset.crop"),
     ("dataset", MISSING, "model=vit_b16 dataset=imagenet", "dataset.root"),
     ("dataset", MISSING, "dataset=folder", "dataset.root"),
-    ("dataset", UNKNOWN, "dataset=hf dataset.root=5", "dataset.root"),
     ("task", NULL, "task=compare reference=null", "reference"),
     ("task", MISSING, "task=compare", "reference"),
     ("task", RANGE, "task=ensemble task.runs=-1", "task.runs"),
