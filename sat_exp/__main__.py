@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sat_exp import settings, sweeps
-from sat_exp.errors import UserError, one_line, user_error
+from sat_exp.errors import UserError, of_hydra, user_error
 from sat_exp.names import CONF, check_choices, own_folder, resolve
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(perform)()
         print(end="", flush=True)  # what cannot be written is an error here, not while the interpreter ends
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {user_error(error) or one_line(error)}")
+        sys.exit(f"error: {user_error(error) or of_hydra(error)}")
     except Exception as error:  # Hydra has not opened its log file, for one
         if (known := user_error(error)) is None:
             raise

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -42,6 +43,12 @@ def user_error(error: BaseException | None) -> UserError | None:
     return error
 
 
+def of_hydra(error: BaseException) -> str:
+    """What Hydra says of what was typed, without its addresses, and what to type."""
+    said = re.split(r"See https|Config search path", one_line(error))[0].strip().rstrip(".:")
+    return f"{said}: give settings as NAME=VALUE, and quote a value that is not plain, NAME='VALUE'; see --help"
+
+
 def faulty(error: OmegaConfBaseException) -> UserError:
     """What is wrong with a configuration, in one line, with the nearest names where one is unknown."""
     if isinstance(error, MissingMandatoryValue):
@@ -53,4 +60,5 @@ def faulty(error: OmegaConfBaseException) -> UserError:
             return UserError(
                 f"there is no setting {error.full_key}" + (f"; near it: {', '.join(near)}" if near else "")
             )
-    return UserError(str(error).splitlines()[0])
+    said = str(error).splitlines()[0].rstrip(".")
+    return UserError(f"{error.full_key}: {said}; give a value" if error.full_key else of_hydra(error))

@@ -3,7 +3,7 @@
 import argparse
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,12 @@ PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf" if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "conf"
 
 PAPER_NAME = re.compile(r"^paper_name: *['\"]?([^'\"\s#]+)", re.MULTILINE)
+OWN_PARTS = re.compile(r"[+~]*hydra[./](searchpath|callbacks)\b")
+"""Parts of Hydra's settings that are this program's own."""
+
+LONGEST, MOST = 60, 15
+"""Characters of a wrong name, and names of choices, that an error lists."""
+
 MODEL_CHOICE = re.compile(r"(\+{0,2}model(?:@[\w.]+)?)=(?!glob\()(.*)", re.DOTALL)
 
 
@@ -54,8 +60,11 @@ def own_folder(arguments: Sequence[str], conf: Path) -> Path | None:
     for option in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
         parser.add_argument(*option, dest="instead")
     typed = parser.parse_known_args(arguments)[0]
-    if typed.instead is not None or any(argument.startswith("hydra.searchpath") for argument in arguments):
-        raise UserError("the configuration is that of sat_exp: add your own files by --config-dir FOLDER (-cd)")
+    if typed.instead is not None or any(OWN_PARTS.match(argument) for argument in arguments):
+        raise UserError(
+            "hydra.callbacks, hydra.searchpath and the configuration are those of sat_exp: add your own files by "
+            "--config-dir FOLDER (-cd)"
+        )
     folder: Path | None = typed.config_dir
     if folder is None:
         return None
@@ -84,11 +93,20 @@ def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None)
             raise UserError(f"{override.input_line}: choose one {group}; a sweep over several is -m {group}=A,B")
         for chosen in choices(override):
             if not isinstance(chosen, str):
-                raise UserError(f"{override.input_line}: give the name of a choice, one of {', '.join(known)}")
+                typed = str(override.input_line)[:LONGEST]
+                raise UserError(f"{typed}: give the name of a choice, {choose(chosen, known)}")
             if chosen not in known:
                 near = difflib.get_close_matches(chosen, known, n=3, cutoff=0.4)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-                raise UserError(f"no {group} called {chosen!r}; {hint}")
+                hint = f"did you mean {' or '.join(near)}?" if near else f"give {choose(chosen, known)}"
+                raise UserError(f"{override.get_key_element()}: no {group} called {chosen[:LONGEST]!r}; {hint}")
+
+
+def choose(value: Any, known: Iterable[Any]) -> str:
+    """Which of the `known` names to choose, the nearest first."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(value)[:LONGEST], names, n=3)
+    ordered = list(dict.fromkeys([*near, *names]))
+    return f"one of {', '.join(ordered[:MOST])}" + (f" and {len(ordered) - MOST} more" if len(ordered) > MOST else "")
 
 
 def choices_of(group: str, conf: Path = CONF) -> list[str]:

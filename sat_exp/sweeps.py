@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sat_exp import settings
 from sat_exp.errors import UserError, one_line, user_error
+from sat_exp.settings.types import Count, Text
 from sat_exp.tasks import composing
 
 SOURCE, TARGET = "model", "model@target"
@@ -63,7 +64,12 @@ class ModelSweeper(Sweeper):
     config: DictConfig
     launcher: Launcher
 
-    def __init__(self, merge: Sequence[str], max_batch_size: int | None, params: Mapping[str, str] | None) -> None:
+    def __init__(self, merge: list[Text], max_batch_size: Count | None, params: dict[str, Any] | None) -> None:
+        given = {"merge": merge, "max_batch_size": max_batch_size, "params": params}
+        plain = {
+            key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in given.items()
+        }
+        settings.checked(ModelSweeper, plain, "hydra.sweeper")
         self.merge, self.max_batch_size, self.params = merge, max_batch_size, params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -152,7 +158,8 @@ class ModelSweeper(Sweeper):
             if members and is_glob(override):
                 names[key] = [name for name in members if name in names[key]]
             if override.is_sweep_override() and not names[key]:
-                raise UserError(f"no model {'of the pool ' if members else ''}fits {override.input_line}")
+                of = "of the pool " if members else ""
+                raise UserError(f"no model {of}fits {override.input_line}: give names, or another glob")
         choices = config.hydra.runtime.choices
         if choices.task not in self.merge or any(key_of(other).startswith("target.") for other in others):
             lists = [[f"{key}={name}" for name in listed] for key, listed in names.items()]
@@ -226,7 +233,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         if override.is_sweep_override():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         if not values[key]:
-            raise UserError(f"nothing fits {override.input_line}")
+            raise UserError(f"nothing fits {override.input_line}: give names, or another glob")
     return [list(combination) for combination in itertools.product(*values.values())]
 
 

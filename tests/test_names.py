@@ -70,7 +70,7 @@ def test_what_can_be_chosen_passes(conf, typed):
         ("model@target=choice(vit_b16,resnt50)", "no model called 'resnt50'; did you mean resnet50"),
         ("model=deit_smal", "no model called 'deit_smal'; did you mean deit_small"),
         ("model='resnt50'", "no model called 'resnt50'"),
-        ("attack=zzz", "no attack called 'zzz'; there are pgd"),
+        ("attack=zzz", "no attack called 'zzz'; give one of pgd"),
     ],
 )
 def test_a_misspelt_choice_names_the_nearest(conf, typed, message):

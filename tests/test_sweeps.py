@@ -175,9 +175,9 @@ def test_with_a_pool_a_glob_means_its_members(run, pool):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("pool=some", "model=glob(b*)"), "no model of the pool fits model=glob(b*)"),
-        (("model=glob(tim*)",), "no model fits model=glob(tim*)"),
-        (("model=a", "attack=glob(cw*)"), "nothing fits attack=glob(cw*)"),
+        (("pool=some", "model=glob(b*)"), "no model of the pool fits model=glob(b*): give names, or another glob"),
+        (("model=glob(tim*)",), "no model fits model=glob(tim*): give names, or another glob"),
+        (("model=a", "attack=glob(cw*)"), "nothing fits attack=glob(cw*): give names, or another glob"),
     ],
 )
 def test_a_glob_that_fits_nothing_is_an_error(run, arguments, message):

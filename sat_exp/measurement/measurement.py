@@ -84,7 +84,7 @@ class Measurement:
                 f"{', '.join(sorted(repeated))} is named twice: give each model once, or another model.name"
             )
         for config in configs:
-            self.check_labels(config, configs[0])
+            check_labels(config, configs[0], self.images, self.labels)
         wanted = {(a, b) for a in names for b in names} if directions is None else set(directions)
         wanted |= {(source, source) for source, _ in wanted}
         return self.mending(lambda: self.once(configs, wanted))
@@ -187,25 +187,6 @@ class Measurement:
             return target.clean
         return self.stages.clean_predictions(source.view, target).read_all().astype(np.int64)
 
-    def check_labels(self, config: DictConfig, first: DictConfig) -> None:
-        """Refuse a model whose classes cannot be compared with the image set's, or with the other models'."""
-        same_space, classes = config.label_space == self.images.label_space, len(self.images.class_names)
-        if self.labels == "truth" and same_space and config.classes != classes:
-            raise UserError(
-                f"model {config.name} has {config.classes} classes, the data set {self.images.name} {classes}: correct "
-                "model.classes, or choose a fitting dataset="
-            )
-        if self.labels == "truth" and config.label_space != self.images.label_space:
-            raise UserError(
-                f"model {config.name} predicts {config.label_space}, the data set {self.images.name} is labelled "
-                f"{self.images.label_space}: choose a fitting dataset= or model="
-            )
-        if self.labels == "consensus" and config.label_space != first.label_space:
-            raise UserError(
-                f"model {config.name} predicts {config.label_space}, {first.name} {first.label_space}: they can never "
-                "agree; give labels=own"
-            )
-
     def share(
         self,
         items: Sequence[Item],
@@ -253,3 +234,22 @@ class Measurement:
 
 def plain(config: DictConfig) -> Any:
     return OmegaConf.to_container(config, resolve=True)
+
+
+def check_labels(config: DictConfig, first: DictConfig, images: ImageSet, labels: str) -> None:
+    """UserError for a model whose classes cannot be compared with those of the image set, or of the `first` model."""
+    if labels == "truth" and config.label_space != images.label_space:
+        raise UserError(
+            f"model {config.name} predicts {config.label_space}, the data set {images.name} is labelled "
+            f"{images.label_space}: choose a fitting dataset= or model="
+        )
+    if labels == "truth" and config.classes != len(images.class_names):
+        raise UserError(
+            f"model {config.name} has {config.classes} classes, the data set {images.name} {len(images.class_names)}: "
+            "correct model.classes, or choose a fitting dataset="
+        )
+    if labels == "consensus" and config.label_space != first.label_space:
+        raise UserError(
+            f"model {config.name} predicts {config.label_space}, {first.name} {first.label_space}: they can never "
+            "agree; give labels=own"
+        )

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import loading
@@ -39,6 +39,19 @@ def check(config: DictConfig) -> None:
             f"model {config.name}: its network gives logits of shape {shape}, model.classes={config.classes} asks for "
             f"{(1, config.classes)}: correct one of the two"
         )
+    if config.pretrained and config.checkpoint is not None:
+        loading.weights_of(config, without_values(config))
+
+
+def without_values(config: DictConfig) -> nn.Module:
+    """The network on the meta device, or in full where it cannot be built there."""
+    try:
+        with torch.device("meta"):
+            return loading.build(config)
+    except UserError as error:
+        if NO_VALUES not in str(error).lower():
+            raise
+    return loading.build(config)
 
 
 def check_checkpoint(config: DictConfig) -> None:
@@ -47,10 +60,10 @@ def check_checkpoint(config: DictConfig) -> None:
         return
     if config.checkpoint is not None:
         if "checkpoint_reader" not in config:
-            check_file(Path(config.checkpoint))
-        elif not Path(config.checkpoint).is_file():
+            check_file(Path(str(config.checkpoint)))
+        elif not Path(str(config.checkpoint)).is_file():
             raise UserError(f"model {config.name}: no weights at {config.checkpoint}: give model.checkpoint=PATH")
-        check_record(Path(config.checkpoint))
+        check_record(Path(str(config.checkpoint)))
     elif config.network.get("_target_") != HUB_TARGET:
         loading.refuse_unpublished(config)
 

@@ -15,14 +15,14 @@ from huggingface_hub import constants as hub
 from huggingface_hub.utils import get_session
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import components
 from sat_exp.models.classifier import Classifier
 from sat_exp.models.sources import HUB_TARGET, check_arguments, check_sources, timm_facts
-from sat_exp.models.weights import load_weights, read_state
+from sat_exp.models.weights import fitting, read_state
 from sat_exp.settings.targets import check_network, resolve
 
 
@@ -51,10 +51,7 @@ def load(config: DictConfig) -> Model:
     """
     if config.checkpoint is not None and config.pretrained:
         network = build(config)
-        named = config.get("checkpoint_reader")
-        reader = resolve(named, "checkpoint_reader", "model.checkpoint_reader") if named else read_state
-        in_order = config.get("checkpoint_keys") == "in_order"
-        load_weights(network, Path(config.checkpoint), in_order=in_order, reader=reader)
+        network.load_state_dict(weights_of(config, network))
     elif config.pretrained:
         network = from_hub(config)
     else:
@@ -73,6 +70,14 @@ def load(config: DictConfig) -> Model:
         fingerprint=fingerprint(classifier, config, own),
         classifier=classifier,
     )
+
+
+def weights_of(config: DictConfig, network: nn.Module) -> dict[str, Tensor]:
+    """The weights in the checkpoint of `config`, in the types of `network`, which may be without values."""
+    named = config.get("checkpoint_reader")
+    reader = resolve(named, "checkpoint_reader", "model.checkpoint_reader") if named else read_state
+    in_order = config.get("checkpoint_keys") == "in_order"
+    return fitting(network.state_dict(), Path(str(config.checkpoint)), in_order=in_order, reader=reader)
 
 
 def preprocessing(config: DictConfig) -> DictConfig:

@@ -82,7 +82,8 @@ def timm_facts(config: DictConfig) -> PretrainedCfg:
         )
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()], n=3)
-        raise UserError(f"model {config.name}: timm has no such model" + (f"; near: {', '.join(near)}" if near else ""))
+        advice = " or ".join(near) or "one of timm.list_models()"
+        raise UserError(f"model {config.name}: timm has no such model: give model.id={advice}")
     try:
         facts = timm.get_pretrained_cfg(name)
     except RuntimeError as error:

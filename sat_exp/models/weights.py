@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from sat_exp import pickles, strict_json
 from sat_exp.errors import UserError, one_line
@@ -111,11 +111,14 @@ def check_parts(archive: zipfile.ZipFile, length: int) -> None:
                 pickles.check_size(content)
 
 
-def load_weights(network: nn.Module, path: Path, *, in_order: bool = False, reader: Reader = read_state) -> None:
-    """Copy the weights that `reader` finds at `path` into `network`, by name, or `in_order` where only names differ.
+def fitting(
+    expected: Mapping[str, Tensor], path: Path, *, in_order: bool = False, reader: Reader = read_state
+) -> dict[str, Tensor]:
+    """The weights that `reader` finds at `path`, in the types of `expected`, a network's state, which may be without
+    values: by name, or `in_order` where only names differ.
 
-    Raises UserError where they are not those on record; where any is missing, left over, of another shape or of another
-    kind (complex, quantised, whole numbers for fractions); where any is not finite.
+    UserError where they are not those on record; where any is missing, left over, of another shape or of another kind
+    (complex, quantised, whole numbers for fractions); where any is not finite.
     """
     check_record(path)
     state = reader(path)
@@ -123,7 +126,6 @@ def load_weights(network: nn.Module, path: Path, *, in_order: bool = False, read
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise UserError(f"{path} does not hold named tensors: save the network's state_dict()")
-    expected = network.state_dict()
     if in_order:
         if len(state) != len(expected):
             raise UserError(
@@ -131,7 +133,7 @@ def load_weights(network: nn.Module, path: Path, *, in_order: bool = False, read
             )
         state = dict(zip(expected, state.values(), strict=True))
     check_names_and_shapes(state, expected, path)
-    network.load_state_dict({name: fitted(name, state[name], own, path) for name, own in expected.items()})
+    return {name: fitted(name, state[name], own, path) for name, own in expected.items()}
 
 
 def check_names_and_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
@@ -157,7 +159,7 @@ def fitted(name: str, found: Tensor, own: Tensor, path: Path) -> Tensor:
         raise UserError(f"{path}: {name} is {kind}, the network's is {named(own)}: save the network's state_dict()")
     values = found.to(own.dtype)
     if values.is_floating_point():
-        if not torch.isfinite(values).all() and torch.isfinite(own).all():
+        if not torch.isfinite(values).all() and (own.is_meta or torch.isfinite(own).all()):
             raise UserError(f"{path}: {name} is not finite as {named(own)}: these weights are of no use, give others")
     elif not torch.equal(values.to(found.dtype), found):
         raise UserError(f"{path}: {name} has numbers too large for {named(own)}: give other weights")

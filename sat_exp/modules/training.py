@@ -80,7 +80,7 @@ class Recipe:
         known = [str(name) for name in list_optimizers()]
         if self.optimizer not in known:
             near = difflib.get_close_matches(self.optimizer, known, n=3) or known[:5]
-            raise UserError(f"no optimizer called {self.optimizer!r}; there are {', '.join(near)}")
+            raise UserError(f"optimizer={self.optimizer}: give one of timm's, such as {', '.join(near)}")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], where: str = "") -> "Recipe":

@@ -1,7 +1,17 @@
 """The whole configuration, checked before anything is loaded: types, ranges, choices, names of code, secrets."""
 
-from sat_exp.settings.checking import allowing, build, check, check_model, check_values, chosen_task
+from sat_exp.settings.checking import allowing, build, check, check_model, check_values, chosen_task, plain
 from sat_exp.settings.folders import check_folder
 from sat_exp.settings.schema import checked
 
-__all__ = ["allowing", "build", "check", "check_folder", "check_model", "check_values", "checked", "chosen_task"]
+__all__ = [
+    "allowing",
+    "build",
+    "check",
+    "check_folder",
+    "check_model",
+    "check_values",
+    "checked",
+    "chosen_task",
+    "plain",
+]

@@ -11,10 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from sat_exp.errors import UserError
-from sat_exp.names import choices_of
+from sat_exp.names import choices_of, choose
 from sat_exp.settings import targets
 from sat_exp.settings.configuration import GROUPS, Configuration, Model
-from sat_exp.settings.schema import checked, choose
+from sat_exp.settings.schema import checked
 from sat_exp.settings.targets import TARGET, check_network, resolve
 
 SECRET = re.compile(
@@ -39,11 +39,15 @@ def check(config: DictConfig) -> None:
 def check_values(config: DictConfig) -> None:
     """Raise UserError for the first setting whose value is of a wrong type, out of range, unknown, or a secret."""
     whole = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+    hydra = HydraConfig.get()
+    for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
+        if not str(folder).strip():
+            raise UserError(f"hydra.{name}={folder}: give the path of a folder")
     check_secrets(whole)
-    check_secrets(dict(HydraConfig.get().job.env_set), "hydra.job.env_set")
+    check_secrets(dict(hydra.job.env_set), "hydra.job.env_set")
     for group in GROUPS:
         if not (isinstance(whole.get(group), dict) and TARGET in whole[group]):
-            raise UserError(f"{group}={whole.get(group)}: {choose(whole.get(group), choices_of(group))}")
+            raise UserError(f"{group}={whole.get(group)}: give {choose(whole.get(group), choices_of(group))}")
     checked(Configuration, whole)
     with allowing(config):
         for group in GROUPS:

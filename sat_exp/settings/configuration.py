@@ -6,7 +6,19 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from sat_exp.settings.schema import STRICT
-from sat_exp.settings.types import Confidence, Draws, FileName, FilePath, Images, Positive, RunName, Seed, Side, Text
+from sat_exp.settings.types import (
+    Confidence,
+    Draws,
+    FileName,
+    FilePath,
+    Images,
+    Package,
+    Positive,
+    RunName,
+    Seed,
+    Side,
+    Text,
+)
 
 Labels = Literal["truth", "consensus", "own"]
 Protocol = Literal["canvas", "native"]
@@ -108,7 +120,7 @@ class Configuration(TypedDict):
     protocol: Protocol
     score: Score
     sweep: Sweep
-    allow: list[Text]
+    allow: list[Package]
     pool: Pool | None
     model: Model
     target: Model | None

@@ -27,6 +27,8 @@ def check_folder(folder: Path) -> None:
     for path in sorted(folder.rglob("*.yaml")):
         text = content(path)
         node = parsed(text, path)
+        if not isinstance(node, dict | None):
+            raise UserError(f"{path} holds no settings: give settings as NAME: VALUE, a line each")
         if "${" in PLAIN.sub("", text):
             raise UserError(f"{path} has an interpolation other than ${{SETTING}}: type that value on the command line")
         inside = path.relative_to(folder)
@@ -53,7 +55,7 @@ def parsed(text: str, path: Path) -> Any:
             raise UserError(f"{path} has YAML aliases (*NAME): write the values out")
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no YAML: {one_line(error)}") from error
+        raise UserError(f"{path} is no YAML ({one_line(error)}): give settings as NAME: VALUE") from error
 
 
 def is_launcher(node: Any) -> bool:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
 from sat_exp.errors import UserError
+from sat_exp.names import choose
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 """No value is turned into another type: true is no number, and '5' none either."""
@@ -117,13 +118,6 @@ def unknown(name: str, parent: Any) -> str:
     group, _, last = name.rpartition(".")
     near = difflib.get_close_matches(last, known, n=3) or known
     return f"there is no setting {name}; near it: {', '.join(dotted(group, [other]) for other in near)}"
-
-
-def choose(value: Any, known: Iterable[str]) -> str:
-    """Which of the `known` names to choose, the nearest first."""
-    names = [str(name) for name in known]
-    near = difflib.get_close_matches(str(value), names, n=1)
-    return f"one of {', '.join(dict.fromkeys([*near, *names]))}"
 
 
 def choices(hint: Any) -> list[str]:

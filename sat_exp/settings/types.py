@@ -8,6 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 LONGEST = 200
 """Characters of a text: more than any name, less than a file name can hold."""
 
+LONGEST_PART = 255
+"""Bytes of a name in a path."""
+
 SET_APART = frozenset({"store", "wandb", "tables", "figures", "examples"})
 """Folders in which no runs are looked for: no run may be called so."""
 
@@ -46,6 +49,14 @@ def run_name(text: str) -> str:
 def path(text: str) -> str:
     if "\0" in text:
         raise ValueError("a path without a null character")
+    if any(len(part.encode(errors="replace")) > LONGEST_PART for part in text.split("/")):
+        raise ValueError(f"a path whose names have at most {LONGEST_PART} bytes")
+    return text
+
+
+def package(text: str) -> str:
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise ValueError("the name of a package, such as my_package")
     return text
 
 
@@ -60,6 +71,9 @@ RunName = Annotated[Text, AfterValidator(run_name)]
 
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
 """The path of a file or a folder."""
+
+Package = Annotated[Text, AfterValidator(package)]
+"""The name of a Python package."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]

@@ -27,6 +27,27 @@ FEWEST = 8
 """Models below which neither a number of clusters can be chosen nor components be told apart."""
 
 
+def check(
+    config: DictConfig,
+    *,
+    run: str | None,
+    control: str | None,
+    components: str | None,
+    reference_images: int,
+    clusters: int | None,
+    **_: Any,
+) -> None:
+    studied, stated = compare.given(config, run, reference_images)[1:3]
+    matrix = stated.renamed(aliases(CONF))
+    if len(matrix.models) < FEWEST:
+        raise UserError(f"{matrix.name} has {len(matrix.models)} models: an analysis needs {FEWEST} or more")
+    if clusters is not None and not 2 <= clusters < len(matrix.models):
+        raise UserError(f"task.clusters={clusters}: give 2 to {len(matrix.models) - 1}, or null")
+    components_of(matrix, components, studied)
+    if control is not None:
+        read(Path(control))
+
+
 def run(
     config: DictConfig,
     *,
@@ -42,8 +63,6 @@ def run(
     place, studied, matrix, cautions = compare.given(config, run, reference_images)
     pairs = None if studied is None else studied.checked_table("pairs")
     matrix = matrix.renamed(aliases(CONF))
-    if len(matrix.models) < FEWEST:
-        raise UserError(f"{matrix.name} has {len(matrix.models)} models: an analysis needs {FEWEST} or more")
     known = components_of(matrix, components, studied)
     if lacking := [name for name in matrix.models if name not in known.dropna().index]:
         count = f"{len(lacking)} of {len(matrix.models)} models"

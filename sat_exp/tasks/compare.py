@@ -38,6 +38,11 @@ WORDS = {
 }
 
 
+def check(config: DictConfig, *, run: str | None, **_: Any) -> None:
+    comparison.read(Path(config.reference), config.reference_images, config.score.floor)
+    given(config, run, config.reference_images)
+
+
 def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
     """Compare, write the run's folder (tables, figure, summary), mirror it to W&B and print what was found."""
     images = config.reference_images

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from sat_exp.errors import UserError
-from sat_exp.names import CONF, aliases
+from sat_exp.names import CONF, aliases, choose
 
 TEMPLATE = "timm"  # a model's file that needs an id to become a model
 
@@ -79,7 +79,9 @@ def names(patterns: Sequence[str]) -> list[str]:
         fitting = [name for name in known if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
         if not fitting:
             near = difflib.get_close_matches(pattern, [*known, *other], n=3)
-            raise UserError(f"no model '{pattern}' in the pool's list" + (f"; near: {', '.join(near)}" if near else ""))
+            raise UserError(
+                f"no model {pattern[:60]!r} in the pool's list: give " + (" or ".join(near) or choose(pattern, known))
+            )
         found |= dict.fromkeys(fitting)
     return list(found)
 

@@ -130,9 +130,11 @@ def check(
     student_models, teacher_models = composing.members(students), composing.members(teachers)
     check_names(student_models, teacher_models, seeds)
     recipe = {name: value for name, value in rest.items() if name not in OWN}
+    if "seed" in recipe:
+        raise UserError("there is no setting task.seed: give task.seeds=, a list")
     Recipe.of(recipe | {"seed": seeds[0]}, "task")
     check_source(config.dataset, training_root)
-    measuring.check(config, student_models, weights=False)
+    measuring.check(config, student_models, weights=False, images=False)
     measuring.check(config, teacher_models)
     if best is not None and picker is None:
         raise UserError(f"task.best={best}: give how many teachers of a ranking by task.picker=FOLDER")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.table import Column, Table
+from rich.text import Text
 
 from sat_exp.studies.ensembles import Ensembles
 from sat_exp.studies.selection import SINGLE
@@ -95,7 +96,7 @@ def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: P
             table.add_column(heading, justify="right")
         for row in rows.itertuples():
             table.add_row(
-                f"{row.strategy}\n[dim]{row.models}[/]",
+                Text.assemble(str(row.strategy), "\n", (str(row.models), "dim")),
                 f"{row.error:.2%}",
                 f"{row.held_out:.2%}",
                 f"{tried.loc[(size, row.strategy), 'below_random']:.2%}",

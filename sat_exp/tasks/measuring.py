@@ -10,8 +10,9 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from sat_exp import models, settings, similarity
+from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
-from sat_exp.measurement import Direction, Measured, Measurement, Source
+from sat_exp.measurement import Direction, Measured, Measurement, Source, check_labels
 from sat_exp.store import Store, key_of
 from sat_exp.studies import embedding
 from sat_exp.tasks import composing, results
@@ -22,11 +23,17 @@ UNTRAINED = " (untrained networks)"
 sound: set[str] = set()
 """What was checked already: the jobs of a sweep mostly have the same models."""
 
+known: dict[str, ImageSet] = {}
+"""The image set that was asked for last, by its settings: it is checked, and then measured."""
 
-def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = True) -> None:
-    """Raise UserError where the hardware is not there, or one of the models `chosen` cannot be built as configured;
-    weights: their checkpoints must be there too."""
+
+def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = True, images: bool = True) -> None:
+    """Raise UserError where the hardware or the data set is not there, or one of the models `chosen` cannot be built as
+    configured, or cannot be compared on it. weights, images: their checkpoints, and the data set, are needed too."""
     settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
+    for listed in (config.sweep.models, config.sweep.targets):
+        if listed:
+            composing.names(list(listed))
     wrong = []
     for model in chosen:
         try:
@@ -39,6 +46,19 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
             wrong.append(str(error))
     if wrong:
         raise UserError("; ".join(wrong))
+    if images:
+        found = image_set(config)
+        for model in chosen:
+            check_labels(model, chosen[0], found, config.labels)
+
+
+def image_set(config: DictConfig) -> ImageSet:
+    """The images that the configuration chooses; those of the last one asked for are kept."""
+    key = key_of(settings.plain(config.dataset))
+    if key not in known:
+        known.clear()
+        known[key] = settings.build(config.dataset, "dataset").images
+    return known[key]
 
 
 def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
@@ -74,7 +94,7 @@ def with_examples(
 def prepared(config: DictConfig) -> Measurement:
     """The measurement that the configuration describes."""
     return Measurement(
-        images=settings.build(config.dataset, "dataset").images,
+        images=image_set(config),
         attack=settings.build(config.attack, "attack"),
         store=Store.local(Path(config.output_dir) / "store"),
         hardware=settings.build(config.hardware, "hardware"),

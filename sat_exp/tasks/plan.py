@@ -51,7 +51,7 @@ class Finished:
 
 def check(config: DictConfig, **_: Any) -> None:
     size_of(config), steps_of(config)
-    measuring.check(config, composing.models(config), weights=False)
+    measuring.check(config, composing.models(config), weights=False, images=False)
 
 
 def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> None:

@@ -13,3 +13,7 @@ def console() -> Console:
 
 def caution(text: str) -> Text:
     return Text.assemble(("caution:", "yellow"), " ", text)
+
+
+def damaged(text: str) -> Text:
+    return Text.assemble(("damaged:", "red"), " ", text)

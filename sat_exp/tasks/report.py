@@ -1,6 +1,7 @@
 """task=report: draw the figures and the page of a finished run again."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -17,8 +18,16 @@ MEASURED = (
 """What the summary of a measurement says of how it was made."""
 
 
+def check(config: DictConfig, *, run: str | None, **_: Any) -> None:
+    runs.read(folder_of(config, run))
+
+
+def folder_of(config: DictConfig, run: str | None) -> Path:
+    return existing(run, "a finished run") if run is not None else latest(Path(config.output_dir)).folder
+
+
 def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
-    folder = existing(run, "a finished run") if run is not None else latest(Path(config.output_dir)).folder
+    folder = folder_of(config, run)
     drawn = report.draw(folder)
     printing.console().print(f"report: {drawn.page}", soft_wrap=True)
 

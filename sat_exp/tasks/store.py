@@ -32,7 +32,7 @@ def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None)
     if found:
         show(store, found, console)
     for line in damaged:
-        console.print(f"[red]damaged:[/] {line}", soft_wrap=True)
+        console.print(printing.damaged(line), soft_wrap=True)
     if quarantined := inventory.quarantined(store):
         size = amount(sum(size for _, size in quarantined))
         console.print(

@@ -44,7 +44,7 @@ def check(
 ) -> None:
     """UserError where what `run` is asked for cannot be trained, as far as is known without any image."""
     chosen = composing.models(config)
-    measuring.check(config, chosen, weights=False)
+    measuring.check(config, chosen, weights=False, images=False)
     check_source(config.dataset, training_root)
     recipe = {name: value for name, value in rest.items() if name not in ("name", "directory")}
     checked(Recipe, recipe, "task")

@@ -73,7 +73,7 @@ class Tracking:
 
     mode: Mode = "auto"
     project: Project = "sat_exp"
-    entity: Text | None = None
+    entity: Project | None = None
     group: Label | None = None
     tags: Sequence[Tag] = ()
     connect_seconds: Seconds = 15.0

@@ -284,7 +284,8 @@ def test_bad_settings_are_one_clear_line(field, value):
     with pytest.raises(UserError) as caught:
         PGD(**(GOOD | {field: value}))
     message = str(caught.value)
-    assert re.match(rf"attack\.{field}='?{re.escape(str(value))}'?: ", message, re.IGNORECASE)
+    typed = "null" if value is None else str(value)
+    assert re.match(rf"attack\.{field}='?{re.escape(typed)}'?: ", message, re.IGNORECASE)
     assert "\n" not in message
 
 

@@ -183,7 +183,7 @@ def test_networks_of_other_answers() -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("resnt50.a1_in1k", "timm has no such model; near: "),
+        ("resnt50.a1_in1k", "timm has no such model: give model.id="),
         ("resnet50.a1_in2k", "Invalid pretrained tag (a1_in2k) for resnet50; choose resnet50."),
         ("nothing like it at all", "timm has no such model"),
         ("", "timm has no such model"),

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier, flops, load
-from sat_exp.models.loading import load_weights, read_state
+from sat_exp.models.weights import fitting, read_state
 
 SETTINGS = """
 name: small
@@ -135,7 +135,7 @@ def test_weights_that_do_not_fit(
     untouched = network(seed=2)
     before = copy.deepcopy(untouched.state_dict())
     with pytest.raises(UserError, match=line) as error:
-        load_weights(untouched, save(state, tmp_path / "w.safetensors"))
+        fitting(untouched.state_dict(), save(state, tmp_path / "w.safetensors"))
     assert "\n" not in str(error.value)
     assert equal(untouched.state_dict(), before)
 

@@ -15,7 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sat_exp.errors import UserError
-from sat_exp.models.weights import check_record, digest, load_weights, read_state
+from sat_exp.models.weights import check_record, digest, fitting, read_state
+
+
+def load_weights(network: nn.Module, path: Path, **how: Any) -> None:
+    network.load_state_dict(fitting(network.state_dict(), path, **how))
 
 
 class Net(nn.Module):

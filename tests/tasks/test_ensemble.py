@@ -96,10 +96,10 @@ def test_votes_have_no_calibration(sat_exp):
     ("arguments", "message"),
     [
         (("labels=own",), "labels=own: an ensemble's error needs true labels; give labels=truth"),
-        (("task.average=mean",), "task.average=mean: choose one of probabilities, logits, votes"),
-        (("task.sizes=[8]",), "task.sizes=[8]: choose sizes from 2 to 7"),
+        (("task.average=mean",), "task.average=mean: give one of "),
+        (("task.sizes=[8]",), "task.sizes[0]=8: give a value of 7 or less"),
         (("task.clusters=9",), "task.clusters=9: give 2 to 6, or null"),
-        (("task.splits=0",), "task.splits=0: give 1 or more"),
+        (("task.splits=0",), "task.splits=0: give a value of 1 or more"),
         (("task.sizes=[6]",), "no ensemble smaller than the pool of 6 models"),
         (("task.least_accuracy=0.999",), "no ensemble of 2 or 3 or 4 or 5 is within the limits"),
     ],

@@ -47,7 +47,7 @@ BAD = {
     "place beside nothing": (["task=place", "task.run=/no/such/run"], "give task.run=FOLDER of a matrix"),
     "attack with a target": (["model@target=fashion_vit"], "has no model@target=: use task=transfer"),
     "empty pool": (["task=matrix", "pool=any"], "give 'pool.models=[A,B,C]'"),
-    "unknown in a pool": (["task=matrix", "pool=any", "pool.models=[fashion_rsnet]"], "near: fashion_resnet"),
+    "unknown in a pool": (["task=matrix", "pool=any", "pool.models=[fashion_rsnet]"], "give fashion_resnet"),
     "any timm model without a name": (["model=timm", "dataset=foolbox20"], "model.id"),
     "report of nothing": (["task=report", "task.run=/no/such/run"], "give task.run=FOLDER"),
     "nothing to train on": (["task=train"], "give dataset.root=FOLDER with the four Fashion-MNIST files"),

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sat_exp import runs
+from sat_exp import models, runs
+from sat_exp.errors import UserError
 from sat_exp.modules.training import Training
 from sat_exp.tasks import results
 
@@ -116,24 +117,47 @@ def test_a_row_is_one_direction_of_the_matrix(sat_exp):
     assert "transfer rates" in row.text
 
 
-def test_a_model_that_fails_is_in_a_table_and_the_others_go_on(sat_exp):
-    target = "model@target=resnet18,fashion_convnext"
-    outcome = sat_exp("-m", *QUICK, "task=transfer", "model=fashion_resnet", target)
+UNPUBLISHED = ("pool=any", "pool.models=[fashion_resnet,fashion_vit,fashion_convnext]")
+
+
+@pytest.fixture
+def no_vit(monkeypatch) -> None:
+    """A model whose weights cannot be had once the work has begun."""
+    load = models.load
+
+    def refusing(config):
+        if config.name == "fashion_vit":
+            raise UserError("no weights today")
+        return load(config)
+
+    monkeypatch.setattr("sat_exp.measurement.measurement.models.load", refusing)
+
+
+def test_a_model_that_fails_is_in_a_table_and_the_others_go_on(sat_exp, no_vit):
+    outcome = sat_exp(*QUICK, *UNPUBLISHED, "task=transfer", "model=fashion_resnet", "name=without_one")
     assert outcome.status == 1
-    assert "resnet18: model resnet18 predicts imagenet1k" in " ".join(outcome.text.split())
+    assert "fashion_vit: no weights today" in " ".join(outcome.text.split())
     folder = folder_of(outcome)
     (failure,) = pd.read_csv(folder / "tables/failures.csv").to_dict("records")
-    assert failure["model"] == "resnet18"
-    assert "resnet18 failed" in (folder / "report.html").read_text()
+    assert failure["model"] == "fashion_vit"
+    assert "fashion_vit failed" in (folder / "report.html").read_text()
     assert list(tables(outcome)["models"].model) == list(PAIR)
 
 
-def test_other_sweeps_are_jobs_and_go_on_after_a_failure(sat_exp):
-    outcome = sat_exp("-m", *QUICK, "model=fashion_resnet", "attack.epsilon=300,8")
+def test_other_sweeps_are_jobs_and_go_on_after_a_failure(sat_exp, no_vit):
+    outcome = sat_exp("-m", *QUICK, "task=matrix", "pool=any", "pool.models=[fashion_vit],[fashion_resnet]")
     assert outcome.status == 1
     assert "1 of 2 jobs failed" in outcome.text
-    assert "give a whole number of 1/255" in outcome.text
-    assert "fashion_resnet under attack on 40 images" in outcome.text
+    assert "no weights today" in outcome.text
+    assert "Similarity of 1 models on 40 images" in " ".join(outcome.text.split())
+
+
+def test_a_sweep_with_a_wrong_job_does_not_begin(sat_exp, outputs):
+    before = set(outputs.rglob("*"))
+    outcome = sat_exp("-m", *QUICK, "model=fashion_resnet", "attack.epsilon=8,300")
+    assert outcome.status == 1
+    assert "attack.epsilon=300: give a value of 255 or less" in outcome.text
+    assert set(outputs.rglob("*")) == before
 
 
 def test_a_model_is_placed_beside_a_matrix(sat_exp):
@@ -261,13 +285,13 @@ def test_an_untrained_sweep_is_untrained_on_both_sides(sat_exp):
     assert "model.checkpoint= is a setting of one model" in refused.text
 
 
-def test_an_earlier_runs_files_do_not_outlive_it(sat_exp):
+def test_an_earlier_runs_files_do_not_outlive_it(sat_exp, no_vit):
     command = (*QUICK, "task=matrix", "pool=any", "name=again")
-    failed = sat_exp(*command, "pool.models=[fashion_resnet,fashion_vit,resnet18,fashion_convnext]")
+    failed = sat_exp(*command, "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_vit,fashion_convnext]")
     folder = folder_of(failed)
     assert (folder / "tables/failures.csv").is_file()
     assert (folder / "figures/matrix.png").is_file()
-    mended = sat_exp(*command, "pool.models=[fashion_resnet,fashion_vit]")
+    mended = sat_exp(*command, "pool.models=[fashion_resnet,fashion_convnext]")
     assert mended.status == 0, mended.text
     assert not (folder / "tables/failures.csv").exists()
     assert not (folder / "figures/matrix.png").exists()

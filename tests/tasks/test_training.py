@@ -293,7 +293,7 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
 def test_what_cannot_be_trained_is_refused_before_an_image_is_read(sat_exp, outputs, monkeypatch, arguments, message):
-    monkeypatch.setattr("sat_exp.datasets.FashionMNIST.__init__", None)
+    monkeypatch.setattr("sat_exp.modules.training_images.TrainingImages.of", None)
     outcome = sat_exp("task=train", "model=fashion_nfnet", "name=refused", *arguments)
     assert outcome.status == 1
     assert message in " ".join(outcome.text.split())

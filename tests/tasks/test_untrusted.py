@@ -161,7 +161,17 @@ def test_a_folder_of_configuration_files_runs_nothing(sat_exp, tmp_path, canary,
     assert set(outputs.rglob("*")) == before
 
 
-@pytest.mark.parametrize("option", [["-cp", "."], ["--config-path=."], ["-cn", "x"], ["hydra.searchpath=[file://.]"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["-cp", "."],
+        ["--config-path=."],
+        ["-cn", "x"],
+        ["hydra.searchpath=[file://.]"],
+        ["~hydra.callbacks.checks"],
+        ["hydra.callbacks.checks._target_=os.getcwd"],
+    ],
+)
 def test_other_files_do_not_take_the_place_of_the_configuration(sat_exp, option):
     outcome = sat_exp(*option)
     assert outcome.status == 1
