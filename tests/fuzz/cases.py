@@ -107,9 +107,10 @@ def cases_of(setting: Setting) -> Iterator[Case]:
     if setting.name in (*GROUPS, "model", "target", "pool"):
         yield from cases_of_group(setting)
         return
+    named = "name" if setting.name == "task.name" else setting.name  # a run's name is made of its task's
     for kind, value in wrong_values(setting):
         typed = f"++{setting.name}={values.typed(value)}"
-        yield Case(setting.group, kind, (*setting.base, typed), setting.name)
+        yield Case(setting.group, kind, (*setting.base, typed), named)
     for typed in (f"{setting.name}z=1", f"+{setting.name}z=1", f"++{setting.name}z.deep=1"):
         if not free(f"{setting.name}z"):
             yield Case(setting.group, UNKNOWN, (*setting.base, typed), f"{setting.name}z")
