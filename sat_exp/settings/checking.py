@@ -48,6 +48,7 @@ def check_values(config: DictConfig) -> None:
     for group in GROUPS:
         if not (isinstance(whole.get(group), dict) and TARGET in whole[group]):
             raise UserError(f"{group}={whole.get(group)}: give {choose(whole.get(group), choices_of(group))}")
+    check_resolved(whole)
     checked(Configuration, whole)
     with allowing(config):
         for group in GROUPS:
@@ -60,6 +61,7 @@ def check_values(config: DictConfig) -> None:
 def check_model(model: DictConfig, where: str) -> None:
     """Raise UserError where a model's configuration is wrong, or names code that may not be named."""
     stated = plain(model)
+    check_resolved(stated, where)
     checked(Model, stated, where)
     check_network(stated["network"], f"{where}.network")
     if TARGET not in stated["network"]:
@@ -111,6 +113,15 @@ def check_secrets(node: Any, where: str = "") -> None:
                 f"{name} would be kept in the run's folder: leave it out, and give secrets in the environment, such as "
                 "WANDB_API_KEY"
             )
+
+
+def check_resolved(node: Any, where: str = "") -> None:
+    """UserError where a value still reads as an interpolation: it would be resolved when it is read again."""
+    if isinstance(node, str) and "${" in node:
+        raise UserError(f"{where} is put together to an interpolation: give its value")
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in children:
+        check_resolved(value, f"{where}.{key}" if where else str(key))
 
 
 def names(node: Any, where: str) -> Iterator[str]:

@@ -15,6 +15,9 @@ PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLAIN = re.compile(r"\$\{(\.*[\w.-]+|package_file:[^${}]*)\}")
 """An interpolation of another setting, or of a file in a package; others read the environment."""
 
+TYPED = ("output_dir", "directory")
+"""Settings that say where results go."""
+
 LARGEST = 1_000_000
 """Bytes of a file."""
 
@@ -24,19 +27,42 @@ def check_folder(folder: Path) -> None:
 
     A launcher, the one part of Hydra that such a folder may bring, is a plug-in of Hydra's with plain values.
     """
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link: give a folder of plain files")
     for path in sorted(folder.rglob("*.yaml")):
         text = content(path)
         node = parsed(text, path)
         if not isinstance(node, dict | None):
             raise UserError(f"{path} holds no settings: give settings as NAME: VALUE, a line each")
-        if "${" in PLAIN.sub("", text):
+        said = list(texts(node))
+        if any("${" in PLAIN.sub("", each) for each in said):
             raise UserError(f"{path} has an interpolation other than ${{SETTING}}: type that value on the command line")
+        if typed := [each for each in keys(node) if each in TYPED]:
+            raise UserError(f"{path} says {typed[0]}, where results go: type that on the command line")
         inside = path.relative_to(folder)
         if inside.parts[0] == "hydra":
-            if inside.parent != LAUNCHERS or not is_launcher(node) or "@package" in text:
+            plain = not any("$" in each for each in said) and "@package" not in text
+            if inside.parent != LAUNCHERS or not is_launcher(node) or not plain:
                 raise UserError(f"{path}: of Hydra's own settings a folder brings launchers only, with plain values")
         elif any("hydra" in place for place in places(node, text)):
             raise UserError(f"{path} changes Hydra's own settings: type those on the command line, hydra.X=")
+
+
+def texts(node: Any) -> Iterator[str]:
+    """Every text in a file as YAML reads it, names of settings too."""
+    if isinstance(node, str):
+        yield node
+    for part in [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from texts(part)
+
+
+def keys(node: Any) -> Iterator[str]:
+    """The name of every setting in a file, however deep."""
+    if isinstance(node, dict):
+        yield from (str(key) for key in node)
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from keys(part)
 
 
 def content(path: Path) -> str:
@@ -62,13 +88,12 @@ def is_launcher(node: Any) -> bool:
     """Whether a file names one of Hydra's plug-ins, and nothing else that is code."""
     if not isinstance(node, dict) or not str(node.get("_target_")).startswith(PLUGINS):
         return False
-    rest = repr({key: value for key, value in node.items() if key != "_target_"})
-    return "_target_" not in rest and "defaults" not in node and "$" not in str(node["_target_"])
+    return list(keys(node)).count("_target_") == 1 and "defaults" not in node
 
 
 def places(node: Any, text: str) -> Iterator[str]:
     """Every name by which a file says where its settings go, but for the choice of a launcher."""
-    yield from (line for line in text.splitlines() if line.startswith("#") and "@package" in line)
+    yield from (line for line in text.splitlines() if "@package" in line)
     if isinstance(node, dict):
         yield from (str(key) for key in node)
         for default in node.get("defaults") or []:

@@ -18,6 +18,9 @@ TARGET = "_target_"
 PLUGINS = "sat_exp.plugins"
 """The entry points by which an installed package offers its code to configurations: NAME = "PACKAGE"."""
 
+TIMM = ("timm.create_model", "timm.models", "timm.layers")
+"""Other parts of timm read weights by themselves."""
+
 CLASS_OF = "hydra.utils.get_class"
 """The one target that is no object itself but names a class, by its `path`."""
 
@@ -52,6 +55,10 @@ def is_network(found: Any) -> bool:
     return any(found is builder for builder in builders)
 
 
+def is_called(found: Any, name: str) -> bool:
+    return inspect.isfunction(found) and found.__name__ == name
+
+
 def is_dataset(found: Any) -> bool:
     from lightning import LightningDataModule
 
@@ -59,15 +66,17 @@ def is_dataset(found: Any) -> bool:
 
 
 KINDS = {
-    "task": Kind("a task", ("sat_exp.tasks",), inspect.isfunction),
+    "task": Kind("a task", ("sat_exp.tasks",), lambda found: is_called(found, "run")),
     "attack": Kind("an attack", ("sat_exp.attacks",), inspect.isclass),
     "dataset": Kind("a data set", ("sat_exp.datasets",), is_dataset),
     "hardware": Kind("hardware", ("sat_exp.modules.hardware",), inspect.isclass),
     "tracking": Kind("tracking", ("sat_exp.tracking",), inspect.isclass),
     "network": Kind(
-        "a network", ("timm", "torch.nn", "torchvision.models", "transformers", "sat_exp.models"), is_network
+        "a network",
+        (*TIMM, "torch.nn", "torchvision.models", "transformers", "sat_exp.models"),
+        is_network,
     ),
-    "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), inspect.isfunction),
+    "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), lambda found: is_called(found, "read")),
 }
 
 
@@ -107,6 +116,8 @@ def resolve(name: Any, kind: str, where: str) -> Callable[..., Any]:
 def check_network(node: Any, where: str) -> None:
     """UserError where a network's configuration, or any part of it, names code that may not be named."""
     if isinstance(node, Mapping):
+        if node.get(TARGET) == CLASS_OF and set(node) != {TARGET, "path"}:
+            raise UserError(f"{where}: give {CLASS_OF} a path and nothing else")
         if TARGET in node:
             named, key = (node.get("path"), "path") if node[TARGET] == CLASS_OF else (node[TARGET], TARGET)
             resolve(named, "network", f"{where}.{key}")

@@ -85,6 +85,8 @@ class Folder:
             return
 
     def list(self, name: str) -> Listing:
+        if name and (self.root / name).is_symlink():  # what it leads to is not the store's
+            return Listing([], {})
         folders, objects = [], {}
         with self.errors("list", name):
             try:

@@ -124,6 +124,7 @@ def by_clusters(found: Ensembles, *, models: int, resamples: int = 1000, seed: i
     drawn = _drawn_means(found.members[table.index], cells, table[measures].to_numpy(), models, resamples, seed)
     for at, measure in enumerate(measures):
         ends = np.array([_quantiles(drawn[:, number, at], [0.025, 0.975]) for number in means.index])
+        ends = ends.reshape(-1, 2)
         means[[f"{measure}_low", f"{measure}_high"]] = np.where(means[["ensembles"]] >= FEWEST, ends, np.nan)
     return means.reset_index().assign(size=found.size)[["size", "clusters", *means.columns]]
 
@@ -201,7 +202,7 @@ def _drawn_means(
     """The means of `measured` [E, K] in each cell, int [E], under draws of models, [resamples, cells, K]; NaN where a
     draw leaves nothing of a cell. Of more than three times USED ensembles a sample."""
     rng = np.random.default_rng([seed, members.shape[1]])
-    count = cells or int(cell.max()) + 1
+    count = cells or int(cell.max(initial=-1)) + 1
     if len(cell) > 3 * USED:
         kept = rng.choice(len(cell), 3 * USED, replace=False, shuffle=False)
         members, cell, measured = members[kept], cell[kept], measured[kept]

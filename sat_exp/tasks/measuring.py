@@ -50,6 +50,12 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
         found = image_set(config)
         for model in chosen:
             check_labels(model, chosen[0], found, config.labels)
+            channels = len(models.preprocessing(model).mean)
+            if config.protocol == "canvas" and channels != found.shape[0]:
+                raise UserError(
+                    f"model {model.name} takes images of {channels} channels, {found.name} has {found.shape[0]}: "
+                    "choose a fitting dataset=, or dataset.mode="
+                )
 
 
 def image_set(config: DictConfig) -> ImageSet:

@@ -49,6 +49,7 @@ class Recording:
 def recorded(config: DictConfig, title: str, *, tags: Sequence[str] = ()) -> Iterator[Recording]:
     """Begin a run of `config`'s task; what the body raises marks it as failed."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    runs.refuse_foreign(folder)
     summary = describing.describe(config, title)
     with tracking.run(
         settings.build(config.tracking, "tracking"),

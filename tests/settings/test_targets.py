@@ -91,6 +91,8 @@ def test_known_code_may_be_named(name, kind):
         {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "os.system", "command": "true"}]},
         {"_target_": "timm.create_model", "norm_layer": {"a": [{"_target_": "builtins.eval"}]}},
         {"_target_": "torch.nn.Sequential", "x": {"_target_": "hydra.utils.get_class", "path": "os._Environ"}},
+        {"_target_": "hydra.utils.get_class", "path": "torch.nn.ReLU", "_partial_": True},
+        {"_target_": "timm.task.distillation.DistillationTeacher", "model_name_or_module": "resnet18"},
         {"_target_": "hydra.utils.get_method", "path": "os.system"},
         {"_target_": "hydra.utils.instantiate", "config": {}},
     ],

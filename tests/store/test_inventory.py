@@ -395,3 +395,12 @@ def test_chunks_whose_metadata_are_gone_are_not_called_sound(store: Store) -> No
         run(store, verify=True)
     assert sorted(path.name for path in metadata.parent.glob("*.0")) == ["0.0", "1.0", "2.0"]
     assert inventory.quarantined(store) == []
+
+
+def test_pruning_follows_no_link_out_of_the_store(store: Store, tmp_path: Path) -> None:
+    own = tmp_path / "own/sub/file.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    (store.backend.root / "quarantine").symlink_to(tmp_path / "own")
+    inventory.remove(store, "quarantine")
+    assert own.read_text() == "mine"

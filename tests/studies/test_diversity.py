@@ -122,3 +122,14 @@ def test_parts_by_sat_are_of_one_size():
     assert table["ensembles"].tolist() == [55] * 4
     assert (table["value_high"].to_numpy()[:-1] <= table["value_low"].to_numpy()[1:]).all()
     assert len(diversity.binned(found)) == 11
+
+
+def test_ensembles_of_which_none_can_be_compared_make_no_rows():
+    """On a few images no member may err, and nothing is gained or lost."""
+    members = np.array([[0, 1], [0, 2]])
+    table = pd.DataFrame(
+        {
+            "size": 2, "error": 0.0, "members_error": 0.0, "reduction": np.nan, "all_wrong": 0.0, "clusters": [1, 2],
+        }
+    )  # fmt: skip
+    assert diversity.by_clusters(Ensembles(members, table, True), models=3, resamples=5).empty

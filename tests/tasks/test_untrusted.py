@@ -133,6 +133,25 @@ def configurations(canary: Path) -> dict[str, tuple[dict[str, str], list[str]]]:
             ["experiment=mine"],
         ),
         "aliases": ({"attack/mine.yaml": "a: &a [x, x]\nb: [*a, *a]\n"}, ["attack=mine"]),
+        "header behind a space": (
+            {"attack/mine.yaml": f" # @package hydra.callbacks\nmine: {call}\n"},
+            ["attack=mine"],
+        ),
+        "launcher with an interpolation": (
+            {
+                "hydra/launcher/mine.yaml": f"_target_: {BASIC}\nx: ${{zz}}\n",
+                "experiment/mine.yaml": "# @package _global_\ndefaults: [override /hydra/launcher: mine]\nzz: {a: 1}\n",
+            },
+            ["-m", "experiment=mine", "seed=1,2"],
+        ),
+        "escaped interpolation": (
+            {"attack/mine.yaml": '_target_: sat_exp.attacks.Noise\nepsilon: "\\x24{oc.env:HOME}"\n'},
+            ["attack=mine"],
+        ),
+        "another output folder": (
+            {"experiment/mine.yaml": f"# @package _global_\noutput_dir: {canary}\n"},
+            ["experiment=mine"],
+        ),
         "environment": (
             {"attack/mine.yaml": "_target_: sat_exp.attacks.Noise\nepsilon: ${oc.env:HOME}\n"},
             ["attack=mine"],
@@ -176,6 +195,33 @@ def test_other_files_do_not_take_the_place_of_the_configuration(sat_exp, option)
     outcome = sat_exp(*option)
     assert outcome.status == 1
     assert "add your own files by --config-dir FOLDER (-cd)" in outcome.text
+
+
+def test_a_folder_of_configuration_files_leads_nowhere_else(sat_exp, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/mine.yaml").write_text("# @package hydra.callbacks\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/experiment").symlink_to(tmp_path / "elsewhere")
+    outcome = sat_exp("-cd", str(tmp_path / "mine"), "experiment=mine")
+    assert outcome.status == 1
+    assert "is a link: give a folder of plain files" in " ".join(outcome.text.split())
+
+
+def test_a_text_put_together_to_an_interpolation_is_refused(sat_exp):
+    parts = ("+model.stand_in='$'", "+model.paper_name='{oc.env:HOME}'", "model.family='${.stand_in}${.paper_name}'")
+    outcome = sat_exp(*parts)
+    assert outcome.status == 1
+    assert "model.family is put together to an interpolation: give its value" in " ".join(outcome.text.split())
+
+
+def test_files_that_no_run_has_written_are_left_alone(sat_exp, outputs):
+    own = outputs / "thesis/figures/own.tex"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    outcome = sat_exp(*QUICK, "model=fashion_resnet", "name=thesis")
+    assert outcome.status == 1
+    assert "holds figures, which is no run's: give another name=" in " ".join(outcome.text.split())
+    assert own.read_text() == "mine"
 
 
 def test_what_the_user_allows_runs(sat_exp, tmp_path, monkeypatch):
