@@ -7,6 +7,9 @@ import re
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+SHOWN = 60
+"""Characters of a long name that an error repeats."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -37,6 +40,8 @@ def user_error(error: BaseException | None) -> UserError | None:
         if isinstance(error, OSError) and error.errno in FULL:
             place = f" at {error.filename}" if error.filename else ""
             return UserError(f"the disk is full{place}: free some space and run the same command again")
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return UserError(f"{str(error.filename)[-SHOWN:]} is too long for a name: give a shorter one")
         if isinstance(error, OmegaConfBaseException) and error.__cause__ is None:
             return faulty(error)
         error = error.__cause__ or error.__context__

@@ -81,9 +81,10 @@ def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None)
         parsed = OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException:
         return
+    groups = {path.name for path in conf.iterdir() if path.is_dir() and path.name != "hydra"}
     for override in parsed:
         group = override.key_or_group.split("@")[0]
-        if group.startswith("hydra/") or not (conf / group).is_dir() or override.is_delete():
+        if group not in groups or override.is_delete():
             continue
         folders = [conf] + ([own] if own is not None else [])
         known = [name for folder in folders for name in choices_of(group, folder)]

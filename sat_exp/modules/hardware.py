@@ -86,7 +86,9 @@ class Hardware:
                 **(own | options),
             )
         except Exception as error:
-            raise UserError(f"{named} cannot be used here: {one_line(error)}") from error
+            raise UserError(
+                f"{named} cannot be used here: {one_line(error)}; choose hardware=cpu, or another"
+            ) from error
         if trainer.precision != self.precision:
             raise UserError(f"{named} cannot be used here: Lightning computes in {trainer.precision}; give that")
         return trainer

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -43,6 +44,7 @@ def check_values(config: DictConfig) -> None:
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
         if not str(folder).strip():
             raise UserError(f"hydra.{name}={folder}: give the path of a folder")
+    check_folder(whole["output_dir"])
     check_secrets(whole)
     check_secrets(dict(hydra.job.env_set), "hydra.job.env_set")
     for group in GROUPS:
@@ -113,6 +115,14 @@ def check_secrets(node: Any, where: str = "") -> None:
                 f"{name} would be kept in the run's folder: leave it out, and give secrets in the environment, such as "
                 "WANDB_API_KEY"
             )
+
+
+def check_folder(path: Any) -> None:
+    """UserError where `output_dir` leads through something that is no folder."""
+    place = Path(str(path)).absolute() if path else Path()
+    for folder in (place, *place.parents):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"output_dir={path}: {folder} is no folder, give another")
 
 
 def check_resolved(node: Any, where: str = "") -> None:

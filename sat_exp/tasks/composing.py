@@ -26,7 +26,7 @@ def models(config: DictConfig) -> list[DictConfig]:
 
 def pool(config: DictConfig) -> list[DictConfig]:
     """The pool's models; `model.pretrained=` is that of all of them."""
-    return members(list(config.pool.models))
+    return members(list(config.pool.models), "pool.models")
 
 
 def sources(config: DictConfig) -> list[DictConfig]:
@@ -34,20 +34,23 @@ def sources(config: DictConfig) -> list[DictConfig]:
     if len(config.sweep.models) < 2:
         return [config.model]
     refuse_settings_of_one_model()
-    return members(list(config.sweep.models))
+    return members(list(config.sweep.models), "sweep.models")
 
 
 def targets(config: DictConfig) -> list[DictConfig]:
     """The models that a sweep over `model@target` handed to this job, else `model@target`, where given."""
     if config.sweep.targets:
-        return members(list(config.sweep.targets))
+        return members(list(config.sweep.targets), "sweep.targets")
     return [config.target] if config.target is not None else []
 
 
-def members(patterns: Sequence[str]) -> list[DictConfig]:
-    """The configurations of the models that `patterns` name, all of them pretrained or not, as typed."""
+def members(patterns: Sequence[str], where: str) -> list[DictConfig]:
+    """The configurations of the models that `patterns` name, all of them pretrained or not, as typed.
+
+    where: the setting that lists them.
+    """
     everywhere = {key: value for key, value in retyped("model").items() if key == "pretrained"}
-    return [changed(stated(name), everywhere) for name in names(patterns)]
+    return [changed(stated(name), everywhere) for name in names(patterns, where)]
 
 
 def refuse_settings_of_one_model() -> None:
@@ -68,7 +71,7 @@ def distinct(chosen: Sequence[DictConfig]) -> list[DictConfig]:
     return list(found.values())
 
 
-def names(patterns: Sequence[str]) -> list[str]:
+def names(patterns: Sequence[str], where: str = "pool.models") -> list[str]:
     """Model names in the order of `patterns`, globs and aliases resolved, each once; UserError where one fits none."""
     if not patterns:
         raise UserError("the pool has no models: give 'pool.models=[A,B,C]'")
@@ -79,9 +82,8 @@ def names(patterns: Sequence[str]) -> list[str]:
         fitting = [name for name in known if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
         if not fitting:
             near = difflib.get_close_matches(pattern, [*known, *other], n=3)
-            raise UserError(
-                f"no model {pattern[:60]!r} in the pool's list: give " + (" or ".join(near) or choose(pattern, known))
-            )
+            advice = " or ".join(near) or choose(pattern, known)
+            raise UserError(f"{where}: no model {pattern[:60]!r} in the pool's list: give {advice}")
         found |= dict.fromkeys(fitting)
     return list(found)
 

@@ -127,7 +127,10 @@ def check(
     **rest: Any,
 ) -> None:
     """UserError where what `run` is asked for cannot be done, as far as is known without any image."""
-    student_models, teacher_models = composing.members(students), composing.members(teachers)
+    student_models, teacher_models = (
+        composing.members(students, "task.students"),
+        composing.members(teachers, "task.teachers"),
+    )
     check_names(student_models, teacher_models, seeds)
     recipe = {name: value for name, value in rest.items() if name not in OWN}
     if "seed" in recipe:
@@ -164,7 +167,10 @@ def run(
     picker: the folder of a finished study, which ranks the teachers of each student once the students alone are
     trained; best: how many of each ranking then teach.
     """
-    student_models, teacher_models = composing.members(students), composing.members(teachers)
+    student_models, teacher_models = (
+        composing.members(students, "task.students"),
+        composing.members(teachers, "task.teachers"),
+    )
     settings, distillation = plain(recipe), Distillation(hard, weight, temperature)
     rank = None if picker is None else ranker(Path(picker))
     measurement = measuring.prepared(config)
@@ -229,7 +235,10 @@ def check_names(students: Sequence[DictConfig], teachers: Sequence[DictConfig], 
         raise UserError(f"{min(taken)} is a teacher and what a student of that seed is called: give another seed")
     for model, space in spaces.items():
         if space != first.label_space:
-            raise UserError(f"{model} predicts {space}, {first.name} {first.label_space}: they cannot teach each other")
+            raise UserError(
+                f"{model} predicts {space}, {first.name} {first.label_space}: they cannot teach each other; "
+                "choose others"
+            )
 
 
 def observed(planned: Study, done: dict[Trial, Job], measured: Measured, config: DictConfig) -> dict[str, pd.DataFrame]:

@@ -86,7 +86,7 @@ def check(config: DictConfig, *, sizes: list[int], clusters: int | None, **_: An
         raise UserError("task=ensemble needs several models: give pool=NAME, or pool=any 'pool.models=[A,B,C]'")
     models = composing.models(config)
     if len(models) < FEWEST:
-        raise UserError(f"the pool has {len(models)} models: ensembles are compared among {FEWEST} or more")
+        raise UserError(f"the pool has {len(models)} models for task.sizes={sizes}: give pool.models= {FEWEST} or more")
     if min(sizes) >= len(models):
         raise UserError(f"task.sizes={sizes}: no ensemble smaller than the pool of {len(models)} models")
     if clusters is not None and not 2 <= clusters <= len(models):

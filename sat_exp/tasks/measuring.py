@@ -31,9 +31,9 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
     """Raise UserError where the hardware or the data set is not there, or one of the models `chosen` cannot be built as
     configured, or cannot be compared on it. weights, images: their checkpoints, and the data set, are needed too."""
     settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
-    for listed in (config.sweep.models, config.sweep.targets):
+    for name, listed in config.sweep.items():
         if listed:
-            composing.names(list(listed))
+            composing.names(list(listed), f"sweep.{name}")
     wrong = []
     for model in chosen:
         try:
