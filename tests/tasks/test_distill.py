@@ -119,9 +119,9 @@ BAD = {
     "the best of no ranking": (["task.best=2"], "task.best=2: give how many teachers of a ranking by"),
     "too few images": (["task.batch_size=700"], "batch_size=700: there are 600 training images, give fewer"),
     "weight": (["task.weight=2"], "task.weight=2: give a value of 1 or less"),
-    "optimizer": (["task.optimizer=adamww"], "no optimizer called 'adamww'"),
+    "optimizer": (["task.optimizer=adamww"], "optimizer=adamww: give one of timm's"),
     "picker": (["task.picker=/no/such/study"], "there is no folder /no/such/study: give the folder of a finished run"),
-    "an unknown teacher": (["task.teachers=[fashion_resnt]"], "near: fashion_resnet"),
+    "an unknown teacher": (["task.teachers=[fashion_resnt]"], "give fashion_resnet"),
     "a teacher without its weights": (
         ["model@target=fashion_resnet", "task.teachers=[vit_tini]"],
         "no model 'vit_tini'",
