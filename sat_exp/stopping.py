@@ -201,7 +201,7 @@ def stopped_by() -> int | None:
 
 
 def note_lost_output(error: BaseException) -> None:
-    """Where `error` says that nobody reads standard output any more: end as by SIGPIPE, without a word."""
+    """End silently, as by SIGPIPE, where `error` says that the reader of standard output has gone."""
     rich = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     if state is not None and state.number is None and (rich or (isinstance(error, BrokenPipeError) and unread())):
         state.number = signal.SIGPIPE
@@ -209,7 +209,7 @@ def note_lost_output(error: BaseException) -> None:
 
 
 def unread() -> bool:
-    """Whether standard output is a pipe that nobody reads."""
+    """Whether standard output is a pipe whose reader has gone."""
     polled = select.poll()
     polled.register(1, 0)
     return any(event & select.POLLERR for _, event in polled.poll(0))

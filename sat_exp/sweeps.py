@@ -66,10 +66,7 @@ class ModelSweeper(Sweeper):
 
     def __init__(self, merge: list[Text], max_batch_size: Count | None, params: dict[str, Any] | None) -> None:
         given = {"merge": merge, "max_batch_size": max_batch_size, "params": params}
-        plain = {
-            key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in given.items()
-        }
-        settings.checked(ModelSweeper, plain, "hydra.sweeper")
+        settings.checked(ModelSweeper, settings.plain(OmegaConf.create(given)), "hydra.sweeper")
         self.merge, self.max_batch_size, self.params = merge, max_batch_size, params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

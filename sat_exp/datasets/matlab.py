@@ -33,7 +33,7 @@ class Reader:
         at = 0
         while at + 8 <= len(content):
             kind, size = struct.unpack_from(f"{self.order}II", content, at)
-            if kind >> 16:  # a small one, of which size and type share four bytes
+            if kind >> 16:  # a small element: its size and type share four bytes
                 kind, size, begin, end = kind & 0xFFFF, kind >> 16, at + 4, at + 8
             else:
                 begin, end = at + 8, at + 8 + size + (-size % 8) * (kind != COMPRESSED)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from filelock import Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from sat_exp import models
 from sat_exp.datasets import ImageSet
@@ -22,12 +22,11 @@ from sat_exp.measurement.stages import Stages
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, reason
 from sat_exp.measurement.views import View, Views
 from sat_exp.modules.hardware import Hardware
+from sat_exp.settings import plain
+from sat_exp.settings.configuration import Labels, Protocol
 from sat_exp.store import Damaged, Store, Unwritable, key_of
 
 log = logging.getLogger(__name__)
-
-PROTOCOLS = ("canvas", "native")
-LABELS = ("truth", "consensus", "own")
 
 Item = TypeVar("Item", DictConfig, Subject)
 Result = TypeVar("Result")
@@ -54,7 +53,7 @@ class Measurement:
     failures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, allowed in (("labels", LABELS), ("protocol", PROTOCOLS)):
+        for name, allowed in (("labels", get_args(Labels)), ("protocol", get_args(Protocol))):
             if (chosen := getattr(self, name)) not in allowed:
                 raise UserError(f"{name}={chosen}: choose one of {', '.join(allowed)}")
         if self.labels == "truth" and self.images.labels is None:
@@ -230,10 +229,6 @@ class Measurement:
         started = time.perf_counter()
         yield
         self.timings[stage] = time.perf_counter() - started
-
-
-def plain(config: DictConfig) -> Any:
-    return OmegaConf.to_container(config, resolve=True)
 
 
 def check_labels(config: DictConfig, first: DictConfig, images: ImageSet, labels: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import loading
 from sat_exp.models.sources import HUB_TARGET, check_sources
-from sat_exp.models.weights import check_file, check_record
+from sat_exp.models.weights import check_file
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 """What PyTorch can resize with antialiasing by, and differentiate."""
@@ -33,29 +33,18 @@ def check(config: DictConfig) -> None:
     check_checkpoint(config)
     own = loading.preprocessing(config)
     check_input(config.name, own)
-    shape = logits_shape(config, own)
+    network, shape = tried(config, own)
     if shape != (1, config.classes):
         raise UserError(
             f"model {config.name}: its network gives logits of shape {shape}, model.classes={config.classes} asks for "
             f"{(1, config.classes)}: correct one of the two"
         )
     if config.pretrained and config.checkpoint is not None:
-        loading.weights_of(config, without_values(config))
-
-
-def without_values(config: DictConfig) -> nn.Module:
-    """The network on the meta device, or in full where it cannot be built there."""
-    try:
-        with torch.device("meta"):
-            return loading.build(config)
-    except UserError as error:
-        if NO_VALUES not in str(error).lower():
-            raise
-    return loading.build(config)
+        loading.weights_of(config, network)
 
 
 def check_checkpoint(config: DictConfig) -> None:
-    """UserError where weights are asked for that are nowhere, or are not those on the record next to them."""
+    """UserError where weights are asked for that are nowhere."""
     if not config.pretrained:
         return
     if config.checkpoint is not None:
@@ -63,7 +52,6 @@ def check_checkpoint(config: DictConfig) -> None:
             check_file(Path(str(config.checkpoint)))
         elif not Path(str(config.checkpoint)).is_file():
             raise UserError(f"model {config.name}: no weights at {config.checkpoint}: give model.checkpoint=PATH")
-        check_record(Path(str(config.checkpoint)))
     elif config.network.get("_target_") != HUB_TARGET:
         loading.refuse_unpublished(config)
 
@@ -94,33 +82,34 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def logits_shape(config: DictConfig, own: DictConfig) -> tuple[int, ...]:
-    """The shape of what the network gives for one image of its input size; of logits as they should be, where this
-    machine lacks the memory to say."""
+def tried(config: DictConfig, own: DictConfig) -> tuple[nn.Module, tuple[int, ...]]:
+    """The network, without values where it can be built so, and the shape of what it gives for one image of its input
+    size; of logits as they should be, where this machine lacks the memory to say."""
     for device in ("meta", "cpu"):
         try:
-            logits = attempt(config, own, device)
+            network, logits = attempt(config, own, device)
             break
-        except (torch.OutOfMemoryError, MemoryError):
-            return (1, config.classes)
         except UserError as error:
             if device == "cpu" or NO_VALUES not in str(error).lower():
                 raise
+    if logits is None:
+        return network, (1, config.classes)
     if not isinstance(logits, Tensor):
         raise UserError(f"model {config.name}: its network gives {type(logits).__name__}, not a tensor of logits")
-    return tuple(logits.shape)
+    return network, tuple(logits.shape)
 
 
 @torch.no_grad()
-def attempt(config: DictConfig, own: DictConfig, device: str) -> Any:
-    """What the network, in evaluation, says of one image; random numbers elsewhere stay as they would have been."""
+def attempt(config: DictConfig, own: DictConfig, device: str) -> tuple[nn.Module, Any]:
+    """The network, in evaluation, and what it says of one image, None where there is no memory for that; random numbers
+    elsewhere stay as they would have been."""
     shape = (len(own.mean), own.size, own.size)
     with torch.random.fork_rng(devices=[]), torch.device(device):
         network = loading.build(config).eval()
         try:
-            return network(torch.zeros(1, *shape))
+            return network, network(torch.zeros(1, *shape))
         except (torch.OutOfMemoryError, MemoryError):
-            raise
+            return network, None
         except Exception as error:
             raise UserError(
                 f"model {config.name} cannot take images {list(shape)}, which model.input describes: {one_line(error)}"

@@ -32,8 +32,8 @@ LIBRARIES = ("torch", "timm", "numpy", "pillow")
 class Hardware:
     """The accelerator, numeric precision and batch size, as in conf/hardware.
 
-    precision: mixed: float32 weights, but the network computes in half precision; true: its
-    weights are of that precision too. Pixels, losses and attacks are float32 in all of them.
+    precision: with `mixed` the weights are float32 and the network computes in half precision; with `true` its weights
+    are of that precision too. Pixels, losses and attacks are float32 in all of them.
     batch_size: images in a batch of an attack or an evaluation. threads: of this process on the CPU, all cores where
     null. workers: threads that decode images. tf32, channels_last: faster kernels on some hardware, whose last bits
     differ.

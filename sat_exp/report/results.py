@@ -82,7 +82,7 @@ def of(run: Run, place: Path) -> Results:
 
 
 def unknown(found: Results) -> list[str]:
-    """Models in tables that are drawn with families, and with clusters, of which no table tells these."""
+    """Models that are drawn in the colours of families and clusters, while no table states theirs."""
     named = [
         name
         for table, columns in BY_MODEL.items()

@@ -14,7 +14,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Kind:
-    """What a column holds. type: number, flag or text, or sat, a number of which the least is the run's own. low, high:
+    """What a column holds. type: number, flag or text; or sat, a number whose least value the run states. low, high:
     the range of numbers. known: whether no value may be missing. name: whether texts are names, and not empty.
     optional: whether the column may be missing."""
 

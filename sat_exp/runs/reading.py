@@ -18,6 +18,7 @@ from sat_exp.errors import UserError
 from sat_exp.runs import columns, manifest, predictions, summary, tables
 from sat_exp.runs.manifest import Manifest, remedy
 from sat_exp.runs.predictions import Predictions
+from sat_exp.settings.types import SET_APART
 from sat_exp.similarity import SAT_FLOOR
 
 SUMMARY = "summary.json"
@@ -26,9 +27,6 @@ MOST = 4 << 30
 """Bytes of one file."""
 
 DRAFTS = ".writing-*"
-ELSEWHERE = ("store", "wandb", "tables", "figures", "examples")
-"""Folders under an output folder in which no runs are looked for."""
-
 PATIENCE = 5.0
 """Seconds that a reader waits for another process to finish its writing."""
 
@@ -179,7 +177,7 @@ def newest(outputs: Path, holding: str) -> list[Path]:
     too whose manifest or summary cannot be read, which `read` then says."""
     found = []
     for place, folders, names in os.walk(outputs):
-        folders[:] = [name for name in folders if name not in ELSEWHERE and not name.startswith(".")]
+        folders[:] = [name for name in folders if name not in SET_APART and not name.startswith(".")]
         if manifest.NAME in names and may_hold(Path(place), holding):
             found.append(Path(place))
     return sorted(found, key=written, reverse=True)

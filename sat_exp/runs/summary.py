@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from sat_exp import strict_json
 from sat_exp.runs import text
-
-MOST = 64 << 20
-"""Bytes."""
+from sat_exp.settings.configuration import Labels, Percentage, Protocol
+from sat_exp.settings.types import Confidence, NonNegative, Seed
 
 READABLE = with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False))
 
@@ -30,15 +29,13 @@ def moment(value: str) -> str:
 Name = Annotated[str, AfterValidator(name)]
 Moment = Annotated[str, AfterValidator(moment)]
 Whole = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, le=1e9)]
-NonNegative = Annotated[float, Field(ge=0, le=1e12)]
 Scalar = str | bool | int | float | None
 
 
 @READABLE
 class Score(TypedDict, total=False):
-    floor: Annotated[float, Field(gt=0, le=100)]
-    confidence: Annotated[float, Field(gt=0, lt=1)]
+    floor: Percentage
+    confidence: Confidence
 
 
 @READABLE
@@ -64,9 +61,9 @@ class Task(TypedDict, total=False):
 class Settings(TypedDict, total=False):
     """The configuration, as far as readers know it."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    labels: Literal["truth", "consensus", "own"]
-    protocol: Literal["canvas", "native"]
+    seed: Seed
+    labels: Labels
+    protocol: Protocol
     score: Score
     sweep: Sweep
     attack: dict[str, Any]

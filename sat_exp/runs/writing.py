@@ -4,7 +4,6 @@ A writing that is cut short leaves the run's earlier results, or none that a rea
 Of several processes that write to one folder the last to finish is the one whose results are there.
 """
 
-import errno
 import os
 import shutil
 import uuid
@@ -19,7 +18,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from sat_exp import strict_json
-from sat_exp.errors import UserError
+from sat_exp.errors import FULL, UserError
 from sat_exp.runs import manifest, predictions, text
 from sat_exp.runs import tables as parquet
 from sat_exp.runs.manifest import RESULTS, Manifest
@@ -29,7 +28,6 @@ from sat_exp.runs.reading import DRAFTS, SUMMARY, Run
 LOCK = ".writing.lock"
 ALIVE = ".alive"
 OLD = ".old"
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 LONGEST_WAIT = 60.0
 """Seconds to wait for another process that moves its results into place, which takes far less."""

@@ -44,7 +44,7 @@ def check_values(config: DictConfig) -> None:
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
         if not str(folder).strip():
             raise UserError(f"hydra.{name}={folder}: give the path of a folder")
-    check_folder(whole["output_dir"])
+    check_output(whole["output_dir"])
     check_secrets(whole)
     check_secrets(dict(hydra.job.env_set), "hydra.job.env_set")
     for group in GROUPS:
@@ -109,7 +109,7 @@ def allowing(config: DictConfig) -> Iterator[None]:
 
 def check_secrets(node: Any, where: str = "") -> None:
     """UserError for a setting that is called like a secret: settings are kept in files and sent to W&B."""
-    for name in names(node, where):
+    for name, _ in walked(node, where):
         if SECRET.search(name.rpartition(".")[2]):
             raise UserError(
                 f"{name} would be kept in the run's folder: leave it out, and give secrets in the environment, such as "
@@ -117,7 +117,7 @@ def check_secrets(node: Any, where: str = "") -> None:
             )
 
 
-def check_folder(path: Any) -> None:
+def check_output(path: Any) -> None:
     """UserError where `output_dir` leads through something that is no folder."""
     place = Path(str(path)).absolute() if path else Path()
     for folder in (place, *place.parents):
@@ -127,20 +127,18 @@ def check_folder(path: Any) -> None:
 
 def check_resolved(node: Any, where: str = "") -> None:
     """UserError where a value still reads as an interpolation: it would be resolved when it is read again."""
-    if isinstance(node, str) and "${" in node:
-        raise UserError(f"{where} is put together to an interpolation: give its value")
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in children:
-        check_resolved(value, f"{where}.{key}" if where else str(key))
+    for name, value in walked(node, where):
+        if isinstance(value, str) and "${" in value:
+            raise UserError(f"{name} is put together to an interpolation: give its value")
 
 
-def names(node: Any, where: str) -> Iterator[str]:
-    """The full name of every setting in a part of a configuration."""
+def walked(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """The full name and the value of every setting in a part of a configuration, however deep."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in children:
         name = f"{where}.{key}" if where else str(key)
-        yield name
-        yield from names(value, name)
+        yield name, value
+        yield from walked(value, name)
 
 
 def plain(node: DictConfig) -> dict[str, Any]:

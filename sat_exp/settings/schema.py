@@ -91,21 +91,21 @@ def line(errors: Sequence[ErrorDetails], prefix: str, kind: Any) -> str:
     if error["type"] == "missing":
         return f"{name} is not given: give {name}="
     same = [other for other in errors if located(kind, other["loc"])[0] == found]
-    wanted = dict.fromkeys(may_be(other, hint).removeprefix("give ") for other in same)
+    wanted = dict.fromkeys(may_be(other, hint) for other in same)
     null = ", or null" if NoneType in get_args(hint) else ""
     value = shown(error["input"], quoted=error["type"] in KINDS)
     return f"{name}={value}: give {' or '.join(wanted)}{null}"
 
 
 def may_be(error: ErrorDetails, hint: Any) -> str:
-    """What the value of a setting may be, as an instruction."""
+    """What the value of a setting may be, after the word give."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in KINDS:
-        return f"give {KINDS[kind]}"
+        return KINDS[kind]
     if kind in BOUNDS:
         key, words = BOUNDS[kind]
         bound = context[key]
-        return f"give {words.format(f'{bound:,}' if isinstance(bound, int) else f'{bound:g}')}"
+        return words.format(f"{bound:,}" if isinstance(bound, int) else f"{bound:g}")
     if kind == "literal_error":
         return choose(error["input"], choices(hint))
     if kind == "value_error":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, ReadWriteLock, Timeout
 
-from sat_exp.errors import UserError
+from sat_exp.errors import FULL, UserError
 from sat_exp.store.backend import PARTIAL, Entry, Listing, Unwritable
 
 LOCKS, GATE = "locks", "store.db"
@@ -114,7 +114,7 @@ class Folder:
             yield
         except OSError as error:
             path = self.root / name
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in FULL:
                 raise Unwritable(
                     f"the disk is full at {path}: free some space and run the same command again"
                 ) from error

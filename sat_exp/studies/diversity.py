@@ -123,8 +123,7 @@ def by_clusters(found: Ensembles, *, models: int, resamples: int = 1000, seed: i
     measures = ["reduction", "all_wrong"]
     drawn = _drawn_means(found.members[table.index], cells, table[measures].to_numpy(), models, resamples, seed)
     for at, measure in enumerate(measures):
-        ends = np.array([_quantiles(drawn[:, number, at], [0.025, 0.975]) for number in means.index])
-        ends = ends.reshape(-1, 2)
+        ends = np.reshape([_quantiles(drawn[:, number, at], [0.025, 0.975]) for number in means.index], (-1, 2))
         means[[f"{measure}_low", f"{measure}_high"]] = np.where(means[["ensembles"]] >= FEWEST, ends, np.nan)
     return means.reset_index().assign(size=found.size)[["size", "clusters", *means.columns]]
 

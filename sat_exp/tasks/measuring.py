@@ -38,7 +38,7 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
     for model in chosen:
         try:
             settings.check_model(model, f"model {model.get('name')}")
-            key = key_of({"model": OmegaConf.to_container(model, resolve=True), "weights": weights})
+            key = key_of({"model": settings.plain(model), "weights": weights})
             if key not in sound:
                 models.check(model if weights else composing.changed(model.copy(), {"pretrained": False}))
                 sound.add(key)
@@ -68,7 +68,7 @@ def image_set(config: DictConfig) -> ImageSet:
 
 
 def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
-    """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B, say what it is.
+    """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B and print it.
 
     Raises UserError at the very end where some models failed and the others' results stand.
     """

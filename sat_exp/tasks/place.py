@@ -108,7 +108,7 @@ def beside_others(new: DictConfig, beside: Run) -> list[DictConfig]:
     others = {name: OmegaConf.create(facts) for name, facts in beside.summary["models"].items()}
     if new.name in others:
         composing.distinct([others.pop(new.name), new])
-    pairs = beside.checked_tables()["pairs"]
+    pairs = beside.tables()["pairs"]
     measured = pairs[pairs["sat"].notna() & (pairs["model_a"] != pairs["model_b"])]
     between = measured[measured["model_a"].isin(others) & measured["model_b"].isin(others)]
     if len(others) < 2 or len(between) < len(others) * (len(others) - 1) / 2:
@@ -120,7 +120,7 @@ def beside_others(new: DictConfig, beside: Run) -> list[DictConfig]:
 
 def beside_the_old(tables: dict[str, pd.DataFrame], beside: Run, new: str) -> dict[str, pd.DataFrame]:
     """`tables` with the old run's rows for the models and pairs that `new` has no part in."""
-    olds = beside.checked_tables()
+    olds = beside.tables()
 
     def joined(table: str, columns: list[str]) -> pd.DataFrame:
         old = olds[table]

@@ -5,7 +5,7 @@ says, or refused in one line; nothing else is raised.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sat_exp import runs, strict_json
 from sat_exp.errors import UserError
 from sat_exp.runs.manifest import Manifest
 
+from ..flipping import flips
 from .test_hostile import pairs, whole
 
 FLIPS = 1500
@@ -66,16 +67,6 @@ def everything(folder: Path) -> dict[str, Any]:
         "predictions": [known.names, *(part.tolist() for part in answers if part is not None)],
         "files": [run.content(name) for name in run.files],
     }
-
-
-def flips(content: bytes, count: int, kind: str) -> Iterator[bytes]:
-    """`content` with another bit flipped each time; seeded by the kind of file."""
-    rng = np.random.default_rng(list(kind.encode()))
-    bits = 8 * len(content)
-    for bit in rng.choice(bits, min(count, bits), replace=False):
-        changed = bytearray(content)
-        changed[bit // 8] ^= 1 << (bit % 8)
-        yield bytes(changed)
 
 
 def outcome(use: Callable[[], Any], sound: Any) -> str:

@@ -3,7 +3,6 @@ is named, and is computed again to the same numbers."""
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sat_exp.errors import UserError
 from sat_exp.store import Damaged, Store, StoredRow, inventory
 from sat_exp.store.folder import GATE, LOCKS
 
+from ..flipping import flips
 from .helpers import files, quarantined
 
 FLIPS = 1500
@@ -69,7 +69,7 @@ class Work:
         raise AssertionError(f"{kind} is damaged again and again")
 
     def once(self) -> dict[str, list[Any]]:
-        """All numbers, from a store that was opened anew."""
+        """All numbers, read from a store that was just opened."""
         store, found = Store.local(self.folder), {}
         for kind in ARRAYS:
             array = self.array(store, kind)
@@ -107,16 +107,6 @@ def kinds(folder: Path) -> dict[str, Path]:
 KINDS = [
     f"{kind}/{name}" for kind in ARRAYS for name in ("chunk", "zarr.json", "notes.json", "seal.json")
 ] + ["predictions/row", "predictions/zarr.json", "predictions/notes.json"]  # fmt: skip
-
-
-def flips(content: bytes, count: int, kind: str) -> Iterator[bytes]:
-    """`content` with another bit flipped each time; seeded by the kind of file."""
-    rng = np.random.default_rng(list(kind.encode()))
-    bits = 8 * len(content)
-    for bit in rng.choice(bits, min(count, bits), replace=False):
-        changed = bytearray(content)
-        changed[bit // 8] ^= 1 << (bit % 8)
-        yield bytes(changed)
 
 
 def mended(work: Work, sound: dict[str, bytes]) -> None:
