@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp.studies import ensembles
+from sat_exp.studies.ensemble import ensembles
 
 BLOCK = 100
 CHUNK = 2**16

@@ -1,11 +1,18 @@
-"""Importing the package first lets tests import torchvision on its own."""
+"""Fixtures for all tests. Importing the package first lets tests import torchvision on its own."""
 
-from collections.abc import Iterator
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
-import sat_exp  # noqa: F401
+import sat_exp as package  # noqa: F401
+from sat_exp.__main__ import main
+
+from .command import PUBLISHED, Outcome
 
 
 @pytest.fixture
@@ -15,3 +22,39 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def published() -> pd.DataFrame:
+    """SAT of the published 69 models, [69, 69]."""
+    if not PUBLISHED.is_file():
+        pytest.skip(f"needs the published matrix at {PUBLISHED}")
+    return pd.read_csv(PUBLISHED, index_col=0)
+
+
+@pytest.fixture(scope="session")
+def outputs(tmp_path_factory) -> Path:
+    """One output folder, hence one store, for all tests."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture
+def sat_exp(monkeypatch, capfd, tmp_path, outputs) -> Callable[..., Outcome]:
+    """Runs the command line in this process, from another folder than the checkout's."""
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["sat_exp", *arguments, f"output_dir={outputs}", "tracking=disabled"])
+        capfd.readouterr()
+        try:
+            main()
+            status, message = 0, ""
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            message = end.code if isinstance(end.code, str) else ""
+        finally:
+            logging.getLogger().handlers.clear()  # Hydra's write to streams that end with the test
+        streams = capfd.readouterr()
+        return Outcome(status, streams.out + streams.err + message)
+
+    return run

@@ -6,21 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
-from sat_exp.report import (
-    cautions,
-    comparison,
-    distillation,
-    ensembles,
-    examples,
-    figures,
-    page,
-    results,
-    structure,
-    theme,
-)
+from sat_exp.report import cautions, examples, figures, page, results, theme
 from sat_exp.report.origin import Origin
 from sat_exp.report.results import between_models, one_way
 from sat_exp.report.theme import Drawing
+from sat_exp.studies.analyze import figures as structure
+from sat_exp.studies.compare import figures as comparison
+from sat_exp.studies.distill import figures as distillation
+from sat_exp.studies.ensemble import figures as ensembles
 
 __all__ = ["Report", "between_models", "draw", "draw_draft", "one_way"]
 

@@ -66,7 +66,7 @@ def is_dataset(found: Any) -> bool:
 
 
 KINDS = {
-    "task": Kind("a task", ("sat_exp.tasks",), lambda found: is_called(found, "run")),
+    "task": Kind("a task", ("sat_exp.tasks", "sat_exp.studies"), lambda found: is_called(found, "run")),
     "attack": Kind("an attack", ("sat_exp.attacks",), inspect.isclass),
     "dataset": Kind("a data set", ("sat_exp.datasets",), is_dataset),
     "hardware": Kind("hardware", ("sat_exp.modules.hardware",), inspect.isclass),

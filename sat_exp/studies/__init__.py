@@ -1,1 +1,1 @@
-"""What is done with scores: groups of models, where one model lies among others, agreement of two matrices."""
+"""One folder for each study: its computation, figures, findings in words, tables and task."""

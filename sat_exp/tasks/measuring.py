@@ -13,8 +13,8 @@ from sat_exp import models, settings, similarity
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
 from sat_exp.measurement import Direction, Measured, Measurement, Source, check_labels
+from sat_exp.statistics import embedding
 from sat_exp.store import Store, key_of
-from sat_exp.studies import embedding
 from sat_exp.tasks import composing, results
 from sat_exp.tasks.recording import recorded
 

@@ -9,8 +9,8 @@ import pytest
 
 from sat_exp import runs
 
+from ..command import QUICK, Outcome
 from ..runs.hostile import LACKING, PAIRS, SUMMARIES, Change, raw, sealed, summary, table, value
-from .conftest import QUICK, Outcome
 
 POOL = ("pool=any", "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_convnext]")
 EIGHT = ("pool=any", "pool.models=[fashion_resnet*,fashion_convnext*,fashion_vit,fashion_mixer,fashion_swin]")

@@ -14,7 +14,7 @@ from sat_exp.errors import UserError
 from sat_exp.modules.training import Training
 from sat_exp.tasks import results
 
-from .conftest import QUICK
+from ..command import QUICK
 
 PAIR = ("fashion_resnet", "fashion_convnext")
 

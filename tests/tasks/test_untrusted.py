@@ -11,7 +11,7 @@ import pytest
 from sat_exp import runs
 from sat_exp.runs import manifest
 
-from .conftest import QUICK
+from ..command import QUICK
 from .test_tasks import folder_of
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"

@@ -1,0 +1,1 @@
+"""Statistics that know nothing of attacks: resampling, rank correlation, clustering, embedding."""

@@ -1,0 +1,1 @@
+"""Clusters, embedding, hubs, components and sample size of a measured matrix."""

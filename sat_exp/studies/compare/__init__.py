@@ -1,0 +1,1 @@
+"""How well two SAT matrices agree."""

@@ -1,0 +1,1 @@
+"""Which teacher helps a student most, and whether SAT can tell beforehand."""

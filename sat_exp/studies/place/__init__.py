@@ -1,0 +1,1 @@
+"""Where a new model lies among measured ones."""

@@ -1,0 +1,1 @@
+"""What a measurement will cost, before it is made."""

@@ -1,0 +1,357 @@
+"""Neighbours, hubs and directions: by hand, planted, against statsmodels, and on the published matrix."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, skew, spearmanr
+from sklearn.metrics import adjusted_rand_score
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from sat_exp.errors import UserError
+from sat_exp.similarity import wilson_interval
+from sat_exp.statistics.clustering import spectral, spectrum
+from sat_exp.studies.analyze.structure import directed, hubness, nearest, without_hubs
+
+
+def square(values, names=None):
+    names = [f"m{index}" for index in range(len(values))] if names is None else names
+    return pd.DataFrame(values, index=names, columns=names, dtype=float)
+
+
+def symmetric(models, seed, missing=0.0):
+    rng = np.random.default_rng(seed)
+    values = np.triu(rng.uniform(1, 4, (models, models)))
+    values[rng.random(values.shape) < missing] = np.nan
+    return square(np.triu(values, 1) + np.triu(values, 1).T + np.diag(np.diag(values)))
+
+
+SMALL = square(
+    [
+        [4.6, 3.0, 2.0, 1.0],
+        [3.0, 0.5, 2.5, 1.5],
+        [2.0, 2.5, 4.6, 1.7],
+        [1.0, 1.5, 1.7, 4.6],
+    ],
+    list("abcd"),
+)
+
+
+def test_nearest_by_hand():
+    found = nearest(SMALL, 2)
+    assert found["model"].tolist() == [*"aabbccdd"]
+    assert found["rank"].tolist() == [1, 2] * 4
+    assert found["neighbour"].tolist() == [*"bcacbacb"]
+    assert found["sat"].tolist() == [3, 2, 3, 2.5, 2.5, 2, 1.7, 1.5]
+
+
+def test_an_unmeasured_pair_is_no_neighbour():
+    sat = SMALL.copy()
+    sat.loc["a", "b"] = sat.loc["b", "a"] = np.nan
+    found = nearest(sat, 3)
+    assert found.loc[found["model"] == "a", "neighbour"].tolist() == ["c", "d"]
+    assert found.loc[found["model"] == "a", "rank"].tolist() == [1, 2]
+
+
+def test_the_closest_published_pair_is_each_others_nearest(published):
+    found = nearest(published).set_index(["model", "rank"])
+    pair = ["swin_s3_tiny_224", "swin_tiny_patch4_window7_224"]
+    for one, other in (pair, pair[::-1]):
+        assert found.loc[(one, 1), "neighbour"] == other
+        assert found.loc[(one, 1), "sat"] == pytest.approx(4.141, abs=1e-3)
+    assert len(found) == 69 * 5
+
+
+def test_a_small_pool_has_all_others_for_neighbours():
+    assert nearest(SMALL)["rank"].tolist() == [1, 2, 3] * 4
+    assert hubness(SMALL).neighbours == hubness(SMALL.iloc[:2, :2]).neighbours == 1
+    found = hubness(SMALL, 3)
+    assert (found.models["occurrences"] == 3).all()
+    assert math.isnan(found.expected)
+    with pytest.raises(UserError, match="1 model has no neighbours: give at least two"):
+        nearest(SMALL.iloc[:1, :1])
+
+
+@pytest.mark.parametrize("neighbours", [0, 4])
+def test_impossible_numbers_of_neighbours_are_refused(neighbours):
+    with pytest.raises(UserError, match=f"{neighbours} neighbours of each of 4 models: choose 1 to 3"):
+        nearest(SMALL, neighbours)
+
+
+def test_hubs_by_hand():
+    found = hubness(SMALL, 2)
+    table = found.models.set_index("model")
+    assert list(table.index) == ["b", "c", "a", "d"]
+    assert table["mean_sat"].tolist() == pytest.approx([7 / 3, 6.2 / 3, 2, 4.2 / 3])
+    assert table["rank"].tolist() == [1, 2, 3, 4]
+    assert table["occurrences"].tolist() == [3, 3, 2, 0]
+    assert table["nearest_to"].tolist() == [2, 1, 1, 0]
+    assert found.skewness == pytest.approx(skew([3, 3, 2, 0]))
+    assert found.expected == pytest.approx(float(binom.stats(3, 2 / 3, moments="s")))
+    assert found.correlation == pytest.approx(spearmanr([3, 3, 2, 0], [4, 3, 2, 1]).statistic)
+
+
+def test_a_planted_hub_is_found_and_taken_off():
+    rng = np.random.default_rng(0)
+    noise = np.triu(rng.standard_normal((30, 30)) * 0.1, 1)
+    effect = np.zeros(30)
+    effect[7] = 1.0
+    sat = square(2.5 + effect[:, None] + effect[None, :] + noise + noise.T)
+    found = hubness(sat)
+    assert found.models["model"].iloc[0] == "m7"
+    assert found.models["occurrences"].iloc[0] == 29
+    assert found.skewness > 5 * found.expected
+    assert hubness(without_hubs(sat).sat).skewness < 2
+
+
+def test_the_published_hubs(published):
+    before = hubness(published)
+    assert before.models["model"].tolist()[:2] == ["dla102x2", "eca_resnet33ts"]
+    assert before.models["model"].iloc[-1] == "vit_base_patch32_224"
+    assert before.models.set_index("model").loc["dla102x2", ["occurrences", "nearest_to"]].tolist() == [20, 7]
+    assert before.skewness == pytest.approx(1.080, abs=1e-3)
+    assert before.expected == pytest.approx(0.396, abs=1e-3)
+    corrected = without_hubs(published)
+    assert abs(hubness(corrected.sat).skewness) < before.expected
+    assert corrected.mean == pytest.approx(2.665, abs=1e-3)
+    assert corrected.explained == pytest.approx(0.440, abs=1e-3)
+    assert corrected.effects["model"].iloc[-1] == "vit_base_patch32_224"
+
+
+def test_without_hubs_the_published_matrix_has_eigengaps_at_five_and_ten(published):
+    affinity = without_hubs(published).affinity
+    gaps = spectrum(affinity).set_index("clusters")["eigengap"]
+    assert gaps.loc[2:].nlargest(1).index == [5]
+    assert gaps.loc[6:60].nlargest(1).index == [10]
+    assert gaps[10] > 1.4 * gaps.loc[6:60].nlargest(2).iloc[1]
+
+
+def test_groups_hidden_behind_hubs_are_found_without_them():
+    group = np.repeat([0, 1, 2], 6)
+    effect = np.random.default_rng(0).normal(0, 0.6, 18)
+    noise = np.triu(np.random.default_rng(1).standard_normal((18, 18)) * 0.05, 1)
+    values = 2.5 + effect[:, None] + effect[None, :] + 0.4 * (group[:, None] == group) + noise + noise.T
+    sat = square(np.where(np.eye(18, dtype=bool), 4.6, values))
+    assert adjusted_rand_score(spectral(sat, 3), group) < 1
+    assert adjusted_rand_score(spectral(without_hubs(sat).affinity, 3), group) == 1
+
+
+def test_neighbours_in_a_ring_have_no_skewness():
+    apart = np.abs(np.subtract.outer(range(8), range(8)))
+    found = hubness(square(4 - np.minimum(apart, 8 - apart)), 2)
+    assert (found.models["occurrences"] == 2).all()
+    assert math.isnan(found.skewness)
+    assert math.isnan(found.correlation)
+
+
+@settings(max_examples=25, deadline=None)
+@given(models=st.integers(3, 12), seed=st.integers(0, 10**6))
+def test_what_models_have_with_everyone_is_double_centring_off_the_diagonal(models, seed):
+    sat = symmetric(models, seed)
+    found = without_hubs(sat)
+    between = sat.mask(np.eye(models, dtype=bool))
+    means, mean = between.mean(), np.nanmean(between)
+    expected = (means - mean) * (models - 1) / (models - 2)
+    effects = found.effects.set_index("model")["effect"].loc[sat.index]
+    assert found.mean == pytest.approx(mean)
+    np.testing.assert_allclose(effects, expected, atol=1e-10)
+    np.testing.assert_allclose(found.sat.sum(), 0, atol=1e-9)
+    left = between - mean - np.add.outer(expected.to_numpy(), expected.to_numpy())
+    np.testing.assert_allclose(found.sat, left, atol=1e-10)
+    again = without_hubs(found.sat)
+    assert again.mean == pytest.approx(0, abs=1e-10)
+    np.testing.assert_allclose(again.effects["effect"], 0, atol=1e-10)
+
+
+def test_the_diagonal_does_not_matter():
+    changed = SMALL.where(~np.eye(4, dtype=bool), -3.0)
+    pd.testing.assert_frame_equal(without_hubs(SMALL).pairs, without_hubs(changed).pairs)
+    pd.testing.assert_frame_equal(hubness(SMALL, 2).models, hubness(changed, 2).models)
+
+
+@settings(max_examples=20, deadline=None)
+@given(models=st.integers(4, 9), seed=st.integers(0, 10**6))
+def test_the_order_of_the_models_does_not_matter(models, seed):
+    sat = symmetric(models, seed)
+    order = np.random.default_rng(seed).permutation(sat.index)
+    one, other = without_hubs(sat), without_hubs(sat.loc[order, order])
+    np.testing.assert_allclose(one.sat, other.sat.loc[sat.index, sat.index], atol=1e-10)
+    hubs = [hubness(values, 2) for values in (sat, sat.loc[order, order])]
+    tables = [found.models.set_index("model").loc[sat.index] for found in hubs]
+    pd.testing.assert_frame_equal(*tables)
+    assert hubs[0].skewness == pytest.approx(hubs[1].skewness, nan_ok=True)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.25])
+def test_effects_are_those_of_ordinary_least_squares(missing):
+    sat = symmetric(8, 4, missing)
+    found = without_hubs(sat)
+    rows = [
+        {"sat": sat.loc[a, b]} | {model: float(model in (a, b)) for model in sat.index}
+        for a, b in itertools.combinations(sat.index, 2)
+        if np.isfinite(sat.loc[a, b])
+    ]
+    fit = smf.ols("sat ~ 0 + " + " + ".join(sat.index), pd.DataFrame(rows)).fit()
+    effects = found.effects.set_index("model")["effect"]
+    assert (effects + found.mean / 2).loc[sat.index].tolist() == pytest.approx(fit.params.tolist())
+    assert found.explained == pytest.approx(1 - fit.ssr / ((fit.model.endog - fit.model.endog.mean()) ** 2).sum())
+    assert sorted(found.pairs["residual"]) == pytest.approx(sorted(fit.resid))
+    assert found.pairs["residual"].is_monotonic_decreasing
+    assert (found.pairs["sat"] - found.pairs["expected"]).tolist() == pytest.approx(found.pairs["residual"].tolist())
+    for pair in found.pairs.itertuples():
+        assert found.sat.loc[pair.model_a, pair.model_b] == pytest.approx(pair.residual)
+
+
+@pytest.mark.parametrize(
+    "sat",
+    [
+        symmetric(2, 0),
+        square([[4.6, np.nan, 2, 3], [np.nan, 4.6, 3, 2], [2, 3, 4.6, np.nan], [3, 2, np.nan, 4.6]]),
+    ],
+    ids=["two models", "a cycle of four"],
+)
+def test_effects_that_are_not_determined_are_refused(sat):
+    with pytest.raises(UserError, match="measure every pair of at least three models"):
+        without_hubs(sat)
+
+
+def test_directed_rates_are_no_similarity():
+    lopsided = SMALL.copy()
+    lopsided.loc["a", "b"] = 1.0
+    for study in (nearest, hubness, without_hubs):
+        with pytest.raises(UserError, match="not symmetric"):
+            study(lopsided)
+
+
+def table(rates, images=1000, names=None):
+    """A table of pairs from counts of images fooled, [M, M], source by target; NaN where not measured."""
+    names = [f"m{index}" for index in range(len(rates))] if names is None else names
+    rows = []
+    for i, j in itertools.combinations_with_replacement(range(len(rates)), 2):
+        row = {"model_a": names[i], "model_b": names[j], "images": images}
+        for way, fooled in (("ab", rates[i, j] * images), ("ba", rates[j, i] * images)):
+            ends = wilson_interval(fooled, images)
+            row |= {f"fooled_{way}": fooled, f"transfer_rate_{way}": fooled / images}
+            row |= {f"transfer_rate_{way}_low": float(ends[0]), f"transfer_rate_{way}_high": float(ends[1])}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def rates(models, seed=0, noise=0.05):
+    rng = np.random.default_rng(seed)
+    source, target = rng.normal(0, 0.1, models), rng.normal(0, 0.07, models)
+    values = 0.4 + source[:, None] + target[None, :] + noise * rng.standard_normal((models, models))
+    return np.round(values.clip(0.02, 0.98), 3)
+
+
+def test_planted_sources_and_targets_are_found_exactly():
+    source, target = np.array([0.2, 0.0, -0.05, -0.15]), np.array([-0.1, 0.1, 0.02, -0.02])
+    found = directed(table(0.4 + source[:, None] + target[None, :]), resamples=50)
+    models = found.models.set_index("model").loc[["m0", "m1", "m2", "m3"]]
+    assert found.mean == pytest.approx(0.4)
+    assert models["source"].tolist() == pytest.approx(source.tolist())
+    assert models["target"].tolist() == pytest.approx(target.tolist())
+    assert found.explained == pytest.approx(1)
+    assert math.isnan(found.reciprocity)
+    assert found.asymmetric["residual"].tolist() == pytest.approx([0] * 6)
+    # Rates of m0 to the others: 0.4 + 0.2 + the mean of their ease, 0.1/3
+    assert models.loc["m0", "fools"] == pytest.approx(0.6 + 0.1 / 3)
+    assert models.loc["m0", "fooled"] == pytest.approx(0.3 - 0.2 / 3)
+    assert models["fools_rank"].tolist() == [1, 2, 3, 4]
+    assert list(found.models["model"]) == ["m0", "m1", "m2", "m3"]
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_two_way_fit_is_that_of_statsmodels(missing):
+    values = rates(7)
+    if missing:
+        values[[0, 3, 5], [4, 1, 6]] = np.nan
+    found = directed(table(values), resamples=50)
+    ways = pd.DataFrame(
+        [
+            {"source": f"m{i}", "target": f"m{j}", "rate": values[i, j]}
+            for i, j in itertools.permutations(range(7), 2)
+            if np.isfinite(values[i, j])
+        ]
+    )
+    fit = smf.ols("rate ~ C(source, Sum) + C(target, Sum)", ways).fit()
+    models = found.models.set_index("model").loc[[f"m{index}" for index in range(6)]]
+    assert models["source"].tolist() == pytest.approx(fit.params.filter(like="source").tolist())
+    assert models["target"].tolist() == pytest.approx(fit.params.filter(like="target").tolist())
+    assert found.mean == pytest.approx(fit.params["Intercept"])
+    assert found.explained == pytest.approx(fit.rsquared)
+    squares = anova_lm(fit, typ=2)["sum_sq"]
+    assert found.explained_source == pytest.approx(squares["C(source, Sum)"] / fit.centered_tss)
+    assert found.explained_target == pytest.approx(squares["C(target, Sum)"] / fit.centered_tss)
+    left = ways.assign(left=fit.resid).set_index(["source", "target"])["left"]
+    both = [(left[a, b], left[b, a]) for a, b in left.index if (b, a) in left.index]
+    assert found.reciprocity == pytest.approx(np.corrcoef(np.array(both).T)[0, 1])
+
+
+def test_which_of_a_pair_is_called_a_does_not_matter():
+    pairs = table(rates(6))
+    exchanged = {"a": "b", "b": "a", "ab": "ba", "ba": "ab"}
+    swapped = pairs.rename(columns=lambda name: "_".join(exchanged.get(part, part) for part in name.split("_")))
+    one, other = directed(pairs, resamples=50), directed(swapped.sample(frac=1, random_state=0), resamples=50)
+    keys = ["model_a", "model_b"]
+    pd.testing.assert_frame_equal(
+        one.asymmetric.sort_values(keys, ignore_index=True), other.asymmetric.sort_values(keys, ignore_index=True)
+    )
+    pd.testing.assert_frame_equal(
+        one.models.sort_values("model", ignore_index=True), other.models.sort_values("model", ignore_index=True)
+    )
+
+
+def test_asymmetric_pairs_have_newcombes_interval():
+    found = directed(table(rates(6, seed=2)), resamples=50).asymmetric
+    assert (found["difference"] >= 0).all()
+    assert found["difference"].is_monotonic_decreasing
+    assert len(found) == 15
+    for pair in found.itertuples():
+        low, high = confint_proportions_2indep(
+            pair.rate_ab * 1000, 1000, pair.rate_ba * 1000, 1000, compare="diff", method="newcomb"
+        )
+        assert (pair.low, pair.high) == pytest.approx((low, high), abs=1e-9)
+        assert pair.residual == pytest.approx(pair.difference - pair.expected)
+
+
+def test_correlations_with_accuracy():
+    values = rates(9, seed=1)
+    accuracy = {f"m{index}": 0.7 + 0.01 * ((index * 5) % 9) for index in range(8)}
+    found = directed(table(values), accuracy, resamples=500)
+    models = found.models.dropna(subset="accuracy")
+    assert len(models) == 8
+    by = found.correlations.set_index(["between", "and"])
+    assert by["models"].tolist() == [9, 8, 8]
+    for role in ("source", "target"):
+        row = by.loc[(role, "accuracy")]
+        reference = spearmanr(models[role], models["accuracy"])
+        assert row["value"] == pytest.approx(reference.statistic)
+        assert row["p"] == pytest.approx(reference.pvalue, abs=0.08)
+        assert row["low"] <= row["value"] <= row["high"]
+    assert directed(table(values), resamples=50).correlations["and"].tolist() == ["target"]
+
+
+def test_p_of_a_perfect_order_is_exact():
+    """Of 5! orders of five models only one, and its reverse, agree as well."""
+    source = np.array([0.2, 0.1, 0.0, -0.1, -0.2])
+    values = 0.4 + source[:, None] + 0.5 * source[None, :]
+    found = directed(table(values), dict(zip(["m0", "m1", "m2", "m3", "m4"], source, strict=True)), resamples=200)
+    assert found.correlations["value"].tolist() == pytest.approx([1, 1, 1])
+    assert found.correlations["p"].tolist() == pytest.approx([2 / 120] * 3)
+
+
+@pytest.mark.parametrize("kept", ["two models", "one row"])
+def test_directions_that_do_not_determine_the_effects_are_refused(kept):
+    values = rates(5)
+    if kept == "one row":
+        values[1:] = np.nan
+    pairs = table(values[:2, :2] if kept == "two models" else values)
+    with pytest.raises(UserError, match="do not tell the models' shares"):
+        directed(pairs)

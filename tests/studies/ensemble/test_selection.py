@@ -1,0 +1,142 @@
+"""Choosing ensembles: what is chosen, on which images, and within which limits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import rankdata
+
+from sat_exp.similarity.agreement import agreement
+from sat_exp.studies.ensemble import ensembles, selection
+from sat_exp.studies.ensemble.selection import Limits
+
+
+@pytest.fixture
+def pool():
+    """Six networks, of which 4 and 5 are all but one and the same; contests, who is right, SAT, all pairs and trios."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 400)
+    logits = rng.normal(0, 1, (6, 400, 5)).astype(np.float32)
+    logits[5] = logits[4] + 0.05 * rng.normal(size=(400, 5))
+    logits[:, np.arange(400), labels] += np.array([1.9, 1.8, 1.7, 1.6, 2.0, 2.0], np.float32)[:, None]
+    right = logits.argmax(axis=2) == labels
+    sat = rng.uniform(2, 3, (6, 6))
+    sat = (sat + sat.T) / 2
+    sat[4, 5] = sat[5, 4] = 4.5
+    found = ensembles.contests([(logits, labels)])
+    candidates = []
+    for size in (2, 3):
+        members = ensembles.members(6, size, ensembles.ranks(6, size))
+        counted = np.column_stack([ensembles.wrong(found, members), ensembles.all_wrong(right, members)])
+        candidates.append(ensembles.described(members, counted, right, {"sat": sat}, np.arange(6)))
+    return logits, labels, found, right, sat, candidates
+
+
+COSTS = pd.DataFrame({"parameters": [1, 2, 3, 4, 5, 6], "flops": [6, 5, 4, 3, 2, 1]})
+
+
+def errors(logits, labels, members, images):
+    given = ensembles.scores(logits[members][:, images], "probabilities").sum(axis=0)
+    return (given.argmax(axis=1) != labels[images]).mean()
+
+
+def test_choices_are_made_on_one_half_and_tried_on_the_other(pool):
+    logits, labels, found, right, sat, candidates = pool
+    chosen = selection.halves(400, 3, seed=0)
+    assert chosen.sum(axis=1).tolist() == [200] * 3
+    tables = list(selection.held_out(found, right, candidates, chosen, [sat] * 3, COSTS, Limits()))
+    for half, table in zip(chosen, tables, strict=True):
+        rows = table.set_index(["size", "strategy"])
+        for of in candidates:
+            before, after = (
+                np.array([errors(logits, labels, members, part) for members in of.members]) for part in (half, ~half)
+            )
+            by = rows.loc[of.size]
+            assert by.error["validation error"] == pytest.approx(before.min())
+            assert by.held_out["best possible"] == pytest.approx(after.min())
+            assert by.held_out["random"] == pytest.approx(after.mean())
+            for strategy in selection.STRATEGIES:
+                members = [int(number) for number in by.models[strategy].split()]
+                at = of.members.tolist().index(members)
+                assert by.held_out[strategy] == pytest.approx(after[at])
+            own = selection.similarities(pd.DataFrame(sat), right[:, half])["error_consistency"]
+            members_error = 1 - right[:, half].mean(axis=1)[of.members].mean(axis=1)
+            rank = rankdata(members_error) + rankdata(ensembles.pair_mean(own, of.members))
+            expected = of.members[rank.argmin()]
+            assert by.models["accuracy, other errors"] == " ".join(map(str, expected))
+            members = [int(number) for number in by.models["accuracy"].split()]
+            each = 1 - right[:, half].mean(axis=1)
+            assert by.held_out_members["accuracy"] == pytest.approx((1 - right[:, ~half].mean(axis=1))[members].mean())
+            assert each[members].mean() == pytest.approx(each[of.members].mean(axis=1).min())
+        single = rows.loc[(1, selection.SINGLE)]
+        best = right[:, half].mean(axis=1).argmax()
+        assert single.held_out == pytest.approx(1 - right[best, ~half].mean())
+
+
+def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
+    _, _, found, right, sat, candidates = pool
+    other = sat.copy()
+    other[0, 3] = other[3, 0] = 0.5
+    chosen = selection.halves(400, 2, seed=1)
+    one, two = selection.held_out(found, right, candidates[:1], chosen, [sat, other], COSTS, Limits())
+    assert two.set_index("strategy").models["low SAT"] == "0 3"
+    assert one.set_index("strategy").models["low SAT"] != "4 5"
+
+
+def recommended(pool, limits, results, **how):
+    _, _, _, right, sat, candidates = pool
+    matrices = selection.similarities(pd.DataFrame(sat), right)
+    return selection.recommended(candidates, right, matrices, list("abcdef"), COSTS, limits, results, **how)
+
+
+def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
+    _, _, found, right, sat, candidates = pool
+    chosen = selection.halves(400, 2, seed=0)
+    (table, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(most={"parameters": 6}))
+    assert set(table["models"]) <= {"0", "1", "2", "3", "4", "5", "0 1", "0 2", "0 3", "0 4", "1 2", "1 3", "0 1 2", ""}
+    assert table.set_index(["size", "strategy"]).candidates[3, "random"] == 1
+    best = recommended(pool, Limits(most={"parameters": 6}), selection.compared([table]))
+    assert (best["parameters"] <= 6).all()
+    both = Limits(most={"parameters": 6, "flops": 8}).allow(candidates[0].members, right.mean(axis=1), COSTS)
+    assert [*map(tuple, candidates[0].members[both])] == [(0, 4), (1, 3)]
+    floor = float(np.sort(right.mean(axis=1))[-2])
+    allowed = Limits(accuracy=floor).allow(candidates[0].members, right.mean(axis=1), COSTS)
+    assert allowed.sum() == 1
+    assert Limits(accuracy=floor).leave(2, right.mean(axis=1), COSTS)
+    assert not Limits(accuracy=floor).leave(3, right.mean(axis=1), COSTS)
+    for size, most, possible in ((2, 3, True), (2, 2, False), (3, 6, True), (3, 5, False)):
+        assert Limits(most={"parameters": most}).leave(size, right.mean(axis=1), COSTS) == possible
+    (none, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(accuracy=0.999))
+    assert none.empty
+
+
+def test_recommendations_are_named_ranked_and_carry_what_is_expected_of_them(pool):
+    _, _, found, right, sat, candidates = pool
+    chosen = selection.halves(400, 4, seed=2)
+    splits = list(selection.held_out(found, right, candidates, chosen, [sat] * 4, COSTS, Limits()))
+    compared = selection.compared(splits)
+    expected = pd.concat(splits).groupby(["size", "strategy"])["held_out"].mean()
+    table = recommended(pool, Limits(), compared, places=2)
+    assert len(table) == 2 * len(selection.STRATEGIES) * 2
+    pair = table.query("size == 2 and strategy == 'validation error' and place == 1").iloc[0]
+    assert pair.error == candidates[0].table["error"].min()
+    assert pair.error_low < pair.error < pair.error_high
+    assert pair.held_out == pytest.approx(expected[2, "validation error"])
+    by_sat = table.query("size == 3 and strategy == 'low SAT'")
+    assert by_sat["sat"].is_monotonic_increasing
+    assert not by_sat["models"].str.contains("e \\+ f").any()
+    random = compared.set_index(["size", "strategy"]).loc[(2, "random")]
+    assert random.below_random == 0
+
+
+def test_similarities_of_errors_and_without_hubs(pool):
+    logits, labels, _, right, sat, _ = pool
+    names = list("abcdef")
+    frame = pd.DataFrame(sat, names, names)
+    found = selection.similarities(frame, right)
+    clean = dict(zip(names, logits.argmax(axis=2), strict=True))
+    expected = agreement(names, labels, clean).set_index(["model_a", "model_b"])["error_consistency"]
+    for (a, b), value in expected.items():
+        assert found["error_consistency"][names.index(a), names.index(b)] == pytest.approx(value)
+    left = found["sat_without_hubs"]
+    assert np.nanmean(left, axis=1) == pytest.approx(0, abs=1e-9)
+    assert left[4, 5] == np.nanmax(left)

@@ -1,0 +1,145 @@
+"""task=plan, run as a user types it."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sat_exp.modules import throughput
+from sat_exp.store import Store
+from sat_exp.store.inventory import items
+
+from ...command import QUICK
+from ...tasks.test_tasks import folder_of as folder_of_measurement
+
+POOL = ("pool=any", "pool.models=[fashion_resnet,fashion_convnext,fashion_resnet_seed1]", "dataset=fashion_mnist")
+FACTS = {"load_seconds": 2.0, "parameters": 10**6, "peak_memory_bytes": 10**8, "batch_size": 4, "torch": "2.13.0"}
+FORWARD, ATTACK = throughput.RATES
+
+
+@pytest.fixture
+def bench(monkeypatch) -> list[str]:
+    """Every network runs 50 images a second forward and 20 in an attack step; the names of those measured."""
+    asked: list[str] = []
+
+    def measure_one(config, hardware, canvas):
+        asked.append(config.name)
+        return {FORWARD: 50.0, ATTACK: 20.0} | FACTS
+
+    monkeypatch.setattr(throughput, "measure_one", measure_one)
+    return asked
+
+
+@pytest.fixture
+def outputs(tmp_path) -> Path:
+    return tmp_path / "outputs"
+
+
+def folder_of(outcome) -> Path:
+    return Path(re.search(r"report: (.+)/report\.html", outcome.text)[1])
+
+
+def test_the_plan_of_a_pool_is_that_of_its_numbers(sat_exp, bench, outputs):
+    arguments = ("task=plan", *POOL, "dataset.size=1000", "attack.steps=10", "hardware.batch_size=8")
+    outcome = sat_exp(*arguments)
+    assert outcome.status == 0, outcome.text
+    assert bench == ["fashion_resnet", "fashion_convnext"], "networks of one architecture are measured once"
+    folder = folder_of(outcome)
+    plan = pd.read_csv(folder / "tables/plan.csv")
+    assert plan["name"].tolist() == ["fashion_resnet", "fashion_convnext", "fashion_resnet_seed1"]
+    assert plan["attack_seconds"].tolist() == [500] * 3
+    assert plan["seconds"].tolist() == [4 + 20 + 500 + 60] * 3
+    assert "The cost of 3 models on 1000 images of fashion_mnist" in outcome.text
+    assert "It takes 29 min, as if every image were attacked" in outcome.text
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["planned_seconds"]["total"] == 3 * 584
+    assert summary["disk_bytes"]["adversarial"] == 3000 * 32 * 32
+    assert pd.read_csv(folder / "tables/throughput_used.csv")["source"].tolist() == ["measured"] * 3
+    needed = pd.read_csv(folder / "tables/images_needed.csv")
+    assert needed.groupby("transfer_rate")["images"].apply(lambda wide: wide.is_monotonic_increasing).all()
+
+    assert sat_exp(*arguments).status == 0
+    assert len(bench) == 2, "what was measured is not measured again"
+
+
+def test_neither_images_nor_weights_are_needed(sat_exp, bench):
+    outcome = sat_exp(
+        "task=plan", "pool=any", "pool.models=[resnet50,vit_b16]", "dataset=imagenet", "dataset.root=/no/such/folder",
+        "dataset.size=5000", "task.measure=true",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.text
+    assert bench == ["resnet50", "vit_b16"]
+    summary = json.loads((folder_of(outcome) / "summary.json").read_text())
+    assert summary["disk_bytes"]["images"] == 5000 * 3 * 224 * 224
+    assert summary["disk_bytes"]["logits"] == 2 * 5000 * 1000 * 4
+
+
+def test_a_disk_that_is_too_small_is_said(sat_exp, bench):
+    outcome = sat_exp("task=plan", "model=fashion_resnet", "dataset=fashion_mnist", "dataset.size=1000000000")
+    assert outcome.status == 0, outcome.text
+    assert re.search(r"caution: [\d.]+ TB do not fit into the [\d.]+ .B free", outcome.text)
+
+
+def test_a_batch_that_is_too_large_is_said(sat_exp, bench):
+    outcome = sat_exp("task=plan", "model=fashion_resnet", "dataset=fashion_mnist", "hardware.batch_size=65536")
+    assert "caution: batches of 65536 of fashion_resnet do not fit into the" in " ".join(outcome.text.split())
+
+
+def test_a_finished_run_tells_accuracy_and_correlation(sat_exp, bench, outputs):
+    measured = sat_exp(*QUICK, "task=matrix", *POOL[:2], "dataset.size=150", "attack.epsilon=24")
+    assert measured.status == 0, measured.text
+    models = pd.read_parquet(folder_of_measurement(measured) / "tables/models.parquet")
+    outcome = sat_exp("task=plan", *POOL, "dataset.size=1000")
+    folder = folder_of(outcome)
+    plan = pd.read_parquet(folder / "tables/plan.parquet").set_index("name")
+    assert plan["attacked"].to_dict() == pytest.approx(
+        {row.model: 1000 * row.attacked / 150 for row in models.itertuples()}
+    )
+    needed = pd.read_parquet(folder / "tables/images_needed.parquet")
+    assert (needed["correlation"] < 1).all()
+    assert (needed["images"] > needed["common_images"]).all()
+    assert "accuracies from" in outcome.text
+
+
+BAD = {
+    "no size": (["dataset.size=null"], "dataset.size=null: a plan needs to know how many images"),
+    "size of none": (["dataset.size=0"], "dataset.size=0: give a value of 1 or more"),
+    "no width": (["task.width=0"], "task.width=0: give a value above 0"),
+    "width in words": (["task.width=narrow"], "task.width='narrow': give a number"),
+    "unknown model": (["pool=any", "pool.models=[fashion_rsnet]"], "give fashion_resnet"),
+    "no steps": (["attack.steps=0"], "attack.steps=0: give a value of 1 or more"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(sat_exp, bench, arguments, message):
+    outcome = sat_exp("task=plan", "dataset=fashion_mnist", *arguments)
+    assert outcome.status != 0
+    assert message in " ".join(outcome.text.split())
+    assert "Traceback" not in outcome.text
+
+
+def test_an_unreadable_table_is_named(sat_exp, bench, outputs):
+    outputs.mkdir()
+    (outputs / "throughput.csv").write_text("not,a,table\n1,2,3\n")
+    outcome = sat_exp("task=plan", "dataset=fashion_mnist")
+    assert outcome.status != 0
+    assert "throughput.csv is not a table of throughput (no column model" in " ".join(outcome.text.split())
+
+
+@pytest.mark.slow
+def test_a_real_run_takes_what_was_planned(sat_exp, outputs):
+    """Within a factor of 2.5, which leaves room for other work on the machine; disk within the bound."""
+    arguments = (*POOL, "dataset.size=120", "attack.steps=20", "hardware.threads=1")
+    planned = sat_exp("task=plan", *arguments)
+    assert planned.status == 0, planned.text
+    plan = json.loads((folder_of(planned) / "summary.json").read_text())
+    real = sat_exp("task=matrix", *arguments)
+    assert real.status == 0, real.text
+    timings = json.loads((folder_of_measurement(real) / "summary.json").read_text())["timings"]
+    assert 1 / 2.5 < plan["planned_seconds"]["total"] / sum(timings.values()) < 2.5
+    stored = sum(item.size for item in items(Store.local(outputs / "store")))
+    metadata = 3 * (1 + 1 + 3) * 4096
+    assert stored < sum(plan["disk_bytes"].values()) + metadata
