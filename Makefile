@@ -3,11 +3,13 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 INSTALL := $(RUN) pip install --quiet --require-hashes --no-deps
+LOWEST := .venv-lowest
+LOWEST_PIP = $(VENV)/bin/uv pip install --quiet --python $(LOWEST)/bin/python
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults lint lock audit bundle gallery bench clean
+.PHONY: help setup demo test test-all test-faults test-lowest lint lock audit bundle gallery bench clean
 
 GALLERY := quickstart analysis ensembles $(if $(FASHION_MNIST),distillation)
 
@@ -41,10 +43,19 @@ test-all: $(READY) lint ## every test, the long ones too
 test-faults: $(READY) ## runs that are killed, damaged, starved of disk and memory: see docs/faults.md
 	@$(RUN) pytest -m faults tests/faults
 
-lint: $(READY) ## ruff and mypy
+test-lowest: $(READY) ## the quick tests with the lowest versions that pyproject.toml admits
+	@$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(LOWEST)
+	@$(VENV)/bin/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST)/bin/python \
+		--extra dashboard --extra hf --extra imagenet pyproject.toml --output-file $(LOWEST)/lowest.txt
+	@$(LOWEST_PIP) --constraints $(LOWEST)/lowest.txt --overrides requirements/overrides.in \
+		--editable '.[dev]' --requirement requirements/dev.in
+	@OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --dist loadfile
+
+lint: $(READY) ## ruff, mypy and the direction of imports
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+	@$(VENV)/bin/lint-imports --no-cache >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 lock: $(READY) ## renew requirements/ after a change of what is needed; UPGRADE=yes takes the newest versions
 	@$(COMPILE) requirements/build.in --output-file requirements/build.txt
@@ -74,4 +85,4 @@ bench: $(READY) ## the benchmarks, as ratios
 	@for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done
 
 clean: ## remove the virtual environment and caches; outputs stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

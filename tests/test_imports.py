@@ -1,0 +1,20 @@
+"""Imports run one way, as pyproject.toml states it; importing the package costs nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_import_goes_down_a_layer_and_no_study_imports_another() -> None:
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_importing_the_package_loads_no_large_library() -> None:
+    code = "import sys, sat_exp; print(*{'torch', 'lightning', 'pandas', 'matplotlib', 'hydra'} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
