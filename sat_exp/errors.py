@@ -3,6 +3,8 @@
 import difflib
 import errno
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -34,6 +36,14 @@ def one_line(error: BaseException) -> str:
     return printable(" ".join(str(root).split()))[:200] or type(root).__name__
 
 
+def nearest(value: Any, known: Iterable[Any], *, most: int = 3, cutoff: float = 0.6) -> list[str]:
+    """At most `most` of the `known` names, the most similar to `value` first; empty where none is similar.
+
+    cutoff: the least similarity, from 0 to 1, as `difflib.SequenceMatcher.ratio` measures it.
+    """
+    return difflib.get_close_matches(str(value)[:SHOWN], [str(name) for name in known], n=most, cutoff=cutoff)
+
+
 def user_error(error: BaseException | None) -> UserError | None:
     """The UserError that caused `error`, if any did; a faulty configuration and a full disk are the user's too."""
     while error is not None and not isinstance(error, UserError):
@@ -61,7 +71,7 @@ def faulty(error: OmegaConfBaseException) -> UserError:
     if error.parent_node is not None and OmegaConf.is_dict(error.parent_node) and isinstance(error.key, str):
         known = [str(key) for key in error.parent_node if not str(key).startswith("_")]
         if error.key not in known:
-            near = difflib.get_close_matches(error.key, known, n=3) or known
+            near = nearest(error.key, known) or known
             return UserError(
                 f"there is no setting {error.full_key}" + (f"; near it: {', '.join(near)}" if near else "")
             )
