@@ -90,10 +90,8 @@ def drawings(found: results.Results) -> dict[str, Drawing]:
     if "pairs_compared" in own:
         words = [found.summary.get(role, "") for role in ("measured_name", "reference_name", "aside", "errors")]
         drawn["comparison"] = comparison.comparison(own["pairs_compared"], *words)
-    if "ensembles_binned" in own:
-        drawn |= ensembles.drawings(own)
-    if "pickers" in own:
-        drawn |= distillation.drawings(own)
+    drawn |= ensembles.drawings(found)
+    drawn |= distillation.drawings(found)
     if "examples" in own:
         drawn["examples"] = examples.examples(own["examples"], found.examples, found.class_names)
     return drawn

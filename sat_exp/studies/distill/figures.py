@@ -1,19 +1,21 @@
 """The figures of a study of distillation: gain and similarity, similarity before and after, how rankings held."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from sat_exp.report import theme
+from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 
 MEASURES = {"sat_before": "SAT with the teacher, student alone", "teacher_accuracy": "teacher's accuracy"}
 
 
-def drawings(tables: Mapping[str, pd.DataFrame]) -> dict[str, Drawing]:
-    """The figures of a study of distillation, in the order of the page."""
+def drawings(results: Results) -> dict[str, Drawing]:
+    """The figures of the study in the order of the page, by name; empty for a run that is no study of distillation."""
+    tables = results.own
+    if "pickers" not in tables:
+        return {}
     return {
         "gain": gain(tables["by_pair"]),
         "similarity": similarity(tables["by_pair"]),

@@ -1,8 +1,6 @@
 """The figures of a study of ensembles: what they gain, by how alike and from how many clusters their members are; their
 calibration; and what ways to choose one come to on images not seen."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -10,6 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from sat_exp.report import theme
+from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 
 LIKENESS = {
@@ -22,8 +21,11 @@ DOTS = 3000
 """Ensembles of a size up to which each is a dot."""
 
 
-def drawings(tables: Mapping[str, pd.DataFrame]) -> dict[str, Drawing]:
-    """The figures of those `tables` of a study of ensembles that there are, in the order of the page."""
+def drawings(results: Results) -> dict[str, Drawing]:
+    """The figures of the study in the order of the page, by name; empty for a run that is no study of ensembles."""
+    tables = results.own
+    if "ensembles_binned" not in tables:
+        return {}
     drawn = {
         "ensembles": reduction(tables["ensembles"], tables["ensembles_binned"], tables["ensemble_relations"]),
         "ensembles_by_clusters": by_clusters(tables["ensembles_by_clusters"]),

@@ -9,10 +9,11 @@ import pytest
 import zarr
 from scipy.special import softmax
 
+from sat_exp.report.results import Results
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
 from sat_exp.studies.ensemble import ensembles
-from sat_exp.studies.ensemble import figures as figures
+from sat_exp.studies.ensemble import figures
 from sat_exp.tasks import results
 
 POOL = "pool.models=[fashion_resnet,fashion_convnext,fashion_vit,fashion_mixer,fashion_swin,fashion_mobilenet]"
@@ -55,7 +56,7 @@ def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
     best = tables["recommended"].query("strategy == 'validation error' and place == 1 and size == 3")
     assert best["error"].item() == rows.query("size == 3")["error"].min()
     assert "recommended ensembles of 3" in outcome.text
-    drawn = figures.drawings(tables)
+    drawn = figures.drawings(Results(tables, tables, {}, Path(), []))
     assert set(drawn) == {"ensembles", "ensembles_by_clusters", "ensemble_selection", "ensemble_calibration"}
     assert len(drawn["ensembles"].figure.axes) == 3 * 2
     assert len(drawn["ensembles"].data) == 35
