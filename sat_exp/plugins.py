@@ -1,8 +1,8 @@
 """Installed packages that add attacks, models, measures, data sets and studies, found by their entry points.
 
 A plug-in states `NAME = "package.module:object"` under one of `GROUPS` in its own `pyproject.toml`. Nothing is imported
-until it is needed; one that cannot be imported is named in a warning and left out. A folder `conf` in the package
-adds choices for the command line.
+until it is needed. A plug-in that cannot be imported is named in a warning and left out. The folder `conf` of its
+package, where it has one, adds choices for the command line.
 """
 
 import logging
@@ -22,7 +22,7 @@ GROUPS = ("sat_exp.attacks", "sat_exp.models", "sat_exp.measures", "sat_exp.data
 
 @dataclass(frozen=True)
 class Plugin:
-    """An entry point of an installed package, not imported yet. package: its top-level package."""
+    """An entry point of an installed package, not imported yet."""
 
     group: str
     name: str
@@ -30,34 +30,66 @@ class Plugin:
 
     @property
     def package(self) -> str:
+        """The top-level package that the entry point is in."""
         return self.point.module.partition(".")[0]
 
-    @property
-    def conf(self) -> Path | None:
-        """The folder of configurations in the package; None where it has none."""
-        spec = find_spec(self.package)
-        places = [] if spec is None else list(spec.submodule_search_locations or [])
-        return next((Path(place) / "conf" for place in places if (Path(place) / "conf").is_dir()), None)
+
+@cache
+def _everything() -> Any:
+    """All entry points; the reading of every distribution's takes milliseconds, so it is done once."""
+    return entry_points()
 
 
 @cache
 def installed(group: str) -> tuple[Plugin, ...]:
-    """The plug-ins of a group, by name. A package that only lies in the current folder is not installed."""
+    """The plug-ins of a group, sorted by name.
+
+    A distribution in the current folder is left out: Python searches that folder too, but nobody installed it.
+    """
     here = Path.cwd().resolve()
     return tuple(
         Plugin(group, point.name, point)
-        for point in sorted(entry_points(group=group), key=lambda point: point.name)
-        if point.dist is not None and Path(str(point.dist.locate_file(""))).resolve() != here
+        for point in sorted(_everything().select(group=group), key=lambda point: point.name)
+        if point.dist is not None
+        and Path(str(point.dist.locate_file(""))).resolve() != here
+        and EntryPoint.pattern.match(point.value)
     )
 
 
 @cache
 def loaded(group: str) -> dict[str, Any]:
-    """The objects that the plug-ins of a group name, by name; one that cannot be imported is named in a warning."""
-    found = {}
+    """The objects of a group's plug-ins by name, without those that cannot be imported and second ones of a name; a
+    warning names each that is left out."""
+    objects: dict[str, Any] = {}
     for plugin in installed(group):
+        if plugin.name in objects:
+            log.warning("plug-in %s (%s) is left out: another has its name", plugin.name, plugin.point.value)
+            continue
         try:
-            found[plugin.name] = plugin.point.load()
+            objects[plugin.name] = plugin.point.load()
         except Exception as error:
             log.warning("plug-in %s (%s) cannot be imported: %s", plugin.name, plugin.point.value, one_line(error))
-    return found
+    return objects
+
+
+def packages(group: str) -> tuple[str, ...]:
+    """The top-level packages of a group's plug-ins, each once."""
+    return tuple(dict.fromkeys(plugin.package for plugin in installed(group)))
+
+
+@cache
+def configurations() -> dict[str, Path]:
+    """The folder `conf` of every plug-in package that has one, by the package's name; no package is imported."""
+    folders = {}
+    for package in dict.fromkeys(name for group in GROUPS for name in packages(group)):
+        spec = find_spec(package)
+        for place in (spec.submodule_search_locations or ()) if spec is not None else ():
+            if (Path(place) / "conf").is_dir():
+                folders[package] = Path(place).resolve() / "conf"
+    return folders
+
+
+def forget() -> None:
+    """Look for plug-ins afresh when they are next needed: for tests and notebooks that install one."""
+    for function in (_everything, installed, loaded, configurations):
+        function.cache_clear()

@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from sat_exp.errors import UserError
-from sat_exp.names import CONF, aliases, check_choices, own_folder, resolve
+from sat_exp.names import CONF, aliases, check_choices, check_collisions, own_folder, resolve
 
 
 @pytest.fixture
 def conf(tmp_path):
     files = {
         "model/swin_t": "name: swin_t\npaper_name: swin_tiny_patch4_window7_224\nfamily: Swin\n",
-        "model/deit_s": "name: deit_s\npaper_name: 'deit_small'  # as the paper has it\n",
+        "model/deit_s": "name: deit_s\npaper_name: 'deit_small'  # the name in the paper\n",
         "model/resnet50": "name: resnet50\npaper_name: resnet50\n",
         "model/vit_b16": "name: vit_b16\nfamily: ViT\n",
         "model/odd": "name: odd\npaper_name: vit_b16\n",
@@ -59,7 +59,7 @@ def test_paper_names_become_file_names(conf, typed, resolved):
     ],
 )  # fmt: skip
 def test_what_can_be_chosen_passes(conf, typed):
-    check_choices([typed], conf)
+    check_choices([typed], [conf])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_can_be_chosen_passes(conf, typed):
 )
 def test_a_misspelt_choice_names_the_nearest(conf, typed, message):
     with pytest.raises(UserError) as error:
-        check_choices([typed], conf)
+        check_choices([typed], [conf])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -92,18 +92,40 @@ def test_the_paper_names_of_this_package_reach_hydra():
     assert run.stdout.strip() == file
 
 
-@pytest.mark.parametrize("given", [["-cd", "{}"], ["--config-dir", "{}"], ["--config-dir={}"]])
-def test_choices_of_a_folder_of_ones_own_count_and_may_not_be_called_like_others(conf, tmp_path_factory, given):
+@pytest.mark.parametrize("typed", [["-cd", "{}"], ["--config-dir", "{}"], ["--config-dir={}"]])
+def test_the_choices_of_the_users_folder_count_and_need_new_names(conf, tmp_path_factory, typed):
     own = tmp_path_factory.mktemp("own")
     (own / "model").mkdir()
     (own / "model/mine.yaml").touch()
-    arguments = [part.format(own) for part in given]
-    assert own_folder([*arguments, "model=mine"], conf) == own
-    check_choices(["model=mine"], conf, own)
-    check_choices(["model=vit_b16"], conf, own)
+    assert own_folder([*(part.format(own) for part in typed), "model=mine"]) == own
+    assert own_folder(["model=mine", "-m"]) is None
+    check_choices(["model=mine"], [conf, own])
+    check_choices(["model=vit_b16"], [conf, own])
     with pytest.raises(UserError, match="did you mean mine"):
-        check_choices(["model=mina"], conf, own)
+        check_choices(["model=mina"], [conf, own])
+    check_collisions(conf, {}, own)
     (own / "model/vit_b16.yaml").touch()
     with pytest.raises(UserError, match="there is a model vit_b16 already; give it another name"):
-        own_folder(arguments, conf)
-    assert own_folder(["model=mine", "-m"], conf) is None
+        check_collisions(conf, {}, own)
+
+
+@pytest.mark.parametrize(
+    "option", ["--config-path=.", "-cn=config", "hydra.searchpath=[file://x]", "+hydra.callbacks={}"]
+)
+def test_the_configuration_of_the_program_cannot_be_replaced(option):
+    with pytest.raises(UserError, match="add your own files by --config-dir FOLDER"):
+        own_folder([option])
+
+
+def test_a_plug_in_needs_new_names(conf, tmp_path_factory):
+    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
+    for folder in (first, second):
+        (folder / "model").mkdir()
+    (first / "model/new.yaml").touch()
+    check_collisions(conf, {"one": first, "two": second}, None)
+    (second / "model/new.yaml").touch()
+    with pytest.raises(UserError, match="the plug-in two has the model new, and so has one: uninstall two"):
+        check_collisions(conf, {"one": first, "two": second}, None)
+    (first / "model/vit_b16.yaml").touch()
+    with pytest.raises(UserError, match="the plug-in one has the model vit_b16, and so has sat_exp"):
+        check_collisions(conf, {"one": first, "two": second}, None)

@@ -1,4 +1,4 @@
-"""Where Hydra has the configuration of a run checked: after it is composed, before a folder is made."""
+"""The check of a configuration at the moment when Hydra has composed it and has not yet made a folder."""
 
 import sys
 import traceback
@@ -19,7 +19,7 @@ class Checks(Callback):
         HydraConfig.instance().set_config(config)
         try:
             check(config)
-        except Exception as error:  # Hydra would warn of it and go on
+        except Exception as error:  # Hydra would print a warning and continue
             if (known := user_error(error)) is None:
                 traceback.print_exception(error)
                 sys.exit(1)

@@ -1,88 +1,93 @@
-"""Which code a configuration may name by `_target_`: that of known packages, of installed plug-ins, and of packages
-that the user allows by typing `allow=[PACKAGE]`. Data never name other code."""
+"""The code that a configuration may name by `_target_`: known packages, installed plug-ins, and packages that the user
+allows by typing `allow=[PACKAGE]`. Data never name other code."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, is_dataclass
-from functools import cache
-from importlib.metadata import entry_points
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from sat_exp import plugins
 from sat_exp.errors import UserError, one_line
 
 TARGET = "_target_"
-PLUGINS = "sat_exp.plugins"
-"""The entry points by which an installed package offers its code to configurations: NAME = "PACKAGE"."""
 
 TIMM = ("timm.create_model", "timm.models", "timm.layers")
 """Other parts of timm read weights by themselves."""
 
 CLASS_OF = "hydra.utils.get_class"
-"""The one target that is no object itself but names a class, by its `path`."""
+"""The target that stands for the class named by its `path`."""
 
 _allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed", default=())
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the targets of a group are: `noun` in words; `packages` it is looked for in; `fits`, whether an object of
-    those packages is one."""
+    """What one setting may name.
+
+    noun: its kind in words. packages: where it may come from. fits: whether an object of those packages is of this
+    kind. plugins: the group of entry points whose packages offer further ones; None where plug-ins cannot.
+    """
 
     noun: str
     packages: tuple[str, ...]
     fits: Callable[[Any], bool]
+    plugins: str | None = None
 
 
-def is_network(found: Any) -> bool:
-    """Whether an object builds a network, or a part or the settings of one: a class of modules, one of timm's
-    dataclasses, or one of timm's and torchvision's builders."""
+def is_network(target: Any) -> bool:
+    """Whether `target` builds a network, a part of one or its settings: a class of modules, one of timm's dataclasses,
+    or a builder of timm or torchvision."""
     import timm
     import torchvision
     from torch import nn
 
-    if inspect.isclass(found):
-        return issubclass(found, nn.Module) or (is_dataclass(found) and within(found.__module__, ["timm"]))
-    name = getattr(found, "__name__", "")
+    if inspect.isclass(target):
+        return issubclass(target, nn.Module) or (is_dataclass(target) and within(target.__module__, ["timm"]))
+    name = getattr(target, "__name__", "")
     builders = [timm.create_model]
     if timm.is_model(name):
         builders.append(timm.models.model_entrypoint(name))
     if name in torchvision.models.list_models():
         builders.append(torchvision.models.get_model_builder(name))
-    return any(found is builder for builder in builders)
+    return any(target is builder for builder in builders)
 
 
-def is_called(found: Any, name: str) -> bool:
-    return inspect.isfunction(found) and found.__name__ == name
+def is_called(target: Any, name: str) -> bool:
+    return inspect.isfunction(target) and target.__name__ == name
 
 
-def is_dataset(found: Any) -> bool:
+def is_dataset(target: Any) -> bool:
     from lightning import LightningDataModule
 
-    return inspect.isclass(found) and issubclass(found, LightningDataModule)
+    return inspect.isclass(target) and issubclass(target, LightningDataModule)
 
 
 KINDS = {
-    "task": Kind("a task", ("sat_exp.tasks", "sat_exp.studies"), lambda found: is_called(found, "run")),
-    "attack": Kind("an attack", ("sat_exp.attacks",), inspect.isclass),
-    "dataset": Kind("a data set", ("sat_exp.datasets",), is_dataset),
+    "task": Kind(
+        "a task", ("sat_exp.tasks", "sat_exp.studies"), lambda target: is_called(target, "run"), "sat_exp.studies"
+    ),
+    "attack": Kind("an attack", ("sat_exp.attacks",), inspect.isclass, "sat_exp.attacks"),
+    "dataset": Kind("a data set", ("sat_exp.datasets",), is_dataset, "sat_exp.datasets"),
     "hardware": Kind("hardware", ("sat_exp.modules.hardware",), inspect.isclass),
     "tracking": Kind("tracking", ("sat_exp.tracking",), inspect.isclass),
     "network": Kind(
         "a network",
         (*TIMM, "torch.nn", "torchvision.models", "transformers", "sat_exp.models"),
         is_network,
+        "sat_exp.models",
     ),
-    "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), lambda found: is_called(found, "read")),
+    "checkpoint_reader": Kind(
+        "a reader of weights", ("sat_exp.models",), lambda target: is_called(target, "read"), "sat_exp.models"
+    ),
 }
 
 
 @contextmanager
 def allowing(packages: Collection[str]) -> Iterator[None]:
-    """Within the body code of `packages` may be named too."""
+    """Within the body, configurations may name code of `packages` too."""
     token = _allowed.set((*_allowed.get(), *packages))
     try:
         yield
@@ -91,30 +96,32 @@ def allowing(packages: Collection[str]) -> Iterator[None]:
 
 
 def resolve(name: Any, kind: str, where: str) -> Callable[..., Any]:
-    """The class or function called `name`; UserError, before anything is imported, for code that may not be named, and
-    for what is not of that kind. where: the setting that names it."""
-    of = KINDS[kind]
-    extra = (*plugins(), *_allowed.get())
-    packages = (*of.packages, *extra)
+    """The class or function called `name`. where: the setting that names it.
+
+    UserError for code that may not be named, before anything is imported, and for an object of another kind.
+    """
+    wanted = KINDS[kind]
+    extra = (*(plugins.packages(wanted.plugins) if wanted.plugins else ()), *_allowed.get())
+    packages = (*wanted.packages, *extra)
     if not (isinstance(name, str) and all(part.isidentifier() for part in name.split("."))):
-        raise UserError(f"{where}={name}: give the name of {of.noun}, as package.name")
+        raise UserError(f"{where}={name}: give the name of {wanted.noun}, as package.name")
     if not within(name, packages):
         raise UserError(
-            f"{where}={name}: configurations name code of {', '.join(of.packages)} only; if you trust that package, "
-            f"type 'allow=[{name.split('.')[0]}]'"
+            f"{where}={name}: configurations name code of {', '.join(wanted.packages)} only; if you trust that "
+            f"package, type 'allow=[{name.split('.')[0]}]'"
         )
     try:
-        found = resolve_name(name)
+        target = resolve_name(name)
     except Exception as error:
-        raise UserError(f"{where}={name} cannot be had: {one_line(error)}") from error
-    defined = getattr(found, "__module__", None) or ""
-    if not (callable(found) and within(defined, packages) and (within(defined, extra) or of.fits(found))):
-        raise UserError(f"{where}={name} is not {of.noun}")
-    return found
+        raise UserError(f"{where}={name} cannot be imported: {one_line(error)}") from error
+    defined = getattr(target, "__module__", None) or ""
+    if not (callable(target) and within(defined, packages) and (within(defined, extra) or wanted.fits(target))):
+        raise UserError(f"{where}={name} is not {wanted.noun}")
+    return target
 
 
 def check_network(node: Any, where: str) -> None:
-    """UserError where a network's configuration, or any part of it, names code that may not be named."""
+    """UserError if a network's configuration, or any part of it, names code that may not be named."""
     if isinstance(node, Mapping):
         if node.get(TARGET) == CLASS_OF and set(node) != {TARGET, "path"}:
             raise UserError(f"{where}: give {CLASS_OF} a path and nothing else")
@@ -130,15 +137,3 @@ def check_network(node: Any, where: str) -> None:
 
 def within(name: str, packages: Collection[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
-@cache
-def plugins() -> tuple[str, ...]:
-    """The packages that installed plug-ins offer; what merely lies in the current folder, which Python searches too, is
-    not installed."""
-    here = Path.cwd().resolve()
-    found = []
-    for point in entry_points(group=PLUGINS):
-        if point.dist is not None and Path(str(point.dist.locate_file(""))).resolve() != here:
-            found.append(point.module)
-    return tuple(dict.fromkeys(found))

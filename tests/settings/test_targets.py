@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sat_exp import plugins
 from sat_exp.errors import UserError
-from sat_exp.settings import targets
 from sat_exp.settings.targets import KINDS, allowing, check_network, resolve
 
 FOREIGN = [
@@ -65,7 +65,7 @@ def test_the_user_may_allow_a_package(evil):
 
 
 def test_an_allowed_package_lends_its_name_to_no_other_code(evil):
-    with allowing(["evil_package"]), pytest.raises(UserError, match=r"cannot be had|is not"):
+    with allowing(["evil_package"]), pytest.raises(UserError, match=r"cannot be imported|is not"):
         resolve("evil_package.open", "attack", "attack._target_")
 
 
@@ -103,24 +103,28 @@ def test_no_part_of_a_network_names_other_code(network):
 
 
 @pytest.fixture
-def installed(evil, tmp_path, monkeypatch) -> Path:
+def installed(evil, tmp_path) -> Path:
     """A folder on the path of modules in which a plug-in, evil_package, is installed."""
     information = tmp_path / "evil_package-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: evil_package\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[sat_exp.plugins]\nevil = evil_package\n")
-    targets.plugins.cache_clear()
+    (information / "entry_points.txt").write_text("[sat_exp.attacks]\nevil = evil_package:Thing\n")
+    plugins.forget()
     yield tmp_path
-    targets.plugins.cache_clear()
+    plugins.forget()
 
 
-def test_the_code_of_an_installed_plug_in_may_be_named(installed, evil):
+def test_the_code_of_an_installed_plug_in_may_be_named_where_it_belongs(installed, evil):
+    for kind in KINDS.keys() - {"attack"}:
+        with pytest.raises(UserError, match=r"type 'allow=\[evil_package\]'"):
+            resolve("evil_package.Thing", kind, "setting")
     assert not evil.exists(), "looking for plug-ins imports none"
     assert resolve("evil_package.Thing", "attack", "attack._target_").__name__ == "Thing"
 
 
-def test_what_merely_lies_in_the_current_folder_is_not_installed(installed, evil, monkeypatch):
+def test_a_package_in_the_current_folder_is_not_installed(installed, evil, monkeypatch):
     monkeypatch.chdir(installed)
+    plugins.forget()
     with pytest.raises(UserError, match=r"type 'allow=\[evil_package\]'"):
         resolve("evil_package.Thing", "attack", "attack._target_")
     assert not evil.exists()
