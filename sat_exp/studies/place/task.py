@@ -73,7 +73,7 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: C
         measured, examples = measuring.with_examples(measurement, [*others, new], directions)
         tables = beside_the_old(measuring.tabulate(measured, measurement, config), beside, new.name) | examples.tables
         placed = placement.place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
-        tables |= {"nearest": placed.nearest, "rates": placed.rates, "clusters": placed.clusters}
+        tables |= {"nearest_models": placed.nearest, "rates": placed.rates, "nearest_clusters": placed.clusters}
         found = {"findings": sentences(placed)}
         noted = measuring.facts(measurement, measured) | found
         drawn = recording.finish(noted, tables, examples.pictures, studied=beside)
