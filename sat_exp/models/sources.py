@@ -4,7 +4,6 @@ A network's configuration may come from another person's file. Every other way b
 or download weights is refused, so that `model.pretrained` and `model.checkpoint` say all.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import timm
 from omegaconf import DictConfig, OmegaConf
 from timm.models import PretrainedCfg
 
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, nearest, one_line
 
 HUB_TARGET = "timm.create_model"
 
@@ -81,13 +80,13 @@ def timm_facts(config: DictConfig) -> PretrainedCfg:
             "of its architecture, and model.checkpoint=PATH of its weights"
         )
     if not timm.is_model(architecture):
-        near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()], n=3)
+        near = nearest(name, [*timm.list_models(), *timm.list_pretrained()])
         advice = " or ".join(near) or "one of timm.list_models()"
         raise UserError(f"model {config.name}: timm has no such model: give model.id={advice}")
     try:
         facts = timm.get_pretrained_cfg(name)
     except RuntimeError as error:
         known = timm.list_pretrained(f"{architecture}.*")
-        near = difflib.get_close_matches(name, known, n=3) or known or [architecture]
+        near = nearest(name, known) or known or [architecture]
         raise UserError(f"model {config.name}: {one_line(error).rstrip('.')}; choose {', '.join(near)}") from error
     return facts if facts is not None else PretrainedCfg()

@@ -1,6 +1,5 @@
 """Training of a classifier by a recipe, in phases that continue at their last finished epoch."""
 
-import difflib
 import multiprocessing
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, nearest
 from sat_exp.models import Classifier
 from sat_exp.modules import records
 from sat_exp.modules.hardware import Hardware
@@ -79,7 +78,7 @@ class Recipe:
             raise UserError(f"batch_size={self.batch_size}: mixing takes images in pairs, give an even number")
         known = [str(name) for name in list_optimizers()]
         if self.optimizer not in known:
-            near = difflib.get_close_matches(self.optimizer, known, n=3) or known[:5]
+            near = nearest(self.optimizer, known) or known[:5]
             raise UserError(f"optimizer={self.optimizer}: give one of timm's, such as {', '.join(near)}")
 
     @classmethod

@@ -1,6 +1,5 @@
 """Settings checked against types; what is wrong is one line that names the setting and what it may be."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -11,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, nearest
 from sat_exp.names import choose
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -116,7 +115,7 @@ def may_be(error: ErrorDetails, hint: Any) -> str:
 def unknown(name: str, parent: Any) -> str:
     known = list(getattr(parent, "__annotations__", {}))
     group, _, last = name.rpartition(".")
-    near = difflib.get_close_matches(last, known, n=3) or known
+    near = nearest(last, known) or known
     return f"there is no setting {name}; near it: {', '.join(dotted(group, [other]) for other in near)}"
 
 

@@ -1,7 +1,6 @@
 """Tables that others made, as CSV files: a row and a column for each name."""
 
 import csv
-import difflib
 import io
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sat_exp import files
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, nearest
 
 MOST = 64 << 20
 """Bytes: a matrix of three thousand models."""
@@ -48,7 +47,7 @@ def read(path: Path, what: str) -> pd.DataFrame:
 
 
 def near(path: Path) -> str:
-    names = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.csv")], n=1)
+    names = nearest(path.name, [file.name for file in path.parent.glob("*.csv")], most=1)
     return f"; did you mean {path.with_name(names[0])}?" if names else ""
 
 

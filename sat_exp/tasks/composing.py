@@ -1,6 +1,5 @@
 """The models a task works on, from the composed configuration."""
 
-import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, nearest
 from sat_exp.names import CONF, aliases, choose
 
 TEMPLATE = "timm"  # a model's file that needs an id to become a model
@@ -81,7 +80,7 @@ def names(patterns: Sequence[str], where: str = "pool.models") -> list[str]:
     for pattern in (other.get(str(pattern), str(pattern)) for pattern in patterns):
         fitting = [name for name in known if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
         if not fitting:
-            near = difflib.get_close_matches(pattern, [*known, *other], n=3)
+            near = nearest(pattern, [*known, *other])
             advice = " or ".join(near) or choose(pattern, known)
             raise UserError(f"{where}: no model {pattern[:60]!r} in the pool's list: give {advice}")
         found |= dict.fromkeys(fitting)

@@ -6,7 +6,6 @@ says little of networks not seen: two pairs with a network in common share its p
 alone is not unseen. Here models are left out, p values come from exchanging models, and intervals from drawing them.
 """
 
-import difflib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import KFold, cross_val_predict
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, nearest
 from sat_exp.statistics.relations import exchanged
 
 Array = NDArray[np.float64]
@@ -134,7 +133,7 @@ def pair_up(sat: pd.DataFrame, components: pd.DataFrame) -> Pairs:
     if repeated := list(components.index[components.index.duplicated()]):
         raise UserError(f"the components of {repeated[0]} are given twice: leave one of them out")
     if lacking := [model for model in sat.index if model not in components.index]:
-        near = difflib.get_close_matches(str(lacking[0]), [str(name) for name in components.index], n=1)
+        near = nearest(lacking[0], components.index, most=1)
         hint = f"; did you mean {near[0]}?" if near else ": add them to the table"
         raise UserError(f"no components of {lacking[0]}{hint}")
     table = components.loc[list(sat.index)]

@@ -1,6 +1,5 @@
 """Whether networks of one architecture are alike: other initialisations and recipes beside other architectures."""
 
-import difflib
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, nearest
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -127,7 +126,7 @@ def declared(groups: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     """
     for column in groups.columns:
         if column not in GROUP:
-            near = difflib.get_close_matches(str(column), GROUP, n=1)
+            near = nearest(column, GROUP, most=1)
             hint = f"did you mean {near[0]}?" if near else f"give {', '.join(GROUP)}"
             raise UserError(f"a group has no {column!r}: {hint}")
     if repeated := list(groups.index[groups.index.duplicated()]):

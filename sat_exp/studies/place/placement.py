@@ -1,13 +1,12 @@
 """Where one model lies among others: its nearest, whom it fools and who fools it, its cluster."""
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from sat_exp import similarity
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, nearest
 from sat_exp.statistics.clustering import spectral
 
 
@@ -50,7 +49,7 @@ def place(model: str, scores: pd.DataFrame, clusters: int, *, seed: int = 0) -> 
     paired = "model_a" in scores.columns
     sat = similarity.matrix(scores) if paired else scores
     if model not in sat.index:
-        near = difflib.get_close_matches(model, list(sat.index), n=3)
+        near = nearest(model, sat.index)
         raise UserError(f"no scores of {model!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
     others = sat.index.drop(model)
     own = sat.loc[model, others].dropna()
