@@ -1,6 +1,8 @@
-"""Attacks: plain callables (classifier, images, labels, generators) → images, one file for each."""
+"""Attacks: callables (classifier, images, labels, generators) → adversarial images, one file per attack."""
 
+from sat_exp.attacks.attack import Attack, described
 from sat_exp.attacks.noise import Noise
 from sat_exp.attacks.pgd import PGD
+from sat_exp.attacks.threat import Threat
 
-__all__ = ["PGD", "Noise"]
+__all__ = ["PGD", "Attack", "Noise", "Threat", "described"]

@@ -1,4 +1,4 @@
-"""Random signs: the control that says what a gradient adds to a perturbation of the same size."""
+"""Random signs: the control that shows what gradients add to a perturbation of the same size."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.settings import checked
+from sat_exp.attacks.attack import Attack
+from sat_exp.attacks.threat import Threat
 from sat_exp.settings.types import Grid
 
 
 @dataclass(frozen=True)
-class Noise:
-    """x ← clip(x + epsilon · s), every s drawn from −1 and 1; `epsilon` in units of 1/255."""
+class Noise(Attack):
+    """x ← clip(x + epsilon · s), each value of s drawn from −1 and 1; `epsilon` in units of 1/255."""
 
     epsilon: Grid
     version: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
-        checked(type(self), vars(self), "attack")
+    @property
+    def threat(self) -> Threat:
+        return Threat("linf", self.epsilon)
 
     def __call__(
         self,
@@ -29,12 +31,10 @@ class Noise:
         labels: Tensor,
         generators: Sequence[np.random.Generator],
     ) -> Tensor:
-        """Noisy images, uint8 [B, C, H, W], for `images` of the same form; `classifier` and `labels` are not asked."""
-        signs = np.stack(
-            [
-                generator.choice(np.array([-1, 1], np.int16), image.shape)
-                for image, generator in zip(images, generators, strict=True)
-            ]
-        )
-        noisy = images.to(torch.int16) + self.epsilon * torch.from_numpy(signs).to(images.device)
+        """Noisy images; `classifier` and `labels` are not used."""
+        signs = [
+            generator.choice(np.array([-1, 1], np.int16), image.shape)
+            for image, generator in zip(images, generators, strict=True)
+        ]
+        noisy = images.to(torch.int16) + self.epsilon * torch.from_numpy(np.stack(signs)).to(images.device)
         return noisy.clamp_(0, 255).to(torch.uint8)

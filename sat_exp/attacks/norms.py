@@ -1,11 +1,13 @@
-"""How large a perturbation is."""
+"""The norms of a perturbation."""
 
 import numpy as np
 
 
 def perturbation_norms(clean: np.ndarray, adversarial: np.ndarray) -> dict[str, np.ndarray]:
-    """Per image of two uint8 arrays [N, C, H, W]: `linf` and `l2` in units of 1/255, and `changed`, the share of values
-    that differ."""
+    """Three numbers per image, [N] each, from uint8 arrays [N, C, H, W].
+
+    `linf` and `l2` are norms in units of 1/255; `changed` is the share of values that differ.
+    """
     difference = (adversarial.astype(np.int16) - clean).reshape(len(clean), -1)
     return {
         "linf": np.abs(difference).max(axis=1, initial=0),

@@ -169,16 +169,14 @@ class Measurement:
         return Measured(
             models=left,
             predictions=predictions,
-            shown={(a, b): self.seen(by_name[a], by_name[b]) for a, b in predictions},
+            reference={(a, b): self.seen(by_name[a], by_name[b]) for a, b in predictions},
             failures=dict(self.failures),
             timings=self.timings,
             warnings=list(self.stages.warnings),
         )
 
     def predicted(self, source: Source, target: Subject) -> np.ndarray:
-        everywhere = np.full(len(self.images), -1, dtype=np.int64)
-        everywhere[source.rows] = self.stages.predictions(source, target).read_all()
-        return everywhere
+        return source.of_all_images(self.stages.predictions(source, target).read_all())
 
     def seen(self, source: Subject, target: Subject) -> np.ndarray:
         """What `target` predicts for the clean images as `source` sees them."""

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from sat_exp import models
+from sat_exp.attacks import Attack
 from sat_exp.attacks.norms import perturbation_norms
 from sat_exp.errors import UserError
 from sat_exp.measurement.progress import Advance, ignore
@@ -38,7 +39,7 @@ class Stages:
     """What the stages of a measurement share; `warnings` are added to. Fields as in `Measurement`."""
 
     views: Views
-    attack: Any
+    attack: Attack
     store: Store
     hardware: Hardware
     seed: int
@@ -46,11 +47,11 @@ class Stages:
     warnings: list[str] = field(default_factory=list)
 
     def attack_facts(self) -> dict[str, Any]:
-        """What determines adversarial images besides the model, and the images with their labels and seeds."""
+        """All that determines adversarial images except the model, and the images with their labels and seeds."""
         return {
             "attack": f"{type(self.attack).__module__}.{type(self.attack).__qualname__}",
             "version": self.attack.version,
-            "numbers": asdict(self.attack),
+            "numbers": dict(vars(self.attack)),
             "protocol": self.views.protocol,
             "numerics": self.hardware.numerics,
         }
@@ -110,21 +111,24 @@ class Stages:
             return models.stated_components(config)
 
     def attacked(self, model: Model, config: DictConfig, view: View, bar: Advance) -> Source:
-        """Adversarial images of everything the model gets right, or of every image where labels are not compared."""
+        """Adversarial images of all images that the model classifies as labelled; of all images for other `labels`."""
         subject = self.clean(model, config, view)
         clean, pixels, images = subject.clean, view.pixels, self.views.images
         rows = np.flatnonzero(clean == images.labels) if self.labels == "truth" else np.arange(len(clean))
         seeds = [(self.seed, int(self.views.contents[row][:16], 16)) for row in rows]
+        threat = self.attack.threat
+        goals = threat.goals(subject.logits.gather(rows), seeds) if threat.targeted else None
+        labels = clean[rows] if goals is None else goals
         adversarial = self.store.open(
             "adversarial",
-            {"images": view.digest, "model": model.fingerprint, "inputs": digest_of(rows, clean[rows], seeds)}
+            {"images": view.digest, "model": model.fingerprint, "inputs": digest_of(rows, labels, seeds)}
             | self.attack_facts(),
             shape=(len(rows), *pixels.shape[1:]),
             dtype="uint8",
             chunk=self.hardware.batch_size,
             name=f"{model.name} {type(self.attack).__name__}",
         )
-        work = AttackBatches(pixels, adversarial, rows, clean[rows], seeds)
+        work = AttackBatches(pixels, adversarial, rows, labels, seeds)
         if len(work):
             adversarial.note_versions(self.hardware.versions)
             started = time.perf_counter()
@@ -132,10 +136,23 @@ class Stages:
             if work.images() >= adversarial.notes.get("images", 0):
                 adversarial.note(seconds=time.perf_counter() - started, images=work.images())
         if len(rows) and "mean_linf" not in adversarial.notes:
-            adversarial.note(**norms(pixels, rows, adversarial))
+            adversarial.note(**self.norms(pixels, rows, adversarial))
         self.warn_of_versions(model.name, adversarial)
         bar(len(images) - work.images())
-        return Source(**vars(subject), rows=rows, adversarial=adversarial)
+        return Source(**vars(subject), rows=rows, adversarial=adversarial, goals=goals)
+
+    def norms(self, pixels: StoredArray, rows: np.ndarray, adversarial: StoredArray) -> dict[str, float]:
+        """Means over the images of `perturbation_norms`; UserError where an image is outside the attack's budget."""
+        parts = []
+        for chunk in range(adversarial.chunks):
+            clean, attacked = pixels.gather(rows[adversarial.span(chunk)]), adversarial.read(chunk)
+            if not (within := self.attack.threat.allows(clean, attacked)).all():
+                raise UserError(
+                    f"{type(self.attack).__name__} made {(~within).sum()} images outside its threat model, "
+                    f"{self.attack.threat}: fix the attack"
+                )
+            parts.append(perturbation_norms(clean, attacked))
+        return {f"mean_{key}": float(np.concatenate([part[key] for part in parts]).mean()) for key in parts[0]}
 
     def evaluate(self, target: Subject, sources: Sequence[Source], bar: Advance) -> None:
         """Run `target` on all adversarial images that it has not seen, loading it once; and, clean, on other views."""
@@ -183,15 +200,6 @@ class Stages:
 
 
 def digest_of(rows: np.ndarray, labels: np.ndarray, seeds: Sequence[tuple[int, int]]) -> str:
-    """SHA-256 over which images are attacked, int [N'], away from which labels, int [N'], and from which seeds."""
+    """SHA-256 over the rows of the attacked images, their labels or goal classes, int [N'] each, and their seeds."""
     inputs = [rows.tolist(), labels.tolist(), [list(seed) for seed in seeds]]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-
-
-def norms(pixels: StoredArray, rows: np.ndarray, adversarial: StoredArray) -> dict[str, float]:
-    """Means over the images of the stored bytes' `perturbation_norms`."""
-    parts = [
-        perturbation_norms(pixels.gather(rows[adversarial.span(chunk)]), adversarial.read(chunk))
-        for chunk in range(adversarial.chunks)
-    ]
-    return {f"mean_{key}": float(np.concatenate([part[key] for part in parts]).mean()) for key in parts[0]}

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.measurement.views import View
+from sat_exp.similarity import Predictions
 from sat_exp.store import StoredArray
 
 Direction = tuple[str, str]
@@ -38,15 +39,26 @@ class Subject:
 
 @dataclass(frozen=True)
 class Source(Subject):
-    """A model that has been attacked. rows: the images attacked, int64 [N']; adversarial: uint8 [N', C, H, W]."""
+    """A model that has been attacked.
+
+    rows: the images attacked, int64 [N']. adversarial: uint8 [N', C, H, W]. goals: the classes that a targeted attack
+    leads them to, int64 [N']; None for an untargeted attack.
+    """
 
     rows: np.ndarray
     adversarial: StoredArray
+    goals: np.ndarray | None
 
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the adversarial images."""
         return self.adversarial.digest
+
+    def of_all_images(self, classes: np.ndarray) -> np.ndarray:
+        """Classes of the attacked images, int [N'], as those of all images, int64 [N]: −1 where none was attacked."""
+        everywhere = np.full(len(self.clean), -1, dtype=np.int64)
+        everywhere[self.rows] = classes
+        return everywhere
 
 
 @dataclass(frozen=True)
@@ -54,13 +66,14 @@ class Measured:
     """What was measured.
 
     predictions: for each (source, target) the classes, int64 [N], that the target predicts for the source's adversarial
-    images, −1 where the source was not attacked. shown: those it predicts for the source's clean images, which differ
-    from its own view's where protocols let views differ. failures: the models that could not be measured, and why.
+    images, −1 where the source was not attacked. reference: those it predicts for the source's clean images, which
+    differ from its own view's where protocols let views differ. failures: the models that could not be measured, and
+    why.
     """
 
     models: list[Subject]
     predictions: dict[Direction, np.ndarray]
-    shown: dict[Direction, np.ndarray]
+    reference: dict[Direction, np.ndarray]
     failures: dict[str, str]
     timings: dict[str, float]
     warnings: list[str]
@@ -68,6 +81,12 @@ class Measured:
     @property
     def sources(self) -> list[Source]:
         return [model for model in self.models if isinstance(model, Source)]
+
+    def predicted(self, labels: np.ndarray | None) -> Predictions:
+        """All predicted classes, for scores; `labels`: the true classes, int64 [N], None where they are unknown."""
+        clean = {model.name: model.clean for model in self.models}
+        goals = {model.name: model.of_all_images(model.goals) for model in self.sources if model.goals is not None}
+        return Predictions(list(clean), labels, clean, self.predictions, self.reference, goals)
 
 
 def reason(error: Exception) -> str:

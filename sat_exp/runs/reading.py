@@ -17,9 +17,8 @@ from sat_exp import files
 from sat_exp.errors import UserError
 from sat_exp.runs import columns, manifest, predictions, summary, tables
 from sat_exp.runs.manifest import Manifest, remedy
-from sat_exp.runs.predictions import Predictions
 from sat_exp.settings.types import SET_APART
-from sat_exp.similarity import SAT_FLOOR
+from sat_exp.similarity import SAT_FLOOR, Predictions
 
 SUMMARY = "summary.json"
 TABLE = "tables/{}.parquet"
@@ -108,7 +107,7 @@ class Run:
         """What its models predict, None where the run keeps none."""
         if predictions.NAME not in self.manifest.files:
             return None
-        return Predictions.decode(self.content(predictions.NAME), str(self.folder / predictions.NAME))
+        return predictions.read(self.content(predictions.NAME), str(self.folder / predictions.NAME))
 
     def content(self, name: str) -> bytes:
         """The bytes of one of its files; UserError where it is not as written, or where another writing took its place

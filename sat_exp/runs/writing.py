@@ -22,8 +22,8 @@ from sat_exp.errors import FULL, UserError
 from sat_exp.runs import manifest, predictions, text
 from sat_exp.runs import tables as parquet
 from sat_exp.runs.manifest import RESULTS, Manifest
-from sat_exp.runs.predictions import Predictions
 from sat_exp.runs.reading import DRAFTS, SUMMARY, Run
+from sat_exp.similarity import Predictions
 
 LOCK = ".writing.lock"
 ALIVE = ".alive"
@@ -71,7 +71,7 @@ def fill(
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(place / file)
     if predicted is not None:
-        predicted.write(place / predictions.NAME)
+        predictions.write(predicted, place / predictions.NAME)
     (place / SUMMARY).write_text(strict_json.dumps(text.cleaned(summary)), encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sat_exp.similarity.intervals import mean_rate_interval, wilson_interval
+from sat_exp.similarity.predictions import Predictions, fooled
 
 log = logging.getLogger(__name__)
 
@@ -56,54 +57,38 @@ def sat_interval(
 
 
 def score(
-    names: Sequence[str],
+    predictions: Predictions,
     families: Mapping[str, str],
-    labels: ArrayLike | None,
-    clean: Mapping[str, ArrayLike],
-    adversarial: Mapping[tuple[str, str], ArrayLike],
     *,
-    shown: Mapping[tuple[str, str], ArrayLike] | None = None,
     compare: str = "truth",
     floor: float = SAT_FLOOR,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """The table of pairs: one row for every unordered pair of `names` of which a direction was measured, the diagonal
-    included, in the order of `names`.
+    """The table of pairs: one row per unordered pair of models that was measured in a direction, self-pairs included.
 
-    `labels`: int [N], the true classes, None where unknown. `clean`: for each model its predicted classes, int [N], of
-    the clean images. `adversarial`: for each (source, target) that was measured the classes, int [N], that the target
-    predicts for the source's adversarial images; −1 where the source was not attacked. `shown`: what it predicts for
-    the source's clean images, where the two are not shown the same pixels; by default `clean` of the target.
-
-    An image is fooled where the target's prediction is no longer the one it gives the source's clean image. `compare`
-    says which images make X_AB: `truth`, those that both models classify as labelled; `consensus`, those on which both
-    agree; both of them on the other's clean image too; `own`, all images.
+    Models are in the order of `predictions.names`; `families` holds the family of each. `compare` chooses X_AB:
+    `truth`, the images that both models classify as labelled; `consensus`, those on which both agree; `own`, all. For
+    the first two, `reference` predictions must fulfil the condition too. `fooled` defines when an image is fooled.
 
     Columns: model_a, model_b, family_a, family_b; images = |X_AB|; fooled_ab and fooled_ba, counts over X_AB as in
     `sat`; transfer_rate_ab and transfer_rate_ba, those counts over |X_AB|, each with _low and _high (Wilson);
     sat, sat_low, sat_high (`sat_interval`). On the diagonal SAT is log(100 · white-box success).
 
     A pair without common images has NaN for every number but its counts, and is named in a warning. A direction that
-    was not measured has NaN, and so has its pair's SAT.
+    was not measured is NaN, and so is SAT of its pair. ValueError for incomplete predictions.
     """
-    if len(set(names)) != len(names):
+    if len(set(predictions.names)) != len(predictions.names):
         raise ValueError("a model is named twice")
-    truth = None if labels is None else np.asarray(labels)
-    known = {name: np.asarray(predicted) for name, predicted in clean.items()}
     rows = []
-    for a, b in combinations_with_replacement(names, 2):
-        if (a, b) not in adversarial and (b, a) not in adversarial:
+    for a, b in combinations_with_replacement(predictions.names, 2):
+        if (a, b) not in predictions.adversarial and (b, a) not in predictions.adversarial:
             continue
-        ways = [(source, target) for source, target in ((a, b), (b, a)) if (source, target) in adversarial]
-        before = {way: known[way[1]] if shown is None else np.asarray(shown[way]) for way in ways}
-        common = common_images(compare, truth, [known[a], known[b], *before.values()])
-        images = int(common.sum())
-        if images == 0:
+        common, ab, ba = masks(predictions, a, b, compare)
+        if not common.any():
             log.warning("%s and %s have no common image (labels=%s): their similarity is missing", a, b, compare)
-        fooled = [_fooled(common, before.get(way), adversarial, *way) for way in ((a, b), (b, a))]
-        counts = [np.nan if way is None else int(way.sum()) for way in fooled]
-        both = np.nan if fooled[0] is None or fooled[1] is None else int((fooled[0] & fooled[1]).sum())
-        rows.append((a, b, families[a], families[b], images, *counts, both))
+        both = None if ab is None or ba is None else ab & ba
+        counts = [np.nan if fools is None else int(fools.sum()) for fools in (common, ab, ba, both)]
+        rows.append((a, b, families[a], families[b], *counts))
     columns = ["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba", "both"]
     pairs = pd.DataFrame(rows, columns=columns)
     for way in ("ab", "ba"):
@@ -111,17 +96,31 @@ def score(
         pairs[f"transfer_rate_{way}"] = _rate(successes, trials)
         ends = wilson_interval(successes, trials, confidence)
         pairs[f"transfer_rate_{way}_low"], pairs[f"transfer_rate_{way}_high"] = ends
+    both = pairs.pop("both")
     pairs["sat"] = sat(pairs["images"], pairs["fooled_ab"], pairs["fooled_ba"], floor)
-    one = pairs["fooled_ab"] + pairs["fooled_ba"] - 2 * pairs["both"]
-    neither = pairs["images"] - pairs["both"] - one
-    pairs["sat_low"], pairs["sat_high"] = sat_interval(pairs["both"], one, neither, floor=floor, confidence=confidence)
-    return pairs[[*columns[:7], *(c for c in pairs if c.startswith("transfer")), "sat", "sat_low", "sat_high"]]
+    one = pairs["fooled_ab"] + pairs["fooled_ba"] - 2 * both
+    ends = sat_interval(both, one, pairs["images"] - both - one, floor=floor, confidence=confidence)
+    return pairs.assign(sat_low=ends[0], sat_high=ends[1])
+
+
+def masks(
+    predictions: Predictions, a: str, b: str, compare: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """X_AB, and the images of it on which A's adversarial images fool B, and B's fool A; bool [N] each.
+
+    A direction that was not measured is None. ValueError for predictions of other images, or that lack some.
+    """
+    ways = (a, b), (b, a)
+    unattacked = [predictions.unattacked(*way) for way in ways if way in predictions.adversarial]
+    common = common_images(compare, predictions.labels, [predictions.clean[a], predictions.clean[b], *unattacked])
+    ab, ba = (_fooled(predictions, *way, common) if way in predictions.adversarial else None for way in ways)
+    return common, ab, ba
 
 
 def common_images(
     compare: str, truth: NDArray[np.integer] | None, clean: Sequence[NDArray[np.integer]]
 ) -> NDArray[np.bool_]:
-    """X_AB as a mask, bool [N], from the true classes and all clean predictions of A and B, each int [N]."""
+    """X_AB as a mask, bool [N], from the true classes and all clean predictions of A and B, int [N] each."""
     shapes = {predicted.shape for predicted in clean} | ({truth.shape} if truth is not None else set())
     if len(shapes) > 1:
         raise ValueError(f"clean predictions and labels are of different shapes: {', '.join(map(str, sorted(shapes)))}")
@@ -132,35 +131,27 @@ def common_images(
 
 
 def indicators(
-    names: Sequence[str],
-    labels: ArrayLike | None,
-    clean: Mapping[str, ArrayLike],
-    adversarial: Mapping[tuple[str, str], ArrayLike],
-    *,
-    shown: Mapping[tuple[str, str], ArrayLike] | None = None,
-    compare: str = "truth",
+    predictions: Predictions, *, compare: str = "truth"
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
-    """What SAT of any draw of images is computed from: the places among `names` of the two models of every pair that
-    was measured both ways, the diagonal included, int64 [P, 2]; which images are in X_AB, uint8 [P, N]; and on how many
-    of the two ways they are fooled, uint8 [P, N]. Arguments as of `score`."""
-    truth = None if labels is None else np.asarray(labels)
-    known = {name: np.asarray(clean[name]) for name in names}
-    pairs, common, fooled = [], [], []
-    for (place, a), (other, b) in combinations_with_replacement(enumerate(names), 2):
-        ways = (a, b), (b, a)
-        if not all(way in adversarial for way in ways):
+    """The pairs that were measured both ways, and what SAT of any draw of images is computed from.
+
+    Three arrays: the positions in `predictions.names` of the P pairs' models, the diagonal included, int64 [P, 2];
+    whether an image is in X_AB, uint8 [P, N]; and in how many of the two directions it is fooled, uint8 [P, N].
+    """
+    names = predictions.names
+    pairs, common, fools = [], [], []
+    for (position, a), (other, b) in combinations_with_replacement(enumerate(names), 2):
+        inside, ab, ba = masks(predictions, a, b, compare)
+        if ab is None or ba is None:
             continue
-        before = {way: known[way[1]] if shown is None else np.asarray(shown[way]) for way in ways}
-        inside = common_images(compare, truth, [known[a], known[b], *before.values()])
-        found = np.array([_fooled(inside, before[way], adversarial, *way) for way in ways])
-        pairs.append((place, other))
+        pairs.append((position, other))
         common.append(inside.astype(np.uint8))
-        fooled.append(found.sum(axis=0, dtype=np.uint8))
-    images = len(known[names[0]])
+        fools.append(ab.astype(np.uint8) + ba)
+    images = len(predictions.clean[names[0]])
     return (
         np.array(pairs, np.int64).reshape(-1, 2),
         np.array(common, np.uint8).reshape(-1, images),
-        np.array(fooled, np.uint8).reshape(-1, images),
+        np.array(fools, np.uint8).reshape(-1, images),
     )
 
 
@@ -170,18 +161,19 @@ def weighted_sat(
     weights: NDArray[np.integer] | NDArray[np.bool_],
     floor: float = SAT_FLOOR,
 ) -> NDArray[np.float64]:
-    """SAT of P pairs, float64 [R, P], where image n counts `weights`[r, n] ≥ 0 times; NaN where a pair is left without
-    images. `common`, `fooled`: as `indicators` gives them, [P, N]."""
+    """SAT of P pairs, float64 [R, P], where image n counts `weights`[r, n] ≥ 0 times; NaN for a pair without images.
+
+    `common`, `fooled`: as `indicators` returns them, [P, N].
+    """
     return sat(*weighted_counts(common, fooled, weights), 0, floor)
 
 
 def weighted_counts(
     common: NDArray[np.uint8], fooled: NDArray[np.uint8], weights: NDArray[np.integer] | NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """|X_AB| and how often its images are fooled, on both ways together, of P pairs, float64 [R, P] each; arguments as
-    of `weighted_sat`.
+    """|X_AB| of P pairs, and the sum of their two counts of fooled images, float64 [R, P] each.
 
-    Counts are sums of 0, 1 and 2 in 32 bits, exact up to 2²⁴.
+    Arguments as for `weighted_sat`. Counts are sums of 0, 1 and 2 in 32 bits, exact up to 2²⁴.
     """
     counts = weights.T.astype(np.float32)
     images, hits = (np.empty((len(weights), len(common))) for _ in range(2))
@@ -210,39 +202,40 @@ def model_rates(
     clean: ArrayLike,
     white_box: ArrayLike | None,
     *,
+    goals: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> dict[str, int | float | bool]:
-    """What one model's own predictions say of it: the columns of the table of models that are rates and counts.
+    """Counts and rates of one model, from its own predictions: columns of the table of models.
 
-    `labels`, `clean`: int [N] as in `score`; `white_box`: int [N], the model's predictions for its own adversarial
-    images, −1 where it was not attacked; None for a model that was only a target. images = N; clean_correct,
-    clean_accuracy, NaN without labels; attacked; fooled = those attacked whose prediction changed; white_box_success =
-    fooled/attacked; rates with Wilson intervals (_low, _high); weak_attack: white_box_success is below 0.99. Without
-    an image to attack the success is NaN and not called weak.
+    `labels`, `clean`, `goals`: int [N] as in `Predictions`. `white_box`: int [N], the model's predictions for its own
+    adversarial images, −1 where it was not attacked; None for a model that was only a target.
+
+    images = N; clean_correct and clean_accuracy, NaN without labels; attacked; fooled, see `fooled`;
+    white_box_success = fooled/attacked, NaN where nothing was attacked; rates with Wilson intervals (_low, _high);
+    weak_attack: white_box_success is below 0.99.
     """
     predicted = np.asarray(clean)
     correct = np.nan if labels is None else int((predicted == np.asarray(labels)).sum())
-    attempts = np.full(predicted.shape, -1) if white_box is None else np.asarray(white_box)
-    if attempts.shape != predicted.shape or (labels is not None and np.asarray(labels).shape != predicted.shape):
+    answers = np.full(predicted.shape, -1) if white_box is None else np.asarray(white_box)
+    if answers.shape != predicted.shape or (labels is not None and np.asarray(labels).shape != predicted.shape):
         raise ValueError("labels, clean and white-box predictions are not of the same images")
-    attacked = int((attempts >= 0).sum())
-    fooled = int(((attempts >= 0) & (attempts != predicted)).sum())
-    success = float(_rate(fooled, attacked))
-    accuracy_ends = wilson_interval(correct, predicted.size, confidence)
-    success_ends = wilson_interval(fooled, attacked, confidence)
-    return {
+    attacked = answers >= 0
+    fools = attacked & fooled(answers, predicted, None if goals is None else np.asarray(goals))
+    rates = {
         "images": int(predicted.size),
         "clean_correct": correct,
-        "clean_accuracy": float(_rate(correct, predicted.size)),
-        "clean_accuracy_low": float(accuracy_ends[0]),
-        "clean_accuracy_high": float(accuracy_ends[1]),
-        "attacked": attacked,
-        "fooled": fooled,
-        "white_box_success": success,
-        "white_box_success_low": float(success_ends[0]),
-        "white_box_success_high": float(success_ends[1]),
-        "weak_attack": success < WEAK_ATTACK,
+        **_with_interval("clean_accuracy", correct, predicted.size, confidence),
+        "attacked": int(attacked.sum()),
+        "fooled": int(fools.sum()),
+        **_with_interval("white_box_success", fools.sum(), attacked.sum(), confidence),
     }
+    return rates | {"weak_attack": rates["white_box_success"] < WEAK_ATTACK}
+
+
+def _with_interval(name: str, successes: float, trials: int, confidence: float) -> dict[str, float]:
+    """A rate as `name`, and the ends of its Wilson interval as `name`_low and `name`_high."""
+    low, high = wilson_interval(successes, trials, confidence)
+    return {name: float(_rate(successes, trials)), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
 def _rate(successes: ArrayLike, trials: ArrayLike) -> NDArray[np.float64]:
@@ -251,22 +244,13 @@ def _rate(successes: ArrayLike, trials: ArrayLike) -> NDArray[np.float64]:
         return np.asarray(successes, np.float64) / np.asarray(trials, np.float64)
 
 
-def _fooled(
-    common: NDArray[np.bool_],
-    clean: NDArray[np.integer] | None,
-    adversarial: Mapping[tuple[str, str], ArrayLike],
-    source: str,
-    target: str,
-) -> NDArray[np.bool_] | None:
-    """Which images of X_AB the source's adversarial versions make the target change its mind about; None where that
-    was not measured."""
-    if clean is None:
-        return None
-    predicted = np.asarray(adversarial[source, target])
+def _fooled(predictions: Predictions, source: str, target: str, common: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The images of X_AB on which the source's adversarial versions fool the target, bool [N]."""
+    predicted, clean = predictions.adversarial[source, target], predictions.unattacked(source, target)
     if predicted.shape != clean.shape:
         raise ValueError(
             f"{source} → {target}: adversarial predictions of shape {predicted.shape} for images of shape {clean.shape}"
         )
     if missing := int((common & (predicted < 0)).sum()):
         raise ValueError(f"{source} → {target}: {missing} attacked images have no prediction of {target}")
-    return common & (predicted != clean)
+    return common & fooled(predicted, clean, predictions.goals.get(source))

@@ -4,12 +4,12 @@ How sure is found by doing it again: on other images (`resampled`), on SAT with 
 some of the models (`thinned`), or from other starts of k-means; `stability` compares the clusterings.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.cluster.hierarchy import cophenet, cut_tree, leaves_list, linkage
 from scipy.linalg import eigh
 from scipy.spatial.distance import squareform
@@ -18,6 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
 from sat_exp.errors import UserError
+from sat_exp.similarity.predictions import Predictions
 from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_counts, weighted_sat
 
 Array = NDArray[np.float64]
@@ -186,12 +187,8 @@ def stability(
 
 
 def resampled(
-    names: Sequence[str],
-    labels: ArrayLike | None,
-    clean: Mapping[str, ArrayLike],
-    adversarial: Mapping[tuple[str, str], ArrayLike],
+    predictions: Predictions,
     *,
-    shown: Mapping[tuple[str, str], ArrayLike] | None = None,
     compare: str = "truth",
     floor: float = SAT_FLOOR,
     resamples: int = 100,
@@ -203,10 +200,11 @@ def resampled(
     they do. Where none of a pair's drawn images is fooled, or all are, its rate of hits, or of misses, is drawn from
     Beta(½, n + ½), the Jeffreys posterior of none of n: other draws of these images would all be alike.
     """
-    images = len(np.asarray(clean[names[0]]))
+    names = predictions.names
+    images = len(predictions.clean[names[0]])
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    pairs, common, fooled = _measured(names, labels, clean, adversarial, shown, compare)
+    pairs, common, fooled = _measured(predictions, compare)
     drawn, hits = weighted_counts(common, fooled, weights)
     rare = 2 * drawn * rng.beta(0.5, drawn + 0.5)
     hits = np.where(hits == 0, rare, np.where(hits == 2 * drawn, hits - rare, hits))
@@ -215,21 +213,17 @@ def resampled(
 
 
 def weighted(
-    names: Sequence[str],
-    labels: ArrayLike | None,
-    clean: Mapping[str, ArrayLike],
-    adversarial: Mapping[tuple[str, str], ArrayLike],
+    predictions: Predictions,
     weights: NDArray[np.integer],
     *,
-    shown: Mapping[tuple[str, str], ArrayLike] | None = None,
     compare: str = "truth",
     floor: float = SAT_FLOOR,
 ) -> Array:
     """SAT matrices float64 [R, M, M] in which image n counts `weights`[r, n] ≥ 0 times; NaN where a pair is left
     without images. Other arguments as of `similarity.score`; UserError for a pair that was not measured both ways.
     """
-    pairs, common, fooled = _measured(names, labels, clean, adversarial, shown, compare)
-    return _square(weighted_sat(common, fooled, weights, floor), pairs, len(names))
+    pairs, common, fooled = _measured(predictions, compare)
+    return _square(weighted_sat(common, fooled, weights, floor), pairs, len(predictions.names))
 
 
 def perturbed(sat: pd.DataFrame, error: pd.DataFrame, *, draws: int = 100, seed: int = 0) -> Iterator[pd.DataFrame]:
@@ -271,16 +265,10 @@ def adjusted_rand(found: NDArray[np.integer]) -> Array:
     return np.where(items < 2, np.nan, index)
 
 
-def _measured(
-    names: Sequence[str],
-    labels: ArrayLike | None,
-    clean: Mapping[str, ArrayLike],
-    adversarial: Mapping[tuple[str, str], ArrayLike],
-    shown: Mapping[tuple[str, str], ArrayLike] | None,
-    compare: str,
-) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
+def _measured(predictions: Predictions, compare: str) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
     """`indicators` of every pair; UserError for one of which a direction was not measured."""
-    pairs, common, fooled = indicators(names, labels, clean, adversarial, shown=shown, compare=compare)
+    names = predictions.names
+    pairs, common, fooled = indicators(predictions, compare=compare)
     measured = np.isfinite(_square(np.ones((1, len(pairs))), pairs, len(names))[0])
     if not measured.all():
         a, b = (names[place] for place in np.argwhere(~measured)[0])

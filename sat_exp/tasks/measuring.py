@@ -79,7 +79,7 @@ def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collec
     with recorded(config, heading, tags=[images.name] + ["untrained"] * untrained) as recording:
         measured, examples = with_examples(measurement, chosen, directions)
         tables = tabulate(measured, measurement, config) | examples.tables
-        predictions = results.Predictions.of(measured, images.labels)
+        predictions = measured.predicted(images.labels)
         drawn = recording.finish(facts(measurement, measured), tables, examples.pictures, predictions)
     results.show(tables, heading, drawn, config.score.confidence)
     refuse(measured.failures)
@@ -182,12 +182,8 @@ def pair_table(measured: Measured, labels: np.ndarray | None, config: DictConfig
     """One row a pair: see `similarity.score`; pretrained: whether both models are."""
     trained = {model.name: model.pretrained for model in measured.models}
     pairs = similarity.score(
-        [model.name for model in measured.models],
+        measured.predicted(labels),
         {model.name: model.family for model in measured.models},
-        labels,
-        {model.name: model.clean for model in measured.models},
-        measured.predictions,
-        shown=measured.shown,
         compare=config.labels,
         floor=config.score.floor,
         confidence=config.score.confidence,

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from sat_exp import models
-from sat_exp.attacks import PGD
+from sat_exp.attacks import PGD, Threat
 from sat_exp.models.loading import probe
 from sat_exp.settings.targets import allowing
 
@@ -30,6 +30,7 @@ class Idle:
     steps: int
     random_start: bool
     version: ClassVar[int] = 1
+    threat: ClassVar[Threat] = Threat("linf", 255)
 
     def __call__(self, classifier: Any, images: Tensor, labels: Tensor, generators: Any) -> Tensor:
         return images

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import shutil
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -338,21 +339,15 @@ def test_natively_a_target_is_compared_with_what_it_says_of_the_sources_clean_vi
     prepared.attack = type(prepared.attack)(epsilon=0, step_size=1, steps=1, random_start=False)
     measured = prepared.run([plain, larger])
     small, large = measured.sources
-    shown = measured.shown[larger.name, plain.name]
+    shown = measured.reference[larger.name, plain.name]
     pixels = torch.from_numpy(large.view.pixels.read_all()).float() / 255
     with torch.no_grad():
         np.testing.assert_array_equal(shown, models.load(plain).classifier(pixels).argmax(1).numpy())
     assert (shown != small.clean).any()
-    np.testing.assert_array_equal(measured.shown[plain.name, plain.name], small.clean)
-    names = [plain.name, larger.name]
-    clean, labels = {source.name: source.clean for source in measured.sources}, prepared.images.labels
+    np.testing.assert_array_equal(measured.reference[plain.name, plain.name], small.clean)
     for compare in ("truth", "own", "consensus"):
-        predictions = measured.predictions
-        if compare != "truth":
-            predictions = replace(prepared, labels=compare).run([plain, larger]).predictions
-        pairs = score(
-            names, dict.fromkeys(names, "f"), labels, clean, predictions, shown=measured.shown, compare=compare
-        )
+        other = measured if compare == "truth" else replace(prepared, labels=compare).run([plain, larger])
+        pairs = score(other.predicted(prepared.images.labels), defaultdict(str), compare=compare)
         assert (pairs.fooled_ab == 0).all()
         assert (pairs.fooled_ba == 0).all()
     again = study.chunks(tmp_path)

@@ -60,7 +60,7 @@ def everything(folder: Path) -> dict[str, Any]:
     run = runs.read(folder)
     known = run.predictions()
     assert known is not None
-    answers = [known.labels, *known.clean.values(), *known.adversarial.values(), *known.shown.values()]
+    answers = [known.labels, *known.clean.values(), *known.adversarial.values(), *known.reference.values()]
     return {
         "summary": run.summary,
         "pairs": run.checked_tables()["pairs"].to_dict("list"),

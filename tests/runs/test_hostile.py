@@ -226,23 +226,23 @@ ARCHIVES = {
 def test_an_archive_that_was_made_to_harm_is_refused(measured, tmp_path, part, content):
     path = tmp_path / "predictions.npz"
     clean = {name: np.arange(4, dtype=np.int32) for name in MODELS}
-    runs.Predictions(MODELS, None, clean, {}, {}).write(path)
+    runs.predictions.write(runs.Predictions(MODELS, None, clean, {}), path)
     with zipfile.ZipFile(path) as packed:
         members = {name.removesuffix(".npy"): packed.read(name) for name in packed.namelist()}
     archive(path, **members)
-    assert runs.Predictions.read(path).names == MODELS
+    assert runs.predictions.read(path).names == MODELS
     archive(path, **members | {part: content})
     with pytest.raises(UserError, match="holds no predictions of a run: run its command again"):
-        runs.Predictions.read(path)
+        runs.predictions.read(path)
 
 
 def test_an_archive_larger_than_any_predictions_is_refused(tmp_path, monkeypatch):
     clean = {name: np.zeros(10_000, np.int32) for name in MODELS}
-    runs.Predictions(MODELS, None, clean, {}, {}).write(tmp_path / "predictions.npz")
+    runs.predictions.write(runs.Predictions(MODELS, None, clean, {}), tmp_path / "predictions.npz")
     monkeypatch.setattr(runs.predictions, "MOST", 100_000)
     monkeypatch.setattr(np, "load", None)
     with pytest.raises(UserError, match="holds no predictions of a run"):
-        runs.Predictions.read(tmp_path / "predictions.npz")
+        runs.predictions.read(tmp_path / "predictions.npz")
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "summary.json", "tables/pairs.parquet", ".hydra/overrides.yaml"])

@@ -200,15 +200,15 @@ def test_predictions_are_what_was_written(folder):
     assert known.labels is not None
     assert known.labels.tolist() == written.labels.tolist()
     assert known.adversarial.keys() == written.adversarial.keys()
-    for part in ("clean", "adversarial", "shown"):
+    for part in ("clean", "adversarial", "reference"):
         for key, values in getattr(written, part).items():
             assert getattr(known, part)[key].tolist() == values.tolist()
 
 
 def test_predictions_of_models_that_attacked_nothing(tmp_path):
     clean = {name: np.arange(IMAGES, dtype=np.int32) for name in MODELS}
-    runs.Predictions(MODELS, None, clean, {}, {}).write(tmp_path / "predictions.npz")
-    known = runs.Predictions.read(tmp_path / "predictions.npz")
+    runs.predictions.write(runs.Predictions(MODELS, None, clean, {}), tmp_path / "predictions.npz")
+    known = runs.predictions.read(tmp_path / "predictions.npz")
     assert known.labels is None
     assert known.adversarial == {}
     assert known.clean["b"].tolist() == list(range(IMAGES))
@@ -242,7 +242,7 @@ def test_predictions_that_do_not_fit_together_are_refused(folder, changes):
         parts = dict(stored) | changes
     np.savez(folder / "predictions.npz", **parts)
     with pytest.raises(UserError, match=r"predictions\.npz holds no predictions of a run"):
-        runs.Predictions.read(folder / "predictions.npz")
+        runs.predictions.read(folder / "predictions.npz")
 
 
 NUMBERS = st.none() | st.booleans() | st.integers() | st.text() | st.floats()

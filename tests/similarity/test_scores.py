@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sat_exp.similarity import SAT_FLOOR, matrix, model_rates, sat, sat_interval, score
+from sat_exp.similarity import SAT_FLOOR, Predictions, matrix, model_rates, sat, sat_interval, score
 
 LOG_100 = math.log(100)
 COLUMNS = [
@@ -23,7 +23,7 @@ COLUMNS = [
 
 
 def random_predictions(seed, models=3, images=40, classes=4, accuracy=0.7, transfer=0.4):
-    """Labels, clean and adversarial predictions of made-up models, in the form that `score` takes."""
+    """Names, families, labels, clean and adversarial predictions of made-up models."""
     rng = np.random.default_rng(seed)
     names = [f"m{i}" for i in range(models)]
     labels = rng.integers(0, classes, images)
@@ -63,7 +63,7 @@ def test_score_is_the_formula_image_by_image(seed, models, images, accuracy, tra
     names, families, labels, clean, adversarial = random_predictions(
         seed, models, images, accuracy=accuracy, transfer=transfer
     )
-    pairs = score(names, families, labels, clean, adversarial, floor=floor)
+    pairs = score(Predictions(names, labels, clean, adversarial), families, floor=floor)
     assert list(pairs.columns) == COLUMNS
     assert list(zip(pairs.model_a, pairs.model_b, strict=True)) == list(combinations_with_replacement(names, 2))
     for pair in pairs.itertuples():
@@ -83,7 +83,8 @@ def test_score_is_the_formula_image_by_image(seed, models, images, accuracy, tra
 
 
 def test_counts_stay_whole_numbers_beside_missing_rates():
-    pairs = score(*random_predictions(0, accuracy=0.0))
+    names, families, labels, clean, adversarial = random_predictions(0, accuracy=0.0)
+    pairs = score(Predictions(names, labels, clean, adversarial), families)
     assert {str(pairs[name].dtype) for name in ("images", "fooled_ab", "fooled_ba")} == {"int64"}
 
 
@@ -91,7 +92,7 @@ def test_identical_models_and_a_perfect_attack_are_log_100():
     names, families, labels, clean, _ = random_predictions(1)
     clean = dict.fromkeys(names, clean["m0"])
     fooled = np.where(clean["m0"] == labels, (labels + 1) % 4, -1)
-    pairs = score(names, families, labels, clean, {(a, b): fooled for a in names for b in names})
+    pairs = score(Predictions(names, labels, clean, {(a, b): fooled for a in names for b in names}), families)
     for column in ("sat", "sat_high"):
         assert pairs[column].to_numpy() == pytest.approx(LOG_100, abs=1e-12)
     assert (pairs["sat_low"] < LOG_100).all()
@@ -101,14 +102,14 @@ def test_nothing_transfers_is_the_logarithm_of_the_floor():
     names, families, labels, clean, _ = random_predictions(2)
     stays = {(a, b): np.where(clean[a] == labels, labels, -1) for a in names for b in names}
     for floor in (SAT_FLOOR, 0.5):
-        pairs = score(names, families, labels, clean, stays, floor=floor)
+        pairs = score(Predictions(names, labels, clean, stays), families, floor=floor)
         assert pairs[["sat", "sat_low"]].to_numpy() == pytest.approx(math.log(floor), abs=1e-12)
         assert (pairs["sat_high"] > math.log(floor)).all()
 
 
 def test_the_interval_is_that_of_the_images_fooled_both_ways_one_way_or_neither():
     names, families, labels, clean, adversarial = random_predictions(10, models=2, images=80)
-    pair = score(names, families, labels, clean, adversarial, floor=0.2, confidence=0.9).iloc[1]
+    pair = score(Predictions(names, labels, clean, adversarial), families, floor=0.2, confidence=0.9).iloc[1]
     common = (clean["m0"] == labels) & (clean["m1"] == labels)
     times = ((adversarial["m0", "m1"] != labels).astype(int) + (adversarial["m1", "m0"] != labels))[common]
     counts = [int((times == ways).sum()) for ways in (2, 1, 0)]
@@ -118,7 +119,9 @@ def test_the_interval_is_that_of_the_images_fooled_both_ways_one_way_or_neither(
 
 def test_diagonal_is_the_white_box_success():
     names, families, labels, clean, adversarial = random_predictions(3, images=200)
-    pairs = score(names, families, labels, clean, adversarial).query("model_a == model_b").set_index("model_a")
+    pairs = (
+        score(Predictions(names, labels, clean, adversarial), families).query("model_a == model_b").set_index("model_a")
+    )
     for name in names:
         rates = model_rates(labels, clean[name], adversarial[name, name])
         assert pairs.loc[name, "sat"] == pytest.approx(math.log(100 * rates["white_box_success"]))
@@ -136,7 +139,7 @@ def test_a_pair_without_common_images_is_missing_and_named_once(caplog):
         ("right", "right"): np.array([-1, -1, 1, 0]),
     }
     with caplog.at_level(logging.WARNING):
-        pairs = score(["left", "right"], {"left": "l", "right": "r"}, labels, clean, adversarial)
+        pairs = score(Predictions(["left", "right"], labels, clean, adversarial), {"left": "l", "right": "r"})
     assert len(caplog.messages) == 1
     assert "left" in caplog.messages[0]
     assert "right" in caplog.messages[0]
@@ -148,11 +151,11 @@ def test_a_pair_without_common_images_is_missing_and_named_once(caplog):
 
 def test_a_pair_alone_and_in_any_order_has_the_numbers_of_the_whole_matrix():
     names, families, labels, clean, adversarial = random_predictions(4, models=4, images=100)
-    whole = score(names, families, labels, clean, adversarial).set_index(["model_a", "model_b"])
-    alone = score(["m1", "m3"], families, labels, clean, adversarial).set_index(["model_a", "model_b"])
+    whole = score(Predictions(names, labels, clean, adversarial), families).set_index(["model_a", "model_b"])
+    alone = score(Predictions(["m1", "m3"], labels, clean, adversarial), families).set_index(["model_a", "model_b"])
     pd.testing.assert_frame_equal(alone, whole.loc[alone.index])
 
-    turned = score(names[::-1], families, labels, clean, adversarial).set_index(["model_b", "model_a"])
+    turned = score(Predictions(names[::-1], labels, clean, adversarial), families).set_index(["model_b", "model_a"])
     turned.index.names = whole.index.names
     swap = {name: name.translate(str.maketrans("ab", "ba")) for name in ("family_a", "family_b")}
     swap |= {name: name.replace("_ab", "_xx").replace("_ba", "_ab").replace("_xx", "_ba") for name in COLUMNS[5:]}
@@ -163,20 +166,15 @@ def test_a_pair_alone_and_in_any_order_has_the_numbers_of_the_whole_matrix():
 def test_order_of_images_changes_nothing():
     names, families, labels, clean, adversarial = random_predictions(5)
     order = np.random.default_rng(0).permutation(labels.size)
-    shuffled = score(
-        names,
-        families,
-        labels[order],
-        {name: value[order] for name, value in clean.items()},
-        {key: value[order] for key, value in adversarial.items()},
-    )
-    pd.testing.assert_frame_equal(shuffled, score(names, families, labels, clean, adversarial))
+    moved = [{key: value[order] for key, value in part.items()} for part in (clean, adversarial)]
+    shuffled = score(Predictions(names, labels[order], *moved), families)
+    pd.testing.assert_frame_equal(shuffled, score(Predictions(names, labels, clean, adversarial), families))
 
 
 def test_matrix_is_symmetric_in_the_order_of_the_models():
     names, families, labels, clean, adversarial = random_predictions(6, models=4)
     names = names[::-1]
-    pairs = score(names, families, labels, clean, adversarial)
+    pairs = score(Predictions(names, labels, clean, adversarial), families)
     square = matrix(pairs)
     assert list(square.index) == list(square.columns) == names
     np.testing.assert_array_equal(square, square.T)
@@ -199,14 +197,14 @@ def test_incomplete_predictions_are_refused(change, said):
     names, families, labels, clean, adversarial = random_predictions(7, models=2)
     change(clean, adversarial)
     with pytest.raises(ValueError, match=said):
-        score(names, families, labels, clean, adversarial)
+        score(Predictions(names, labels, clean, adversarial), families)
 
 
 def test_a_direction_that_was_not_measured_is_missing_and_so_is_its_sat():
     names, families, labels, clean, adversarial = random_predictions(7)
-    whole = score(names, families, labels, clean, adversarial).set_index(["model_a", "model_b"])
+    whole = score(Predictions(names, labels, clean, adversarial), families).set_index(["model_a", "model_b"])
     row = {(a, b): predicted for (a, b), predicted in adversarial.items() if a == "m1"}
-    pairs = score(names, families, labels, clean, row).set_index(["model_a", "model_b"])
+    pairs = score(Predictions(names, labels, clean, row), families).set_index(["model_a", "model_b"])
     assert list(pairs.index) == [("m0", "m1"), ("m1", "m1"), ("m1", "m2")]
     assert (
         pairs.loc[("m0", "m1"), ["fooled_ab", "transfer_rate_ab", "transfer_rate_ab_low", "sat", "sat_low"]]
@@ -226,7 +224,7 @@ def test_without_labels_a_changed_prediction_counts(seed, compare):
     names, families, _, clean, _ = random_predictions(seed, images=15, models=2)
     rng = np.random.default_rng(seed)
     adversarial = {(a, b): rng.integers(0, 4, 15) for a in names for b in names}
-    pairs = score(names, families, None, clean, adversarial, compare=compare)
+    pairs = score(Predictions(names, None, clean, adversarial), families, compare=compare)
     pair = pairs.query("model_a != model_b").iloc[0]
     a, b = clean["m0"], clean["m1"]
     chosen = [i for i in range(15) if compare == "own" or a[i] == b[i]]
@@ -235,7 +233,7 @@ def test_without_labels_a_changed_prediction_counts(seed, compare):
     assert pair.fooled_ba == sum(adversarial["m1", "m0"][i] != a[i] for i in chosen)
     if compare == "consensus":
         by_label = {key: np.where(a == b, value, -1) for key, value in adversarial.items()}
-        labelled = score(names, families, np.where(a == b, a, -2), clean, by_label)
+        labelled = score(Predictions(names, np.where(a == b, a, -2), clean, by_label), families)
         pd.testing.assert_frame_equal(pairs.query("model_a != model_b"), labelled.query("model_a != model_b"))
 
 
@@ -254,13 +252,13 @@ def test_one_missing_attacked_image_is_refused():
     first = np.flatnonzero(clean["m0"] == labels)[0]
     adversarial["m0", "m0"][first] = -1
     with pytest.raises(ValueError, match="m0 → m0: 1 attacked"):
-        score(names, families, labels, clean, adversarial)
+        score(Predictions(names, labels, clean, adversarial), families)
 
 
 def test_a_model_named_twice_is_refused():
     _, families, labels, clean, adversarial = random_predictions(9)
     with pytest.raises(ValueError, match="twice"):
-        score(["m0", "m0"], families, labels, clean, adversarial)
+        score(Predictions(["m0", "m0"], labels, clean, adversarial), families)
 
 
 def test_sat_takes_arrays_and_a_single_count():

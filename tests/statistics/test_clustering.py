@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
-from sat_exp.similarity import score
+from sat_exp.similarity import Predictions, score
 from sat_exp.statistics.clustering import (
     adjusted_rand,
     distances,
@@ -193,33 +193,26 @@ def test_weighted_images_are_repeated_images(compare, other_pixels):
         (source, target): np.where((clean[source] == labels) | (compare != "truth"), found, -1)
         for (source, target), found in adversarial.items()
     }
-    shown = None
+    reference = {}
     if other_pixels:
         rng = np.random.default_rng(2)
-        shown = {way: np.where(rng.random(60) < 0.9, clean[way[1]], (clean[way[1]] + 1) % 5) for way in adversarial}
+        reference = {way: np.where(rng.random(60) < 0.9, clean[way[1]], (clean[way[1]] + 1) % 5) for way in adversarial}
     weights = np.vstack([np.ones(60, int), np.random.default_rng(1).integers(0, 4, (3, 60))])
-    found = weighted(names, labels, clean, adversarial, weights, shown=shown, compare=compare)
+    found = weighted(Predictions(names, labels, clean, adversarial, reference), weights, compare=compare)
     for sat, times in zip(found, weights, strict=True):
 
         def again(values, times=times):
-            return None if values is None else {key: np.repeat(value, times) for key, value in values.items()}
+            return {key: np.repeat(value, times) for key, value in values.items()}
 
-        expected = score(
-            names,
-            dict.fromkeys(names, ""),
-            np.repeat(labels, times),
-            again(clean),
-            again(adversarial),
-            shown=again(shown),
-            compare=compare,
-        )
+        repeated = Predictions(names, np.repeat(labels, times), again(clean), again(adversarial), again(reference))
+        expected = score(repeated, dict.fromkeys(names, ""), compare=compare)
         np.testing.assert_allclose(sat, similarity.matrix(expected), atol=1e-5)
 
 
 def test_resampled_matrices_spread_as_the_intervals_of_pairs_do():
     names, labels, clean, adversarial = predicted([0, 0, 1], images=500)
-    draws = np.stack([*resampled(names, labels, clean, adversarial, resamples=2000)])
-    pairs = score(names, dict.fromkeys(names, ""), labels, clean, adversarial)
+    draws = np.stack([*resampled(Predictions(names, labels, clean, adversarial), resamples=2000)])
+    pairs = score(Predictions(names, labels, clean, adversarial), dict.fromkeys(names, ""))
     pairs = pairs[pairs["model_a"] != pairs["model_b"]]
     for pair in pairs.itertuples():
         spread = draws[:, names.index(pair.model_a), names.index(pair.model_b)]
@@ -232,8 +225,8 @@ def test_resamples_of_pairs_without_a_hit_or_a_miss_spread_as_far_as_their_inter
     for (source, target), said in adversarial.items():
         other = (labels + 1) % 5 if hits == "all" else labels
         adversarial[source, target] = np.where(said >= 0, other, -1)
-    draws = np.stack([*resampled(names, labels, clean, adversarial, resamples=1000)])[:, 0, 1]
-    pair = score(names, dict.fromkeys(names, ""), labels, clean, adversarial).iloc[1]
+    draws = np.stack([*resampled(Predictions(names, labels, clean, adversarial), resamples=1000)])[:, 0, 1]
+    pair = score(Predictions(names, labels, clean, adversarial), dict.fromkeys(names, "")).iloc[1]
     assert np.ptp(draws) > 0
     low, high = np.exp(np.quantile(draws, [0.025, 0.975]))
     if hits == "none":
@@ -250,26 +243,26 @@ def test_a_resample_has_the_same_images_for_all_pairs():
     for other in [*names]:
         adversarial["twin", other] = adversarial["m0", "m0" if other == "twin" else other]
         adversarial[other, "twin"] = adversarial["m0" if other == "twin" else other, "m0"]
-    for draw in resampled(names, labels, clean, adversarial, resamples=20):
+    for draw in resampled(Predictions(names, labels, clean, adversarial), resamples=20):
         np.testing.assert_array_equal(draw.loc["m0", ["m1", "m2"]], draw.loc["twin", ["m1", "m2"]])
-    first, second = (next(resampled(names, labels, clean, adversarial, seed=seed)) for seed in (0, 1))
+    first, second = (next(resampled(Predictions(names, labels, clean, adversarial), seed=seed)) for seed in (0, 1))
     assert not first.equals(second)
-    assert first.equals(next(resampled(names, labels, clean, adversarial)))
+    assert first.equals(next(resampled(Predictions(names, labels, clean, adversarial))))
 
 
 def test_a_pair_measured_one_way_cannot_be_resampled():
     names, labels, clean, adversarial = predicted([0, 1])
     del adversarial["m1", "m0"]
     with pytest.raises(UserError, match="no SAT of m0 and m1: measure every pair"):
-        next(resampled(names, labels, clean, adversarial))
+        next(resampled(Predictions(names, labels, clean, adversarial)))
 
 
 @pytest.mark.parametrize("groups", [[4, 4], [3, 4, 5], [3, 3, 3, 3]], ids=str)
 def test_the_number_of_groups_is_recovered_from_resampled_images(groups):
     of = np.repeat(np.arange(len(groups)), groups)
     names, labels, clean, adversarial = predicted(of, within=0.3)
-    whole = similarity.matrix(score(names, dict.fromkeys(names, ""), labels, clean, adversarial))
-    draws = resampled(names, labels, clean, adversarial, resamples=25)
+    whole = similarity.matrix(score(Predictions(names, labels, clean, adversarial), dict.fromkeys(names, "")))
+    draws = resampled(Predictions(names, labels, clean, adversarial), resamples=25)
     found = stability(whole, draws, changed="images", restarts=10)
     assert found.recommended == len(groups)
     assert f"K = {len(groups)} is the largest at which two clusterings from other images agree" in found.reason

@@ -118,16 +118,16 @@ def test_a_plan_does_without_a_run_of_others(measured, sat_exp, outputs):
 def of_one_half(folder: Path) -> None:
     """Half of the images have no labels and no answers."""
     path = folder / "predictions.npz"
-    known = runs.Predictions.read(path)
+    known = runs.predictions.read(path)
     half = {name: classes[:20] for name, classes in known.clean.items()}
     cut = {way: classes[:20] for way, classes in known.adversarial.items()}
-    shown = {way: classes[:20] for way, classes in known.shown.items()}
-    runs.Predictions(known.names, known.labels[:20], half, cut, shown).write(path)
+    shown = {way: classes[:20] for way, classes in known.reference.items()}
+    runs.predictions.write(runs.Predictions(known.names, known.labels[:20], half, cut, shown), path)
 
 
 def predictions(change: Callable[[runs.Predictions], runs.Predictions]) -> Change:
     def changed(folder: Path) -> None:
-        change(runs.Predictions.read(folder / "predictions.npz")).write(folder / "predictions.npz")
+        runs.predictions.write(change(runs.predictions.read(folder / "predictions.npz")), folder / "predictions.npz")
 
     return changed
 
@@ -137,24 +137,24 @@ def with_names(known: runs.Predictions, names: list[str]) -> runs.Predictions:
     return runs.Predictions(
         names, known.labels, {of[name]: classes for name, classes in known.clean.items()},
         {(of[a], of[b]): classes for (a, b), classes in known.adversarial.items()},
-        {(of[a], of[b]): classes for (a, b), classes in known.shown.items()},
+        {(of[a], of[b]): classes for (a, b), classes in known.reference.items()},
     )  # fmt: skip
 
 
 def without_answers(known: runs.Predictions) -> runs.Predictions:
     adversarial = {way: classes * 0 - 1 if way[0] != way[1] else classes for way, classes in known.adversarial.items()}
-    return runs.Predictions(known.names, known.labels, known.clean, adversarial, known.shown)
+    return runs.Predictions(known.names, known.labels, known.clean, adversarial, known.reference)
 
 
 def one_way(known: runs.Predictions) -> runs.Predictions:
     left = {way: classes for way, classes in known.adversarial.items() if way[0] <= way[1]}
-    return runs.Predictions(known.names, known.labels, known.clean, left, {way: known.shown[way] for way in left})
+    return runs.Predictions(known.names, known.labels, known.clean, left, {way: known.reference[way] for way in left})
 
 
 PREDICTIONS = {
     "other models": (predictions(lambda known: with_names(known, list("abcdefgh"))), "is of other models than tables"),
     "no labels": (
-        predictions(lambda known: runs.Predictions(known.names, None, known.clean, known.adversarial, known.shown)),
+        predictions(lambda known: runs.Predictions(known.names, None, known.clean, known.adversarial, known.reference)),
         "has no labels",
     ),
     "no answers": (predictions(without_answers), "lacks answers of"),

@@ -12,7 +12,6 @@ from PIL import Image
 from sat_exp import models, runs
 from sat_exp.errors import UserError
 from sat_exp.modules.training import Training
-from sat_exp.tasks import results
 
 from ..command import QUICK
 
@@ -62,7 +61,7 @@ def test_pair_and_matrix_agree(sat_exp):
         .set_index(["source", "target", "image"])
         .prediction
     )
-    known = results.Predictions.read(folder_of(matrix) / "predictions.npz")
+    known = runs.predictions.read(folder_of(matrix) / "predictions.npz")
     for source, target in ((PAIR[0], PAIR[1]), ("fashion_resnet_sgd", PAIR[0])):
         rows = seen[source, target]
         assert (known.adversarial[source, target][rows.index] == rows).all()
@@ -170,7 +169,7 @@ def test_a_model_is_placed_beside_a_matrix(sat_exp):
     pd.testing.assert_frame_equal(pairs.sort_index(), others.sort_index(), check_dtype=False)
     models = tables(placed)["models"].drop(columns=["attack_seconds", "attack_images_per_second"])
     pd.testing.assert_frame_equal(models, tables(whole)["models"][models.columns])
-    nearest = pd.read_parquet(folder_of(placed) / "tables/nearest.parquet").iloc[0]
+    nearest = pd.read_parquet(folder_of(placed) / "tables/nearest_models.parquet").iloc[0]
     assert "where fashion_vit lies" in placed.text
     assert nearest.sat == others[[("fashion_vit" in pair) and pair[0] != pair[1] for pair in others.index]].sat.max()
 

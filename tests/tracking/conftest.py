@@ -93,7 +93,7 @@ def fill_run_folder(folder: Path, **summary: Any) -> None:
     tables = {"models": models, "pairs": pairs, "images": images, "store": store, "examples": examples}
     clean = dict.fromkeys(names, numpy.zeros(2, numpy.int32))
     with runs.drafted(folder) as place:
-        runs.fill(place, SUMMARY | summary, tables, pictures, runs.Predictions(names, None, clean, {}, {}))
+        runs.fill(place, SUMMARY | summary, tables, pictures, runs.Predictions(names, None, clean, {}))
         (place / "figures").mkdir()
         Image.fromarray(numpy.eye(8, dtype=numpy.uint8) * 255).save(place / "figures/matrix.png")
         (place / "figures/matrix.csv").write_text("model,resnet\nresnet,4.5\nmixer,\n")

@@ -1,14 +1,15 @@
 """How many images a ranking of pairs by SAT needs: what fewer of those measured say of the whole."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from sat_exp.errors import UserError
+from sat_exp.similarity.predictions import Predictions
 from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_sat
 
 Array = NDArray[np.float64]
@@ -18,14 +19,10 @@ LEAST = 3
 
 
 def rank_stability(
-    names: Sequence[str],
-    labels: ArrayLike | None,
-    clean: Mapping[str, ArrayLike],
-    adversarial: Mapping[tuple[str, str], ArrayLike],
+    predictions: Predictions,
     sizes: Sequence[int] | None = None,
     *,
     repeats: int = 100,
-    shown: Mapping[tuple[str, str], ArrayLike] | None = None,
     compare: str = "truth",
     floor: float = SAT_FLOOR,
     confidence: float = 0.95,
@@ -33,7 +30,7 @@ def rank_stability(
 ) -> pd.DataFrame:
     """SAT of the pairs of distinct models from fewer images beside SAT from all N of them.
 
-    Predictions, `shown`, `compare` and `floor` as in `similarity.score`; pairs not measured both ways are left out.
+    `compare` and `floor` as in `similarity.score`; pairs not measured both ways are left out.
     `sizes`: how many images to draw without replacement, `repeats` times each; None for those of `grid`.
 
     A row for each size and measure: images, measure, value, low, high, repeats; value is the mean over the repeats in
@@ -48,7 +45,7 @@ def rank_stability(
 
     UserError for fewer than three known pairs and for a size that is not between 1 and N.
     """
-    pairs, common, fooled = indicators(names, labels, clean, adversarial, shown=shown, compare=compare)
+    pairs, common, fooled = indicators(predictions, compare=compare)
     apart = pairs[:, 0] != pairs[:, 1]
     pairs, common, fooled = pairs[apart], common[apart], fooled[apart]
     images = common.shape[1]
@@ -58,13 +55,14 @@ def rank_stability(
     if wrong := [size for size in sizes or [] if not 1 <= size <= images]:
         raise UserError(f"{wrong[0]} images cannot be drawn from {images}: give sizes from 1 to {images}")
     whole = sat(common.sum(axis=1), fooled.sum(axis=1), 0, floor)
-    nearest = _nearest(whole, pairs, len(names))
+    models = len(predictions.names)
+    nearest = _nearest(whole, pairs, models)
     rng = np.random.default_rng(seed)
     rows = []
     for size in grid(images) if sizes is None else sizes:
         places = np.array([rng.permutation(images) for _ in range(repeats)])
         chosen = weighted_sat(common, fooled, places < size, floor)
-        measures = [_measures(part, whole, nearest, pairs, len(names)) for part in chosen]
+        measures = [_measures(part, whole, nearest, pairs, models) for part in chosen]
         if 2 * size <= images:
             others = weighted_sat(common, fooled, (places >= size) & (places < 2 * size), floor)
             for found, one, other in zip(measures, chosen, others, strict=True):

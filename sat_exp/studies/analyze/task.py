@@ -160,11 +160,10 @@ def of_images(
 
     settings: those of the run; noise: the table of `of_control`.
     """
-    predictions = known.names, known.labels, known.clean, known.adversarial
-    how = {"shown": known.shown, "compare": settings["labels"], "floor": settings["score"]["floor"]}
-    drawn = clustering.resampled(*predictions, **how, resamples=runs, seed=seed)
+    how = {"compare": settings["labels"], "floor": settings["score"]["floor"]}
+    drawn = clustering.resampled(known, **how, resamples=runs, seed=seed)
     draws = [draw.rename(index=aliases(CONF), columns=aliases(CONF)) for draw in drawn]
-    tables = {"sample_size": sampling.rank_stability(*predictions, **how, repeats=runs, seed=seed)}
+    tables = {"sample_size": sampling.rank_stability(known, **how, repeats=runs, seed=seed)}
     beside = agreement.agreement(known.names, known.labels, known.clean).drop(columns="images")
     measures = [name for name in agreement.MEASURES if beside[name].notna().any()]
     if noise is not None:
@@ -200,11 +199,8 @@ def of_control(control: Run, attacked: Predictions, measured: dict[str, Any]) ->
         raise UserError(f"{place} lacks {lacking[0]}: run it with the matrix's pool=")
     seen = {(a, b): noisy.adversarial[b, b] for a in attacked.names for b in attacked.names}
     scored = similarity.score(
-        attacked.names,
+        Predictions(attacked.names, attacked.labels, attacked.clean, seen),
         dict.fromkeys(attacked.names, ""),
-        attacked.labels,
-        attacked.clean,
-        seen,
         compare=measured["settings"]["labels"],
         floor=measured["settings"]["score"]["floor"],
     )

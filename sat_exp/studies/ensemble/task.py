@@ -17,11 +17,12 @@ from sat_exp.errors import UserError
 from sat_exp.measurement import Measured, Measurement, progress
 from sat_exp.models import flops
 from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
+from sat_exp.similarity import Predictions
 from sat_exp.statistics import clustering
 from sat_exp.studies.ensemble import calibration, diversity, ensembles, selection
 from sat_exp.studies.ensemble import findings as ensemble_findings
 from sat_exp.studies.ensemble.ensembles import Ensembles
-from sat_exp.tasks import composing, measuring, results
+from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def run(
     with recorded(config, title, tags=[images.name]) as recording:
         measured, examples = measuring.with_examples(measurement, models, None)
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
-        known = results.Predictions.of(measured, images.labels)
+        known = measured.predicted(images.labels)
         pool, reason = pooled(measured, known, similarity.matrix(tables["pairs"]), config, clusters, runs)
         chosen_from = within(fitting(sizes, pool), pool, limits)
         with measurement.timed("contests"):
@@ -151,7 +152,7 @@ def run(
 
 def pooled(
     measured: Measured,
-    known: results.Predictions,
+    known: Predictions,
     sat: pd.DataFrame,
     config: DictConfig,
     clusters: int | None,
@@ -182,18 +183,9 @@ def pooled(
     ), reason
 
 
-def of_images(known: results.Predictions, config: DictConfig, draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
+def of_images(known: Predictions, config: DictConfig, draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
     """`clustering.weighted` or `resampled` of what was measured."""
-    return partial(
-        draw,
-        known.names,
-        known.labels,
-        known.clean,
-        known.adversarial,
-        shown=known.shown,
-        compare=config.labels,
-        floor=config.score.floor,
-    )
+    return partial(draw, known, compare=config.labels, floor=config.score.floor)
 
 
 def fitting(sizes: Sequence[int], pool: Pool) -> list[int]:

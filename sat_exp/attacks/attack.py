@@ -1,0 +1,50 @@
+"""The interface of an attack."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from sat_exp.attacks.threat import Threat
+from sat_exp.settings import checked
+
+
+class Attack(ABC):
+    """Base of all attacks: a frozen dataclass whose fields are the settings of conf/attack.
+
+    version: goes up when the same settings give other adversarial images; it is in the key of stored images.
+    """
+
+    version: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        checked(type(self), vars(self), "attack")
+
+    @property
+    @abstractmethod
+    def threat(self) -> Threat:
+        """The threat model: which perturbations the attack may make, and what it wants the model to predict."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        classifier: Callable[[Tensor], Tensor],
+        images: Tensor,
+        labels: Tensor,
+        generators: Sequence[np.random.Generator],
+    ) -> Tensor:
+        """Adversarial images, uint8 [B, C, H, W], for clean `images` of the same form.
+
+        `labels`, int64 [B], are the classes that an untargeted attack leads away from, or the goal classes of a
+        targeted attack. All randomness comes from `generators`, one per image. `classifier` maps float pixels in [0, 1]
+        to logits; its parameters should be frozen.
+        """
+
+
+def described(attack: Attack) -> dict[str, Any]:
+    """The attack as the summary of a run holds it: its name, title, settings and threat model."""
+    title, threat = type(attack).__name__, attack.threat
+    stated = vars(threat) | {"text": str(threat)}
+    return {"name": title.lower(), "title": title} | vars(attack) | {"threat": stated}
