@@ -62,6 +62,7 @@ TABLES = {
         finding=False,
         on_page=False,
     ),
+    "measures": Table(PAIR | {"measure": NAME} | columns(NUMBER, "value low high")),
     "failures": Table({"model": NAME, "reason": TEXT}, finding=False),
     "examples": Table(
         columns(NAME, "model clean adversarial")

@@ -118,6 +118,7 @@ class Configuration(TypedDict):
     seed: Seed
     labels: Labels
     protocol: Protocol
+    measures: list[Text]
     score: Score
     sweep: Sweep
     allow: list[Package]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, is_dataclass
-from pkgutil import resolve_name
+from importlib import import_module
 from typing import Any
 
 from sat_exp import plugins
@@ -111,13 +111,25 @@ def resolve(name: Any, kind: str, where: str) -> Callable[..., Any]:
             f"package, type 'allow=[{name.split('.')[0]}]'"
         )
     try:
-        target = resolve_name(name)
+        target = imported(name)
     except Exception as error:
         raise UserError(f"{where}={name} cannot be imported: {one_line(error)}") from error
     defined = getattr(target, "__module__", None) or ""
     if not (callable(target) and within(defined, packages) and (within(defined, extra) or wanted.fits(target))):
         raise UserError(f"{where}={name} is not {wanted.noun}")
     return target
+
+
+def imported(name: str) -> Any:
+    """The object of a dotted name. Unlike `pkgutil.resolve_name` it raises the error of a module that cannot be
+    imported."""
+    top, *parts = name.split(".")
+    found: Any = import_module(top)
+    for part in parts:
+        if inspect.ismodule(found) and hasattr(found, "__path__") and not hasattr(found, part):
+            import_module(f"{found.__name__}.{part}")
+        found = getattr(found, part)
+    return found
 
 
 def check_network(node: Any, where: str) -> None:

@@ -13,6 +13,7 @@ from sat_exp import models, settings, similarity
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
 from sat_exp.measurement import Direction, Measured, Measurement, Source, check_labels
+from sat_exp.similarity import measures
 from sat_exp.statistics import embedding
 from sat_exp.store import Store, key_of
 from sat_exp.tasks import composing, results
@@ -30,6 +31,7 @@ known: dict[str, ImageSet] = {}
 def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = True, images: bool = True) -> None:
     """Raise UserError where the hardware or the data set is not there, or one of the models `chosen` cannot be built as
     configured, or cannot be compared on it. weights, images: their checkpoints, and the data set, are needed too."""
+    measures.chosen(config.measures)
     settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
     for name, listed in config.sweep.items():
         if listed:
@@ -149,6 +151,10 @@ def tabulate(measured: Measured, measurement: Measurement, config: DictConfig) -
         sat = similarity.matrix(tables["pairs"])
         if len(sat) > 2 and sat.notna().all(axis=None):
             tables["embedding"] = embedding.classical(sat).points.assign(method="classical")
+        if config.measures:
+            tables["measures"] = measures.table(
+                config.measures, measured.models, measured.predictions, images.labels, config.score.confidence
+            )
     if measured.failures:
         tables["failures"] = pd.DataFrame(measured.failures.items(), columns=["model", "reason"])
     return tables

@@ -64,6 +64,12 @@ def test_the_user_may_allow_a_package(evil):
         resolve("evil_package.Thing", "attack", "attack._target_")
 
 
+def test_the_error_states_what_a_module_lacks(evil):
+    (evil.parent / "evil_package.py").write_text("import a_missing_library\n")
+    with allowing(["evil_package"]), pytest.raises(UserError, match="cannot be imported: No module named 'a_missing_l"):
+        resolve("evil_package.Thing", "attack", "attack._target_")
+
+
 def test_an_allowed_package_lends_its_name_to_no_other_code(evil):
     with allowing(["evil_package"]), pytest.raises(UserError, match=r"cannot be imported|is not"):
         resolve("evil_package.open", "attack", "attack._target_")
