@@ -96,5 +96,6 @@ ACCEPTED: tuple[str, ...] = (
     "hydra.output_subdir=null",
     "+hydra.job.env_set.OMP_NUM_THREADS='1'",
     "allow=[json]",
+    "'measures=[agreement,error_consistency,jensen_shannon]'",
 )
 """What is typed; each must come as far as the work. {given} is the folder of `cases.given`."""

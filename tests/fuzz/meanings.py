@@ -37,6 +37,7 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "score.confidence": {RANGE: (0, 1, 0.0, 1.0, -1, 1.5, 95)},
     "sweep.models": {RANGE: (["no_such_model"],)},
     "sweep.targets": {RANGE: (["no_such_model"],)},
+    "measures": {RANGE: (["no_such_measure"], ["agreement", "sat"])},
     "allow": {RANGE: (["../escaped"], ["a b"]), EMPTY: ([""],)},
     "pool.models": {RANGE: (["no_such_model"], ["no_such_*"], ["fashion_vit", "no_such_model"]), EMPTY: ([],)},
     "pool.name": {PATHS: FILE_NAMES, LETTERS: UNPRINTABLE},
