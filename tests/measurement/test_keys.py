@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from sat_exp import models
 from sat_exp.attacks import PGD, Threat
+from sat_exp.measurement.stages import digest_of
 from sat_exp.models.loading import probe
 from sat_exp.settings.targets import allowing
+from sat_exp.store import key_of
 
 NAME = "fashion_resnet"
 
@@ -44,6 +46,14 @@ def test_another_attack_of_the_same_name_is_not_given_its_images(study: Any, tmp
     clean = untouched.view.pixels.gather(untouched.rows)
     np.testing.assert_array_equal(untouched.adversarial.read_all(), clean)
     assert (attacked.adversarial.read_all() != clean).any()
+
+
+def test_keys_of_stored_images_stay_as_they_were(study: Any, tmp_path: Path) -> None:
+    """Another key would have every user's adversarial images computed again."""
+    prepared = study.measurement(tmp_path)
+    inputs = digest_of(np.array([0, 2]), np.array([3, 1]), [(0, 5), (0, 7)])
+    facts = {"images": "i", "model": "m", "inputs": inputs} | prepared.stages.attack_facts()
+    assert key_of(facts) == "cbe0d735fa65a7507a127ed3"
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sat_exp.similarity import SAT_FLOOR, Predictions, matrix, model_rates, sat, sat_interval, score
+from sat_exp.similarity import SAT_FLOOR, Predictions, fooled, matrix, model_rates, sat, sat_interval, score
+from sat_exp.similarity.scores import indicators
 
 LOG_100 = math.log(100)
 COLUMNS = [
@@ -297,3 +298,35 @@ def test_a_model_that_gets_nothing_right_was_not_attacked_weakly():
     assert math.isnan(rates["white_box_success"])
     assert math.isnan(rates["white_box_success_low"])
     assert rates["weak_attack"] is False
+
+
+def test_fooled_by_a_targeted_attack_is_led_to_the_goal():
+    clean, goals = np.array([0, 0, 0, 2, 2]), np.array([1, 1, 1, 2, 2])
+    predicted = np.array([1, 2, 0, 2, 1])
+    assert fooled(predicted, clean).tolist() == [True, True, False, False, True]
+    assert fooled(predicted, clean, goals).tolist() == [True, False, False, False, False]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), compare=st.sampled_from(["truth", "consensus", "own"]))
+def test_scores_of_a_targeted_attack_are_the_formula_image_by_image(seed, compare):
+    names, families, labels, clean, adversarial = random_predictions(seed, images=30, models=2)
+    rng = np.random.default_rng(seed)
+    if compare != "truth":
+        adversarial = {way: rng.integers(0, 4, 30) for way in adversarial}
+    goals = {name: np.where(adversarial[name, name] < 0, -1, (clean[name] + 1) % 4) for name in names}
+    known = Predictions(names, labels, clean, adversarial, goals=goals)
+    pair = score(known, families, compare=compare).iloc[1]
+    a, b = clean["m0"], clean["m1"]
+    inside = {"truth": (a == labels) & (b == labels), "consensus": a == b, "own": np.ones(30, bool)}[compare]
+    expected = {
+        way: sum(adversarial[source, target][i] == goals[source][i] != clean[target][i] for i in np.flatnonzero(inside))
+        for way, source, target in (("ab", "m0", "m1"), ("ba", "m1", "m0"))
+    }
+    assert (pair.images, pair.fooled_ab, pair.fooled_ba) == (inside.sum(), expected["ab"], expected["ba"])
+    rates = model_rates(labels, a, adversarial["m0", "m0"], goals=goals["m0"])
+    attacked = adversarial["m0", "m0"] >= 0
+    assert rates["attacked"] == attacked.sum()
+    assert rates["fooled"] == (adversarial["m0", "m0"] == goals["m0"])[attacked].sum()
+    pairs, _, counts = indicators(known, compare=compare)
+    assert counts[pairs.tolist().index([0, 1])].sum() == expected["ab"] + expected["ba"]
