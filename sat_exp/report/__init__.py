@@ -85,11 +85,8 @@ def drawings(found: results.Results) -> dict[str, Drawing]:
             drawn["transfer"] = figures.transfer(own["pairs"], styles, origin)
     if "models" in own and own["models"]["clean_accuracy"].notna().any():
         drawn["accuracy"] = figures.accuracy(own["models"], styles, origin)
-    if "cluster_stability" in own:
-        drawn |= structure.drawings(own, found.families, styles)
-    if "pairs_compared" in own:
-        words = [found.summary.get(role, "") for role in ("measured_name", "reference_name", "aside", "errors")]
-        drawn["comparison"] = comparison.comparison(own["pairs_compared"], *words)
+    drawn |= structure.drawings(found)
+    drawn |= comparison.drawings(found)
     drawn |= ensembles.drawings(found)
     drawn |= distillation.drawings(found)
     if "examples" in own:
