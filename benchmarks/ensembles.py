@@ -18,19 +18,20 @@ import argparse
 import resource
 import time
 from collections.abc import Iterator
+from typing import get_args
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp.studies.ensemble import ensembles
+from sat_exp.studies.ensemble import contests, members
 
 BLOCK = 100
 CHUNK = 2**16
 GROUPS = 10
 
 
-def blocks(models: int, images: int, classes: int) -> Iterator[ensembles.Block]:
+def blocks(models: int, images: int, classes: int) -> Iterator[contests.Block]:
     """Synthetic logits, the same each time."""
     for start in range(0, images, BLOCK):
         rng = np.random.default_rng([0, start])
@@ -49,10 +50,10 @@ def blocks(models: int, images: int, classes: int) -> Iterator[ensembles.Block]:
         yield (logits * rng.uniform(0.8, 1.1, (models, 1, 1))).astype(np.float32), labels
 
 
-def adding_up(given: np.ndarray, labels: np.ndarray, members: np.ndarray) -> np.ndarray:
+def adding_up(given: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """How many of the images of a block each ensemble gets wrong; given: scores int32 [M, B, classes]."""
-    wrong = np.empty(len(members), np.int64)
-    for at, row in enumerate(members):
+    wrong = np.empty(len(rows), np.int64)
+    for at, row in enumerate(rows):
         total = given[row[0]].copy()
         for member in row[1:]:
             total += given[member]
@@ -60,10 +61,10 @@ def adding_up(given: np.ndarray, labels: np.ndarray, members: np.ndarray) -> np.
     return wrong
 
 
-def one_by_one(found: ensembles.Contests, members: np.ndarray) -> np.ndarray:
+def one_by_one(found: contests.Contests, rows: np.ndarray) -> np.ndarray:
     """How many images each ensemble gets wrong, from all contests."""
     begins = np.flatnonzero(np.r_[True, np.diff(found.image) > 0])
-    lost = (found.margins[row].sum(axis=0, dtype=np.int32) < found.tie for row in members)
+    lost = (found.margins[row].sum(axis=0, dtype=np.int32) < found.tie for row in rows)
     return np.array([len(found.lost) + np.logical_or.reduceat(each, begins).sum() for each in lost])
 
 
@@ -74,29 +75,29 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 3, 4, 5])
     parser.add_argument("--sample", type=int, default=20)
-    parser.add_argument("--average", default="probabilities", choices=ensembles.AVERAGES)
+    parser.add_argument("--average", default="probabilities", choices=get_args(contests.Average))
     parser.add_argument("--whole", action="store_true", help="all ensembles of five and more too")
     options = parser.parse_args()
     settings = options.models, options.images, options.classes
 
     rng = np.random.default_rng(0)
-    places = {size: ensembles.ranks(options.models, size) for size in options.sizes}
+    places = {size: members.ranks(options.models, size) for size in options.sizes}
     samples = {size: rng.choice(at, min(options.sample, len(at)), replace=False) for size, at in places.items()}
     seconds = dict.fromkeys(options.sizes, 0.0)
     expected = {size: np.zeros(len(sample), np.int64) for size, sample in samples.items()}
     for logits, labels in blocks(*settings):
-        given = ensembles.scores(logits, options.average)
+        given = contests.scores(logits, options.average)
         for size, sample in samples.items():
-            members = ensembles.members(options.models, size, sample)
+            rows = members.members_of(options.models, size, sample)
             started = time.perf_counter()
-            expected[size] += adding_up(given, labels, members)
+            expected[size] += adding_up(given, labels, rows)
             seconds[size] += time.perf_counter() - started
     started = time.perf_counter()
     for _ in blocks(*settings):
         pass
     making = time.perf_counter() - started
     started = time.perf_counter()
-    found = ensembles.contests(blocks(*settings), options.average)
+    found = contests.contests(blocks(*settings), options.average)
     building = time.perf_counter() - started - making
 
     title = "{} networks, {:,} images, {:,} classes".format(*settings)
@@ -111,14 +112,14 @@ def main() -> None:
         for begin in chunks:
             part = at[begin : begin + CHUNK]
             started = time.perf_counter()
-            wrong = ensembles.wrong(found, ensembles.members(options.models, size, part))
+            wrong = contests.count_errors(found, members.members_of(options.models, size, part))
             spent += time.perf_counter() - started
             counted += len(part)
             for place, right in zip(samples[size], expected[size], strict=True):
                 if part[0] <= place <= part[-1]:
                     differing += int(wrong[np.searchsorted(part, place)] != right)
         started = time.perf_counter()
-        alone = one_by_one(found, ensembles.members(options.models, size, samples[size]))
+        alone = one_by_one(found, members.members_of(options.models, size, samples[size]))
         singly = time.perf_counter() - started
         differing += int((alone != expected[size]).sum())
         each = spent / counted

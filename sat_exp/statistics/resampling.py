@@ -12,10 +12,12 @@ def percentile_interval(
     Values that are NaN are left out; the ends are NaN where no value is left (Efron and Tibshirani 1993, §13.3).
     """
     values = np.asarray(drawn, np.float64)
+    if not values.size:
+        nothing = np.full(np.delete(values.shape, axis), np.nan)
+        return nothing, nothing
     tail = (1 - confidence) / 2
-    known = np.isfinite(values).any(axis=axis) if values.size else np.zeros(np.delete(values.shape, axis), bool)
-    filled = np.where(np.expand_dims(known, axis), values, 0) if values.size else np.zeros((1, *known.shape))
-    low, high = np.nanquantile(filled, [tail, 1 - tail], axis=axis if values.size else 0)
+    known = np.isfinite(values).any(axis=axis)
+    low, high = np.nanquantile(np.where(np.expand_dims(known, axis), values, 0), [tail, 1 - tail], axis=axis)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from sat_exp.studies.ensemble import calibration, ensembles
+from sat_exp.studies.ensemble import calibration, contests
+from sat_exp.studies.ensemble.members import members_of
 
 
 def by_hand(given, labels):
@@ -28,7 +29,7 @@ def outputs():
 @pytest.mark.parametrize("average", ["probabilities", "logits"])
 def test_of_single_models_and_ensembles_against_the_definition(outputs, average):
     logits, labels = outputs
-    groups = [np.arange(5)[:, None], ensembles.members(5, 3, np.arange(10))]
+    groups = [np.arange(5)[:, None], members_of(5, 3, np.arange(10))]
     blocks = [(logits[:, part], labels[part]) for part in (slice(0, 128), slice(128, 300))]
     found = calibration.calibration(blocks, groups, average)
     for group, table in zip(groups, found, strict=True):
@@ -41,9 +42,9 @@ def test_of_single_models_and_ensembles_against_the_definition(outputs, average)
 
 
 def test_the_error_is_the_one_counted(outputs):
-    members = ensembles.members(5, 4, np.arange(5))
+    members = members_of(5, 4, np.arange(5))
     (table,) = calibration.calibration([outputs], [members])
-    counted = ensembles.wrong(ensembles.contests([outputs]), members)
+    counted = contests.count_errors(contests.contests([outputs]), members)
     assert (table["error"] * 300).to_numpy() == pytest.approx(counted)
 
 

@@ -6,16 +6,16 @@ import pytest
 from scipy.stats import spearmanr
 
 from sat_exp.statistics.relations import exchanged, relation
-from sat_exp.studies.ensemble import diversity, ensembles
-from sat_exp.studies.ensemble.ensembles import Ensembles
+from sat_exp.studies.ensemble import diversity, groups
+from sat_exp.studies.ensemble.members import Ensembles, members_of, ranks
 
 
 def pool(models, size, rng, effect=0.0):
     """Ensembles whose reduction falls by `effect` with their mean SAT, beside noise; and what their members tell."""
     sat = rng.normal(2.7, 0.3, (models, models))
     sat, errors, clusters = (sat + sat.T) / 2, rng.uniform(0.15, 0.3, models), rng.integers(0, 3, models)
-    members = ensembles.members(models, size, ensembles.ranks(models, size))
-    known = diversity.values({"sat": sat}, clusters, errors)
+    members = members_of(models, size, ranks(models, size))
+    known = diversity.properties({"sat": sat}, clusters, errors)
     table = pd.DataFrame({"size": size, **{name: value(members) for name, value in known.items()}})
     table = table.astype({"clusters": np.int64})
     table["reduction"] = -effect * table["sat"] + rng.normal(0, 0.05, len(table))
@@ -28,7 +28,7 @@ def test_pairs_have_the_correlations_intervals_and_p_of_relations():
     rng = np.random.default_rng(0)
     found, known = pool(11, 2, rng, effect=0.1)
     drawing = {"models": 11, "resamples": 200, "seed": 3}
-    ours = diversity.relation(found, known, ["reduction"], explaining=["sat"], permutations=0, **drawing)
+    ours = diversity.relation(found, known, ["reduction"], predictors=["sat"], permutations=0, **drawing)
     pairs = found.table.assign(model_a=found.members[:, 0], model_b=found.members[:, 1])
     theirs = relation(
         pairs, ["reduction"], ["members_error", "accuracy_gap"], resamples=200, permutations=0, seed=[3, 2]
@@ -42,7 +42,7 @@ def test_p_of_pairs_is_that_of_relations():
     rng = np.random.default_rng(1)
     found, known = pool(9, 2, rng, effect=0.1)
     ours = diversity.relation(
-        found, known, ["reduction"], models=9, explaining=["sat"], resamples=0, permutations=150, seed=5
+        found, known, ["reduction"], models=9, predictors=["sat"], resamples=0, permutations=150, seed=5
     )
     ranks = found.table[["sat", "reduction", "members_error", "accuracy_gap"]].rank().to_numpy()
     for row, controls in enumerate(([], [2, 3])):
@@ -70,7 +70,7 @@ def test_p_is_uniform_where_ensembles_share_members_and_there_is_nothing():
     for seed in range(120):
         found, known = pool(9, 3, rng)
         found.table["reduction"] = rng.normal(size=9)[found.members].sum(axis=1)
-        quick = {"models": 9, "resamples": 0, "permutations": 39, "explaining": ["sat"], "seed": seed}
+        quick = {"models": 9, "resamples": 0, "permutations": 39, "predictors": ["sat"], "seed": seed}
         ours.append(diversity.relation(found, known, ["reduction"], **quick)["p"])
         independent.append(spearmanr(found.table["sat"], found.table["reduction"]).pvalue)
     assert np.mean(np.array(ours) <= 0.1, axis=0) == pytest.approx([0.1, 0.1], abs=0.08)
@@ -79,9 +79,9 @@ def test_p_is_uniform_where_ensembles_share_members_and_there_is_nothing():
 
 
 def test_many_ensembles_are_sampled_for_intervals_alone(monkeypatch):
-    monkeypatch.setattr(diversity, "USED", 150)
+    monkeypatch.setattr(diversity, "SAMPLE", 150)
     found, known = pool(14, 4, np.random.default_rng(4), effect=0.5)
-    table = diversity.relation(found, known, ["reduction"], models=14, resamples=20, permutations=19, given=[])
+    table = diversity.relation(found, known, ["reduction"], models=14, resamples=20, permutations=19, controls=[])
     assert (table["ensembles"] == 1001).all()
     assert (table["used"] == 150).all()
     assert table["spearman"][0] == pytest.approx(spearmanr(found.table["sat"], found.table["reduction"]).statistic)
@@ -96,7 +96,7 @@ def test_what_does_not_vary_has_no_correlation():
 
 def test_clusters_are_counted_and_averaged():
     found, _ = pool(12, 3, np.random.default_rng(6))
-    table = diversity.by_clusters(found, models=12, resamples=50).set_index("clusters")
+    table = groups.by_clusters(found, models=12, resamples=50).set_index("clusters")
     of = found.table.groupby("clusters")
     assert table["ensembles"].sum() == len(found.members)
     assert table["reduction"].to_numpy() == pytest.approx(of["reduction"].mean().to_numpy())
@@ -107,21 +107,21 @@ def test_clusters_are_counted_and_averaged():
 def test_matched_ensembles_differ_in_sat_and_not_in_accuracy():
     found, _ = pool(14, 3, np.random.default_rng(7), effect=1.0)
     confounded = found.table.assign(reduction=found.table["members_error"] - found.table["sat"] * 0.0)
-    table = diversity.matched(found, models=14, resamples=100)
+    table = groups.matched(found, models=14, resamples=100)
     assert table["group"].tolist() == ["1", "2", "3", "4", "5", "all"]
     whole = table.iloc[-1]
     assert whole.low > 0
     assert whole.members_error_unlike == pytest.approx(whole.members_error_alike, abs=0.003)
-    nothing = diversity.matched(Ensembles(found.members, confounded, True), models=14, resamples=100).iloc[-1]
+    nothing = groups.matched(Ensembles(found.members, confounded, True), models=14, resamples=100).iloc[-1]
     assert nothing.low < 0 < nothing.high
 
 
 def test_parts_by_sat_are_of_one_size():
     found, _ = pool(12, 3, np.random.default_rng(8))
-    table = diversity.binned(found, bins=4)
+    table = groups.binned(found, bins=4)
     assert table["ensembles"].tolist() == [55] * 4
     assert (table["value_high"].to_numpy()[:-1] <= table["value_low"].to_numpy()[1:]).all()
-    assert len(diversity.binned(found)) == 11
+    assert len(groups.binned(found)) == 11
 
 
 def test_ensembles_of_which_none_can_be_compared_make_no_rows():
@@ -132,4 +132,4 @@ def test_ensembles_of_which_none_can_be_compared_make_no_rows():
             "size": 2, "error": 0.0, "members_error": 0.0, "reduction": np.nan, "all_wrong": 0.0, "clusters": [1, 2],
         }
     )  # fmt: skip
-    assert diversity.by_clusters(Ensembles(members, table, True), models=3, resamples=5).empty
+    assert groups.by_clusters(Ensembles(members, table, True), models=3, resamples=5).empty

@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import rankdata
 
 from sat_exp.similarity.agreement import agreement
-from sat_exp.studies.ensemble import ensembles, selection
+from sat_exp.studies.ensemble import contests, held_out, selection
+from sat_exp.studies.ensemble.members import members_of, pair_mean, ranks, tabulate
 from sat_exp.studies.ensemble.selection import Limits
 
 
@@ -22,12 +23,12 @@ def pool():
     sat = rng.uniform(2, 3, (6, 6))
     sat = (sat + sat.T) / 2
     sat[4, 5] = sat[5, 4] = 4.5
-    found = ensembles.contests([(logits, labels)])
+    found = contests.contests([(logits, labels)])
     candidates = []
     for size in (2, 3):
-        members = ensembles.members(6, size, ensembles.ranks(6, size))
-        counted = np.column_stack([ensembles.wrong(found, members), ensembles.all_wrong(right, members)])
-        candidates.append(ensembles.described(members, counted, right, {"sat": sat}, np.arange(6)))
+        members = members_of(6, size, ranks(6, size))
+        counted = np.column_stack([contests.count_errors(found, members), contests.count_common_errors(right, members)])
+        candidates.append(tabulate(members, counted, right, {"sat": sat}, np.arange(6)))
     return logits, labels, found, right, sat, candidates
 
 
@@ -35,16 +36,16 @@ COSTS = pd.DataFrame({"parameters": [1, 2, 3, 4, 5, 6], "flops": [6, 5, 4, 3, 2,
 
 
 def errors(logits, labels, members, images):
-    given = ensembles.scores(logits[members][:, images], "probabilities").sum(axis=0)
+    given = contests.scores(logits[members][:, images], "probabilities").sum(axis=0)
     return (given.argmax(axis=1) != labels[images]).mean()
 
 
 def test_choices_are_made_on_one_half_and_tried_on_the_other(pool):
     logits, labels, found, right, sat, candidates = pool
-    chosen = selection.halves(400, 3, seed=0)
+    chosen = held_out.halves(400, 3, seed=0)
     assert chosen.sum(axis=1).tolist() == [200] * 3
-    tables = list(selection.held_out(found, right, candidates, chosen, [sat] * 3, COSTS, Limits()))
-    for half, table in zip(chosen, tables, strict=True):
+    for half in chosen:
+        table = held_out.held_out(found, right, candidates, half, sat, COSTS, Limits())
         rows = table.set_index(["size", "strategy"])
         for of in candidates:
             before, after = (
@@ -60,14 +61,14 @@ def test_choices_are_made_on_one_half_and_tried_on_the_other(pool):
                 assert by.held_out[strategy] == pytest.approx(after[at])
             own = selection.similarities(pd.DataFrame(sat), right[:, half])["error_consistency"]
             members_error = 1 - right[:, half].mean(axis=1)[of.members].mean(axis=1)
-            rank = rankdata(members_error) + rankdata(ensembles.pair_mean(own, of.members))
+            rank = rankdata(members_error) + rankdata(pair_mean(own, of.members))
             expected = of.members[rank.argmin()]
             assert by.models["accuracy, other errors"] == " ".join(map(str, expected))
             members = [int(number) for number in by.models["accuracy"].split()]
             each = 1 - right[:, half].mean(axis=1)
             assert by.held_out_members["accuracy"] == pytest.approx((1 - right[:, ~half].mean(axis=1))[members].mean())
             assert each[members].mean() == pytest.approx(each[of.members].mean(axis=1).min())
-        single = rows.loc[(1, selection.SINGLE)]
+        single = rows.loc[(1, held_out.SINGLE)]
         best = right[:, half].mean(axis=1).argmax()
         assert single.held_out == pytest.approx(1 - right[best, ~half].mean())
 
@@ -76,8 +77,10 @@ def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
     _, _, found, right, sat, candidates = pool
     other = sat.copy()
     other[0, 3] = other[3, 0] = 0.5
-    chosen = selection.halves(400, 2, seed=1)
-    one, two = selection.held_out(found, right, candidates[:1], chosen, [sat, other], COSTS, Limits())
+    one, two = (
+        held_out.held_out(found, right, candidates[:1], half, matrix, COSTS, Limits())
+        for half, matrix in zip(held_out.halves(400, 2, seed=1), (sat, other), strict=True)
+    )
     assert two.set_index("strategy").models["low SAT"] == "0 3"
     assert one.set_index("strategy").models["low SAT"] != "4 5"
 
@@ -90,30 +93,29 @@ def recommended(pool, limits, results, **how):
 
 def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
     _, _, found, right, sat, candidates = pool
-    chosen = selection.halves(400, 2, seed=0)
-    (table, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(most={"parameters": 6}))
+    half = held_out.halves(400, 2, seed=0)[0]
+    table = held_out.held_out(found, right, candidates, half, sat, COSTS, Limits(most={"parameters": 6}))
     assert set(table["models"]) <= {"0", "1", "2", "3", "4", "5", "0 1", "0 2", "0 3", "0 4", "1 2", "1 3", "0 1 2", ""}
     assert table.set_index(["size", "strategy"]).candidates[3, "random"] == 1
-    best = recommended(pool, Limits(most={"parameters": 6}), selection.compared([table]))
+    best = recommended(pool, Limits(most={"parameters": 6}), held_out.compared([table]))
     assert (best["parameters"] <= 6).all()
     both = Limits(most={"parameters": 6, "flops": 8}).allow(candidates[0].members, right.mean(axis=1), COSTS)
     assert [*map(tuple, candidates[0].members[both])] == [(0, 4), (1, 3)]
     floor = float(np.sort(right.mean(axis=1))[-2])
     allowed = Limits(accuracy=floor).allow(candidates[0].members, right.mean(axis=1), COSTS)
     assert allowed.sum() == 1
-    assert Limits(accuracy=floor).leave(2, right.mean(axis=1), COSTS)
-    assert not Limits(accuracy=floor).leave(3, right.mean(axis=1), COSTS)
+    assert Limits(accuracy=floor).allow_any(2, right.mean(axis=1), COSTS)
+    assert not Limits(accuracy=floor).allow_any(3, right.mean(axis=1), COSTS)
     for size, most, possible in ((2, 3, True), (2, 2, False), (3, 6, True), (3, 5, False)):
-        assert Limits(most={"parameters": most}).leave(size, right.mean(axis=1), COSTS) == possible
-    (none, _) = selection.held_out(found, right, candidates, chosen, [sat] * 2, COSTS, Limits(accuracy=0.999))
-    assert none.empty
+        assert Limits(most={"parameters": most}).allow_any(size, right.mean(axis=1), COSTS) == possible
+    assert held_out.held_out(found, right, candidates, half, sat, COSTS, Limits(accuracy=0.999)).empty
 
 
 def test_recommendations_are_named_ranked_and_carry_what_is_expected_of_them(pool):
     _, _, found, right, sat, candidates = pool
-    chosen = selection.halves(400, 4, seed=2)
-    splits = list(selection.held_out(found, right, candidates, chosen, [sat] * 4, COSTS, Limits()))
-    compared = selection.compared(splits)
+    chosen = held_out.halves(400, 4, seed=2)
+    splits = [held_out.held_out(found, right, candidates, half, sat, COSTS, Limits()) for half in chosen]
+    compared = held_out.compared(splits)
     expected = pd.concat(splits).groupby(["size", "strategy"])["held_out"].mean()
     table = recommended(pool, Limits(), compared, places=2)
     assert len(table) == 2 * len(selection.STRATEGIES) * 2

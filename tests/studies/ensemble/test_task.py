@@ -13,7 +13,7 @@ from sat_exp import runs
 from sat_exp.report.results import Results
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
-from sat_exp.studies.ensemble import ensembles, figures
+from sat_exp.studies.ensemble import contests, figures
 
 POOL = "pool.models=[fashion_resnet,fashion_convnext,fashion_vit,fashion_mixer,fashion_swin,fashion_mobilenet]"
 SMALL = ("task=ensemble", "pool=any", POOL, "dataset=fashion_mnist", "dataset.size=60", "attack.steps=4")
@@ -76,7 +76,7 @@ def test_what_was_counted_is_not_counted_again(sat_exp, outputs, monkeypatch):
         counted.append(members.shape)
         return np.asarray([(~right[row]).all(axis=0).sum() for row in members])
 
-    monkeypatch.setattr(ensembles, "all_wrong", noted)
+    monkeypatch.setattr(contests, "count_common_errors", noted)
     again = sat_exp(*logits)
     assert again.status == 0, again.text
     assert counted == [(15, 2)]

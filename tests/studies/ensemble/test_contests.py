@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from sat_exp.errors import UserError
-from sat_exp.studies.ensemble import ensembles
+from sat_exp.studies.ensemble import contests
+from sat_exp.studies.ensemble.members import members_of, ranks, tabulate
 
 
 def every(models, size):
-    return ensembles.members(models, size, ensembles.ranks(models, size))
+    return members_of(models, size, ranks(models, size))
 
 
 def added_up(logits, labels, members, average):
     """How many images each ensemble gets wrong when all classes are added and the largest is taken."""
-    given = ensembles.scores(logits, average).astype(np.int64)
+    given = contests.scores(logits, average).astype(np.int64)
     return np.array([(given[row].sum(axis=0).argmax(axis=1) != labels).sum() for row in members])
 
 
@@ -40,7 +41,7 @@ def networks(rng, models, images, classes, spread):
     size=st.integers(2, 5),
     classes=st.integers(2, 12),
     spread=st.sampled_from([0.0, 0.3, 2.0, 20.0]),
-    average=st.sampled_from(get_args(ensembles.Average)),
+    average=st.sampled_from(get_args(contests.Average)),
     levels=st.sampled_from([None, 2, 5]),
 )
 def test_counts_are_those_of_adding_up_every_class(seed, models, size, classes, spread, average, levels):
@@ -50,8 +51,8 @@ def test_counts_are_those_of_adding_up_every_class(seed, models, size, classes, 
     if levels:
         logits = np.round(logits * levels / max(1, np.abs(logits).max()))
     blocks = [(logits[:, part], labels[part]) for part in (slice(0, 11), slice(11, 30))]
-    found, members = ensembles.contests(blocks, average), every(models, size)
-    assert (ensembles.wrong(found, members) == added_up(logits, labels, members, average)).all()
+    found, members = contests.contests(blocks, average), every(models, size)
+    assert (contests.count_errors(found, members) == added_up(logits, labels, members, average)).all()
 
 
 @settings(max_examples=20, deadline=None)
@@ -59,14 +60,14 @@ def test_counts_are_those_of_adding_up_every_class(seed, models, size, classes, 
 def test_samples_and_parts_of_the_images_are_counted_alike(seed, size):
     rng = np.random.default_rng(seed)
     logits, labels = networks(rng, 12, 40, 6, 1.0)
-    found = ensembles.contests([(logits, labels)])
-    at = ensembles.ranks(12, size, 50, seed=seed)
-    members = ensembles.members(12, size, at)
-    assert (ensembles.wrong(found, members) == ensembles.wrong(found, every(12, size))[at]).all()
+    found = contests.contests([(logits, labels)])
+    at = ranks(12, size, 50, seed=seed)
+    members = members_of(12, size, at)
+    assert (contests.count_errors(found, members) == contests.count_errors(found, every(12, size))[at]).all()
     half = rng.random(40) < 0.5
-    assert found.on(half).images == half.sum()
+    assert found.subset(half).images == half.sum()
     expected = added_up(logits[:, half], labels[half], members, "probabilities")
-    assert (ensembles.wrong(found.on(half), members) == expected).all()
+    assert (contests.count_errors(found.subset(half), members) == expected).all()
 
 
 @pytest.mark.parametrize("average", ["probabilities", "logits"])
@@ -75,25 +76,25 @@ def test_whole_steps_say_what_float64_says(average):
     members = every(9, 4)
     given = softmax(logits.astype(np.float64), axis=-1) if average == "probabilities" else logits.astype(np.float64)
     expected = [(given[row].mean(axis=0).argmax(axis=1) != labels).sum() for row in members]
-    assert (ensembles.wrong(ensembles.contests([(logits, labels)], average), members) == expected).all()
+    assert (contests.count_errors(contests.contests([(logits, labels)], average), members) == expected).all()
 
 
 def test_a_tie_goes_to_the_lowest_class():
     """Three networks of one opinion each; and two probabilities of one half."""
     votes = np.array([[[0, 5, 0]], [[0, 0, 5]], [[5, 0, 0]]], np.float32)
     for label, wrong in ((0, [1, 0, 0]), (1, [0, 1, 1]), (2, [1, 1, 1])):
-        found = ensembles.contests([(votes, np.array([label]))], "votes")
-        assert ensembles.wrong(found, np.array([[0, 1], [0, 2], [1, 2]])).tolist() == wrong
+        found = contests.contests([(votes, np.array([label]))], "votes")
+        assert contests.count_errors(found, np.array([[0, 1], [0, 2], [1, 2]])).tolist() == wrong
     even = np.zeros((2, 2, 2), np.float32)
-    found = ensembles.contests([(even, np.array([0, 1]))])
-    assert ensembles.wrong(found, np.array([[0, 1]])).tolist() == [1]
+    found = contests.contests([(even, np.array([0, 1]))])
+    assert contests.count_errors(found, np.array([[0, 1]])).tolist() == [1]
 
 
 def test_what_cannot_matter_is_left_out():
     """Of 200 classes on images that most networks get right, few contests are left."""
     logits, labels = networks(np.random.default_rng(1), 10, 200, 200, 1.0)
     logits[:, np.arange(200), labels] += 2
-    found = ensembles.contests([(logits, labels)])
+    found = contests.contests([(logits, labels)])
     assert 0 < len(found.tie) < 0.05 * 200 * 200
     right = logits.argmax(axis=2) == labels
     assert set(found.image).isdisjoint(found.lost)
@@ -106,31 +107,31 @@ def test_images_that_all_members_get_wrong():
     for size in (2, 3, 5):
         members = every(7, size)
         expected = [(~right[list(row)]).all(axis=0).sum() for row in combinations(range(7), size)]
-        assert ensembles.all_wrong(right, members).tolist() == expected
+        assert contests.count_common_errors(right, members).tolist() == expected
 
 
 def test_ensembles_are_numbered_in_lexicographic_order():
     for models, size in ((5, 2), (9, 4), (7, 7), (69, 2)):
         assert every(models, size).tolist() == [list(row) for row in combinations(range(models), size)]
-    last = ensembles.members(69, 5, np.array([comb(69, 5) - 1]))
+    last = members_of(69, 5, np.array([comb(69, 5) - 1]))
     assert last.tolist() == [[64, 65, 66, 67, 68]]
 
 
 def test_samples_are_seeded_and_without_repetition():
-    one, same, other = (ensembles.ranks(69, 5, 1000, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (ranks(69, 5, 1000, seed=seed) for seed in (0, 0, 1))
     assert (one == same).all()
     assert not np.array_equal(one, other)
     assert len(np.unique(one)) == 1000
     assert (np.diff(one) > 0).all()
-    assert len(ensembles.ranks(6, 3, 20)) == 20
+    assert len(ranks(6, 3, 20)) == 20
     with pytest.raises(UserError, match="an ensemble of 8"):
-        ensembles.ranks(20, 8)
+        ranks(20, 8)
 
 
 def test_the_table_of_one_ensemble():
     right = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 0, 1]], bool)
     sat = np.array([[4.6, 2.0, 3.0], [2.0, 4.6, 4.0], [3.0, 4.0, 4.6]])
-    found = ensembles.described(np.array([[0, 1, 2]]), np.array([[1, 0]]), right, {"sat": sat}, np.array([1, 2, 1]))
+    found = tabulate(np.array([[0, 1, 2]]), np.array([[1, 0]]), right, {"sat": sat}, np.array([1, 2, 1]))
     row = found.table.iloc[0]
     assert row.error == 0.25
     assert row.members_error == pytest.approx((0.25 + 0.75 + 0.25) / 3)
@@ -138,16 +139,14 @@ def test_the_table_of_one_ensemble():
     assert (row.accuracy_gap, row.clusters, row.all_wrong) == (0.5, 2, 0)
     assert row.sat == pytest.approx(3.0)
     assert found.whole
-    perfect = ensembles.described(
-        np.array([[0, 1]]), np.array([[0, 0]]), np.ones((3, 4), bool), {"sat": sat}, np.arange(3)
-    )
+    perfect = tabulate(np.array([[0, 1]]), np.array([[0, 0]]), np.ones((3, 4), bool), {"sat": sat}, np.arange(3))
     assert np.isnan(perfect.table.reduction.item())
     assert not perfect.whole
 
 
 def test_logits_too_far_apart_are_refused():
     logits = np.array([[[0, 400]], [[0, 1]]], np.float32)
-    with pytest.raises(UserError, match=r"logits lie 400 apart.*task\.average=probabilities"):
-        ensembles.contests([(logits, np.array([0]))], "logits")
+    with pytest.raises(UserError, match=r"logits of one image are 400 apart.*task\.average=probabilities"):
+        contests.contests([(logits, np.array([0]))], "logits")
     with pytest.raises(UserError, match="choose one of probabilities, logits, votes"):
-        ensembles.scores(logits, "mean")
+        contests.scores(logits, "mean")
