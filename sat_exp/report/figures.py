@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.cluster import hierarchy
 
+from sat_exp import similarity
 from sat_exp.report import heatmap, results, theme
 from sat_exp.report.heatmap import Styles
 from sat_exp.report.origin import UNKNOWN, Origin
@@ -24,6 +25,22 @@ EXTREMES = 12
 PERCENT_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
 
 
+def drawings(found: results.Results) -> dict[str, Drawing]:
+    """The figures of a run's own pairs and models; two models make no matrix."""
+    own, styles, origin = found.own, found.styles, Origin.of(found)
+    drawn: dict[str, Drawing] = {}
+    if "pairs" in own:
+        compared = results.between_models(own["pairs"]).dropna(subset="sat")
+        if len({*compared["model_a"], *compared["model_b"]}) > 2:
+            drawn["matrix"] = matrix(own["pairs"], styles, origin)
+            drawn["nearest"] = nearest(own["pairs"], origin)
+        if len(results.one_way(own["pairs"])):
+            drawn["transfer"] = transfer(own["pairs"], styles, origin)
+    if "models" in own and own["models"]["clean_accuracy"].notna().any():
+        drawn["accuracy"] = accuracy(own["models"], styles, origin)
+    return drawn
+
+
 @theme.style()
 def matrix(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
     """SAT of all pairs as a heat map whose rows and columns follow the tree drawn beside it; models without any SAT
@@ -31,8 +48,8 @@ def matrix(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
     compared = results.between_models(pairs).dropna(subset=["sat"])
     kept = {*compared["model_a"], *compared["model_b"]}
     pairs = pairs[pairs["model_a"].isin(kept) & pairs["model_b"].isin(kept)]
-    sat = results.square(pairs, "sat", "sat")
-    tree = results.cluster(sat)
+    sat = similarity.matrix(pairs)
+    tree = results.tree(sat).linkage
     drawing: dict[str, Any] = hierarchy.dendrogram(tree, no_plot=True)
     sat = sat.iloc[drawing["leaves"], drawing["leaves"]]
     families = results.model_families(pairs)
@@ -92,7 +109,7 @@ def matrix_caption(sat: pd.DataFrame, high: float, origin: Origin) -> str:
 @theme.style()
 def transfer(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
     """Directed transfer rates: rows made the adversarial images, columns are fooled by them; bars are means."""
-    sat, rate = results.square(pairs, "sat", "sat"), results.square(pairs, "transfer_rate_ab", "transfer_rate_ba")
+    sat, rate = similarity.matrix(pairs), results.square(pairs, "transfer_rate_ab", "transfer_rate_ba")
     compared = results.between_models(pairs)["sat"].notna().any()
     others = rate.mask(np.eye(len(rate), dtype=bool))
     order = results.leaf_order(sat) if compared else list(others.mean().sort_values(ascending=False).index)
@@ -131,8 +148,8 @@ def transfer_caption(rate: pd.DataFrame, high: float, origin: Origin, clustered:
     """What `rate` shows, rows the sources, on a scale of colours up to `high`; clustered: whether models are in the
     order of the tree."""
     said = (
-        f"The share of images, in percent, on which the model of the column is fooled by {origin.made} of the model of "
-        f"the row, among {origin.common}."
+        f"The share of images, in percent, on which the model of the column is fooled by {origin.attack.images} of the "
+        f"model of the row, among {origin.common}."
     )
     if any(np.isfinite(rate.loc[name, name]) for name in rate.index):
         said += " On the diagonal a model is shown its own."
@@ -149,14 +166,14 @@ def transfer_caption(rate: pd.DataFrame, high: float, origin: Origin, clustered:
 
 @theme.style()
 def accuracy(models: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
-    """Clean accuracy and what is left under the model's own attack, with intervals where the table has them.
+    """Clean accuracy, and accuracy under the model's own attack, with intervals where the table has them.
 
-    Where only images classified correctly were attacked that is accuracy, clean accuracy × (1 − success); else it is
-    the share of images whose prediction stays.
+    The latter is clean accuracy × (1 − success). It is defined for untargeted attacks on correctly classified images;
+    for others the share of images on which the attack fails takes its place.
     """
     table = models.sort_values(["clean_accuracy", "model"], ascending=[False, True], na_position="last")
-    correct = origin.labels in (None, "truth")
-    under = f"{'accuracy' if correct else 'predictions kept'} under its own attack (%)"
+    correct = origin.labels in (None, "truth") and not origin.attack.targeted
+    under = f"{'accuracy' if correct else origin.attack.withstood} under its own attack (%)"
     share = table["clean_accuracy"] if correct else 1
     panels = {
         "clean accuracy (%)": [table[f"clean_accuracy{end}"] for end in ("", "_low", "_high")],
@@ -220,23 +237,23 @@ def accuracy(models: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
         figure,
         table[["model", "family", *rates, "weak_attack"]],
         "Accuracy, clean and attacked",
-        accuracy_caption(table, correct, origin.level),
+        accuracy_caption(table, correct, origin),
     )
 
 
-def accuracy_caption(table: pd.DataFrame, correct: bool, level: str) -> str:
-    """correct: whether only images classified correctly were attacked. level: such as '95 %'."""
-    left = (
-        "Right: accuracy under the attack made on the model itself, which is clean accuracy × (1 − white-box success),"
+def accuracy_caption(table: pd.DataFrame, correct: bool, origin: Origin) -> str:
+    """The caption of `accuracy`; correct: whether the right panel is an accuracy."""
+    right = (
+        "accuracy under the attack made on the model itself, which is clean accuracy × (1 − white-box success),"
         if correct
-        else "Right: share of all images whose prediction, right or wrong, stays under the attack made on the model "
-        "itself, which is 1 − white-box success,"
+        else "share of the attacked images on which the attack made on the model itself fails "
+        f"({origin.attack.withstood}), which is 1 − white-box success,"
     )
     targets = " A model without a mark at the right was not attacked." * bool(table["white_box_success"].isna().any())
     return (
-        f"Left: accuracy on clean images with {level} Wilson intervals. {left} with the interval of the white-box "
-        f"success.{targets} The two scales differ. A model that keeps much was attacked too weakly for its SAT to be "
-        "trusted."
+        f"Left: accuracy on clean images with {origin.level} Wilson intervals. Right: {right} with the interval of "
+        f"the white-box success.{targets} The two scales differ. Where the values on the right are high, the attack was "
+        "too weak for the model's SAT to be trusted."
     )
 
 

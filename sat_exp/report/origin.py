@@ -1,9 +1,10 @@
-"""Where the numbers of a page come from, in the words of its captions: images, intervals, settings."""
+"""The origin of a page's numbers, in words for its captions: images, intervals, and the settings that had a part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sat_exp.report.attack import Attack
 from sat_exp.report.results import Results
 
 COMMON = {
@@ -15,21 +16,14 @@ NATIVE = COMMON | {
     "truth": "images that both models classify correctly, in their own view and in the other's",
     "consensus": "images on which both models agree, in either's view",
 }
-CHANGES = ", fooled meaning that the prediction changes"
-ATTACKED = {
-    "truth": "images classified correctly, on which the attack was made",
-    "consensus": "images on which the attack was made: all of them",
-    "own": "images on which the attack was made: all of them",
-}
-NOISE = "noise"
 UNKNOWN = "unknown"
-"""The family of a model of which nothing but its name is known."""
+"""The family of a model of which only the name is known."""
 
 STUDIES = ("analyze", "compare")
-"""Tasks that read tables and compute no model: choices of models, images, attack and device have no part in them."""
+"""Tasks that read tables and compute no model: models, images, attack and device are not chosen for them."""
 
 CHOSEN = {"model": "model", "model@target": "target", "pool": "pool", "dataset": "dataset", "attack": "attack"}
-"""What can be chosen by name, and the setting that it makes."""
+"""Groups of which one file is chosen by name, and the setting that each makes."""
 
 TAKES: dict[str, set[str]] = {
     "attack": {"model", "pool", "dataset", "attack"},
@@ -42,23 +36,22 @@ TAKES: dict[str, set[str]] = {
     "analyze": set(),
     "compare": set(),
 }
-"""Which of `CHOSEN` each task uses; `place` takes images and attack from the run that it extends."""
+"""The groups in `CHOSEN` that each task uses; `place` takes images and attack from the run that it extends."""
 
 WHOLE_POOL = ("attack", "plan")
 """Tasks in which a pool takes the place of the model."""
 
 MEASURING = {"hardware", "labels", "protocol", "sweep"}
-"""Settings without a part in `STUDIES`."""
+"""Settings that `STUDIES` do not use."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """How the pairs and models on a page came about.
+    """How the pairs and models on a page were measured.
 
-    labels, protocol: of their measurement, None where the run does not say. confidence: of the intervals of rates and
-    SAT of pairs. stated: whether the pairs were read from a file of SAT alone, of which each value is taken to rest on
-    `images` images. attack: the name of the attack, in lower case, "" where it is not known. directed: whether any
-    transfer rate is known.
+    labels, protocol: the settings of the measurement, None where they are unknown. confidence: of the intervals of
+    rates and of SAT. stated: whether the pairs come from a file of SAT alone, which states no rates; each value is then
+    assumed to rest on `images` images. directed: whether any transfer rate is known.
     """
 
     labels: str | None = None
@@ -66,15 +59,14 @@ class Origin:
     confidence: float = 0.95
     stated: bool = False
     images: int | None = None
-    attack: str = ""
+    attack: Attack = field(default_factory=Attack)
     directed: bool = True
 
     @classmethod
     def of(cls, found: Results) -> "Origin":
-        """The origin of the pairs and models in a run's tables: of the run that it studies, where it studies one."""
+        """The origin of a run's pairs and models, which for a study are those of the run that it studies."""
         pairs, facts = found.pairs, found.studied or found.summary
-        settings, attack = facts.get("settings", {}), facts.get("attack") or {}
-        known = pairs is not None and bool(pairs[["transfer_rate_ab", "transfer_rate_ba"]].notna().any(axis=None))
+        settings = facts.get("settings", {})
         stated = pairs is not None and bool(pairs["images"].isna().all())
         task = found.summary.get("settings", {}).get("task") or {}
         return cls(
@@ -83,24 +75,23 @@ class Origin:
             confidence=0.95 if stated else (settings.get("score") or {}).get("confidence", 0.95),
             stated=stated,
             images=task.get("reference_images") if stated else None,
-            attack=attack.get("name", ""),
-            directed=known,
+            attack=Attack.of(facts),
+            directed=pairs is not None and bool(pairs[["transfer_rate_ab", "transfer_rate_ba"]].notna().any(axis=None)),
         )
 
     @property
     def common(self) -> str:
-        """Which images a pair is compared on."""
+        """The images that a pair is compared on; and when they count as fooled, where that is not the usual."""
         words = (NATIVE if self.protocol == "native" else COMMON).get(self.labels or "", "the images of the pair")
-        return words + (CHANGES if self.labels in ("consensus", "own") else "")
+        explain = self.attack.targeted or self.labels in ("consensus", "own")
+        return words + f", fooled meaning that {self.attack.fooled}" * explain
 
     @property
     def attacked(self) -> str:
-        return ATTACKED.get(self.labels or "", "images on which the attack was made")
-
-    @property
-    def made(self) -> str:
-        """What a source's images with their change are called."""
-        return "images with noise" if self.attack == NOISE else "adversarial images"
+        """The images that each model was attacked on."""
+        if self.labels == "truth":
+            return "images classified correctly, on which the attack was made"
+        return "images on which the attack was made" + ": all of them" * (self.labels in ("consensus", "own"))
 
     @property
     def level(self) -> str:
@@ -109,7 +100,7 @@ class Origin:
 
     @property
     def interval(self) -> str:
-        """What the interval of a pair's SAT is."""
+        """The kind of interval that SAT of a pair has."""
         if not self.stated:
             return f"{self.level} interval over images"
         of = "" if self.images is None else f", assumed for {self.images:,} images a value"
@@ -117,7 +108,7 @@ class Origin:
 
 
 def choices(summary: Mapping[str, Any]) -> dict[str, str]:
-    """What was chosen by name and had a part in the run."""
+    """The choices by name that had a part in the run."""
     return {
         group: choice
         for group, choice in (summary.get("choices") or {}).items()
@@ -132,13 +123,13 @@ def settings(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hardware(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The machine; of a study without its threads and accelerator, which had no part in it."""
+    """The machine, without threads and accelerator for a study that computes no model."""
     known = summary.get("hardware") or {}
     return {"machine": known["machine"]} if summary.get("task") in STUDIES and "machine" in known else dict(known)
 
 
 def idle(summary: Mapping[str, Any]) -> set[str]:
-    """Choices and settings that were composed and had no part in the run; none of a task that is not known."""
+    """The choices and settings that had no part in the run; empty for an unknown task."""
     task = str(summary.get("task"))
     if task not in TAKES:
         return set()

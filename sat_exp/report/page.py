@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from sat_exp.report import atlas, origin, results
+from sat_exp.report.attack import Attack
+from sat_exp.report.attack import plain as _text
 from sat_exp.report.cautions import pair as pair_name
 from sat_exp.report.cautions import warnings
 from sat_exp.report.origin import UNKNOWN, Origin
@@ -110,7 +112,7 @@ def of_pairs(found: Results) -> list[str]:
     between = results.between_models(found.pairs).dropna(subset=["sat"])
     if len(between) == 1:
         (pair,) = between.to_dict("records")
-        what = Origin.of(found).made.capitalize()
+        what = Origin.of(found).attack.images.capitalize()
         return [
             f"{what} of {pair['model_a']} fool {pair['model_b']} on "
             f"{percent_interval(pair, 'transfer_rate_ab')} of {pair['images']:,} images, those of {pair['model_b']} "
@@ -148,7 +150,7 @@ def of_models(found: Results) -> list[str]:
     if found.models is None:
         return []
     attacked = found.models.dropna(subset="white_box_success")
-    attack = attack_name(found.studied or found.summary)
+    attack = Attack.of(found.studied or found.summary).name
     if len(attacked) == 1:
         (model,) = attacked.to_dict("records")
         clean = f"; its clean accuracy is {percent_interval(model, 'clean_accuracy')}"
@@ -198,20 +200,6 @@ def mean_rate(pair: Mapping[Any, Any]) -> float:
     return mean if np.isfinite(mean) else float(np.exp(pair["sat"]) / 100)
 
 
-def attack_name(summary: Mapping[str, Any]) -> str:
-    """For instance 'PGD (ε 16/255, 20 steps)' or 'Noise (ε 16/255)'; 'The attack' where the summary does not say."""
-    attack = summary.get("attack") or {}
-    if not attack.get("name"):
-        return "The attack"
-    numbers = []
-    if "epsilon" in attack:
-        numbers.append(f"ε {attack['epsilon']:g}/255")
-    if "steps" in attack:
-        numbers.append(f"{attack['steps']} steps")
-    name = attack["name"].capitalize() if attack["name"] == origin.NOISE else str(attack["name"]).upper()
-    return f"{name} ({', '.join(numbers)})" if numbers else name
-
-
 def percent(fraction: float) -> str:
     """For instance '37.0 %', with a space that does not break."""
     return f"{results.in_percent(fraction)}\N{NO-BREAK SPACE}%" if np.isfinite(fraction) else "–"
@@ -250,24 +238,10 @@ def _rows(mapping: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(str(key), _text(value)) for key, value in mapping.items()]
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _settings(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Tables of (name, value) with their headings: the attack, the data set, what was chosen on the command line."""
-    attack = dict(summary.get("attack") or {})
-    named = {"epsilon": "ε", "step_size": "step size"}
-    attacks = [
-        (named.get(key, key.replace("_", " ")), f"{value:g}/255" if key in named else _text(value))
-        for key, value in attack.items()
-    ]
     tables = [
-        ("Attack", attacks),
+        ("Attack", Attack.of(summary).settings),
         ("Data set", _rows(summary.get("dataset") or {})),
         ("Choices", _rows(origin.choices(summary))),
     ]

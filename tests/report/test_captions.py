@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sat_exp.report import drawings, origin, page, theme
+from sat_exp.report.attack import Attack
 from sat_exp.report.figures import accuracy, matrix, nearest, transfer
 from sat_exp.report.origin import Origin
 from sat_exp.report.results import Results
@@ -102,7 +103,7 @@ def test_a_study_is_captioned_by_the_run_that_it_studies(tmp_path):
     assert (Origin.of(results).labels, Origin.of(results).level) == ("own", "80 %")
     head = page.headline(results)
     assert "It was found. Of the run studied, run: Of" in head
-    assert "FGSM (ε 4/255) fools the median model" in head
+    assert "FGSM (L∞ ≤ 4/255) fools the median model" in head
     html = page.render(results, {}, {})
     assert "(80 % interval)" in html
     assert "Attack of the run studied" in html
@@ -159,7 +160,7 @@ def test_a_diagonal_within_the_colours_is_not_said_to_be_beyond_them():
 def test_noise_is_no_adversary(tmp_path):
     results = found(tmp_path, {"pairs": pairs_table(FEW)}, attack={"name": "noise", "epsilon": 16}, settings=settings())
     assert "images with noise" in captions(results)["transfer"]
-    assert page.attack_name(results.summary) == "Noise (ε 16/255)"
+    assert Attack.of(results.summary).name == "Noise (L∞ ≤ 16/255)"
 
 
 COMPOSED = {
@@ -219,3 +220,43 @@ def test_a_browser_shows_of_a_pair_what_is_known(tmp_path, kind, present):
         {"Most similar to"} if "SAT (" in present else set()
     )
     assert "–" not in detail
+
+
+TARGETED = {
+    "name": "targetedpgd", "title": "TargetedPGD", "epsilon": 8, "step_size": 1.0, "steps": 50, "random_start": True,
+    "goal": "random",
+    "threat": {"norm": "linf", "epsilon": 8, "goal": "random", "text": "L∞ ≤ 8/255, targeted at a random class"},
+}  # fmt: skip
+L2 = {
+    "name": "l2pgd", "title": "L2PGD", "epsilon": 765.0, "step_size": 76.5, "steps": 50, "random_start": True,
+    "threat": {"norm": "l2", "epsilon": 765.0, "goal": "untargeted", "text": "L2 ≤ 765/255"},
+}  # fmt: skip
+
+
+def test_a_targeted_run_defines_fooled_by_the_goal_class(tmp_path):
+    tables = {"pairs": pairs_table(FEW), "models": models_table(FEW)}
+    results = found(tmp_path, tables, attack=TARGETED, settings=settings())
+    said, html = captions(results), page.render(results, {}, {})
+    meaning = "fooled meaning that the prediction becomes the goal class of the attack"
+    assert meaning in said["matrix"]
+    assert meaning in said["transfer"]
+    assert "images not led to the goal class" in said["accuracy"]
+    assert "clean accuracy ×" not in said["accuracy"]
+    assert "TargetedPGD (L∞ ≤ 8/255, targeted at a random class, 50 steps) fools the median model" in html
+    assert "attacked images on which the prediction becomes the goal class of the attack" in html
+    assert "prediction changes" not in html
+
+
+def test_an_l2_run_states_its_norm(tmp_path):
+    results = found(tmp_path, {"models": models_table(FEW)}, attack=L2, settings=settings())
+    html = page.render(results, {}, {})
+    assert "L2PGD (L2 ≤ 765/255, 50 steps) fools the median model" in html
+    assert Attack.of(results.summary).settings == [
+        ("name", "L2PGD"),
+        ("threat model", "L2 ≤ 765/255"),
+        ("fooled", "where the prediction changes"),
+        ("step size", "76.5/255"),
+        ("steps", "50"),
+        ("random start", "yes"),
+    ]
+    assert "L∞ ≤" not in html

@@ -193,7 +193,7 @@ def test_every_figure_is_written_and_shows_something(run, report):
 
 
 def test_order_puts_planted_families_together():
-    order = results.leaf_order(results.square(pairs_table(MODELS), "sat", "sat"))
+    order = results.leaf_order(results.square(pairs_table(MODELS), "sat"))
     families = [MODELS[name] for name in order]
     assert sorted(order) == sorted(MODELS)
     assert sum(a != b for a, b in itertools.pairwise(families)) == 2
@@ -252,7 +252,7 @@ def test_attack_run_has_no_matrix(tmp_path):
     assert 'id="pairs"' not in text
     assert 'id="matrix"' not in text
     fooled, attacked = models.loc[0, ["fooled", "attacked"]]
-    assert f"PGD (ε 16/255, 20 steps) fools conv_a on {fooled} of the {attacked} attacked images" in text
+    assert f"PGD (L∞ ≤ 16/255, 20 steps) fools conv_a on {fooled} of the {attacked} attacked images" in text
     assert "Weak attack" in text
     assert "Untrained networks: conv_a" in text
 
@@ -411,7 +411,7 @@ def test_large_drawings_are_embedded_as_pictures(run, report, tmp_path):
     heavy = run.parent / "heavy.png"
     Image.new("L", (80, 80)).save(heavy)
     heavy.with_suffix(".svg").write_bytes(b" " * 2_000_000)
-    found = results.of(runs.read(run), tmp_path)
+    found = results.Results.of(runs.Run.open(run), tmp_path)
     drawing = theme.Drawing(Figure(), found.own["pairs"], "Heavy", "")
     html = page.render(found, {"matrix": drawing}, {"matrix": heavy})
     assert "data:image/webp;base64," in html
@@ -441,7 +441,7 @@ def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
 
 
 def test_what_the_atlas_says_of_a_pair(run, tmp_path):
-    found = results.of(runs.read(run), tmp_path)
+    found = results.Results.of(runs.Run.open(run), tmp_path)
     shown = atlas.atlas(found, theme.family_styles(found.families.values()))
     names = [model["name"] for model in shown["models"]]
     assert names == list(MODELS)
