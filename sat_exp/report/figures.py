@@ -252,8 +252,8 @@ def accuracy_caption(table: pd.DataFrame, correct: bool, origin: Origin) -> str:
     targets = " A model without a mark at the right was not attacked." * bool(table["white_box_success"].isna().any())
     return (
         f"Left: accuracy on clean images with {origin.level} Wilson intervals. Right: {right} with the interval of "
-        f"the white-box success.{targets} The two scales differ. Where the values on the right are high, the attack was "
-        "too weak for the model's SAT to be trusted."
+        f"the white-box success.{targets} The two scales differ. Where the values on the right are high, the attack "
+        "was too weak for the model's SAT to be trusted."
     )
 
 
