@@ -1,4 +1,4 @@
-"""From an image to 8-bit pixels on the canvas, the one square of pixels that a classifier is shown."""
+"""The canvas: a square of 8-bit pixels to which every image is resized and cropped."""
 
 import math
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
 MOST_RESIZED = 100_000_000
-"""Pixels of an image that has been resized and not yet cropped."""
+"""Pixels of an image after resizing, before cropping."""
 
 FILTERS: dict[Filter, Image.Resampling] = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pillow `mode` ("RGB", or "L" for grey), shorter side to `resize` pixels with Pillow's filter `interpolation`,
-    centre square of `crop` pixels."""
+    """How an image becomes pixels. resize: pixels of the shorter side. crop: pixels of a side of the centre square.
+    interpolation: Pillow's filter. mode: Pillow's mode, "RGB" or "L" for grey."""
 
     resize: Side = 256
     crop: Side = 224
@@ -40,12 +40,10 @@ class Canvas:
 
     @classmethod
     def native(cls, size: int, crop_fraction: float, interpolation: Filter = "bicubic", mode: Mode = "RGB") -> "Canvas":
-        """timm's evaluation transform for an input of `size` pixels: shorter side to size / crop_fraction, rounded
-        down, centre crop `size`."""
+        """timm's evaluation transform for an input of `size` pixels: shorter side to floor(size / crop_fraction), then
+        a centre crop of `size`."""
         if not 0 < crop_fraction <= 1:
-            raise UserError(
-                f"crop fraction {crop_fraction}: give the share of the side that is kept, above 0, at most 1"
-            )
+            raise UserError(f"crop fraction {crop_fraction}: give a number above 0, at most 1")
         return cls(math.floor(size / crop_fraction), size, interpolation, mode)
 
     @property
@@ -54,13 +52,13 @@ class Canvas:
 
     @property
     def recipe(self) -> str:
-        """All that shapes the pixels, in words."""
+        """All that determines the pixels, in words; part of the store's keys."""
         return f"{self.mode}, shorter side to {self.resize} {self.interpolation}, centre crop {self.crop}"
 
     def paint(self, image: Image.Image) -> np.ndarray:
-        """uint8 pixels [C, crop, crop] of `image`; the longer side's length is rounded down, as torchvision does.
+        """uint8 pixels [C, crop, crop] of `image`; the length of the longer side is rounded down, as in torchvision.
 
-        ValueError for one that is too long and narrow, or whose colours Pillow cannot convert.
+        ValueError where the image is too long and narrow, or Pillow cannot convert its colours.
         """
         width, height = image.size
         shorter = min(width, height)

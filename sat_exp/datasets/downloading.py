@@ -1,4 +1,4 @@
-"""Data sets that are downloaded once into the user's cache folder, and nowhere else."""
+"""Downloads of data sets, once, into the user's cache folder."""
 
 import hashlib
 import logging
@@ -14,22 +14,21 @@ from torchvision.datasets.utils import download_url
 
 from sat_exp.errors import UserError, one_line
 
-TIMEOUT = 20  # seconds without an answer; the system's own patience lasts minutes
+TIMEOUT = 20  # seconds without an answer; the system's default is minutes
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Published:
-    """A file that is downloaded, and unpacked where it is a tar: its address and its SHA-256, in hex. into: a folder of
-    that name."""
+    """A file to download, and to unpack if it is a tar. sha256: in hex. into: the subfolder to put it in."""
 
     url: str
     sha256: str
     into: str = ""
 
     def fetch(self, folder: Path) -> None:
-        """Have the file, or what is in it, in `folder`; RuntimeError where it is not the published one."""
+        """Download the file, or its contents, into `folder`; RuntimeError where it is not the published one."""
         folder = folder / self.into
         folder.mkdir(exist_ok=True)
         file = folder / self.url.rpartition("/")[2]
@@ -44,12 +43,14 @@ class Published:
 
 
 def downloaded(title: str, root: str | None, folder: str, files: Sequence[Published]) -> Path:
-    """The folder that holds `folder`: `root`, its parent where `root` is `folder` itself, or else the user's cache
-    folder, into which `files` are downloaded where it is absent there; complete or not there at all.
+    """The parent of the folder called `folder`; UserError where there is none and it cannot be downloaded.
+
+    root: `folder` itself or its parent; None for the user's cache folder, into which `files` are downloaded unless it
+    has `folder` already. A download is moved there when it is complete.
     """
     if root is not None:
-        given = Path(root).expanduser()
-        parent = given.parent if given.name == folder else given
+        place = Path(root).expanduser()
+        parent = place.parent if place.name == folder else place
         if not (parent / folder).is_dir():
             raise UserError(
                 f"no {folder} in {parent}: give dataset.root=FOLDER with {folder} in it, or leave it out to download "
@@ -60,7 +61,7 @@ def downloaded(title: str, root: str | None, folder: str, files: Sequence[Publis
     target = parent / folder
     if target.is_dir():
         return parent
-    patience = socket.getdefaulttimeout()
+    timeout = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(TIMEOUT)
         parent.mkdir(parents=True, exist_ok=True)
@@ -78,5 +79,5 @@ def downloaded(title: str, root: str | None, folder: str, files: Sequence[Publis
             f"dataset.root=FOLDER with {folder} in it, or try experiment=quickstart, which needs no download"
         ) from error
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(timeout)
     return parent

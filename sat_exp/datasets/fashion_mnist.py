@@ -1,17 +1,17 @@
 """Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 28×28 grey images of ten kinds of clothing."""
 
-import gzip
 import hashlib
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from lightning import LightningDataModule
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
+from sat_exp import files
 from sat_exp.datasets.canvas import Canvas
+from sat_exp.datasets.data_set import DataSet
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.errors import UserError
 from sat_exp.settings.types import Count, FilePath, Images, Seed
@@ -23,15 +23,15 @@ BUNDLED = Path(__file__).parent / "fashion_mnist"
 BORDER = 2
 SIDE = 28
 MOST_BYTES = 16 + 60_000 * SIDE**2
-"""Of the largest file of the set, the training images, unpacked."""
+"""Bytes of the largest file of the set, the training images, unpacked."""
 
 
-class FashionMNIST(LightningDataModule):
+class FashionMNIST(DataSet):
     """Fashion-MNIST on a canvas of 1×32×32: the 28×28 pixels as they are, with a border of two black pixels.
 
-    `root` is a folder with the four gzipped idx files of the data set; without it the first 4,000 test images, which
-    come with the package, are used, and there is nothing to train on. `training_size` of the training images are
-    trained on, drawn as the test images are.
+    `root` is a folder with the four gzipped idx files of the data set. Without it the images are the first 4,000 test
+    images, which come with the package, and there are no training images. training_size: the size of a balanced subset
+    of the training images, drawn by `seed`; all where it is None.
     """
 
     def __init__(
@@ -43,11 +43,12 @@ class FashionMNIST(LightningDataModule):
         training_size: Images | None = None,
         batch_size: Count = 128,
     ) -> None:
-        super().__init__()
         self.root = Path(root) if root is not None else BUNDLED
-        self.training_size, self.seed = training_size, seed
-        self.batch_size = batch_size
-        self.images = self.split("t10k").choose(size, seed, ids)
+        self.training_size, self.seed, self.batch_size = training_size, seed, batch_size
+        super().__init__(root, size, seed, ids)
+
+    def read(self, root: str | None) -> ImageSet:
+        return self.split("t10k")
 
     def split(self, part: str) -> ImageSet:
         pixels = read_idx(self.root / f"{part}-images-idx3-ubyte.gz")
@@ -85,10 +86,7 @@ def read_idx(path: Path) -> np.ndarray:
             "(the bundled subset has test images only)"
         )
     try:
-        with gzip.open(path) as content:
-            raw = content.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            raise ValueError("it is larger than any file of the set")
+        raw = files.unzipped(path, MOST_BYTES)
         if raw[:3] != b"\0\0\x08":
             raise ValueError("no idx header of unsigned bytes")
         shape = np.frombuffer(raw, dtype=">u4", count=raw[3], offset=4)

@@ -1,21 +1,22 @@
-"""Any folder of pictures."""
+"""A data set of any folder of pictures."""
 
 from pathlib import Path
 
-from lightning import LightningDataModule
 from timm.utils import natural_key
 
 from sat_exp.datasets.canvas import Canvas, Mode
+from sat_exp.datasets.data_set import DataSet
+from sat_exp.datasets.image_set import ImageSet
 from sat_exp.datasets.pictures import SUFFIXES, files_below, picture_file, picture_set
 from sat_exp.errors import UserError
 from sat_exp.settings.types import FilePath, Images, Seed, Side, Text
 
 
-class Folder(LightningDataModule):
+class Folder(DataSet):
     """The pictures in `root`, at any depth, in the order of their paths.
 
-    Each is labelled with the name of the folder it lies in, classes in natural order (2 before 10, timm's), unless any
-    lies in `root` itself: then none is labelled. `label_space` defaults to the name of `root`.
+    The label of a picture is the name of its folder. Classes are in natural order (2 before 10, by timm). No picture is
+    labelled where `root` itself has one. `label_space` defaults to the name of `root`.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class Folder(LightningDataModule):
         crop: Side = 224,
         mode: Mode = "RGB",
     ) -> None:
-        super().__init__()
-        canvas = Canvas(resize, crop, mode=mode)
+        self.canvas, self.label_space = Canvas(resize, crop, mode=mode), label_space
+        super().__init__(root, size, seed, ids)
+
+    def read(self, root: str | None) -> ImageSet:
         if root is None:
             raise UserError("dataset=folder needs a folder: give dataset.root=FOLDER with images, or folders of them")
         folder = Path(str(root)).expanduser().absolute()
@@ -42,5 +45,5 @@ class Folder(LightningDataModule):
         names = sorted({path.parent.name for path in paths}, key=natural_key)
         labels = {} if "" in names else {name: index for index, name in enumerate(names)}
         pictures = [picture_file(str(path), folder / path, labels.get(path.parent.name)) for path in paths]
-        space = label_space or folder.name if labels else None
-        self.images = picture_set(folder.name, space, tuple(labels), pictures, canvas).choose(size, seed, ids)
+        space = self.label_space or folder.name if labels else None
+        return picture_set(folder.name, space, tuple(labels), pictures, self.canvas)

@@ -11,28 +11,28 @@ from typing import Any
 
 import huggingface_hub
 import numpy as np
-from lightning import LightningDataModule
 from pyarrow.compute import struct_field
 
 from sat_exp.datasets.canvas import Canvas, Mode
-from sat_exp.datasets.image_set import check_choice
+from sat_exp.datasets.data_set import DataSet
+from sat_exp.datasets.image_set import ImageSet
 from sat_exp.datasets.pictures import Picture, picture_set, read_bytes
 from sat_exp.errors import UserError, one_line
 from sat_exp.settings.types import FilePath, Images, Seed, Side, Text
 
-LABELS = ("label", "labels")  # columns that hold classes even where their type does not say so
+LABELS = ("label", "labels")  # names of columns of classes whose type is another
 FORMATS = ("parquet", "arrow", "imagefolder", "webdataset")
 MOST_CLASSES = 1_000_000
-SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes
+SAVED = ("dataset_dict.json", "state.json")  # written by save_to_disk
 ROOT = "a set's name at Hugging Face (OWNER/NAME), or a folder of parquet files, of images, or by save_to_disk"
 
 
-class HuggingFace(LightningDataModule):
+class HuggingFace(DataSet):
     """The images of one split of any Hugging Face set, in its own order.
 
     `root` is the set's name at the hub, downloaded once, or a folder that `datasets` can load or has saved. Images are
-    the first column of that type; labels the first column of classes, else one called label or labels; a set with
-    neither, or whose labels are hidden (negative), is unlabelled. `label_space` defaults to the name.
+    the first column of images. Labels are the first column of classes, else one called label or labels. A set with
+    neither, or with hidden (negative) labels, is unlabelled. `label_space` defaults to the name.
     """
 
     def __init__(
@@ -47,29 +47,28 @@ class HuggingFace(LightningDataModule):
         crop: Side = 224,
         mode: Mode = "RGB",
     ) -> None:
-        super().__init__()
-        canvas = Canvas(resize, crop, mode=mode)
-        check_choice(size, ids)
+        self.canvas, self.split, self.label_space = Canvas(resize, crop, mode=mode), split, label_space
+        super().__init__(root, size, seed, ids)
+
+    def read(self, root: str | None) -> ImageSet:
         if root is None:
             raise UserError(f"dataset=hf needs a data set: give dataset.root= {ROOT}")
         folder = Path(str(root)).expanduser()
         name = folder.name if folder.is_dir() else str(root)
         folder = folder if folder.is_dir() else downloaded(str(root))
-        rows = Rows.of(name, load(folder, split), folder)
+        rows = Rows.of(name, load(folder, self.split), folder)
         labels = [None] * len(rows.dataset) if rows.labels is None else rows.labels
         pictures = [
-            Picture(f"{split}-{index:08d}", rows.place(index), label, partial(rows.read, index))
+            Picture(f"{self.split}-{index:08d}", rows.place(index), label, partial(rows.read, index))
             for index, label in enumerate(labels)
         ]
-        space = None if rows.labels is None else label_space or name
-        images = picture_set(name, space, rows.class_names, pictures, canvas)
-        self.images = images.choose(size, seed, ids)
+        space = None if rows.labels is None else self.label_space or name
+        return picture_set(name, space, rows.class_names, pictures, self.canvas)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a `datasets.Dataset` in `folder` as pictures: `image` is their column of images; labels are class
-    indices."""
+    """The rows of a `datasets.Dataset` in `folder`. image: the name of the column of images. labels: class indices."""
 
     name: str
     folder: Path
@@ -80,7 +79,7 @@ class Rows:
 
     @classmethod
     def of(cls, name: str, dataset: Any, folder: Path) -> "Rows":
-        """Finds the columns of `dataset`."""
+        """The rows of `dataset`; UserError where it has no column of images."""
         datasets = library()
         dataset = dataset.with_format(None)
         image = next((key for key, kind in dataset.features.items() if isinstance(kind, datasets.Image)), None)
@@ -91,11 +90,11 @@ class Rows:
         return cls(name, folder, pictures, image, class_names, labels)
 
     def place(self, index: int) -> str:
-        """What an error calls the picture in row `index`."""
+        """The name of row `index` in errors."""
         return f"row {index} of {self.name}"
 
     def read(self, index: int) -> bytes:
-        """The encoded picture in row `index`; UserError where there is none in the set."""
+        """The encoded picture in row `index`; UserError where the set has none."""
         cell = self.dataset[index][self.image] or {"bytes": None, "path": None}
         if cell["bytes"] is not None:
             return cell["bytes"]
@@ -104,15 +103,14 @@ class Rows:
         return read_bytes(Path(cell["path"]))
 
     def files(self) -> list[str]:
-        """The name of each row's file, as ILSVRC names it; the number of the row in all where one has none or shares
-        it."""
+        """The file name of each row, as in ILSVRC; row numbers instead, unless every row has a name of its own."""
         paths = struct_field(self.dataset.with_format("arrow")[:][self.image], "path").to_pylist()
         names = [re.sub(r"_n\d{8}(?=\.)", "", PurePosixPath(path or "").name) for path in paths]
         return names if all(names) and len(set(names)) == len(names) else [f"{row:08d}" for row in range(len(paths))]
 
 
 def classes(dataset: Any) -> tuple[tuple[str, ...], list[int] | None]:
-    """Class names and each row's class index in `dataset`; () and None where there are no labels."""
+    """Class names, and the class index of each row; () and None where there are no labels."""
     datasets = library()
     features = dataset.features
     column = next((key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)), None)
@@ -144,16 +142,16 @@ def imagenet_rows(folder: Path) -> Rows:
 
 
 def is_copy(folder: Path) -> bool:
-    """Whether `folder` was saved by `datasets` or holds its parquet files."""
+    """Whether `folder` was saved by `datasets` or has its parquet files."""
     saved = any((folder / name).is_file() for name in SAVED)
     return saved or any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
 
 
 def load(folder: Path, split: str, *, timm: bool = False) -> Any:
-    """The `datasets.Dataset` of `split` in `folder`; a set that was saved without splits is taken whole.
+    """The `datasets.Dataset` of `split` in `folder`; all of a set that was saved without splits.
 
-    Nothing in the folder is run, written, or read elsewhere: what it describes are its own files, in formats that hold
-    images.
+    No code of the folder is run, nothing is written, and only files of the folder are read, in formats of images.
+    timm: read with timm's reader.
     """
     datasets = library()
     check_files(folder)
@@ -179,14 +177,14 @@ def load(folder: Path, split: str, *, timm: bool = False) -> Any:
 
 
 def check_files(folder: Path) -> None:
-    """UserError for what lies in `folder` and is neither file nor folder: to read a pipe would not end."""
+    """UserError for anything in `folder` that is neither file nor folder: reading a pipe would not end."""
     for path in folder.rglob("*"):
         if not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is no file: take it out")
 
 
 def check_builder(builder: Any, folder: Path) -> None:
-    """ValueError where a folder's description chooses a format that holds no images, or files that are not its own."""
+    """ValueError where a folder's description names a format without images, or files outside the folder."""
     kind = type(builder).__module__.split(".")[-1]
     if kind not in FORMATS:
         raise ValueError(f"it is read as {kind}, not as {', '.join(FORMATS)}")
@@ -197,7 +195,7 @@ def check_builder(builder: Any, folder: Path) -> None:
 
 
 def own(dataset: Any, folder: Path) -> Any:
-    """`dataset`; ValueError where the files that hold it are not in `folder`."""
+    """`dataset`; ValueError where its files are not in `folder`."""
     for file in dataset.cache_files:
         if not inside(file["filename"], (folder,)):
             raise ValueError(f"it describes {file['filename']}, which is not in it")
@@ -205,7 +203,7 @@ def own(dataset: Any, folder: Path) -> Any:
 
 
 def inside(path: str, folders: Sequence[Path]) -> bool:
-    """Whether `path` is that of something in one of `folders`; links are followed, `..` is not."""
+    """Whether `path` is in one of `folders`, by its text: links count as what they are in, `..` is resolved."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100, as Path.resolve would follow links
     return any(absolute.is_relative_to(os.path.abspath(folder)) for folder in folders)  # noqa: PTH100
 
@@ -216,7 +214,7 @@ def check_split(folder: Path, split: str, known: Sequence[str]) -> None:
 
 
 def downloaded(name: str, pattern: str | None = None) -> Path:
-    """The folder with the files of the set `name` that fit `pattern`, from the hub once; a local folder as it is."""
+    """The folder with the files of the set `name` that match `pattern`, downloaded once; `name` if it is a folder."""
     library()
     if Path(name).expanduser().is_dir():
         return Path(name).expanduser()

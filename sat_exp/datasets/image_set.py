@@ -1,13 +1,15 @@
-"""What every data set is to the rest of the program: images in a fixed order, labelled or not, shown on a canvas."""
+"""Images in a fixed order, labelled or not, on a canvas: the form of every data set."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from sat_exp import files
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.errors import UserError, one_line
 
@@ -19,10 +21,10 @@ MOST_LISTED = 1 << 28
 class ImageSet:
     """Images in a fixed order.
 
-    label_space: the name that models trained on these classes carry. class_names: one a class. ids: one name an image,
-    unique. labels: int64 [N], indices into `class_names`. An unlabelled set has None, () and None for the three.
-    image: index → the image as it was decoded. contents: index → the SHA-256, in hex, of what it is decoded from,
-    which is cheaper to read than the image.
+    label_space: the label space of models trained on these classes. class_names: one per class. ids: one unique name
+    per image. labels: int64 [N], indices into `class_names`. In an unlabelled set, label_space and labels are None and
+    class_names is (). image: index → decoded image. contents: index → SHA-256, in hex, of the encoded image, which is
+    cheaper to read.
     """
 
     name: str
@@ -42,7 +44,7 @@ class ImageSet:
         return self.canvas.shape
 
     def read(self, index: int) -> np.ndarray:
-        """uint8 pixels [C, H, W] of image `index` on the canvas; UserError where it cannot be put there."""
+        """uint8 pixels [C, H, W] of image `index` on the canvas; UserError where it cannot be resized."""
         try:
             return self.canvas.paint(self.image(index))
         except (ValueError, OSError) as error:
@@ -66,14 +68,12 @@ class ImageSet:
         )
 
     def choose(self, size: int | None, seed: int, ids: str | None) -> "ImageSet":
-        """What the settings `size`, `seed` and `ids` of a data set ask for: a drawn subset, or a listed one."""
+        """The subset that the settings of a data set choose: listed in the file `ids`, or drawn by `seed`."""
         check_choice(size, ids)
-        if ids is None:
-            return self.subset(size, seed)
-        return self.listed(Path(str(ids)).expanduser())
+        return self.subset(size, seed) if ids is None else self.listed(Path(str(ids)).expanduser())
 
     def subset(self, size: int | None, seed: int) -> "ImageSet":
-        """`size` images drawn by `seed`, as equally many of each class as possible, in the set's own order."""
+        """`size` images drawn by `seed`, balanced over the classes, in the set's own order."""
         if size is None:
             return self
         if type(size) is not int or not 1 <= size <= len(self):
@@ -84,12 +84,11 @@ class ImageSet:
         return self.take(balanced(labels, size, seed))
 
     def listed(self, file: Path) -> "ImageSet":
-        """The images that the CSV `file`, as `table` makes it, names in its column `id`, in the set's own order; where
-        it has a column `sha256`, their contents must be the same."""
+        """The images in the column `id` of a CSV file, in the set's own order. UserError where the file is not such a
+        table, or its column `sha256`, if it has one, differs from the images' contents."""
         try:
-            if not file.is_file() or file.stat().st_size > MOST_LISTED:
-                raise ValueError(f"it is no file of at most {MOST_LISTED:,} bytes")
-            table = pd.read_csv(file, dtype=str, keep_default_na=False, compression=None, encoding="utf-8-sig")
+            content = BytesIO(files.contents(file, MOST_LISTED))
+            table = pd.read_csv(content, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         except (OSError, ValueError, OverflowError) as error:
             raise UserError(f"dataset.ids={file} cannot be read ({one_line(error)}): give a CSV in UTF-8") from error
         if "id" not in table:
@@ -111,8 +110,8 @@ class ImageSet:
         return self.take(sorted(places[name] for name in table["id"]))
 
     def table(self, contents: Sequence[str] | None = None) -> pd.DataFrame:
-        """One line an image: id, label, class, sha256; label and class are empty in an unlabelled set. `contents` are
-        the digests, where they are already known."""
+        """One row per image: id, label, class, sha256; label and class are empty in an unlabelled set. contents: the
+        digests, where they are already known."""
         labels = [None] * len(self) if self.labels is None else self.labels.tolist()
         return pd.DataFrame(
             {
@@ -131,7 +130,7 @@ def check_choice(size: int | None, ids: str | None) -> None:
 
 
 def balanced(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Sorted indices of `size` images: a seeded order within each class, then round after round one of every class."""
+    """Sorted indices of `size` images: each class in a random order, then one image of every class in turn."""
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(labels))
     turn = np.empty(len(labels), dtype=np.int64)

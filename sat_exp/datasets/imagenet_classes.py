@@ -1,4 +1,4 @@
-"""The 1,000 classes of ImageNet-1k: index i is position i in the sorted synsets, the order of every classifier."""
+"""The 1,000 classes of ImageNet-1k. The index of a class is its position in the sorted synsets, for all classifiers."""
 
 from collections import Counter
 from functools import cache
@@ -16,7 +16,7 @@ def synsets() -> dict[str, int]:
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """The first name of each class's synset; with the class index where two classes share that name."""
+    """The first name of each class's synset, followed by the class index where two classes share the name."""
     info = ImageNetInfo("imagenet-1k")
     first = [info.index_to_description(index).split(",")[0] for index in range(CLASSES)]
     shared = {name for name, count in Counter(first).items() if count > 1}

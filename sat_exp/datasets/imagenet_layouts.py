@@ -1,7 +1,6 @@
-"""The layouts in which copies of ImageNet-1k lie on disks, told apart by what is there."""
+"""The layouts of copies of ImageNet-1k, recognised by the files in them."""
 
 import csv
-import gzip
 import re
 import tarfile
 import zlib
@@ -13,6 +12,7 @@ from threading import Lock
 
 from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
+from sat_exp import files
 from sat_exp.datasets import hugging_face, matlab
 from sat_exp.datasets.imagenet_classes import CLASSES, synsets
 from sat_exp.datasets.pictures import MOST_BYTES, SUFFIXES, Picture, files_below, picture_file, visible
@@ -20,7 +20,7 @@ from sat_exp.errors import UserError, one_line
 
 EXPECTED = (
     "a folder or .tar of synset folders (n01440764/, ...), or of ILSVRC2012_val_*.JPEG with the devkit or "
-    "LOC_val_solution.csv beside it, a folder with labels.csv (path,imagenet_class), or a Hugging Face copy (its "
+    "LOC_val_solution.csv next to it, a folder with labels.csv (path,imagenet_class), or a Hugging Face copy (its "
     "folder, or hfds/ILSVRC/imagenet-1k)"
 )
 VALIDATION = re.compile(r"ILSVRC2012_val_\d{8}")
@@ -38,7 +38,7 @@ DAMAGED = (
 
 
 def imagenet_pictures(root: str) -> list[Picture]:
-    """The pictures in `root`, labelled; UserError where it is not laid out as `EXPECTED`."""
+    """The labelled pictures in `root`; UserError where its layout is none of `EXPECTED`."""
     if root.startswith("hfds/"):
         name = root.removeprefix("hfds/")
         return rows_of(hugging_face.imagenet_rows(hugging_face.downloaded(name, "data/validation-*")))
@@ -60,15 +60,16 @@ def imagenet_pictures(root: str) -> list[Picture]:
     return in_folder(path, (path, path.parent))
 
 
-def in_folder(folder: Path, beside: Sequence[Path]) -> list[Picture]:
-    """The pictures in the synset folders of `folder`, or flat in it with the labels in one of the folders `beside`."""
+def in_folder(folder: Path, label_folders: Sequence[Path]) -> list[Picture]:
+    """The pictures in the synset folders of `folder`, or flat in it with a file of labels in it or in one of
+    `label_folders`."""
     names = files_below(folder)
-    found = labelled(names, folder, (folder, *beside))
-    return [picture_file(id, folder / name, label) for name, (id, label) in zip(names, found, strict=True)]
+    labels = labelled(names, folder, (folder, *label_folders))
+    return [picture_file(id, folder / name, label) for name, (id, label) in zip(names, labels, strict=True)]
 
 
 def in_tar(tar: Path) -> list[Picture]:
-    """The pictures in the file `tar`, in synset folders, or flat with the labels beside the file."""
+    """The pictures in a tar file, in synset folders, or flat with a file of labels next to the tar."""
     try:
         with tarfile.open(tar, "r:") as archive:
             check_members(archive)
@@ -87,16 +88,16 @@ def in_tar(tar: Path) -> list[Picture]:
         except (OSError, EOFError, tarfile.TarError) as error:
             raise UserError(f"{tar} cannot be read ({one_line(error)}): fetch it again") from error
 
-    found = labelled(names, tar, (tar.parent,))
+    labels = labelled(names, tar, (tar.parent,))
     return [
         Picture(id, f"{name} in {tar}", label, partial(read, indices[name]))
-        for name, (id, label) in zip(names, found, strict=True)
+        for name, (id, label) in zip(names, labels, strict=True)
     ]
 
 
 def check_members(archive: tarfile.TarFile, inner: bool = False) -> None:
-    """ValueError for a picture in a tar that is too large, and for a tar in a tar in a tar; TarError for a member that
-    goes beyond the end, where timm's reader would look for ever."""
+    """ValueError for a picture that is too large and for a tar in a tar in a tar; TarError for a member that goes
+    beyond the end of the file, with which timm's reader would not end."""
     for member in archive:
         suffix = PurePosixPath(member.name).suffix.lower() if member.isreg() else ""
         if suffix in SUFFIXES and member.size > MOST_BYTES:
@@ -108,30 +109,28 @@ def check_members(archive: tarfile.TarFile, inner: bool = False) -> None:
                 check_members(content, inner=True)
 
 
-def labelled(names: Sequence[PurePosixPath], root: Path, beside: Sequence[Path]) -> list[tuple[str, int]]:
+def labelled(names: Sequence[PurePosixPath], root: Path, label_folders: Sequence[Path]) -> list[tuple[str, int]]:
     """The id, SYNSET/FILE, and the class index of each of the pictures `names` in `root`."""
     if not names:
         raise UserError(f"no images in {root}: give {EXPECTED}")
     flat = any(VALIDATION.fullmatch(name.stem) for name in names if name.parent.name not in synsets())
-    truth = validation_synsets(root, beside) if flat else {}
+    truth = validation_synsets(root, label_folders) if flat else {}
     found = []
     for name in names:
         synset = truth.get(name.stem, "") if name.parent.name not in synsets() else name.parent.name
         if synset not in synsets():
             if truth:
-                raise UserError(
-                    f"{name} in {root} has no label in the file beside it: take it out, or give the whole file"
-                )
+                raise UserError(f"{name} in {root} is not in the file of labels: take it out, or complete that file")
             if name.parent.name:
                 raise UserError(f"the folder {name.parent.name} in {root} is no synset of ImageNet-1k: give {EXPECTED}")
-            raise UserError(f"{name} in {root} lies in no synset folder: give {EXPECTED}")
+            raise UserError(f"{name} in {root} is in no synset folder: give {EXPECTED}")
         found.append((f"{synset}/{name.name}", synsets()[synset]))
     return found
 
 
-def validation_synsets(root: Path, beside: Sequence[Path]) -> dict[str, str]:
-    """The synset of each ILSVRC2012 validation image, by its name without suffix, from the first file that says it."""
-    for place in beside:
+def validation_synsets(root: Path, label_folders: Sequence[Path]) -> dict[str, str]:
+    """Name without suffix → synset for each ILSVRC2012 validation image, from the first file of labels found."""
+    for place in label_folders:
         for file, read in (
             (place / f"{DEVKIT}.tar.gz", packed_devkit),
             (place / DEVKIT / "data" / TRUTH, unpacked_devkit),
@@ -141,23 +140,19 @@ def validation_synsets(root: Path, beside: Sequence[Path]) -> dict[str, str]:
         ):
             if file.is_file():
                 try:
-                    if found := read(file):
-                        return found
+                    if labels := read(file):
+                        return labels
                     raise ValueError("it is empty")
                 except DAMAGED as error:
                     raise UserError(f"{file} cannot be read ({one_line(error)}): fetch it again") from error
     raise UserError(
-        f"{root} holds ILSVRC2012_val_*.JPEG without their labels: put {DEVKIT}.tar.gz, or the folder that it unpacks "
-        f"to, or Kaggle's {SOLUTION} beside it"
+        f"{root} has ILSVRC2012_val_*.JPEG without their labels: put {DEVKIT}.tar.gz, or the folder that it unpacks "
+        f"to, or Kaggle's {SOLUTION} next to it"
     )
 
 
 def packed_devkit(archive: Path) -> dict[str, str]:
-    with gzip.open(archive) as packed:
-        content = packed.read(MOST_DEVKIT + 1)
-    if len(content) > MOST_DEVKIT:
-        raise ValueError("it is larger than the devkit")
-    with tarfile.open(fileobj=BytesIO(content)) as members:
+    with tarfile.open(fileobj=BytesIO(files.unzipped(archive, MOST_DEVKIT))) as members:
         meta, truth = (members.extractfile(f"{DEVKIT}/data/{name}") for name in (META, TRUTH))
         if meta is None or truth is None:
             raise KeyError(f"{META} is no file")
@@ -168,29 +163,28 @@ def unpacked_devkit(truth: Path) -> dict[str, str]:
     meta = truth.with_name(META)
     if not meta.is_file():
         raise UserError(
-            f"{truth} numbers the classes as the devkit does, whose {META} is not beside it: put {DEVKIT}.tar.gz there"
+            f"{truth} uses the devkit's class numbers, and the devkit's {META} is not next to it: put {DEVKIT}.tar.gz "
+            "there"
         )
-    if max(meta.stat().st_size, truth.stat().st_size) > MOST_DEVKIT:
-        raise ValueError("it is larger than the devkit")
-    return devkit(meta.read_bytes(), truth.read_bytes())
+    return devkit(files.contents(meta, MOST_DEVKIT), files.contents(truth, MOST_DEVKIT))
 
 
 def devkit(meta: bytes, truth: bytes) -> dict[str, str]:
-    """Image → synset: line i of `truth` is the ILSVRC2012_ID of validation image i (from 1), whose synset `meta`, a
-    Matlab file, tells. These numbers are not the indices of the sorted synsets."""
+    """Image → synset. Line i of `truth` is the ILSVRC2012_ID of validation image i (from 1). `meta`, a Matlab file,
+    maps these numbers to synsets. They are not the indices of the sorted synsets."""
     table = matlab.structures(meta, "synsets", ("ILSVRC2012_ID", "WNID"), MOST_DEVKIT)
     synset = {int(number): str(name) for number, name in table}
     return {f"ILSVRC2012_val_{line:08d}": synset[int(number)] for line, number in enumerate(truth.split(), start=1)}
 
 
 def solution(table: Path) -> dict[str, str]:
-    """Image → synset from Kaggle's table: ImageId, and a PredictionString that begins with the synset."""
+    """Image → synset from Kaggle's table of ImageId and PredictionString, which begins with the synset."""
     with table.open(newline="", encoding="utf-8") as lines:
         return {row["ImageId"]: (row["PredictionString"] or "").split()[0] for row in csv.DictReader(lines)}
 
 
 def listed(table: Path) -> list[Picture]:
-    """The pictures that the CSV file `table` lists."""
+    """The pictures in a CSV file with the columns path and imagenet_class."""
     pictures: dict[str, Picture] = {}
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
@@ -217,7 +211,7 @@ def listed(table: Path) -> list[Picture]:
 
 
 def rows_of(rows: "hugging_face.Rows") -> list[Picture]:
-    """The pictures in a Hugging Face copy: named by the file that a row tells, else by the row's number."""
+    """The pictures in a Hugging Face copy, named by the row's file, or by its number where it has none."""
     names = list(synsets())
     if rows.class_names and set(rows.class_names) <= set(names):
         labels = [synsets()[rows.class_names[label]] for label in rows.labels or ()]

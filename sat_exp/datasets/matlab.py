@@ -1,7 +1,7 @@
-"""Arrays of structures in Matlab's files of version 5, as the devkit of ImageNet has one.
+"""Arrays of structures in Matlab files of version 5, such as the one in the devkit of ImageNet.
 
-SciPy's reader, which reads all that these files can hold, ends the process at some damaged ones; this one looks at no
-byte that is not there. Source: MathWorks, *MAT-File Format*, version 5.
+SciPy's reader crashes the process at some damaged files; this one checks every length first. Source: MathWorks,
+*MAT-File Format*, version 5.
 """
 
 import struct
@@ -11,25 +11,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 HEADER = 128
-"""Bytes before the elements of a file; the last two say in which order those of a number lie."""
+"""Bytes before the elements of a file; the last two give the byte order of numbers."""
 
 MATRIX, COMPRESSED = 14, 15
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
-STRUCTURES, CHARACTERS = 2, 4  # classes of matrices
+STRUCTURES, CHARACTERS = 2, 4  # the kinds of matrices that are read
 
 Element = tuple[int, bytes]
-"""Its type and its content."""
+"""The type and the content of an element."""
 
 
 class Reader:
-    """Elements of a file whose numbers are in `order`, as NumPy and struct write it; unpacks `most` bytes in all."""
+    """Reads the elements of a file. order: "<" or ">", the byte order. most: bytes to unpack in all."""
 
     def __init__(self, order: str, most: int) -> None:
         self.order, self.left = order, most
 
     def elements(self, content: bytes) -> Iterator[Element]:
-        """The elements in `content`, unpacked; ValueError where one is longer than what there is."""
+        """The elements in `content`, unpacked; ValueError where one is longer than the content."""
         at = 0
         while at + 8 <= len(content):
             kind, size = struct.unpack_from(f"{self.order}II", content, at)
@@ -50,14 +50,14 @@ class Reader:
         content = zlib.decompressobj().decompress(packed, self.left + 1)
         self.left -= len(content)
         if self.left < 0:
-            raise ValueError("it is larger than it may be")
+            raise ValueError("it is larger than allowed")
         return content
 
     def numbers(self, element: Element) -> np.ndarray:
         return np.frombuffer(element[1], f"{self.order}{NUMBERS[element[0]]}")
 
     def value(self, matrix: bytes) -> str | int | float:
-        """The text in a matrix of characters, else the one number in it."""
+        """The text in a matrix of characters, or the one number in another matrix."""
         flags, _, _, data = list(self.elements(matrix))[:4]
         if self.numbers(flags)[0] & 0xFF == CHARACTERS:
             wide = {"utf-16": "utf-16-le" if self.order == "<" else "utf-16-be"}
@@ -66,7 +66,7 @@ class Reader:
         return number.item()
 
     def structures(self, matrix: bytes, wanted: Sequence[str]) -> list[tuple[str | int | float, ...]]:
-        """Of each structure in a matrix of them the values of the fields `wanted`."""
+        """The values of the fields `wanted` for each structure in a matrix of structures."""
         flags, _, _, length, names, *cells = self.elements(matrix)
         if self.numbers(flags)[0] & 0xFF != STRUCTURES:
             raise ValueError("it holds no structures")
@@ -79,9 +79,9 @@ class Reader:
 
 
 def structures(content: bytes, name: str, fields: Sequence[str], most: int) -> list[tuple[str | int | float, ...]]:
-    """Of each structure in the variable `name` of a file's `content` the values of `fields`: texts and numbers.
+    """The values of `fields`, texts and numbers, for each structure in the variable `name` of a file's `content`.
 
-    ValueError or LookupError where it is damaged, unpacks to more than `most` bytes or lacks one of them.
+    ValueError or LookupError where the file is damaged, unpacks to more than `most` bytes, or lacks a field.
     """
     reader = Reader(">" if content[:HEADER].endswith(b"MI") else "<", most)
     for kind, matrix in reader.elements(content[HEADER:]):

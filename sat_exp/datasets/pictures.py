@@ -1,10 +1,9 @@
-"""Encoded pictures (JPEG, PNG, ...), wherever their bytes lie, and the image set made of them."""
+"""Encoded pictures (JPEG, PNG, ...) from any source, and image sets of them."""
 
 import hashlib
 import math
 import os
 import re
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,25 +15,26 @@ import numpy as np
 from PIL import Image
 from timm.data.readers.reader_image_folder import ReaderImageFolder
 
+from sat_exp import files
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.errors import UserError, one_line
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
-DEEP = ("I", "F")  # Pillow's modes of more than 8 bits, which it would clip rather than scale
+DEEP = ("I", "F")  # Pillow's modes of more than 8 bits; it would clip them, not scale them
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""What is decoded, whatever a file is called. Pillow's other formats are rare, and one of them runs a program."""
+"""The formats that are decoded, whatever a file's name. Pillow's others are rare, and one of them runs a program."""
 
 MOST_BYTES = 1 << 28
-"""Of an encoded picture."""
+"""The largest encoded picture."""
 
 UNNAMEABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What tables and pages cannot show, or no file in UTF-8 can hold."""
+"""Characters that tables and pages cannot show, or that UTF-8 lacks."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An encoded image: its name within the set, what an error calls it, its class index if any, and its bytes."""
+    """An encoded image. id: its name within the set. place: its name in errors. label: its class index, if any."""
 
     id: str
     place: str
@@ -76,18 +76,18 @@ def picture_set(
 
 
 def files_below(root: Path) -> list[PurePosixPath]:
-    """The names within `root` of the pictures in it, at any depth, in timm's order; hidden files and folders are passed
-    over, links followed. UserError for a link to a folder that it lies in."""
+    """The paths, relative to `root`, of the pictures at any depth, in timm's order. Hidden files and folders are left
+    out, links are followed. UserError for a link to a folder that contains it."""
     check_links(root)
     try:
         names = ReaderImageFolder(str(root), input_key=";".join(SUFFIXES)).filenames()
-    except RuntimeError:  # timm's word for none
+    except RuntimeError:  # timm's error where there are none
         return []
     return visible(names)
 
 
 def check_links(root: Path) -> None:
-    """UserError for a link below `root` to a folder that it lies in, which has no end."""
+    """UserError for a link below `root` to a folder that contains it: following it would not end."""
     above = {str(root): frozenset([os.path.realpath(root)])}
     for place, folders, _ in os.walk(root, followlinks=True):
         known = above.pop(place)
@@ -95,12 +95,12 @@ def check_links(root: Path) -> None:
             inner = f"{place}{os.sep}{name}"
             real = os.path.realpath(inner)
             if real in known:
-                raise UserError(f"{inner} is a link to a folder that it lies in: remove it")
+                raise UserError(f"{inner} is a link to a folder that contains it: remove it")
             above[inner] = known | {real}
 
 
 def visible(names: Sequence[str]) -> list[PurePosixPath]:
-    """`names` as paths, without those that are hidden or lie in a hidden folder."""
+    """`names` as paths, without hidden files and those in hidden folders."""
     paths = [PurePosixPath(name) for name in names]
     return [path for path in paths if not any(part.startswith(".") for part in path.parts)]
 
@@ -122,11 +122,8 @@ def decode(contents: bytes, place: str) -> Image.Image:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of the file at `path`; UserError for what is no file, such as a pipe."""
+    """The bytes of a file of at most `MOST_BYTES`; UserError for anything else, such as a pipe."""
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MOST_BYTES:
-            raise UserError(f"{path} is no file of at most {MOST_BYTES:,} bytes: replace it or take it out")
-        return path.read_bytes()
+        return files.contents(path, MOST_BYTES)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): replace it or take it out") from error

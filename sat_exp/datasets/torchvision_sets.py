@@ -1,4 +1,4 @@
-"""Labelled sets that torchvision downloads and reads, their test images: Flowers-102, CIFAR-10 and CIFAR-100."""
+"""The test images of labelled sets that torchvision reads: Flowers-102, CIFAR-10 and CIFAR-100."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import torchvision
-from lightning import LightningDataModule
 from PIL import Image
 from torchvision.datasets.utils import check_integrity
 
 from sat_exp import pickles
 from sat_exp.datasets.canvas import Canvas
+from sat_exp.datasets.data_set import DataSet, ResizedDataSet
 from sat_exp.datasets.downloading import Published, downloaded
-from sat_exp.datasets.image_set import ImageSet, check_choice
+from sat_exp.datasets.image_set import ImageSet
 from sat_exp.datasets.pictures import picture_file, picture_set
 from sat_exp.errors import UserError, one_line
-from sat_exp.settings.types import FilePath, Images, Seed, Side
 
 FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
 FLOWERS_FOLDER = "flowers-102"
@@ -36,24 +35,13 @@ CIFAR_SHA256 = {
 SIDE = 32
 
 
-class Flowers102(LightningDataModule):
+class Flowers102(ResizedDataSet):
     """The 6,149 test images of Flowers-102 (Nilsback & Zisserman 2008), 102 kinds of flowers, 20 to 238 images each.
 
-    `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
+    `root` is the folder with the set; without it the set is downloaded once into the user's cache folder.
     """
 
-    def __init__(
-        self,
-        root: FilePath | None,
-        size: Images | None,
-        seed: Seed,
-        ids: FilePath | None = None,
-        resize: Side = 256,
-        crop: Side = 224,
-    ) -> None:
-        super().__init__()
-        canvas = Canvas(resize, crop)
-        check_choice(size, ids)
+    def read(self, root: str | None) -> ImageSet:
         parent = downloaded("Flowers-102 (350 MB)", root, FLOWERS_FOLDER, FLOWERS_FILES)
         flowers = opened(
             parent / FLOWERS_FOLDER, lambda: torchvision.datasets.Flowers102(str(parent), split="test", loader=Path)
@@ -61,35 +49,28 @@ class Flowers102(LightningDataModule):
         files = [flowers[index] for index in range(len(flowers))]
         pictures = [picture_file(path.name, path, label) for path, label in files]
         names = tuple(torchvision.datasets.Flowers102.classes)
-        self.images = picture_set("flowers102", "flowers102", names, pictures, canvas).choose(size, seed, ids)
+        return picture_set("flowers102", "flowers102", names, pictures, self.canvas)
 
 
-class CIFAR10(LightningDataModule):
+class CIFAR10(DataSet):
     """The 10,000 test images of CIFAR-10 (Krizhevsky 2009), ten classes, 32×32 pixels as they are.
 
-    `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
+    `root` is the folder with the set; without it the set is downloaded once into the user's cache folder.
     """
 
-    def __init__(self, root: FilePath | None, size: Images | None, seed: Seed, ids: FilePath | None = None) -> None:
-        super().__init__()
-        check_choice(size, ids)
-        self.images = cifar("cifar10", torchvision.datasets.CIFAR10, root).choose(size, seed, ids)
+    def read(self, root: str | None) -> ImageSet:
+        return cifar("cifar10", torchvision.datasets.CIFAR10, root)
 
 
-class CIFAR100(LightningDataModule):
-    """The 10,000 test images of CIFAR-100 (Krizhevsky 2009), a hundred classes, 32×32 pixels as they are.
+class CIFAR100(DataSet):
+    """The 10,000 test images of CIFAR-100 (Krizhevsky 2009), a hundred classes; else as `CIFAR10`."""
 
-    `root` is the folder that holds them; without it they are downloaded once into the user's cache folder.
-    """
-
-    def __init__(self, root: FilePath | None, size: Images | None, seed: Seed, ids: FilePath | None = None) -> None:
-        super().__init__()
-        check_choice(size, ids)
-        self.images = cifar("cifar100", torchvision.datasets.CIFAR100, root).choose(size, seed, ids)
+    def read(self, root: str | None) -> ImageSet:
+        return cifar("cifar100", torchvision.datasets.CIFAR100, root)
 
 
 def cifar(name: str, published: Any, root: str | None) -> ImageSet:
-    """The test images of a set of torchvision's, which says where they are and what their files are called."""
+    """The test images of one of torchvision's CIFAR classes, which names the address and the files."""
     folder = published.base_folder
     archive = Published(published.url, CIFAR_SHA256[name])
     place = downloaded(f"{name} (170 MB)", root, folder, [archive]) / folder
@@ -107,8 +88,8 @@ def cifar(name: str, published: Any, root: str | None) -> ImageSet:
 
 
 def read_cifar(place: Path, published: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Pixels uint8 [N, 32, 32, 3], labels int64 [N] and class names in the folder `place`; the pickles in which they
-    are published are read as data."""
+    """Pixels uint8 [N, 32, 32, 3], labels int64 [N] and class names in the folder `place`. They are published as
+    pickles, which are read as data."""
     ((file, md5),) = published.test_list
     for each, known in ((file, md5), (published.meta["filename"], published.meta["md5"])):
         if not check_integrity(str(place / each), known):
@@ -120,7 +101,7 @@ def read_cifar(place: Path, published: Any) -> tuple[np.ndarray, np.ndarray, tup
 
 
 def opened(folder: Path, read: Callable[[], Any]) -> Any:
-    """What `read` makes of `folder`; UserError when a file in it is not the published one."""
+    """The result of `read`, which reads `folder`; UserError when a file in it is not the published one."""
     try:
         return read()
     except Exception as error:

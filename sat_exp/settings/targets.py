@@ -62,7 +62,7 @@ def is_called(target: Any, name: str) -> bool:
 def is_dataset(target: Any) -> bool:
     from lightning import LightningDataModule
 
-    return inspect.isclass(target) and issubclass(target, LightningDataModule)
+    return inspect.isclass(target) and issubclass(target, LightningDataModule) and not inspect.isabstract(target)
 
 
 KINDS = {

@@ -222,14 +222,14 @@ def test_flat_images_without_labels_say_what_to_put_there(tmp_path):
 def test_a_ground_truth_without_the_devkits_numbers_is_refused(tmp_path):
     root = flat_and_the_two_files(tmp_path)
     (root / "meta.mat").unlink()
-    with pytest.raises(UserError, match=r"meta\.mat is not beside it"):
+    with pytest.raises(UserError, match=r"meta\.mat is not next to it"):
         images(root)
 
 
 def test_a_ground_truth_that_is_too_short_is_refused(tmp_path):
     root = flat_and_the_two_files(tmp_path)
     (root / "ILSVRC2012_validation_ground_truth.txt").write_text("1\n2\n")
-    with pytest.raises(UserError, match=r"ILSVRC2012_val_00000003\.JPEG .* has no label"):
+    with pytest.raises(UserError, match=r"ILSVRC2012_val_00000003\.JPEG .* is not in the file of labels"):
         images(root)
 
 
@@ -239,7 +239,7 @@ def test_a_damaged_devkit_is_refused_by_name(tmp_path, file, damage):
     root = flat_and_packed_devkit(tmp_path) if file.endswith("gz") else flat_and_the_two_files(tmp_path)
     contents = (root / file).read_bytes()
     (root / file).write_bytes(contents[: len(contents) // 2] if damage is None else damage)
-    with pytest.raises(UserError, match=r"cannot be read|has no label") as caught:
+    with pytest.raises(UserError, match=r"cannot be read|is not in the file of labels") as caught:
         images(root)
     assert "\n" not in str(caught.value)
 
@@ -288,13 +288,13 @@ def test_a_damaged_picture_in_a_tar_is_refused_by_name(tmp_path):
 def test_a_stranger_among_the_flat_images_is_refused_by_name(tmp_path):
     root = flat_and_packed_devkit(tmp_path)
     (root / "cat.png").write_bytes(jpeg(0))
-    with pytest.raises(UserError, match=r"cat\.png .* has no label"):
+    with pytest.raises(UserError, match=r"cat\.png .* is not in the file of labels"):
         images(root)
 
 
 def test_images_in_no_synset_folder_are_refused(tmp_path):
     (tmp_path / "cat.png").write_bytes(jpeg(0))
-    with pytest.raises(UserError, match=r"cat\.png in .* lies in no synset folder"):
+    with pytest.raises(UserError, match=r"cat\.png in .* is in no synset folder"):
         images(tmp_path)
 
 

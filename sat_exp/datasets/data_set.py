@@ -1,0 +1,44 @@
+"""The settings that data sets share, and the choice of images by them."""
+
+from abc import ABC, abstractmethod
+
+from lightning import LightningDataModule
+
+from sat_exp.datasets.canvas import Canvas
+from sat_exp.datasets.image_set import ImageSet, check_choice
+from sat_exp.settings.types import FilePath, Images, Seed, Side
+
+
+class DataSet(LightningDataModule, ABC):
+    """Images to attack, as a data module. A class that can be trained on adds `train_dataloader` and `val_dataloader`.
+
+    root: where the images are. size, seed: a balanced subset of that many images, drawn by the seed; all where size is
+    None. ids: a CSV file that lists the images instead. The signature of a class is the schema of its settings.
+    """
+
+    images: ImageSet
+
+    def __init__(self, root: FilePath | None, size: Images | None, seed: Seed, ids: FilePath | None = None) -> None:
+        super().__init__()
+        check_choice(size, ids)
+        self.images = self.read(root).choose(size, seed, ids)
+
+    @abstractmethod
+    def read(self, root: str | None) -> ImageSet:
+        """All images at `root`; UserError where there are none."""
+
+
+class ResizedDataSet(DataSet):
+    """Images of any size, resized to `resize` pixels on the shorter side and cropped to `crop`."""
+
+    def __init__(
+        self,
+        root: FilePath | None,
+        size: Images | None,
+        seed: Seed,
+        ids: FilePath | None = None,
+        resize: Side = 256,
+        crop: Side = 224,
+    ) -> None:
+        self.canvas = Canvas(resize, crop)
+        super().__init__(root, size, seed, ids)
