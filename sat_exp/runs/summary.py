@@ -73,8 +73,18 @@ class Settings(TypedDict, total=False):
 
 
 @READABLE
+class Threat(TypedDict, total=False):
+    norm: Name
+    epsilon: NonNegative
+    goal: Name
+    text: Name
+
+
+@READABLE
 class Attack(TypedDict, total=False):
     name: Name
+    title: Name
+    threat: Threat
     epsilon: NonNegative
     step_size: NonNegative
     steps: Whole

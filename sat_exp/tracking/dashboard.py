@@ -14,6 +14,7 @@ from sat_exp.tracking.owner import Tracking
 
 AXES: dict[str, reports.Config | reports.SummaryMetric] = {
     "epsilon": reports.Config("attack.epsilon"),
+    "norm": reports.Config("attack.threat.norm"),
     "steps": reports.Config("attack.steps"),
     "clean accuracy": reports.SummaryMetric("mean/models/clean_accuracy"),
     "white-box success": reports.SummaryMetric("mean/models/white_box_success"),

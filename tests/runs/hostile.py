@@ -98,6 +98,7 @@ SUMMARIES: dict[str, Change] = {
     "a text for a data set": summary(dataset="mine"),
     "a text for an attack": summary(attack="pgd"),
     "a text for epsilon": summary(attack__epsilon="8"),
+    "a text for the threat model": summary(attack__threat="L2"),
     "a text for class names": summary(class_names="shirt"),
     "numbers for class names": summary(class_names=[1, 2]),
     "a text for findings": summary(findings="found"),

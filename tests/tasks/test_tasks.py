@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sat_exp import models, runs
+from sat_exp import runs
 from sat_exp.errors import UserError
+from sat_exp.models import loading
 from sat_exp.modules.training import Training
 
 from ..command import QUICK
@@ -42,7 +43,9 @@ def test_attack_reports_one_model(sat_exp):
     assert row["mean_linf"] <= 8
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["choices"]["model"] == "fashion_resnet"
-    assert summary["attack"] == {"name": "pgd", "epsilon": 8, "step_size": 1, "steps": 4, "random_start": True}
+    numbers = {"epsilon": 8, "step_size": 1, "steps": 4, "random_start": True}
+    threat = {"norm": "linf", "epsilon": 8, "goal": "untargeted", "text": "L∞ ≤ 8/255"}
+    assert summary["attack"] == {"name": "pgd", "title": "PGD", "threat": threat} | numbers
     shown = pd.read_csv(folder / "tables/examples.csv")
     assert (shown["label"] == shown["clean_prediction"]).all()
     assert shown["label"].nunique() == len(shown) == 6
@@ -122,14 +125,14 @@ UNPUBLISHED = ("pool=any", "pool.models=[fashion_resnet,fashion_vit,fashion_conv
 @pytest.fixture
 def no_vit(monkeypatch) -> None:
     """A model whose weights cannot be had once the work has begun."""
-    load = models.load
+    load = loading.load
 
     def refusing(config):
         if config.name == "fashion_vit":
             raise UserError("no weights today")
         return load(config)
 
-    monkeypatch.setattr("sat_exp.measurement.measurement.models.load", refusing)
+    monkeypatch.setattr("sat_exp.models.loading.load", refusing)
 
 
 def test_a_model_that_fails_is_in_a_table_and_the_others_go_on(sat_exp, no_vit):
@@ -209,7 +212,7 @@ def test_placing_beside_other_images_is_refused(sat_exp):
     old = sat_exp(*QUICK, "task=matrix", "pool=any", "pool.models=[fashion_resnet,fashion_resnet_sgd]")
     folder = folder_of(old)
     with runs.drafted(folder) as place:
-        runs.read(folder).copy(runs.read(folder).files, place)
+        runs.Run.open(folder).copy(runs.Run.open(folder).files, place)
         summary = place / "summary.json"
         summary.write_text(summary.read_text().replace('"size": 40', '"size": 41'))
     outcome = sat_exp("task=place", "model=fashion_vit", f"task.run={folder_of(old)}")

@@ -63,7 +63,7 @@ def test_panels_show_what_the_runs_logged(create, online):
     found = sections(online)
     assert list(found) == ["Sweep", "Models", "Matrix", "Figures", "Studies", "Examples", "Tables of studies"]
     columns = [column["accessor"] for column in found["Sweep"][0]["config"]["columns"]]
-    assert columns[0] == "config:attack.value.epsilon"
+    assert columns[:2] == ["config:attack.value.epsilon", "config:attack.value.threat.norm"]
     assert columns[-1] == "summary:mean/pairs/sat"
     success, accuracy = (panel["config"]["metrics"] for panel in found["Models"])
     assert success == ["models/hf/vit/white_box_success", "models/resnet/white_box_success"]
