@@ -15,6 +15,7 @@ import pandas as pd
 import seaborn as sns
 from PIL import Image
 
+from sat_exp import similarity
 from sat_exp.report import pictures, results
 from sat_exp.report.origin import Origin
 from sat_exp.report.results import Results
@@ -113,7 +114,7 @@ def orders(found: Results, names: list[str]) -> dict[str, list[int]]:
     families = found.families
     by: dict[str, list[str]] = {}
     if results.between_models(found.pairs)["sat"].notna().any():
-        by["tree"] = results.leaf_order(results.square(found.pairs, "sat", "sat"))
+        by["tree"] = results.leaf_order(similarity.matrix(found.pairs))
     grouped = clusters(found, names)
     if grouped is not None and "tree" in by:
         by["cluster"] = sorted(by["tree"], key=lambda name: grouped[place[name]])

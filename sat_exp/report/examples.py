@@ -9,9 +9,16 @@ from matplotlib.figure import Figure
 
 from sat_exp.errors import UserError
 from sat_exp.report import heatmap, pictures, theme
+from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 
 MOST = 6
+
+
+def drawings(results: Results) -> dict[str, Drawing]:
+    """The figure of examples, where the run has any."""
+    table = results.own.get("examples")
+    return {} if table is None else {"examples": examples(table, results.examples, results.class_names)}
 
 
 @theme.style()

@@ -1,4 +1,4 @@
-"""What a run left in its folder, and the square matrices that the figures are drawn from."""
+"""The results of a run as its page shows them, and the square matrices that figures are drawn from."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,30 +6,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
 
 from sat_exp.errors import UserError
-from sat_exp.runs import Run
-
-BY_MODEL = {
-    "clusters": ("model",),
-    "pairs_without_hubs": ("model_a", "model_b"),
-    "consensus": ("model_a", "model_b"),
-    "directed": ("model",),
-}
-"""Tables whose models are drawn in the colours of their families, and the columns that name them."""
+from sat_exp.report.theme import FamilyStyle, family_styles
+from sat_exp.runs import Run, registry
+from sat_exp.statistics import clustering
 
 LOG_100 = float(np.log(100))
 
 
 @dataclass(frozen=True)
 class Results:
-    """A run as read from disk.
+    """The results of a run.
 
-    own: the run's tables by name. tables: these, and before them those of the run that it studied, where it studied
-    one; examples: the folder that the files of their table `examples` are in; class_names: what labels mean; studied:
-    the summary of the run that it studied, empty where it studied none.
+    own: the run's tables by name. tables: these and, for a study, those of the run that it studied. summary: of the
+    run. examples: the folder with the files of the table `examples`. class_names: by label. studied: the summary of the
+    run that it studied, empty for a measurement.
     """
 
     own: dict[str, pd.DataFrame]
@@ -38,6 +30,27 @@ class Results:
     examples: Path
     class_names: list[str]
     studied: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: Run, folder: Path) -> "Results":
+        """The results of `run` and of the run that it is a study of; files of examples are copied into `folder`.
+
+        UserError where there is no table, and where a file is damaged.
+        """
+        own = run.tables()
+        if not own:
+            raise UserError(f"no tables/*.parquet in {run.folder}: give the folder of a finished run")
+        studied = run.studied
+        before, summary = ({}, {}) if studied is None else (studied.tables(), studied.summary)
+        tables = before | own
+        if "examples" in tables:
+            pictured = run if "examples" in own or studied is None else studied
+            pictured.copy(sorted({*tables["examples"]["clean"], *tables["examples"]["adversarial"]}), folder)
+        class_names = (run.summary | summary).get("class_names", [])
+        results = cls(own, tables, run.summary, folder, class_names, summary)
+        if strangers := results.strangers:
+            raise UserError(f"{run.folder} names a model that it does not have: {strangers[0]}")
+        return results
 
     @property
     def models(self) -> pd.DataFrame | None:
@@ -49,7 +62,7 @@ class Results:
 
     @property
     def untrained(self) -> bool:
-        """Whether any of the models has random weights."""
+        """Whether a model has random weights."""
         return self.models is not None and not self.models["pretrained"].astype(bool).all()
 
     @property
@@ -58,53 +71,35 @@ class Results:
         named = {} if self.pairs is None else model_families(self.pairs)
         return named | ({} if self.models is None else dict(self.models[["model", "family"]].to_numpy()))
 
+    @property
+    def styles(self) -> dict[str, FamilyStyle]:
+        """The colour and the marker of every family."""
+        return family_styles(self.families.values())
 
-def of(run: Run, place: Path) -> Results:
-    """What `run`, and the run that it is a study of, hold; the files of their examples are copied into `place`.
-
-    UserError where there is no table, or where a file is damaged.
-    """
-    own = run.checked_tables()
-    if not own:
-        raise UserError(f"no tables/*.parquet in {run.folder}: give the folder of a finished run")
-    studied = run.studied
-    before, summary = ({}, {}) if studied is None else (studied.checked_tables(), studied.summary)
-    pictured = run if "examples" in own or studied is None else studied
-    tables = before | own
-    if "examples" in tables:
-        shown = tables["examples"]
-        pictured.copy(sorted({*shown["clean"], *shown["adversarial"]}), place)
-    classes = (run.summary | summary).get("class_names", [])
-    found = Results(own, tables, run.summary, place, classes, summary)
-    if strangers := unknown(found):
-        raise UserError(f"{run.folder} names a model that it does not have: {strangers[0]}")
-    return found
-
-
-def unknown(found: Results) -> list[str]:
-    """Models that are drawn in the colours of families and clusters, while no table states theirs."""
-    named = [
-        name
-        for table, columns in BY_MODEL.items()
-        for column in columns
-        if table in found.tables
-        for name in found.tables[table].get(column, ())
-    ]
-    known = set(found.families)
-    if "cluster_stability" in found.own:
-        known &= set(found.own["clusters"].get("model", ()))
-    return sorted(set(named) - known)
+    @property
+    def strangers(self) -> list[str]:
+        """Models that are drawn in the colours of families and clusters while no table states these."""
+        drawn = {
+            model
+            for name, table in self.tables.items()
+            for column in registry.table(name).coloured
+            for model in table[column]
+        }
+        known = set(self.families)
+        if "cluster_stability" in self.own:
+            known &= set(self.own["clusters"]["model"])
+        return sorted(drawn - known)
 
 
 def in_percent(fraction: float) -> str:
-    """One decimal, '–' where missing, and '>99.9' rather than '100.0' for what is not quite all."""
+    """A rate with one decimal; '–' where it is missing, '>99.9' rather than '100.0' where it is less than 1."""
     if not np.isfinite(fraction):
         return "–"
     return ">99.9" if 0.9995 <= fraction < 1 else f"{100 * fraction:.1f}"
 
 
 def model_families(pairs: pd.DataFrame) -> dict[str, str]:
-    """Family of every model of a pairs table, in pool order."""
+    """The family of every model in a table of pairs, models in the order of the table."""
     first = dict(zip(pairs["model_a"], pairs["family_a"], strict=True))
     return first | {b: family for b, family in zip(pairs["model_b"], pairs["family_b"], strict=True) if b not in first}
 
@@ -115,7 +110,7 @@ def between_models(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_way(pairs: pd.DataFrame) -> pd.DataFrame:
-    """source, target, rate: every transfer between two models that was measured."""
+    """source, target, rate: every measured transfer between two models."""
     ways = [
         between_models(pairs)[[source, target, rate]].set_axis(["source", "target", "rate"], axis=1)
         for source, target, rate in (
@@ -126,37 +121,25 @@ def one_way(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(ways, ignore_index=True).dropna(subset=["rate"])
 
 
-def square(pairs: pd.DataFrame, upper: str, lower: str) -> pd.DataFrame:
-    """[N, N] in pool order: column `upper` at (a, b), column `lower` at (b, a), NaN where no pair was measured."""
-    names = list(model_families(pairs))
+def square(pairs: pd.DataFrame, upper: str, lower: str | None = None) -> pd.DataFrame:
+    """[M, M], models in the order of the pairs: column `upper` at (a, b), column `lower`, by default the same, at
+    (b, a); NaN for a missing pair."""
+    names = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
     position = {name: index for index, name in enumerate(names)}
     a, b = pairs["model_a"].map(position), pairs["model_b"].map(position)
     values = np.full((len(names), len(names)), np.nan)
-    values[b, a] = pairs[lower]
+    values[b, a] = pairs[lower or upper]
     values[a, b] = pairs[upper]
     return pd.DataFrame(values, index=names, columns=names)
 
 
-def symmetric(pairs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """[M, M] of a column of unordered pairs, models in the pairs' order; NaN on the diagonal where they lack it."""
-    names = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
-    wide = pairs.pivot(index="model_a", columns="model_b", values=column).reindex(index=names, columns=names)
-    return wide.combine_first(wide.T).loc[names, names].rename_axis(index=None, columns=None)
-
-
-def cluster(sat: pd.DataFrame) -> np.ndarray:
-    """Average-linkage tree [N - 1, 4] of a symmetric SAT matrix [N, N], leaves in optimal order.
-
-    The distance of two models is log 100 - SAT; a missing one counts as the mean of the others, which draws the
-    two neither together nor apart.
-    """
+def tree(sat: pd.DataFrame) -> clustering.Hierarchy:
+    """The average-linkage tree of a symmetric matrix of SAT [M, M]; a missing pair counts as an average one."""
     distance = (LOG_100 - sat.to_numpy(dtype=float)).clip(min=0)
-    condensed = squareform(distance, checks=False)
-    known = condensed[np.isfinite(condensed)]
-    condensed = np.where(np.isfinite(condensed), condensed, known.mean() if known.size else 1.0)
-    return hierarchy.linkage(condensed, method="average", optimal_ordering=True)
+    known = distance[np.triu(np.isfinite(distance), 1)]
+    return clustering.hierarchy(sat.fillna(LOG_100 - (known.mean() if known.size else 1.0)))
 
 
 def leaf_order(sat: pd.DataFrame) -> list[str]:
-    """Model names along the tree of `cluster`: similar models next to each other."""
-    return [sat.index[leaf] for leaf in hierarchy.leaves_list(cluster(sat))]
+    """The models along that tree: similar ones next to each other."""
+    return tree(sat).leaves

@@ -1,7 +1,9 @@
-"""A run's folder: written whole by one writer, read by one reader that notices any file that is not as written."""
+"""A run's folder: written as a whole by one writer, and read by the class `Run`, which checks every file."""
 
-from sat_exp.runs.reading import SUMMARY, Run, newest, read, studied
+from sat_exp.runs.run import SUMMARY, Run
 from sat_exp.runs.writing import drafted, fill, refuse_foreign, seal
 from sat_exp.similarity import Predictions
 
-__all__ = ["SUMMARY", "Predictions", "Run", "drafted", "fill", "newest", "read", "refuse_foreign", "seal", "studied"]
+__all__ = ["SUMMARY", "Predictions", "Run", "drafted", "fill", "refuse_foreign", "seal"]
+
+read, newest = Run.open, Run.newest

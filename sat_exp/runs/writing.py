@@ -1,7 +1,7 @@
-"""The one writer of a run's folder: all results are made in a draft, a folder within it, and take their places at once.
+"""The one writer of a run's folder: results are written to a draft, a folder within it, and published at once.
 
-A writing that is cut short leaves the run's earlier results, or none that a reader accepts; the next one mends that.
-Of several processes that write to one folder the last to finish is the one whose results are there.
+A writing that is interrupted leaves the earlier results, or none that a reader accepts; the next writing repairs that.
+When several processes write to one folder, the results of the last to finish remain.
 """
 
 import os
@@ -19,10 +19,11 @@ from PIL import Image
 
 from sat_exp import strict_json
 from sat_exp.errors import FULL, UserError
-from sat_exp.runs import manifest, predictions, text
+from sat_exp.runs import checking, manifest, predictions, text
 from sat_exp.runs import tables as parquet
 from sat_exp.runs.manifest import RESULTS, Manifest
-from sat_exp.runs.reading import DRAFTS, SUMMARY, Run
+from sat_exp.runs.reading import DRAFTS
+from sat_exp.runs.run import SUMMARY, Run
 from sat_exp.similarity import Predictions
 
 LOCK = ".writing.lock"
@@ -30,15 +31,15 @@ ALIVE = ".alive"
 OLD = ".old"
 
 LONGEST_WAIT = 60.0
-"""Seconds to wait for another process that moves its results into place, which takes far less."""
+"""Seconds to wait for another process that publishes its results, which takes far less."""
 
 
 @contextmanager
 def drafted(folder: Path, replacing: Run | None = None) -> Iterator[Path]:
-    """A folder to make a run's results in; they become those of `folder` when the body ends without an error.
+    """A draft folder; its files become the results of `folder` when the body ends without an error.
 
-    replacing: what is there now, where the new results are made from it. UserError where it is not there any more,
-    where the disk is full, and where a file cannot be written for another reason.
+    replacing: the run that is there now, where the new results are made from it. UserError where it was replaced
+    meanwhile, where the disk is full, and where a file cannot be written for another reason.
     """
     try:
         with draft(folder) as place:
@@ -46,7 +47,7 @@ def drafted(folder: Path, replacing: Run | None = None) -> Iterator[Path]:
             seal(place)
             publish(place, folder, replacing)
     except OSError as error:
-        cure = "free some space" if error.errno in FULL else "mend that"
+        cure = "free some space" if error.errno in FULL else "correct that"
         raise UserError(
             f"cannot write results to {folder}: {error.strerror or error}; {cure} and run it again"
         ) from error
@@ -59,14 +60,17 @@ def fill(
     pictures: Mapping[str, np.ndarray] | None = None,
     predicted: Predictions | None = None,
 ) -> None:
-    """Put results into a draft: tables as Parquet and CSV, pictures (uint8 [C, H, W] by file), predictions, summary.
+    """Write results into a draft: tables as Parquet and CSV, pictures (uint8 [C, H, W] by file), predictions, summary.
 
-    What a terminal would obey is taken out of texts."""
+    Control characters in texts are replaced. ValueError, a mistake in the program, for a table that does not fit its
+    schema.
+    """
+    clean = {name: text.cleaned_table(table) for name, table in tables.items()}
+    checking.check_written(clean, summary)
     (place / "tables").mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        clean = text.cleaned_table(table)
-        parquet.write(clean, place / "tables" / f"{name}.parquet")
-        clean.to_csv(place / "tables" / f"{name}.csv", index=False)
+    for name, table in clean.items():
+        parquet.write(table, place / "tables" / f"{name}.parquet")
+        table.to_csv(place / "tables" / f"{name}.csv", index=False)
     for file, pixels in (pictures or {}).items():
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(place / file)
@@ -76,22 +80,22 @@ def fill(
 
 
 def seal(place: Path) -> None:
-    """Write the manifest of what a draft holds by now, so that it can be read as a run."""
+    """Write the manifest of the files in a draft, so that it can be read as a run."""
     Manifest.of(place).write(place)
 
 
 def refuse_foreign(folder: Path) -> None:
-    """UserError where a folder holds files that are called like results and that no run has written: they would go."""
+    """UserError where a folder holds files with the names of results that no run has written: they would be lost."""
     ours = (manifest.NAME, "tracking.json", LOCK)
     if any(os.path.lexists(folder / name) for name in ours):
         return
     if foreign := [name for name in RESULTS if os.path.lexists(folder / name)]:
-        raise UserError(f"{folder} holds {foreign[0]}, which is no run's: give another name=, or move that elsewhere")
+        raise UserError(f"{folder} holds {foreign[0]}, which no run has written: give another name=, or move it")
 
 
 @contextmanager
 def draft(folder: Path) -> Iterator[Path]:
-    """A new folder in `folder` that is removed in the end; drafts whose writer is dead are removed as well."""
+    """A new folder in `folder`, removed at the end; the drafts of dead writers are removed too."""
     refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / DRAFTS.replace("*", uuid.uuid4().hex)
@@ -110,8 +114,8 @@ def draft(folder: Path) -> Iterator[Path]:
 
 
 def dead(place: Path) -> bool:
-    """Whether the writer of a draft lives no more; asked by the holder of the folder's lock only, under which drafts
-    are made together with their writers' locks."""
+    """Whether the writer of a draft has ended. The caller holds the folder's lock, under which a draft and the lock of
+    its writer are made."""
     try:
         with FileLock(place / ALIVE, timeout=0):
             return True
@@ -122,8 +126,8 @@ def dead(place: Path) -> bool:
 
 
 def publish(place: Path, folder: Path, replacing: Run | None) -> None:
-    """Move the results in the draft `place` to their places in `folder`: the old manifest goes first, the new one comes
-    last, so that in between there is none."""
+    """Move the results in the draft `place` to `folder`. The old manifest goes first, the new one comes last, and there
+    is none in between."""
     with locked(folder):
         if replacing is not None:
             now = Manifest.read(folder)

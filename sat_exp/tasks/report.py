@@ -5,8 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from sat_exp import report, runs
+from sat_exp import report
 from sat_exp.errors import UserError
+from sat_exp.runs import SUMMARY, Run
 from sat_exp.settings.types import FileName, FilePath
 from sat_exp.tasks import printing
 
@@ -15,11 +16,11 @@ MEASURED = (
     *("settings.dataset", "settings.score.floor", "settings.score.confidence", "settings.hardware.precision"),
     *("settings.hardware.tf32", "settings.hardware.channels_last"),
 )
-"""What the summary of a measurement says of how it was made."""
+"""Fields that the summary of a measurement states."""
 
 
 def check(config: DictConfig, *, run: str | None, **_: Any) -> None:
-    runs.read(folder_of(config, run))
+    Run.open(folder_of(config, run))
 
 
 def folder_of(config: DictConfig, run: str | None) -> Path:
@@ -33,7 +34,7 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
 
 
 def existing(run: str, what: str) -> Path:
-    """The folder that task.run names; UserError where there is none."""
+    """The folder that `run` names; UserError where there is none."""
     try:
         there = Path(run).is_dir()
     except OSError as error:
@@ -43,24 +44,24 @@ def existing(run: str, what: str) -> Path:
     return Path(run)
 
 
-def latest(outputs: Path, holding: str = "tables/models.parquet") -> runs.Run:
-    """The run, not the study of one, that finished last and holds the file `holding`."""
-    for folder in runs.newest(outputs, holding):
-        found = runs.read(folder)
-        if found.measured is None:
-            return found
-    raise UserError(f"no finished run with {holding} under {outputs}: run a task first, or give task.run=FOLDER")
+def latest(outputs: Path, file: str = "tables/models.parquet") -> Run:
+    """The measurement, not a study, that finished last and has the `file`."""
+    for folder in Run.newest(outputs, file):
+        finished = Run.open(folder)
+        if finished.measured is None:
+            return finished
+    raise UserError(f"no finished run with {file} under {outputs}: run a task first, or give task.run=FOLDER")
 
 
-def chosen(config: DictConfig, run: str | None) -> runs.Run:
-    """The finished run in the folder `run`, or where none is given the newest of pairs; its tables are checked, and
-    that a measurement says how it was made."""
-    found = latest(Path(config.output_dir), "tables/pairs.parquet") if run is None else runs.read(Path(run))
-    found.checked_tables()
-    if {"models", "dataset"} <= set(found.summary):
-        found.require(*MEASURED)
-        if not isinstance(found.summary["models"], dict):
+def chosen(config: DictConfig, run: str | None) -> Run:
+    """The finished run in the folder `run`, by default the newest one with pairs; UserError where a table does not fit
+    its schema, and where a measurement does not state its settings."""
+    finished = latest(Path(config.output_dir), "tables/pairs.parquet") if run is None else Run.open(Path(run))
+    finished.tables()
+    if {"models", "dataset"} <= set(finished.summary):
+        finished.require(*MEASURED)
+        if not isinstance(finished.summary["models"], dict):
             raise UserError(
-                f"{found.folder / runs.SUMMARY} does not say how its models are made: run its command again"
+                f"{finished.folder / SUMMARY} does not state how its models are made: run its command again"
             )
-    return found
+    return finished

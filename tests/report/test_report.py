@@ -429,7 +429,8 @@ def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
     ranks = pd.Series([1, None], dtype="Int64")
     found = pd.DataFrame({"measure": ["a", "b"], "value": [0.25, np.nan], "rank": ranks})
     with runs.drafted(tmp_path) as place:
-        runs.fill(place, {"measured": str(run), "findings": ["It was found."]}, {"found": found})
+        runs.fill(place, {"measured": str(run), "findings": ["It was found."]}, {})
+        found.to_parquet(place / "tables/found.parquet")
     report = draw(tmp_path)
     html = report.page.read_text(encoding="utf-8")
     assert report.figures == {}

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from sat_exp import runs
+
+from ..schemas import table_of
 
 MODELS = ["a", "b", "c"]
 IMAGES = 20
@@ -23,11 +24,11 @@ def predicted(seed: int) -> runs.Predictions:
 
 
 def write(folder: Path, number: int = 1) -> None:
-    """A run in which everything says `number`, with a file of every kind."""
-    models = pd.DataFrame({"model": MODELS, "number": number})
+    """A run with a file of every kind; every file holds `number`."""
+    tables = {"models": table_of("models", images=number), "pairs": table_of("pairs", images=number)}
     pictures = {f"examples/{index}/clean.png": np.full((1, 4, 4), number % 256, np.uint8) for index in range(2)}
     with runs.drafted(folder) as place:
-        runs.fill(place, {"number": number}, {"models": models, "pairs": models}, pictures, predicted(number))
+        runs.fill(place, {"number": number}, tables, pictures, predicted(number))
         (place / "figures").mkdir()
         (place / "figures/drawn.csv").write_text(f"number\n{number}\n")
         (place / "report.html").write_text(str(number))

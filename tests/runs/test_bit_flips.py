@@ -57,13 +57,13 @@ def folder(tmp_path: Path) -> Path:
 
 def everything(folder: Path) -> dict[str, Any]:
     """All that can be read of a run."""
-    run = runs.read(folder)
+    run = runs.Run.open(folder)
     known = run.predictions()
     assert known is not None
     answers = [known.labels, *known.clean.values(), *known.adversarial.values(), *known.reference.values()]
     return {
         "summary": run.summary,
-        "pairs": run.checked_tables()["pairs"].to_dict("list"),
+        "pairs": run.tables()["pairs"].to_dict("list"),
         "predictions": [known.names, *(part.tolist() for part in answers if part is not None)],
         "files": [run.content(name) for name in run.files],
     }
@@ -114,7 +114,7 @@ def test_what_was_typed_may_be_damaged_where_it_is_told(folder, kind):
     for changed in flips((folder / kind).read_bytes(), FLIPS, kind):
         (folder / kind).write_bytes(changed)
         with pytest.raises(UserError, match=r"summary\.json is damaged: run its command again") as error:
-            runs.read(folder)
+            runs.Run.open(folder)
         assert str(error.value).isprintable()
 
 

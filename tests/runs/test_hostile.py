@@ -11,9 +11,10 @@ from pyarrow import parquet
 
 from sat_exp import runs
 from sat_exp.errors import UserError
-from sat_exp.runs import columns, tables, text
+from sat_exp.runs import registry, tables, text
 from sat_exp.runs import summary as summaries
 
+from ..schemas import table_of
 from .hostile import PAIRS, SUMMARIES, sealed, summary, value
 
 MODELS = ["fashion_resnet", "vit.in1k", "mixer"]
@@ -54,9 +55,9 @@ def one_line(error: pytest.ExceptionInfo[UserError], file: str) -> str:
 
 
 def test_what_this_program_writes_is_read(measured):
-    run = runs.read(measured)
+    run = runs.Run.open(measured)
     assert run.summary == whole()
-    pd.testing.assert_frame_equal(run.checked_tables()["pairs"], pairs())
+    pd.testing.assert_frame_equal(run.tables()["pairs"], pairs())
     run.require("settings.score.floor", "dataset.digest")
     with pytest.raises(UserError, match=r"summary\.json has no settings\.hardware\.tf32: run its command again"):
         run.require("settings.labels", "settings.hardware.tf32")
@@ -65,7 +66,7 @@ def test_what_this_program_writes_is_read(measured):
 @pytest.mark.parametrize("change", SUMMARIES.values(), ids=SUMMARIES)
 def test_a_summary_that_is_none_is_refused(measured, tmp_path, change):
     with pytest.raises(UserError) as error:
-        runs.read(sealed(measured, tmp_path / "run", change))
+        runs.Run.open(sealed(measured, tmp_path / "run", change))
     assert one_line(error, "summary.json").endswith("run its command again")
 
 
@@ -90,24 +91,22 @@ def test_every_field_has_a_type(field):
 def test_pairs_that_are_none_are_refused(measured, tmp_path, change):
     folder = sealed(measured, tmp_path / "run", change)
     with pytest.raises(UserError) as error:
-        runs.read(folder).checked_table("pairs")
+        runs.Run.open(folder).table("pairs")
     assert one_line(error, "tables/pairs.parquet").endswith("run its command again")
 
 
 def test_the_floor_is_the_runs_own(measured, tmp_path):
     low = value("pairs", "sat", -4.7)
     folder = sealed(measured, tmp_path / "run", low, summary(settings__score__floor=0.001))
-    assert runs.read(folder).checked_tables()["pairs"]["sat"].min() == -4.7
+    assert runs.Run.open(folder).tables()["pairs"]["sat"].min() == -4.7
 
 
 def test_tables_that_are_drawn_with_others_do_not_come_alone(measured, tmp_path):
-    found = pd.DataFrame({"clusters": [2], "between_runs": 1.0, "eigengap": 0.1, "matrix": "SAT"})
-
     def change(folder):
-        found.to_parquet(folder / "tables/cluster_stability.parquet")
+        table_of("cluster_stability").to_parquet(folder / "tables/cluster_stability.parquet")
 
     with pytest.raises(UserError, match="has tables/cluster_stability without tables/pairs_without_hubs"):
-        runs.read(sealed(measured, tmp_path / "run", change)).checked_tables()
+        runs.Run.open(sealed(measured, tmp_path / "run", change)).tables()
 
 
 def test_a_table_is_called_by_a_word(measured, tmp_path):
@@ -116,52 +115,69 @@ def test_a_table_is_called_by_a_word(measured, tmp_path):
             measured, tmp_path / "run", lambda folder, name=name: pairs().to_parquet(folder / f"tables/{name}.parquet")
         )
         with pytest.raises(UserError, match=r"manifest\.json is damaged"):
-            runs.read(folder)
+            runs.Run.open(folder)
         runs.writing.shutil.rmtree(folder)
 
 
-SCHEMAS = [(name, column) for name, kinds in columns.COLUMNS.items() for column in kinds]
-
-
-def sound(name: str) -> pd.DataFrame:
-    """A table of two rows that has what a table of that name has."""
-    values = {"text": ["a", "b"], "number": [0.25, 0.5], "sat": [1.5, 2.5], "flag": [True, False]}
-    return pd.DataFrame({column: values[kind.type] for column, kind in columns.COLUMNS[name].items()})
+SCHEMAS = [(name, column) for name, table in registry.tables().items() for column in table.columns]
 
 
 @pytest.mark.parametrize(("name", "column"), SCHEMAS, ids=map("-".join, SCHEMAS))
 def test_every_column_is_checked(name, column):
-    """Missing, of another type, and out of range; what is sound has no fault."""
-    kind, table = columns.COLUMNS[name][column], sound(name)
-    floor = float(np.log(0.01))
-    assert columns.fault(name, table, floor) is None
-    wrong = {"text": [1, 2], "number": ["a", "b"], "sat": ["a", "b"], "flag": [0.5, 1]}[kind.type]
-    assert column in str(columns.fault(name, table.assign(**{column: wrong}), floor))
+    """Missing, of another type, and out of range; a sound table has no fault."""
+    schema, table, floor = registry.table(name), table_of(name), float(np.log(0.01))
+    kind = schema.columns[column]
+    assert schema.fault(table, floor) is None
+    wrong = {"text": [1, 2, 3], "number": ["a", "b", "c"], "flag": [0.5, 1, 0]}[kind.type]
+    assert column in str(schema.fault(table.assign(**{column: wrong}), floor))
     if not kind.optional:
-        assert f"no column {column}" == columns.fault(name, table.drop(columns=column), floor)
-    if kind.type in ("number", "sat"):
+        assert f"no column {column}" == schema.fault(table.drop(columns=column), floor)
+    if kind.type == "number":
+        low = floor if kind.sat else kind.low
         outside = [np.inf, -np.inf, *([kind.high + 0.01] if np.isfinite(kind.high) else [])]
-        outside += [kind.low - 0.01] if np.isfinite(kind.low) else []
-        outside += [floor - 0.01] if kind.type == "sat" else []
+        outside += [low - 0.01] if np.isfinite(low) else []
         for number in outside:
-            assert f"a bad {column}" in str(columns.fault(name, table.assign(**{column: [0.3, number]}), floor))
+            assert f"a bad {column}" in str(schema.fault(table.assign(**{column: [1, 1, number]}), floor))
     if kind.name:
         for bad in ("", " ", "a\nb", "\x9b31m", "a" * 301):
-            assert f"a bad {column}" in str(columns.fault(name, table.assign(**{column: ["a", bad]}), floor))
-    if kind.known:
-        missing = table[column].astype(object).where([True, False])
+            assert f"a bad {column}" in str(schema.fault(table.assign(**{column: ["a", "b", bad]}), floor))
+    if kind.required:
+        missing = table[column].astype(object).where([True, False, True])
         missing = pd.to_numeric(missing) if kind.type == "number" else missing
-        assert column in str(columns.fault(name, table.assign(**{column: missing}), floor))
+        assert column in str(schema.fault(table.assign(**{column: missing}), floor))
 
 
-@pytest.mark.parametrize("name", columns.UNIQUE)
-def test_no_row_stands_twice(name):
-    table = sound(name)
+@pytest.mark.parametrize("name", [name for name, table in registry.tables().items() if table.unique])
+def test_no_row_is_there_twice(name):
+    schema, table = registry.table(name), table_of(name)
     twice = pd.concat([table, table.iloc[[0]]], ignore_index=True)
-    assert str(columns.fault(name, twice, -5)).endswith("twice")
-    if {"model_a", "model_b"} <= set(table):
-        turned = twice.rename(columns={"model_a": "model_b", "model_b": "model_a"}).iloc[[0]]
-        assert columns.fault(name, pd.concat([table, turned], ignore_index=True), -5) == columns.fault(name, twice, -5)
+    assert str(schema.fault(twice, -5)).endswith("twice")
+    if {"model_a", "model_b"} <= set(schema.unique):
+        table = table.assign(model_b="b")
+        turned = table.rename(columns={"model_a": "model_b", "model_b": "model_a"}).iloc[[0]]
+        assert str(schema.fault(pd.concat([table, turned], ignore_index=True), -5)).endswith("twice")
+
+
+@pytest.mark.parametrize("name", [name for name, table in registry.tables().items() if table.least_rows])
+def test_an_analysis_has_rows_for_three_models(name):
+    few = table_of(name, registry.table(name).least_rows - 1)
+    assert registry.table(name).fault(few, -5) == "2 rows, where 3 are the least"
+
+
+WRITTEN = {
+    "no schema": ({"mine": pd.DataFrame({"a": [1]})}, "tables/mine has no schema"),
+    "a column too many": ({"models": table_of("models", mine=1)}, "models has a column mine that its schema does not"),
+    "a column missing": ({"models": table_of("models").drop(columns="images")}, "tables/models has no column images"),
+    "a rate above 1": ({"models": table_of("models", changed_pixels=2)}, "a bad changed_pixels: 2 is not from 0 to 1"),
+    "another table missing": ({"pickers": table_of("pickers")}, "a run has tables/pickers without tables/by_pair"),
+}
+
+
+@pytest.mark.parametrize(("written", "message"), WRITTEN.values(), ids=WRITTEN)
+def test_a_mistake_in_a_table_is_noticed_when_it_is_written(tmp_path, written, message):
+    with pytest.raises(ValueError, match=message), runs.drafted(tmp_path) as place:
+        runs.fill(place, {}, written)
+    assert not (tmp_path / "tables").exists()
 
 
 def test_a_page_of_parquet_is_summed(tmp_path):
@@ -262,7 +278,7 @@ def test_no_file_of_a_run_is_waited_for(measured, file, kind):
     why = {"pipe": "Not a regular file", "device": "Not a regular file", "loop": "Too many levels of symbolic links"}
     expected = "is missing" if file == ".hydra/overrides.yaml" else rf"{file} cannot be read \({why[kind]}\)"
     with pytest.raises(UserError, match=rf"{expected}: run its command again$"):
-        runs.read(measured)
+        runs.Run.open(measured)
 
 
 TYPED = {
@@ -284,30 +300,17 @@ def test_what_was_typed_for_a_run_is_told_only_where_it_is_plain(measured, typed
     (measured / ".hydra/overrides.yaml").write_bytes(typed)
     (measured / "summary.json").write_bytes(b"damage")
     with pytest.raises(UserError, match=r"summary\.json is damaged: run its command again$"):
-        runs.read(measured)
+        runs.Run.open(measured)
 
 
 def test_what_a_terminal_obeys_is_taken_out_of_what_is_written(tmp_path):
     bad = "\x1b[31mred\x1b[0m\x07 \x9b2J \N{RIGHT-TO-LEFT OVERRIDE}txt \r\nnext\tline"
     kept = "�[31mred�[0m� �2J �txt �\nnext\tline"
     with runs.drafted(tmp_path) as place:
-        failures = pd.DataFrame({"model": ["a"], "reason": [bad], "number": [1.5], "count": pd.array([None], "Int64")})
-        runs.fill(place, {"warnings": [bad], "timings": {"a": 1.5}}, {"failures": failures})
-    run = runs.read(tmp_path)
+        failures = table_of("components", 1, text=bad, number=[1.5], count=pd.array([None], "Int64"))
+        runs.fill(place, {"warnings": [bad], "timings": {"a": 1.5}}, {"components": failures})
+    run = runs.Run.open(tmp_path)
     assert run.summary == {"warnings": [kept], "timings": {"a": 1.5}}
-    found = run.checked_tables()["failures"]
-    pd.testing.assert_frame_equal(found, failures.assign(reason=[kept]))
-    assert kept in (tmp_path / "tables/failures.csv").read_text()
-
-
-def test_an_analysis_has_clusters_of_its_models():
-    """Of three models or more, each in a cluster with and without hubs."""
-    names = ("cluster_stability", *columns.TOGETHER["cluster_stability"], "consensus")
-    whole = {name: pd.concat([sound(name)] * 2, ignore_index=True) for name in names}
-    assert columns.alone(whole) is None
-    assert columns.alone(whole | {"consensus": whole["consensus"].head(2)}) == (
-        "an analysis with a table of 2 rows, where 3 are the least"
-    )
-    for column in ("model", "without_hubs"):
-        without = whole | {"clusters": whole["clusters"].drop(columns=column)}
-        assert columns.alone(without) == f"tables/clusters without a column {column}"
+    found = run.tables()["components"]
+    pd.testing.assert_frame_equal(found, failures.assign(text=[kept]))
+    assert kept in (tmp_path / "tables/components.csv").read_text()

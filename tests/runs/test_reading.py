@@ -16,6 +16,7 @@ from sat_exp import files, runs, strict_json
 from sat_exp.errors import UserError
 from sat_exp.runs.manifest import Manifest, decoded
 
+from ..schemas import table_of
 from .conftest import IMAGES, MODELS, predicted, write
 
 KINDS = [
@@ -26,7 +27,7 @@ KINDS = [
 
 def everything(folder: Path) -> None:
     """Read all that a run holds."""
-    run = runs.read(folder)
+    run = runs.Run.open(folder)
     run.predictions()
     with run.copied(run.files):
         pass
@@ -80,7 +81,7 @@ def test_a_file_that_may_not_be_read_is_named(folder, monkeypatch):
 
     monkeypatch.setattr(files, "contents", forbidden)
     with pytest.raises(UserError, match=r"tables/pairs\.parquet cannot be read \(Permission denied\)"):
-        runs.read(folder)
+        runs.Run.open(folder)
 
 
 @given(data=st.data())
@@ -100,12 +101,12 @@ def test_a_manifest_names_nothing_outside_the_results(folder, name):
     assert whole is not None
     Manifest(whole.files | {name: ("0" * 64, 1)}).write(folder)
     with pytest.raises(UserError, match=r"manifest\.json is damaged"):
-        runs.read(folder)
+        runs.Run.open(folder)
 
 
 def test_a_file_that_the_run_did_not_write_is_not_read(folder, tmp_path):
     (folder / "tables/extra.parquet").write_bytes((folder / "tables/models.parquet").read_bytes())
-    run = runs.read(folder)
+    run = runs.Run.open(folder)
     assert set(run.tables()) == {"models", "pairs"}
     assert run.table("extra") is None
     for name in ("tables/extra.parquet", "../run/summary.json"):
@@ -127,14 +128,14 @@ def test_what_is_no_finished_run_is_said(tmp_path, left, message):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / name).write_text("")
     with pytest.raises(UserError, match=message):
-        runs.read(tmp_path / "run")
+        runs.Run.open(tmp_path / "run")
 
 
 def test_another_format_is_said(folder):
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
     with pytest.raises(UserError, match="of another version of sat_exp"):
-        runs.read(folder)
+        runs.Run.open(folder)
 
 
 def test_a_reader_waits_for_a_writing_under_way(folder):
@@ -143,13 +144,13 @@ def test_a_reader_waits_for_a_writing_under_way(folder):
     (folder / ".writing-now").mkdir()
     back = threading.Timer(0.1, lambda: (folder / "manifest.json").write_bytes(manifest))
     back.start()
-    assert runs.read(folder).summary == {"number": 1}
+    assert runs.Run.open(folder).summary == {"number": 1}
 
 
 def test_what_is_read_later_is_of_the_same_writing(folder):
-    run = runs.read(folder)
+    run = runs.Run.open(folder)
     write(folder, 2)
-    assert {int(table["number"].iloc[0]) for table in run.tables().values()} == {1}
+    assert {int(table["images"].iloc[0]) for table in run.tables().values()} == {1}
     with pytest.raises(UserError, match="was written again while it was read: run this command again"):
         run.predictions()
     with pytest.raises(UserError, match="was written again while it was read"):
@@ -157,7 +158,7 @@ def test_what_is_read_later_is_of_the_same_writing(folder):
 
 
 def test_the_same_results_written_again_are_the_same_writing(folder):
-    run = runs.read(folder)
+    run = runs.Run.open(folder)
     write(folder, 1)
     known = run.predictions()
     assert known is not None
@@ -170,32 +171,32 @@ def test_the_newest_run_is_the_one_that_was_written_last(tmp_path):
         time.sleep(0.01)
     write(tmp_path / "store/no_run")
     (tmp_path / "c/manifest.json").unlink()
-    assert runs.newest(tmp_path, "tables/models.parquet") == [tmp_path / "b", tmp_path / "sweeps/a"]
-    assert runs.newest(tmp_path, "tables/other.parquet") == []
+    assert runs.Run.newest(tmp_path, "tables/models.parquet") == [tmp_path / "b", tmp_path / "sweeps/a"]
+    assert runs.Run.newest(tmp_path, "tables/other.parquet") == []
     (tmp_path / "sweeps/a/manifest.json").write_text("damage")
     (tmp_path / "b/summary.json").unlink()
-    assert runs.newest(tmp_path, "tables/models.parquet") == [tmp_path / "b", tmp_path / "sweeps/a"]
+    assert runs.Run.newest(tmp_path, "tables/models.parquet") == [tmp_path / "b", tmp_path / "sweeps/a"]
 
 
 def test_a_study_is_of_what_the_run_held(folder, tmp_path):
-    digest = runs.read(folder).digest
+    digest = runs.Run.open(folder).digest
     summary = {"measured": str(folder), "measured_digest": digest}
     with runs.drafted(tmp_path / "study") as place:
-        runs.fill(place, summary, {"found": pd.DataFrame({"a": [1]})})
-    study = runs.read(tmp_path / "study")
-    measured = runs.studied(study).studied
+        runs.fill(place, summary, {"importance": table_of("importance")})
+    study = runs.Run.open(tmp_path / "study")
+    measured = study.with_studied().studied
     assert measured is not None
     assert measured.summary == {"number": 1}
     write(folder, 2)
     with pytest.raises(UserError, match=r"is a study of other results than .* holds now"):
-        runs.studied(study)
+        study.with_studied()
     shutil.rmtree(folder)
     with pytest.raises(UserError, match="there is no folder"):
-        runs.studied(study)
+        study.with_studied()
 
 
 def test_predictions_are_what_was_written(folder):
-    known, written = runs.read(folder).predictions(), predicted(1)
+    known, written = runs.Run.open(folder).predictions(), predicted(1)
     assert known is not None
     assert known.labels is not None
     assert known.labels.tolist() == written.labels.tolist()

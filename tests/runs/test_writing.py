@@ -26,7 +26,7 @@ FORK = multiprocessing.get_context("fork")
 
 def said(run: runs.Run) -> set[int]:
     """What its files say, each read on its own."""
-    tables = {int(value) for table in run.tables().values() for value in table["number"]}
+    tables = {int(value) for table in run.tables().values() for value in table["images"]}
     files = {int(run.content("report.html")), int(run.content("figures/drawn.csv").split()[1])}
     known = run.predictions()
     assert known is not None
@@ -40,8 +40,8 @@ def take_turns(folder: Path, own: int, failures) -> None:
     for turn in range(ROUNDS):
         try:
             write(folder, own + turn)
-            run = runs.read(folder)
-            one = {run.summary["number"]} | {int(value) for table in run.tables().values() for value in table["number"]}
+            run = runs.Run.open(folder)
+            one = {run.summary["number"]} | {int(value) for table in run.tables().values() for value in table["images"]}
             if len(one) > 1:
                 failures.put(f"a mix of {one}")
         except Exception as error:
@@ -61,7 +61,7 @@ def test_processes_that_write_and_read_one_folder_all_end_well(tmp_path, process
     for process in started:
         process.join()
     assert [failure for failure in told if failure] == []
-    (number,) = said(runs.read(tmp_path))
+    (number,) = said(runs.Run.open(tmp_path))
     assert number % 1000 == ROUNDS - 1, "what is there is not what the last to finish wrote"
     assert not list(tmp_path.glob(".writing-*"))
 
@@ -80,15 +80,15 @@ def test_a_writer_killed_at_any_moment_leaves_one_writing_or_none(tmp_path):
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
         if (tmp_path / "manifest.json").exists():
-            (whole,) = said(runs.read(tmp_path))
+            (whole,) = said(runs.Run.open(tmp_path))
             assert whole in (number, 100 + number - 1, 0)
             seen["whole"] += 1
         else:
             with pytest.raises(UserError, match="is unfinished"):
-                runs.read(tmp_path)
+                runs.Run.open(tmp_path)
             seen["unfinished"] += 1
         write(tmp_path, 100 + number)
-        assert said(runs.read(tmp_path)) == {100 + number}
+        assert said(runs.Run.open(tmp_path)) == {100 + number}
         assert not list(tmp_path.glob(".writing-*")), "what a dead writer left is not removed"
     assert seen["whole"]
 
@@ -116,12 +116,12 @@ def test_a_writer_killed_between_two_renames_leaves_one_writing_or_none(folder, 
     assert writer.exitcode == -signal.SIGKILL
     monkeypatch.setattr(runs.reading, "PATIENCE", 0.05)
     if survived == 0:
-        assert said(runs.read(folder)) == {1}
+        assert said(runs.Run.open(folder)) == {1}
     else:
         with pytest.raises(UserError, match="is unfinished"):
-            runs.read(folder)
+            runs.Run.open(folder)
     write(folder, 3)
-    assert said(runs.read(folder)) == {3}
+    assert said(runs.Run.open(folder)) == {3}
     assert not list(folder.glob(".writing-*"))
 
 
@@ -129,10 +129,10 @@ def test_a_living_writers_draft_is_left_alone(tmp_path):
     with runs.drafted(tmp_path) as slow:
         runs.fill(slow, {"number": 1}, {})
         write(tmp_path, 2)
-        assert runs.read(tmp_path).summary["number"] == 2
+        assert runs.Run.open(tmp_path).summary["number"] == 2
         assert (slow / "summary.json").is_file()
-    assert runs.read(tmp_path).summary["number"] == 1, "the last to finish does not report"
-    assert runs.read(tmp_path).files == ["summary.json"], "files of the writing before are left"
+    assert runs.Run.open(tmp_path).summary["number"] == 1, "the last to finish does not report"
+    assert runs.Run.open(tmp_path).files == ["summary.json"], "files of the writing before are left"
 
 
 def test_a_body_that_fails_leaves_the_earlier_results(folder):
@@ -171,7 +171,7 @@ def test_what_stands_in_the_place_of_a_result_gives_way(folder, name):
     else:
         (place / "inner").mkdir(parents=True)
     write(folder, 2)
-    assert said(runs.read(folder)) == {2}
+    assert said(runs.Run.open(folder)) == {2}
 
 
 def test_a_full_disk_is_one_line_and_the_earlier_results_stay(folder, monkeypatch):
@@ -181,12 +181,12 @@ def test_a_full_disk_is_one_line_and_the_earlier_results_stay(folder, monkeypatc
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     with pytest.raises(UserError, match="No space left on device; free some space and run it again"):
         write(folder, 2)
-    assert said(runs.read(folder)) == {1}
+    assert said(runs.Run.open(folder)) == {1}
     assert not list(folder.glob(".writing-*"))
 
 
 def test_results_are_not_replaced_by_what_was_made_of_older_ones(folder):
-    old = runs.read(folder)
+    old = runs.Run.open(folder)
 
     def copy_slowly() -> None:
         with runs.drafted(folder, replacing=old) as place:
@@ -195,7 +195,7 @@ def test_results_are_not_replaced_by_what_was_made_of_older_ones(folder):
 
     with pytest.raises(UserError, match="was written again meanwhile"):
         copy_slowly()
-    assert said(runs.read(folder)) == {2}
+    assert said(runs.Run.open(folder)) == {2}
 
 
 def test_a_held_lock_is_not_waited_for_without_end(folder, monkeypatch):

@@ -49,19 +49,19 @@ def test_a_plan_names_a_run_that_it_cannot_use(sat_exp, measured, name):
 
 
 def test_the_same_command_mends_a_damaged_run(sat_exp, measured):
-    before = {name: runs.read(measured).content(name) for name in runs.read(measured).files}
+    before = {name: runs.Run.open(measured).content(name) for name in runs.Run.open(measured).files}
     for name in ("manifest.json", "summary.json", "predictions.npz", "tables/models.csv"):
         (measured / name).write_bytes(b"damage")
     outcome = sat_exp(*QUICK, "task=matrix", *POOL, "name=studied")
     assert outcome.status == 0, outcome.text
-    after = runs.read(measured)
+    after = runs.Run.open(measured)
     assert after.files == sorted(before)
     changed = {name for name in before if after.content(name) != before[name]}
     assert changed <= {"summary.json", "report.html"}, "what does not say when it was made is the same"
 
 
 def test_a_study_is_drawn_again_from_what_it_studied_only(sat_exp, measured):
-    pairs = runs.read(measured).tables()["pairs"]
+    pairs = runs.Run.open(measured).tables()["pairs"]
     placed = sat_exp("task=place", "model=fashion_vit", f"task.run={measured}", "hardware.threads=1")
     assert placed.status == 0, placed.text
     study = folder_of(placed)
@@ -71,7 +71,7 @@ def test_a_study_is_drawn_again_from_what_it_studied_only(sat_exp, measured):
     assert (study / "report.html").read_text() == page
     assert (study / "summary.json").stat().st_mtime_ns == written, "drawn again, it would count as the newest run"
     with runs.drafted(measured) as place:
-        old = runs.read(measured)
+        old = runs.Run.open(measured)
         old.copy(old.files, place)
         pairs.assign(sat=0.0).to_parquet(place / "tables/pairs.parquet")
     refused = sat_exp("task=report", f"task.run={study}")

@@ -35,7 +35,7 @@ def crafted(sat_exp, tmp_path, genuine) -> Callable[[Callable[[dict[str, Any]], 
     if not genuine:
         outcome = sat_exp(*QUICK, "task=matrix", *POOL, "name=genuine")
         assert outcome.status == 0, outcome.text
-        run = runs.read(folder_of(outcome))
+        run = runs.Run.open(folder_of(outcome))
         genuine.update({name: run.content(name) for name in run.files})
 
     def craft(change: Callable[[dict[str, Any]], None]) -> Path:
@@ -220,7 +220,7 @@ def test_files_that_no_run_has_written_are_left_alone(sat_exp, outputs):
     own.write_text("mine")
     outcome = sat_exp(*QUICK, "model=fashion_resnet", "name=thesis")
     assert outcome.status == 1
-    assert "holds figures, which is no run's: give another name=" in " ".join(outcome.text.split())
+    assert "holds figures, which no run has written: give another name=" in " ".join(outcome.text.split())
     assert own.read_text() == "mine"
 
 

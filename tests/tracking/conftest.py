@@ -18,6 +18,8 @@ from PIL import Image
 
 from sat_exp import runs
 
+from ..schemas import table_of
+
 SUMMARY: dict[str, Any] = {
     "task": "matrix",
     "name": "quickstart",
@@ -69,26 +71,23 @@ def fill_run_folder(folder: Path, **summary: Any) -> None:
     random = numpy.random.default_rng(0)
     names = ["resnet", "vit.in1k", "mixer"]
     columns = ["clean_accuracy", "clean_accuracy_low", "white_box_success", "mean_l2", "attack_seconds"]
-    models = pandas.DataFrame({"model": names, "family": ["cnn", "vit", "mlp"], "images": [300, 300, 299]})
-    models = models.join(pandas.DataFrame(random.random((3, len(columns))) / 3, columns=columns))
-    models["weak_attack"] = [True, False, False]
+    known = {"model": names, "family": ["cnn", "vit", "mlp"], "images": [300, 300, 299]}
+    drawn = dict(zip(columns, random.random((len(columns), 3)) / 3, strict=True))
+    models = table_of("models", weak_attack=[True, False, False], **known, **drawn)
     models.loc[2, "attack_seconds"] = numpy.nan
-    pairs = pandas.DataFrame(
-        [(a, b, random.integers(300)) for i, a in enumerate(names) for b in names[i:]],
-        columns=["model_a", "model_b", "images"],
-    )
+    ways = [(a, b, random.integers(300)) for i, a in enumerate(names) for b in names[i:]]
+    pair = dict(zip(["model_a", "model_b", "images"], map(list, zip(*ways, strict=True)), strict=True))
     columns = ["transfer_rate_ab", "transfer_rate_ba", "sat", "sat_low"]
-    pairs = pairs.join(pandas.DataFrame(random.random((len(pairs), len(columns))), columns=columns))
+    drawn = dict(zip(columns, random.random((len(columns), len(ways))), strict=True))
+    pairs = table_of("pairs", len(ways), **pair, **drawn)
     pairs.loc[1, ["sat", "sat_low"]] = numpy.nan
     images = pandas.DataFrame({"id": ["i0", "i1"], "label": [0, 1], "sha256": ["aa", "bb"]})
     store = pandas.DataFrame(
         [("adversarial", "resnet PGD", "k0", 4096), ("logits", "resnet", "k1", 512)],
         columns=["kind", "name", "key", "bytes"],
     )
-    examples = pandas.DataFrame(
-        [("resnet", "i0", "boot", True, "examples/0/clean.png", "examples/0/resnet.png")],
-        columns=["model", "image_id", "label", "known", "clean", "adversarial"],
-    )
+    files = {"clean": "examples/0/clean.png", "adversarial": "examples/0/resnet.png"}
+    examples = table_of("examples", 1, model="resnet", image_id="i0", label=1, **files)
     pictures = {f"examples/0/{file}.png": numpy.full((1, 4, 4), shade) for file, shade in SHADES.items()}
     tables = {"models": models, "pairs": pairs, "images": images, "store": store, "examples": examples}
     clean = dict.fromkeys(names, numpy.zeros(2, numpy.int32))

@@ -12,16 +12,18 @@ from sat_exp import runs, tracking
 from sat_exp.tracking import Tracking
 from sat_exp.tracking.artifacts import label
 
+from ..schemas import table_of
+
 
 def mirror(folder, mode="offline", job_type="matrix", studied=None):
     with tracking.run(Tracking(mode), name="a run", job_type=job_type, directory=folder, config={}) as run:
-        run.log_results(replace(runs.read(folder), studied=studied))
+        run.log_results(replace(runs.Run.open(folder), studied=studied))
     return run.folder
 
 
 def study(folder, measured, name):
     """A finished study of the run, or the file, `measured`."""
-    found = pandas.DataFrame({"component": ["stem", "norm"], "importance": [0.5, 0.25], "rank": [1, 2]})
+    found = table_of("importance", 2, component=["stem", "norm"], importance=[0.5, 0.25], rank=[1, 2])
     with runs.drafted(folder) as place:
         runs.fill(place, {"title": "A study", "name": name, "measured": str(measured)}, {"importance": found})
 
@@ -68,7 +70,7 @@ def test_a_study_uses_the_very_matrix_that_the_measurement_logged(tmp_path, fill
     fill(run)
     logged = read_log(mirror(run)).artifacts["matrix-quickstart"]
     study(tmp_path / "study", run, name="analyze/2026-01-02_03-04-05")
-    found = read_log(mirror(tmp_path / "study", job_type="analyze", studied=runs.read(run)))
+    found = read_log(mirror(tmp_path / "study", job_type="analyze", studied=runs.Run.open(run)))
     assert set(found.artifacts) == {"matrix-quickstart", "study-analyze-quickstart"}
     used = found.artifacts["matrix-quickstart"]
     assert (used.used, used.digest, used.type) == (True, logged.digest, "matrix")
@@ -101,7 +103,7 @@ def test_a_study_of_what_is_gone_is_logged_all_the_same(tmp_path, read_log):
 )
 def test_labels_do_not_change_with_the_time(tmp_path, fill, name, expected):
     fill(tmp_path, name=name)
-    assert label(runs.read(tmp_path)) == expected
+    assert label(runs.Run.open(tmp_path)) == expected
 
 
 def test_long_names_differ_in_the_end_that_is_kept(tmp_path, fill, read_log):

@@ -58,7 +58,7 @@ def test_offline_run_holds_every_number_of_the_tables(tmp_path, fill, read_log):
     fill(tmp_path)
     given = {"attack": {"epsilon": 16, "model": "resnet"}, "seed": 7, "root": Path("/somewhere")}
     with record(tmp_path, Tracking("offline", tags=["a"]), config=given, tags=["b", "a"]) as run:
-        run.log_results(runs.read(tmp_path))
+        run.log_results(runs.Run.open(tmp_path))
     found = read_log(run.folder)
 
     for name in ("models", "pairs"):
@@ -98,7 +98,7 @@ def test_offline_run_holds_every_number_of_the_tables(tmp_path, fill, read_log):
 def test_offline_run_holds_figures_report_and_files(tmp_path, fill, read_log):
     fill(tmp_path)
     with record(tmp_path, config={"versions": {"git_commit": COMMIT}}) as run:
-        run.log_results(runs.read(tmp_path))
+        run.log_results(runs.Run.open(tmp_path))
     found = read_log(run.folder)
     assert found.commit == COMMIT
     assert found.media("figures/matrix").read_bytes() == (tmp_path / "figures/matrix.png").read_bytes()
@@ -119,12 +119,12 @@ def test_offline_run_holds_figures_report_and_files(tmp_path, fill, read_log):
 def test_examples_are_images_in_the_table(tmp_path, fill, read_log):
     fill(tmp_path)
     with record(tmp_path) as run:
-        run.log_results(runs.read(tmp_path))
+        run.log_results(runs.Run.open(tmp_path))
     found = read_log(run.folder)
     (files,) = [made.files for name, made in found.tables.items() if "tablesexamples" in name]
     table = json.loads(files["tables/examples.table.json"].read_text())
     (row,) = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    assert (row["model"], row["label"], row["known"]) == ("resnet", "boot", True)
+    assert (row["model"], row["label"], row["known"]) == ("resnet", 1, True)
     for column, file in (("clean", "clean.png"), ("adversarial", "resnet.png")):
         assert row[column]["_type"] == "image-file"
         assert files[row[column]["path"]].read_bytes() == (tmp_path / "examples/0" / file).read_bytes()
@@ -175,7 +175,7 @@ def test_runs_open_at_once_do_not_mix(tmp_path, read_log):
 def test_disabled_writes_the_same_files_and_imports_no_wandb(tmp_path, fill):
     with record(tmp_path / "offline") as run:
         fill(tmp_path / "offline")
-        run.log_results(runs.read(tmp_path / "offline"))
+        run.log_results(runs.Run.open(tmp_path / "offline"))
     fill(tmp_path / "disabled")
     script = f"""
 import sys
@@ -186,7 +186,7 @@ with tracking.run(tracking.Tracking("disabled"), name="n", job_type="t", directo
     run.log({{"x": 1.0}}, step=3)
     assert not {{"wandb", "pandas", "torch"}} & set(sys.modules)
     from sat_exp import runs
-    run.log_results(runs.read(folder))
+    run.log_results(runs.Run.open(folder))
 assert not {{"wandb", "torch"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(sat_exp.__file__).parents[1])
@@ -272,7 +272,7 @@ def test_body_runs_without_wandb(tmp_path, monkeypatch, caplog, fill):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with record(tmp_path) as run:
         run.log({"x": 1.0})
-        run.log_results(runs.read(tmp_path))
+        run.log_results(runs.Run.open(tmp_path))
     assert run.mode == pointer(tmp_path)["mode"] == "disabled"
     assert len(warnings_of(caplog)) == 1
 
@@ -339,7 +339,7 @@ def test_failures_while_recording_are_one_warning(tmp_path, monkeypatch, caplog,
             monkeypatch.setattr(run.client, method, broken)
         run.log({"x": 1.0})
         run.log({"x": 2.0})
-        run.log_results(runs.read(tmp_path))
+        run.log_results(runs.Run.open(tmp_path))
     finish()
     assert pointer(tmp_path)["state"] == "finished"
     during, at_the_end = [entry.getMessage() for entry in warnings_of(caplog)]
@@ -370,7 +370,7 @@ def test_one_bad_file_does_not_cost_the_rest(tmp_path, caplog, fill, read_log):
     (tmp_path / "figures/broken.png").write_bytes(b"not a picture")
     runs.seal(tmp_path)
     with record(tmp_path) as run:
-        run.log_results(runs.read(tmp_path))
+        run.log_results(runs.Run.open(tmp_path))
     assert len(warnings_of(caplog)) == 1
     assert "figures" in warnings_of(caplog)[0].getMessage()
     found = read_log(run.folder)
@@ -440,7 +440,7 @@ def test_a_damaged_file_is_not_mirrored(tmp_path, caplog, fill, read_log):
     fill(tmp_path)
     (tmp_path / "figures/matrix.csv").write_text("model,resnet\nresnet,3.5\nmixer,\n")
     with record(tmp_path) as run:
-        run.log_results(runs.read(tmp_path))
+        run.log_results(runs.Run.open(tmp_path))
     (warning,) = warnings_of(caplog)
     assert "figures/matrix.csv is damaged" in warning.getMessage()
     found = read_log(run.folder)
@@ -471,7 +471,7 @@ def test_processes_with_one_pointer_leave_it_whole(tmp_path, monkeypatch):
 def test_what_is_mirrored_is_what_the_run_wrote(tmp_path, fill, read_log):
     """Another process may write the folder again before W&B has all of it."""
     fill(tmp_path, name="mine")
-    mine = runs.read(tmp_path).held()
+    mine = runs.Run.open(tmp_path).held()
     written = {name: mine.content(name) for name in mine.files}
     fill(tmp_path, name="another's", warnings=[])
     with record(tmp_path) as run:

@@ -100,7 +100,7 @@ def given(config: DictConfig, run: str | None, images: int) -> tuple[Path, runs.
 
 def matrix_of(run: runs.Run) -> tuple[Matrix, list[str]]:
     """The matrix of a finished run, and what to know before trusting it."""
-    pairs, models = run.checked_table("pairs"), run.checked_table("models")
+    pairs, models = run.table("pairs"), run.table("models")
     if pairs is None:
         raise UserError(
             f"{run.folder} holds no table of pairs: give task.run=FOLDER of a finished matrix run, or a CSV file"

@@ -19,7 +19,7 @@ from sat_exp.models import Classifier
 from sat_exp.modules.distillation import Distillation, Distilling, Taught, Weight, answers
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages, check_source
-from sat_exp.runs import read
+from sat_exp.runs import Run
 from sat_exp.settings.types import Count, FileName, FilePath, Positive, Seed, Text
 from sat_exp.store import key_of
 from sat_exp.studies.distill import distillation as study
@@ -107,7 +107,7 @@ class Study:
         students = [self.trainings.trained(job, trial.group) for trial, job in done.items()]
         between = [(student.name, teacher.name) for student in students for teacher in self.teachers]
         directions = {way for one, other in between for way in ((one, other), (other, one))}
-        return self.measurement.run([*self.teachers, *students], directions)
+        return self.measurement.run([models.Configured(model) for model in (*self.teachers, *students)], directions)
 
     def before(self, done: dict[Trial, Job], config: DictConfig) -> pd.DataFrame:
         """What is known of each student and teacher before the one teaches the other, means over seeds."""
@@ -288,7 +288,7 @@ def concluded(tables: Mapping[str, pd.DataFrame], measured: Measured, seed: int)
 
 def finished(folder: Path) -> pd.DataFrame:
     """The pairs of a finished study; UserError where the folder holds none."""
-    pairs = read(folder).checked_table(BY_PAIR)
+    pairs = Run.open(folder).table(BY_PAIR)
     if pairs is None:
         raise UserError(f"{folder} holds no study of distillation: give task.picker=FOLDER of a finished one")
     return pairs

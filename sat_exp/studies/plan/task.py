@@ -147,9 +147,9 @@ def latest(config: DictConfig, outputs: Path, names: set[str]) -> Finished:
 
     A run that cannot be read is named and left out.
     """
-    for folder in runs.newest(outputs, "tables/pairs.parquet"):
+    for folder in runs.Run.newest(outputs, "tables/pairs.parquet"):
         try:
-            found = told(runs.read(folder), config, names)
+            found = told(runs.Run.open(folder), config, names)
         except UserError as error:
             log.warning("not used for the plan: %s", error)
             continue
@@ -160,7 +160,7 @@ def latest(config: DictConfig, outputs: Path, names: set[str]) -> Finished:
 
 def told(run: runs.Run, config: DictConfig, names: set[str]) -> Finished | None:
     """What a run tells, None where it is not of those models, that data set or those `labels`, or of too few images."""
-    single, pairs = run.checked_table("models"), run.checked_table("pairs")
+    single, pairs = run.table("models"), run.table("pairs")
     of_same = run.summary.get("choices", {}).get("dataset") == HydraConfig.get().runtime.choices["dataset"]
     settings = run.summary.get("settings", {})
     if single is None or pairs is None or not of_same or settings.get("labels", "truth") != config.labels:

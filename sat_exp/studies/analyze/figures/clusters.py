@@ -94,7 +94,7 @@ def _boxed(
 
 def _ordered(pairs: pd.DataFrame, column: str, clusters: pd.DataFrame, by: str) -> tuple[pd.DataFrame, list[int]]:
     """The matrix [M, M] of a column of pairs, models by cluster and then by average linkage; the cluster of each."""
-    square = results.symmetric(pairs, column)
+    square = results.square(pairs, column)
     group = clusters.set_index("model")[by]
     order = sorted(results.leaf_order(square), key=lambda name: group[name])
     return square.loc[order, order], [int(group[name]) for name in order]
