@@ -1,7 +1,6 @@
-"""Arrays of a known number of rows, stored in chunks of rows."""
+"""Arrays with a fixed number of rows, stored in chunks of rows."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import prod
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sat_exp.store.artefact import METADATA, SEAL, Artefact, Damaged, log
+from sat_exp.store.artefact import SEAL, Artefact, Damaged, log
 from sat_exp.store.encoding import CRC_BYTES, Unsound, decode, encode, sign, stored_checksum, zarr_metadata
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StoredArray(Artefact):
-    """An array of `shape` whose rows are read and written in chunks of `chunk`. sealed: `seal` as last read."""
+    """An array of `shape`, read and written in chunks of `chunk` rows. sealed: the seal as last read."""
 
     def __init__(
         self, store: "Store", path: str, facts: Mapping[str, Any], shape: tuple[int, ...], dtype: str, chunk: int
@@ -37,28 +36,23 @@ class StoredArray(Artefact):
         chunk: int,
         notes: Mapping[str, Any],
     ) -> "StoredArray":
-        """The array at `path`, begun where it does not exist."""
-        facts = json.loads(json.dumps(dict(facts)))
+        """The array at `path`; a new one where it does not exist."""
         array = cls(store, path, facts, shape, dtype, max(1, min(chunk, shape[0])))
-        while (metadata := array.document(METADATA)) is None:
-            array.chunk = array.chunk_of_parts() or array.chunk
-            store.backend.create(f"{path}/{METADATA}", sign(zarr_metadata(facts, shape, dtype, array.chunk)))
-        if metadata["attributes"]["facts"] != facts:
-            raise RuntimeError(f"{path} is sound, but of other facts: one key stands for two things")
-        array.chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
+        metadata = array.begin(
+            lambda facts: zarr_metadata(facts, shape, dtype, array.chunk_of_parts() or array.chunk), notes
+        )
+        array.chunk = chunk_rows(metadata)
         array.sealed = array.seal()
-        array.note_missing(notes)
         return array
 
     @classmethod
     def of(cls, store: "Store", path: str, metadata: Mapping[str, Any]) -> "StoredArray":
-        """The array at `path` that its `metadata` describe."""
-        chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
+        """The array at `path` with this metadata."""
         facts, shape = metadata["attributes"]["facts"], tuple(metadata["shape"])
-        return cls(store, path, facts, shape, metadata["data_type"], chunk)
+        return cls(store, path, facts, shape, metadata["data_type"], chunk_rows(metadata))
 
     def chunk_of_parts(self) -> int | None:
-        """The rows of a chunk, as the seal tells, or else a sound chunk; None where there is neither."""
+        """The rows of a chunk, from the seal or a sound chunk; None where there is neither."""
         if (seal := self.seal()) is not None:
             return seal["chunk"]
         row = prod(self.shape[1:]) * np.dtype(self.dtype).itemsize
@@ -83,31 +77,35 @@ class StoredArray(Artefact):
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def span(self, chunk: int) -> slice:
-        """The rows of a chunk."""
+        """The positions of a chunk's rows."""
         return slice(chunk * self.chunk, min((chunk + 1) * self.chunk, self.rows))
 
     def length(self, chunk: int) -> int:
-        """How many rows a chunk has."""
+        """The number of rows of a chunk."""
         return self.span(chunk).stop - self.span(chunk).start
 
     def part(self, chunk: int) -> str:
-        """The last part of the name of the object that a chunk is stored in."""
+        """The last part of the name of a chunk's object."""
         return ".".join([str(chunk), *["0"] * (len(self.shape) - 1)])
 
     def named(self, chunk: int) -> str:
-        """The object that a chunk is stored in."""
+        """The name of a chunk's object."""
         return f"{self.path}/{self.part(chunk)}"
 
     def missing(self) -> list[int]:
-        """The chunks that are not stored, by one listing."""
-        there = self.parts()
-        return [chunk for chunk in range(self.chunks) if self.part(chunk) not in there]
+        """The chunks that are not stored, from one listing."""
+        stored = self.parts()
+        return [chunk for chunk in range(self.chunks) if self.part(chunk) not in stored]
+
+    def present(self) -> list[int]:
+        """The chunks that are stored, from one listing."""
+        return sorted(set(range(self.chunks)).difference(self.missing()))
 
     def write(self, chunk: int, values: np.ndarray) -> None:
-        """Store a chunk, all of it or nothing; where it is stored already, that one stays.
+        """Store a chunk as a whole, unless it is stored already.
 
-        A chunk computed again may have other bits than its array was sealed with, as on another device: the seal goes
-        then. Damaged, and nothing is stored, where that seal shows another chunk to be damaged.
+        A chunk that is computed again, for example on another device, may have other bits than the seal states. The
+        seal is then removed. Damaged, and nothing is stored, where the seal shows that another chunk is damaged.
         """
         values = np.asarray(values, self.dtype)
         if values.shape != (self.length(chunk), *self.shape[1:]):
@@ -122,19 +120,19 @@ class StoredArray(Artefact):
         self.store.backend.create(self.named(chunk), data)
 
     def unseal(self, chunk: int) -> None:
-        """Move the seal away, once all other chunks that are stored have been found to be those that it seals."""
+        """Move the seal to the quarantine, after checking all other stored chunks against it."""
 
         def outdated(_: bytes) -> None:
             raise Unsound(f"chunk {chunk} is computed again with other bits")
 
-        for other in sorted(set(range(self.chunks)).difference(self.missing())):
+        for other in self.present():
             self.read(other)
         if reason := self.store.quarantine(f"{self.path}/{SEAL}", outdated):
             log.warning("%s: it is written again", reason)
         self.sealed = None
 
     def read(self, chunk: int) -> np.ndarray:
-        """A chunk's rows, read-only. Damaged where it is gone, or fails its checksum and is now in the quarantine."""
+        """A chunk's rows, read-only. Damaged where it is gone, or where it failed its checksum and was quarantined."""
         return self.checked(chunk)[0]
 
     def checked(self, chunk: int) -> tuple[np.ndarray, int]:
@@ -149,7 +147,7 @@ class StoredArray(Artefact):
         raise Damaged(f"{self.store.backend.locate(name)} is gone")
 
     def sound(self, chunk: int, data: bytes, *, again: bool = False) -> np.ndarray:
-        """The rows that `data` are as this chunk; Unsound where they are not. again: read the seal again before."""
+        """The rows of a chunk in its stored bytes; Unsound for other bytes. again: first read the seal again."""
         if again:
             self.sealed = self.seal()
         if self.sealed is not None and stored_checksum(data) != self.sealed["chunks"][chunk]:
@@ -161,7 +159,7 @@ class StoredArray(Artefact):
         return self.gather(np.arange(self.rows))
 
     def gather(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The given rows, in ascending order, reading each chunk they touch once; Damaged as in `read`."""
+        """Some rows, in ascending order; each chunk is read once. Damaged as in `read`."""
         rows = np.asarray(rows, np.int64)
         if len(rows) == 0:
             return np.empty((0, *self.shape[1:]), self.dtype)
@@ -171,23 +169,23 @@ class StoredArray(Artefact):
         ])  # fmt: skip
 
     def damaged(self) -> list[str]:
-        """Check every stored chunk; what was damaged and is now in the quarantine."""
-        found = []
-        for chunk in sorted(set(range(self.chunks)).difference(self.missing())):
+        """Check every stored chunk. A line for each damaged one, which is moved to the quarantine."""
+        reasons = []
+        for chunk in self.present():
             try:
                 self.read(chunk)
             except Damaged as damage:
-                found.append(damage.reason)
-        return found
+                reasons.append(damage.reason)
+        return reasons
 
     def seal(self) -> dict[str, Any] | None:
-        """sha256: of the contents; chunks: their checksums; chunk: rows of one. None where it has not been written."""
+        """The SHA-256 of all rows, the rows per chunk and every chunk's checksum; None where there is no seal yet."""
         found = self.document(SEAL)
         return None if found is None else found["attributes"]
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all rows, in hex, kept once it is known. Damaged where a chunk is missing or damaged."""
+        """The SHA-256 of all rows, in hex; computed once, then sealed. Damaged where a chunk is missing or damaged."""
         if missing := self.missing():
             raise Damaged(f"{self.store.backend.locate(self.named(missing[0]))} is gone")
         while (seal := self.seal()) is None:
@@ -205,3 +203,8 @@ class StoredArray(Artefact):
     def described(self) -> tuple[str, str, str, str | None, int, int, int]:
         digest = None if self.sealed is None else self.sealed["sha256"]
         return self.kind, self.notes.get("name", ""), self.key, digest, self.rows, self.chunks, self.nbytes
+
+
+def chunk_rows(metadata: Mapping[str, Any]) -> int:
+    """The rows of a chunk that an array's metadata state."""
+    return int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])

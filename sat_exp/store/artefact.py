@@ -1,13 +1,14 @@
-"""What arrays and tables of rows have in common: facts that identify them, and notes that do not."""
+"""Facts and notes, which arrays and tables share: facts identify an artefact, notes do not."""
 
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sat_exp.errors import UserError
-from sat_exp.store.backend import PARTIAL, Entry, Listing
+from sat_exp.files import PARTIAL
+from sat_exp.store.backend import Entry, Listing
 from sat_exp.store.encoding import Unsound, sign, verify
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Damaged(UserError):
-    """A stored file was damaged and is now in the quarantine, or is gone: doing the work again computes it again."""
+    """A stored file is gone, or was damaged and moved to the quarantine. The same work computes it again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; run the same command again")
@@ -28,10 +29,21 @@ class Damaged(UserError):
 
 
 class Artefact(ABC):
-    """An array or a table at `path`, KIND/KEY, in a store. facts: all that determines its contents."""
+    """An array or a table at `path`, KIND/KEY, in a store. facts: everything that determines its contents."""
 
     def __init__(self, store: "Store", path: str, facts: Mapping[str, Any]) -> None:
-        self.store, self.path, self.facts = store, path, facts
+        self.store, self.path, self.facts = store, path, json.loads(json.dumps(dict(facts)))
+
+    def begin(
+        self, metadata_of: Callable[[Mapping[str, Any]], Mapping[str, Any]], notes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The stored metadata, written as `metadata_of(facts)` where there are none; adds `notes` that are missing."""
+        while (metadata := self.document(METADATA)) is None:
+            self.store.backend.create(f"{self.path}/{METADATA}", sign(metadata_of(self.facts)))
+        if metadata["attributes"]["facts"] != self.facts:
+            raise RuntimeError(f"{self.path} is sound, but has other facts: two artefacts share one key")
+        self.note_missing(notes)
+        return metadata
 
     @property
     def kind(self) -> str:
@@ -46,13 +58,13 @@ class Artefact(ABC):
         """A row of `Store.manifest`."""
 
     def parts(self) -> dict[str, Entry]:
-        """The chunks or rows that are stored, by name, from one listing."""
+        """The stored chunks or rows by name, from one listing."""
         return parts_of(self.store.backend.list(self.path))
 
     def document(self, name: str) -> dict[str, Any] | None:
-        """The attributes and all else of one of the artefact's documents; None where it is absent or damaged.
+        """One of the artefact's documents; None where it is absent.
 
-        What is damaged is named in a warning and moved to the quarantine.
+        A damaged document is named in a warning, moved to the quarantine and then absent.
         """
         place = f"{self.path}/{name}"
         while (data := self.store.backend.read(place)) is not None:
@@ -65,7 +77,7 @@ class Artefact(ABC):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What has been noted of the artefact: nothing that its contents depend on."""
+        """Timings, versions, warnings: nothing that the contents depend on."""
         found = self.document(NOTES)
         return {} if found is None else found["attributes"]["notes"]
 
@@ -77,26 +89,26 @@ class Artefact(ABC):
             self.store.backend.replace(f"{self.path}/{NOTES}", sign({"attributes": {"notes": notes}}))
 
     def note_missing(self, facts: Mapping[str, Any]) -> None:
-        """Add those of `facts` that the notes lack: a process may have died before it noted them."""
+        """Add those of `facts` that the notes lack, because a process may have died before it wrote them."""
         known = self.notes
-        if lacking := {name: fact for name, fact in facts.items() if name not in known}:
-            self.note(**lacking)
+        if missing := {name: fact for name, fact in facts.items() if name not in known}:
+            self.note(**missing)
 
     def note_versions(self, versions: Mapping[str, str]) -> None:
-        """Note with which versions of what missing parts are about to be computed."""
+        """Note the versions of libraries and device with which parts are about to be computed."""
         known = self.notes.get("versions", [])
         if dict(versions) not in known:
             self.note(versions=[*known, dict(versions)])
 
     def mixed_versions(self) -> list[str]:
-        """What differs between the versions that parts were computed with, such as "torch 2.12.0 and 2.13.0"."""
+        """The differences between the versions that parts were computed with, such as "torch 2.12.0 and 2.13.0"."""
         noted = self.notes.get("versions", [])
         values = {name: list(dict.fromkeys(str(each.get(name)) for each in noted)) for each in noted for name in each}
         return [f"{name} {' and '.join(several)}" for name, several in values.items() if len(several) > 1]
 
 
 def parts_of(listing: Listing) -> dict[str, Entry]:
-    """The chunks or rows in the listing of an artefact."""
+    """The chunks or rows among the objects of an artefact."""
     return {
         name: entry for name, entry in listing.objects.items() if name not in DOCUMENTS and not name.endswith(PARTIAL)
     }

@@ -1,4 +1,4 @@
-"""What a store asks of the place where its bytes lie: a few operations on named objects, and locks."""
+"""The interface between a store and its storage: operations on named objects, and locks."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -6,17 +6,14 @@ from typing import Protocol
 
 from sat_exp.errors import UserError
 
-PARTIAL = ".partial"
-"""How the names of objects end that are being written."""
-
 
 class Unwritable(UserError):
-    """The store cannot be read or written: nothing that needs it can go on."""
+    """The store cannot be read or written, so no work that needs it can continue."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An object in a listing: its size in bytes, and when it was last written, in seconds since 1970."""
+    """An object in a listing. size: bytes. modified: the time of the last write, in seconds since 1970."""
 
     size: int
     modified: float
@@ -24,7 +21,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies directly below a name: folders, and objects by their last part."""
+    """The contents of a folder: names of folders, and objects by the last part of their names."""
 
     folders: list[str]
     objects: dict[str, Entry]
@@ -33,42 +30,42 @@ class Listing:
 class Backend(Protocol):
     """Objects of bytes under names such as `logits/ab12/zarr.json`.
 
-    An object is there whole or not at all. Whatever goes wrong but the absence of an object raises Unwritable.
+    An object exists as a whole or not at all. Any failure other than an absent object raises Unwritable.
     """
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of an object, None where there is none."""
+        """The bytes of an object; None where it does not exist."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create an object; False, and nothing changes, where one of this name exists."""
+        """Create an object and return True; False, and nothing changes, where the name is taken."""
 
     def replace(self, name: str, data: bytes) -> None:
-        """Create an object, or replace the one of this name."""
+        """Create or replace an object."""
 
     def move(self, name: str, to: str) -> None:
-        """Give an object another name; nothing happens where it is gone."""
+        """Rename an object; nothing happens where it is gone."""
 
     def remove(self, name: str) -> None:
         """Remove an object; nothing happens where it is gone."""
 
     def remove_folder(self, name: str) -> None:
-        """Remove what lies below a name once its objects are gone."""
+        """Remove a folder; nothing happens where it is not empty, or gone."""
 
     def list(self, name: str) -> Listing:
-        """What lies directly below a name, by one call to where the bytes lie; empty where there is nothing."""
+        """The contents of a folder, by one call to the storage; empty where there is no such folder."""
 
     def locate(self, name: str) -> str:
         """The full name of an object, for messages."""
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
-        """Hold the lock of that name, which is freed when its holder dies.
+        """Hold a lock, which is freed when its holder dies.
 
-        Raises filelock's Timeout where another process holds it for longer than `timeout` seconds; waits where that is
-        negative.
+        Raises filelock's Timeout where another process holds it for longer than `timeout` seconds; waits without limit
+        where that is negative.
         """
 
     def in_use(self) -> AbstractContextManager[None]:
-        """Keep others from being alone; wait while one is."""
+        """Keep all processes out of `alone`; wait while one is in it."""
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep all others out, and forget the locks that they left; UserError where anyone is at work."""
+        """Keep all processes out of `in_use`, and remove old locks at the end; UserError where one is in it."""

@@ -1,4 +1,4 @@
-"""How arrays and documents become bytes, and what tells sound bytes from damaged ones.
+"""The bytes of arrays and documents, and the checks that detect damage.
 
 An array is stored in the format of zarr 3 with the codecs `bytes` and `crc32c`: the values of a chunk in C order,
 little endian, followed by their CRC-32C. Documents are JSON with a checksum among their attributes.
@@ -17,7 +17,7 @@ CRC_BYTES = 4
 
 
 class Unsound(Exception):
-    """Bytes that are not what was written: a failed checksum, a wrong length, or no readable document."""
+    """Bytes that differ from what was written: a failed checksum, a wrong length, or an unreadable document."""
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -30,13 +30,13 @@ def canonical(facts: Mapping[str, Any]) -> bytes:
 
 
 def encode(values: np.ndarray, place: str = "") -> bytes:
-    """The bytes of an array. place: a name that its checksum covers too, so that it is sound nowhere else."""
+    """The bytes of an array. place: a name that the checksum covers, so that the bytes are unsound elsewhere."""
     payload = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
     return payload + checksum(payload, place).to_bytes(CRC_BYTES, "little")
 
 
 def decode(data: bytes, dtype: str, shape: tuple[int, ...], place: str = "") -> np.ndarray:
-    """The array of `shape` that was encoded, as a read-only view of `data`; Unsound for other bytes."""
+    """The encoded array of `shape`, as a read-only view of `data`; Unsound for other bytes."""
     dtype_ = np.dtype(dtype).newbyteorder("<")
     expected = prod(shape) * dtype_.itemsize + CRC_BYTES
     if len(data) != expected:
@@ -48,7 +48,7 @@ def decode(data: bytes, dtype: str, shape: tuple[int, ...], place: str = "") -> 
 
 
 def checksum(payload: Any, place: str = "") -> int:
-    """The CRC-32C of `place` and then `payload`, a read-only buffer."""
+    """The CRC-32C of `place` followed by `payload`, a read-only buffer."""
     return google_crc32c.extend(google_crc32c.value(place.encode()), payload)
 
 
@@ -57,13 +57,13 @@ def stored_checksum(data: bytes) -> int:
 
 
 def sign(document: Mapping[str, Any]) -> bytes:
-    """A document with the checksum of all the rest among its attributes."""
+    """The bytes of a document, with a checksum of all the rest among its attributes."""
     attributes = dict(document["attributes"]) | {"checksum": key_of(document)}
     return json.dumps({**document, "attributes": attributes}, indent=1, allow_nan=False).encode()
 
 
 def verify(data: bytes) -> dict[str, Any]:
-    """The document that was signed; Unsound for other bytes."""
+    """The signed document, without its checksum; Unsound for other bytes."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -75,14 +75,14 @@ def verify(data: bytes) -> dict[str, Any]:
     try:
         actual = key_of(document)
     except ValueError as error:
-        raise Unsound("it has numbers that no document has") from error
+        raise Unsound("it has numbers that are not finite") from error
     if claimed != actual:
         raise Unsound("its checksum fails")
     return document
 
 
 def zarr_metadata(facts: Mapping[str, Any], shape: tuple[int, ...], dtype: str, chunk: int) -> dict[str, Any]:
-    """The metadata of an array with `facts` as an attribute, by the core specification of zarr 3."""
+    """The metadata of an array, by the core specification of zarr 3, with `facts` as an attribute."""
     return {
         "zarr_format": 3,
         "node_type": "array",

@@ -1,9 +1,8 @@
-"""A local folder as the place where the bytes of a store lie."""
+"""A local folder as the storage of a store."""
 
 import errno
 import os
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,20 +10,22 @@ from pathlib import Path
 
 from filelock import FileLock, ReadWriteLock, Timeout
 
+from sat_exp import files
 from sat_exp.errors import FULL, UserError
-from sat_exp.store.backend import PARTIAL, Entry, Listing, Unwritable
+from sat_exp.store.backend import Entry, Listing, Unwritable
 
 LOCKS, GATE = "locks", "store.db"
+RETRY = "repair that and run the same command again"
 WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-"""How file systems say that they have no hard links; some do so before they look whether the name is taken."""
+"""Errors of file systems without hard links; some report them without checking whether the name is taken."""
 
 
 @dataclass(frozen=True)
 class Folder:
     """Objects as files in a local folder.
 
-    A file is written under another name and then linked or renamed, so that a killed writer leaves no half of one. It
-    is not forced to the disk: after a power cut the newest files may be empty, which their checksums tell.
+    A file is written under another name and then linked or renamed, so that a killed writer leaves no half-written
+    object. Files are not forced to the disk: after a power cut the newest may be empty, which their checksums detect.
     """
 
     root: Path
@@ -37,7 +38,7 @@ class Folder:
                 return None
 
     def create(self, name: str, data: bytes) -> bool:
-        with self.errors("write to", name), self.partial(name, data) as partial:
+        with self.errors("write to", name), files.partial(self.root / name, data) as partial:
             try:
                 os.link(partial, self.root / name)
             except FileExistsError:
@@ -47,24 +48,12 @@ class Folder:
                     raise
                 if (self.root / name).exists():
                     return False
-                partial.rename(self.root / name)  # of two who create at once the last wins, with equal bytes
+                partial.rename(self.root / name)  # of two writers at once the last wins, with equal bytes
             return True
 
     def replace(self, name: str, data: bytes) -> None:
-        with self.errors("write to", name), self.partial(name, data) as partial:
-            partial.replace(self.root / name)
-
-    @contextmanager
-    def partial(self, name: str, data: bytes) -> Iterator[Path]:
-        """A file that holds `data`, in the folder of `name`; removed afterwards where it is still there."""
-        path = self.root / name
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            yield partial
-        finally:
-            partial.unlink(missing_ok=True)
+        with self.errors("write to", name):
+            files.write_atomic(self.root / name, data)
 
     def move(self, name: str, to: str) -> None:
         with self.errors("move", name):
@@ -81,11 +70,11 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         try:
             (self.root / name).rmdir()
-        except OSError:  # not empty, or gone: both are as they should be
+        except OSError:  # not empty, or gone
             return
 
     def list(self, name: str) -> Listing:
-        if name and (self.root / name).is_symlink():  # what it leads to is not the store's
+        if name and (self.root / name).is_symlink():  # its target is outside the store
             return Listing([], {})
         folders, objects = [], {}
         with self.errors("list", name):
@@ -109,7 +98,7 @@ class Folder:
 
     @contextmanager
     def errors(self, verb: str, name: str) -> Iterator[None]:
-        """Turn an OSError into one line that says what to do."""
+        """Turn an OSError into an Unwritable with advice."""
         try:
             yield
         except OSError as error:
@@ -164,7 +153,7 @@ class Folder:
 
 @contextmanager
 def refusals(path: str | Path) -> Iterator[None]:
-    """Turn what keeps the lock at `path` from being opened into one line; that others hold it is a Timeout."""
+    """Turn any failure to open the lock at `path` into an Unwritable; a Timeout stays one."""
     try:
         yield
     except Timeout:
@@ -172,7 +161,7 @@ def refusals(path: str | Path) -> Iterator[None]:
     except OSError as error:
         raise Unwritable(f"cannot lock {path}: {error.strerror}; {remedy(error)}") from error
     except sqlite3.Error as error:
-        raise Unwritable(f"cannot lock {path}: {error}; run the same command again when that is mended") from error
+        raise Unwritable(f"cannot lock {path}: {error}; {RETRY}") from error
 
 
 def remedy(error: OSError) -> str:
@@ -180,4 +169,4 @@ def remedy(error: OSError) -> str:
         return "a folder is in the way: move it elsewhere"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS or isinstance(error, NotADirectoryError):
         return "give output_dir=FOLDER"
-    return "run the same command again when that is mended"
+    return RETRY

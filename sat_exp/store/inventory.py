@@ -1,4 +1,4 @@
-"""What a store holds: to list, to check and to remove."""
+"""Listing, checking and removing the contents of a store."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from sat_exp.files import PARTIAL
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Damaged, parts_of
-from sat_exp.store.backend import PARTIAL
 from sat_exp.store.encoding import Unsound, verify
 from sat_exp.store.store import NOT_KINDS, QUARANTINE, WHY, Store
 from sat_exp.store.tables import StoredRow, StoredTable, name_of_row
 
 LEFT_OVER_SECONDS = 60
-"""No write takes so long: a partial file older than this has lost its writer."""
+"""The writer of a partial file older than this has died."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """An array, or a row of a table: `done` of its `rows` rows are stored, in objects of `size` bytes, the last of them
-    written at `modified`, in seconds since 1970.
+    """An array, a row of a table, or an empty table.
 
-    row: the object of a table's row. damage: why its metadata cannot be read, where they cannot.
+    done: how many of its `rows` rows are stored. size: bytes of its objects. modified: the time of the last write, in
+    seconds since 1970. row: the object of a table's row. damage: the reason why its metadata cannot be read, if any.
     """
 
     path: str
@@ -45,12 +45,12 @@ class Item:
         return self.path.split("/")[1]
 
     def fits(self, pattern: str) -> bool:
-        """Whether `pattern` is its kind, or its name, as a glob."""
+        """Whether its kind or its name matches the glob `pattern`."""
         return fnmatchcase(self.kind, pattern) or fnmatchcase(self.name, pattern)
 
 
 def items(store: Store) -> list[Item]:
-    """Everything in the store, by kind and name; nothing is changed."""
+    """Everything in the store, sorted by kind and name; nothing is changed."""
     kinds = [kind for kind in store.backend.list("").folders if kind not in NOT_KINDS]
     paths = [f"{kind}/{key}" for kind in kinds for key in store.backend.list(kind).folders]
     found = [item for path in paths for item in described(store, path)]
@@ -58,7 +58,7 @@ def items(store: Store) -> list[Item]:
 
 
 def described(store: Store, path: str) -> Iterator[Item]:
-    """The array at `path`, or each row of the table there, or the table where it has none yet."""
+    """The array at `path`, or each row of the table there, or the table while it has no rows."""
     listing = store.backend.list(path)
     parts = parts_of(listing)
     size = sum(entry.size for entry in listing.objects.values())
@@ -82,7 +82,7 @@ def described(store: Store, path: str) -> Iterator[Item]:
 
 
 def document(store: Store, name: str) -> dict[str, Any]:
-    """A document as it was signed; Unsound where it is damaged or gone."""
+    """A signed document; Unsound where it is damaged or gone."""
     data = store.backend.read(name)
     if data is None:
         raise Unsound(f"{store.backend.locate(name)} is gone")
@@ -100,7 +100,7 @@ def name_of(store: Store, path: str) -> str:
 
 
 def image_sets(store: Store, found: Iterable[Item]) -> dict[str, str]:
-    """The names of the image sets among `found`, by the digest of their pixels; only of those that are complete."""
+    """Digest of the pixels → name, for each complete image set among `found`."""
     sets = {}
     for item in found:
         if item.kind == "images" and item.damage is None:
@@ -110,18 +110,17 @@ def image_sets(store: Store, found: Iterable[Item]) -> dict[str, str]:
 
 
 def check(store: Store, path: str) -> list[str]:
-    """Read every byte of the artefact at `path` against its checksums; what was damaged, and is now in quarantine."""
+    """Check every byte of an artefact. A line for each damaged part, which is moved to the quarantine."""
     listing = store.backend.list(path)
     if METADATA not in listing.objects:
         return [f"{store.backend.locate(f'{path}/{METADATA}')} is gone"] if parts_of(listing) else []
-    found = {
-        name: damaged_document(store, f"{path}/{name}") for name in sorted(set(DOCUMENTS) & listing.objects.keys())
-    }
+    found = {name: damaged_document(store, f"{path}/{name}") for name in sorted({*DOCUMENTS} & {*listing.objects})}
     reasons = [reason for reason in found.values() if reason]
     return reasons if found[METADATA] else reasons + damaged_parts(store, path)
 
 
 def damaged_document(store: Store, name: str) -> str | None:
+    """The reason why a document is damaged, after moving it to the quarantine; None where it is sound."""
     try:
         document(store, name)
     except Unsound:
@@ -130,7 +129,7 @@ def damaged_document(store: Store, name: str) -> str | None:
 
 
 def damaged_parts(store: Store, path: str) -> list[str]:
-    """Which chunks or rows are damaged, and are now in quarantine; the metadata must be sound."""
+    """A line for each damaged chunk or row, which is moved to the quarantine; the metadata must be sound."""
     metadata = document(store, f"{path}/{METADATA}")
     if "table" not in metadata:
         array = StoredArray.of(store, path, metadata)
@@ -150,9 +149,9 @@ def damaged_row(row: StoredRow) -> list[str]:
 
 
 def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
-    """Remove what fits `pattern`, the files of dead writers, and locks; what was removed and how many bytes that freed.
+    """Remove what matches `pattern`, the files of dead writers, and locks; the removed items and the bytes freed.
 
-    "quarantine" removes what is in the quarantine. UserError where another process is at work in the store.
+    The pattern "quarantine" empties the quarantine. UserError where another process is using the store.
     """
     with store.alone():
         chosen = [item for item in items(store) if item.fits(pattern)]
@@ -168,10 +167,10 @@ def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
 
 
 def remove_item(store: Store, item: Item) -> None:
-    """Remove an artefact, a table with its last row.
+    """Remove an array, or a row of a table; the table too when its last row goes.
 
-    Metadata go first, so that what a kill leaves is no array, and the seal after the chunks, for what a kill leaves of
-    them may be used again.
+    Metadata go first, so that a kill leaves no incomplete array. The seal goes after the chunks, because chunks that a
+    kill leaves may be used again.
     """
     if item.row is not None:
         store.backend.remove(f"{item.path}/{item.row}")
@@ -184,7 +183,7 @@ def remove_item(store: Store, item: Item) -> None:
 
 
 def left_over(store: Store) -> Iterator[tuple[str, int]]:
-    """The files of writers that died while they wrote, each with its size."""
+    """The partial files of dead writers, each with its size."""
     before = time.time() - LEFT_OVER_SECONDS
     for kind in store.backend.list("").folders:
         for key in store.backend.list(kind).folders:
@@ -194,7 +193,7 @@ def left_over(store: Store) -> Iterator[tuple[str, int]]:
 
 
 def quarantined(store: Store) -> list[tuple[str, int]]:
-    """What is in the quarantine, without the lines that say why, each with its size."""
+    """The files in the quarantine, without the reasons, each with its size."""
     return [(name, size) for name, size in everything_below(store, QUARANTINE) if not name.endswith(WHY)]
 
 
@@ -206,7 +205,7 @@ def everything_below(store: Store, folder: str) -> Iterator[tuple[str, int]]:
 
 
 def remove_object(store: Store, name: str) -> None:
-    """Remove an object, and the folders above it that this empties."""
+    """Remove an object, and the folders that are empty afterwards."""
     store.backend.remove(name)
     while "/" in name:
         name = name.rpartition("/")[0]

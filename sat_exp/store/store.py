@@ -1,13 +1,13 @@
-"""A store of arrays, addressed by what they are made from, and shared by any number of processes.
+"""A store of arrays, each under a key of everything that determines it, shared by any number of processes.
 
-    KIND/KEY/zarr.json     what determines the array, and its shape: written once
-    KIND/KEY/3.0.0.0       a chunk of rows: written once
-    KIND/KEY/seal.json     once no chunk is missing: the SHA-256 of the contents, and the checksum of every chunk
+    KIND/KEY/zarr.json     the facts that determine the array, and its shape; written once
+    KIND/KEY/3.0.0.0       a chunk of rows; written once
+    KIND/KEY/seal.json     the SHA-256 of the contents and the checksum of every chunk; written when no chunk is missing
     KIND/KEY/notes.json    timings, versions, warnings: nothing that identifies the contents
-    quarantine/            what was damaged, and why
-    locks/                 one file for each piece of work that was ever begun since the last prune
+    quarantine/            damaged files, each with the reason
+    locks/                 one file per piece of work begun since the last prune
 
-A row table (`predictions`) has one object for each row, `ROWKEY~NAME`, in place of chunks.
+A row table (`predictions`) has one object per row, `ROWKEY~NAME`, instead of chunks.
 """
 
 import time
@@ -33,23 +33,23 @@ NOT_KINDS = (QUARANTINE, LOCKS)
 
 @dataclass(frozen=True)
 class Store:
-    """Arrays whose bytes lie in `backend`. opened: those that this process asked for, by kind and key."""
+    """Arrays and tables in the storage `backend`. opened: those that this process opened, by KIND/KEY."""
 
     backend: Backend
     opened: dict[str, Artefact] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def local(cls, folder: Path) -> "Store":
-        """The store in a local folder, made where it does not exist."""
+        """The store in a local folder, which is made where needed."""
         return cls(Folder(folder))
 
     def open(
         self, kind: str, facts: Mapping[str, Any], *, shape: tuple[int, ...], dtype: str, chunk: int, **notes: Any
     ) -> StoredArray:
-        """The array that `facts`, its shape and its dtype determine, begun empty where it does not exist.
+        """The array whose key `facts`, shape and dtype determine; a new, empty one where it does not exist.
 
-        Its chunks are of other than `chunk` rows where it was begun with others. Damaged metadata are named in a
-        warning, moved to the quarantine and written again; no chunk is lost with them.
+        An existing array keeps its number of rows per chunk, whatever `chunk` is. Damaged metadata are named in a
+        warning, moved to the quarantine and written again; its chunks are kept.
         """
         whole = {**facts, "shape": list(shape), "dtype": dtype}
         array = StoredArray.open(self, f"{kind}/{key_of(whole)}", whole, shape, dtype, chunk, notes)
@@ -57,7 +57,7 @@ class Store:
         return array
 
     def table(self, kind: str, facts: Mapping[str, Any], *, columns: int, dtype: str, **notes: Any) -> StoredTable:
-        """The table that `facts`, its number of columns and its dtype determine: rows that come one by one."""
+        """The table whose key `facts`, its number of columns and its dtype determine; a new one where needed."""
         whole = {**facts, "columns": columns, "dtype": dtype}
         path = f"{kind}/{key_of(whole)}"
         table = self.opened.get(path)
@@ -67,19 +67,19 @@ class Store:
         return table
 
     def arrays(self) -> list[StoredArray]:
-        """Those arrays that this process opened."""
+        """The arrays that this process opened."""
         return [artefact for artefact in self.opened.values() if isinstance(artefact, StoredArray)]
 
     def manifest(self) -> pd.DataFrame:
-        """What `opened` holds: kind, name, key, sha256 of the contents where sealed, rows, chunks, bytes of values."""
+        """One row per opened artefact: kind, name, key, sha256 of the contents if sealed, rows, chunks, bytes."""
         columns = ["kind", "name", "key", "sha256", "rows", "chunks", "bytes"]
         rows = [artefact.described() for artefact in self.opened.values()]
         return pd.DataFrame(rows, columns=columns).sort_values(["kind", "name", "key"], ignore_index=True)
 
     def quarantine(self, name: str, check: Callable[[bytes], Any]) -> str | None:
-        """Move the object `name` away where `check` finds it unsound, and give the reason; None where it is sound.
+        """Move an object to the quarantine if `check` raises Unsound for it, and return the reason; else None.
 
-        It is read again: another process may have replaced it since, and what is sound is not moved.
+        The object is read again first, because another process may have replaced it with a sound one.
         """
         with self.lock(QUARANTINE):
             data = self.backend.read(name)
@@ -99,16 +99,16 @@ class Store:
     def lock(self, *parts: str, timeout: float = -1) -> Iterator[None]:
         """Hold the lock of one piece of work; the operating system frees it when its holder dies.
 
-        Raises filelock's Timeout where another process holds it for longer than `timeout` seconds; waits where
-        negative.
+        Raises filelock's Timeout where another process holds it for longer than `timeout` seconds; waits without limit
+        where that is negative.
         """
         with self.in_use(), self.backend.lock(key_of({"parts": parts}), timeout):
             yield
 
     def in_use(self) -> AbstractContextManager[None]:
-        """Keep the store from being pruned; wait while it is."""
+        """Prevent pruning of the store; wait while it is pruned."""
         return self.backend.in_use()
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep all others out of the store; UserError where anyone is at work in it."""
+        """Keep all other processes out of the store; UserError where one is using it."""
         return self.backend.alone()

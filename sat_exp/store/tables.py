@@ -1,15 +1,14 @@
-"""Tables whose rows come one by one, from any number of processes: the predictions of targets on the same images."""
+"""Tables that any number of processes add rows to, such as the predictions of many targets on the same images."""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import numpy as np
 
-from sat_exp.store.artefact import METADATA, Artefact, Damaged
-from sat_exp.store.backend import PARTIAL
-from sat_exp.store.encoding import Unsound, decode, encode, key_of, sign
+from sat_exp.files import PARTIAL
+from sat_exp.store.artefact import Artefact, Damaged
+from sat_exp.store.encoding import Unsound, decode, encode, key_of
 
 if TYPE_CHECKING:
     from sat_exp.store.store import Store
@@ -18,7 +17,7 @@ LONGEST_NAME = 80
 
 
 class StoredTable(Artefact):
-    """Rows of `columns` values. objects: the object of each row's key, as last listed."""
+    """Rows of `columns` values each. objects: row key → name of its object, as last listed."""
 
     def __init__(self, store: "Store", path: str, facts: Mapping[str, Any], columns: int, dtype: str) -> None:
         super().__init__(store, path, facts)
@@ -29,23 +28,18 @@ class StoredTable(Artefact):
     def open(
         cls, store: "Store", path: str, facts: Mapping[str, Any], columns: int, dtype: str, notes: Mapping[str, Any]
     ) -> "StoredTable":
-        """The table at `path`, begun where it does not exist."""
-        facts = json.loads(json.dumps(dict(facts)))
+        """The table at `path`; a new one where it does not exist."""
         table = cls(store, path, facts, columns, dtype)
-        while (metadata := table.document(METADATA)) is None:
-            begun = {"table": {"columns": columns, "dtype": dtype}, "attributes": {"facts": facts}}
-            store.backend.create(f"{path}/{METADATA}", sign(begun))
-        if metadata["attributes"]["facts"] != facts:
-            raise RuntimeError(f"{path} is sound, but of other facts: one key stands for two things")
-        table.note_missing(notes)
+        form = {"columns": columns, "dtype": dtype}
+        table.begin(lambda facts: {"table": form, "attributes": {"facts": facts}}, notes)
         return table
 
     def row(self, facts: Mapping[str, Any], name: str) -> "StoredRow":
-        """The row that `facts` determine; `name` says what it is to people."""
+        """The row whose key `facts` determine. name: its name for people."""
         return StoredRow(self, key_of(facts), name)
 
     def listed(self) -> dict[str, str]:
-        """The object of each stored row, by its key, from one listing."""
+        """Row key → name of the row's object, from one listing."""
         self.objects = {name.partition("~")[0]: name for name in self.parts()}
         return self.objects
 
@@ -56,7 +50,7 @@ class StoredTable(Artefact):
 
 
 class StoredRow:
-    """A row of a table, with the methods of an array of one chunk."""
+    """A row of a table; it has the methods of an array of one chunk."""
 
     def __init__(self, table: StoredTable, key: str, name: str) -> None:
         self.table, self.key, self.name = table, key, name
@@ -67,14 +61,14 @@ class StoredRow:
 
     @property
     def path(self) -> str:
-        """The object that the row is stored in, or will be."""
+        """The name of the row's object, whether it is stored yet or not."""
         name = quote(self.name, safe="")[:LONGEST_NAME].replace(PARTIAL, PARTIAL.replace(".", "%2E"))
         own = f"{self.key}~{name}"
         return f"{self.table.path}/{self.table.objects.get(self.key, own)}"
 
     @property
     def place(self) -> str:
-        """What the row's checksum covers too: it is sound in no other table, and as no other row."""
+        """A name that the row's checksum covers, so that the bytes are unsound in another table or as another row."""
         return f"{self.table.path}/{self.key}"
 
     def span(self, chunk: int) -> slice:
@@ -85,11 +79,11 @@ class StoredRow:
 
     def missing(self) -> list[int]:
         """[0] where the row is not stored."""
-        there = self.rows == 0 or self.key in self.table.objects or self.key in self.table.listed()
-        return [] if there else [0]
+        stored = self.rows == 0 or self.key in self.table.objects or self.key in self.table.listed()
+        return [] if stored else [0]
 
     def write(self, chunk: int, values: np.ndarray) -> None:
-        """Store the row; where it is stored already, that one stays."""
+        """Store the row, unless it is stored already."""
         values = np.asarray(values, self.table.dtype)
         if values.shape != (self.rows,):
             raise ValueError(f"values of shape {values.shape} for a row of {self.rows}")
@@ -97,7 +91,7 @@ class StoredRow:
         self.table.objects.setdefault(self.key, self.path.rpartition("/")[2])
 
     def read_all(self) -> np.ndarray:
-        """The row, read-only. Damaged where it is gone, or fails its checksum and is now in the quarantine."""
+        """The row, read-only. Damaged where it is gone, or where it failed its checksum and was quarantined."""
         if self.missing():
             raise Damaged(f"{self.table.store.backend.locate(self.path)} is gone")
         if self.rows == 0:
@@ -118,5 +112,5 @@ class StoredRow:
 
 
 def name_of_row(part: str) -> str:
-    """What people call the row that is stored in the object `part`."""
+    """The name for people of the row in the object `part`."""
     return unquote(part.partition("~")[2])

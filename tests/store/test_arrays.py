@@ -552,7 +552,7 @@ def test_one_key_never_stands_for_two_things(store: Store) -> None:
     (store.backend.root / array.path / "zarr.json").write_bytes(
         (store.backend.root / other.path / "zarr.json").read_bytes()
     )
-    with pytest.raises(RuntimeError, match="one key stands for two things"):
+    with pytest.raises(RuntimeError, match="two artefacts share one key"):
         open_array(Store.local(store.backend.root))
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sat_exp.store.backend import PARTIAL, Unwritable
+from sat_exp.files import PARTIAL
+from sat_exp.store.backend import Unwritable
 from sat_exp.store.folder import Folder
 
 WRITERS, NAMES, SIZE = 4, 60, 50_000

@@ -23,9 +23,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from sat_exp.files import PARTIAL
 from sat_exp.store import Store
 from sat_exp.store.artefact import METADATA, NOTES, SEAL
-from sat_exp.store.backend import PARTIAL
 from sat_exp.store.encoding import Unsound, verify
 
 from .helpers import files, quarantined

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sat_exp.files import PARTIAL
 from sat_exp.store import Damaged, Store, StoredRow
-from sat_exp.store.backend import PARTIAL
 from sat_exp.store.tables import StoredTable
 
 from .helpers import files, flip, folder_of, quarantined, swap
