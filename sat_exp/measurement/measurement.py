@@ -1,34 +1,27 @@
-"""The measurement itself: which models, in which order, by which process, and what to do when one fails."""
+"""The measurement: which models are attacked, which are evaluated on whose images, in which order."""
 
-import gc
-import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import numpy as np
-from filelock import Timeout
-from omegaconf import DictConfig
 
-from sat_exp import models
+from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
-from sat_exp.datasets.canvas import Canvas
 from sat_exp.errors import UserError
 from sat_exp.measurement.progress import progress
+from sat_exp.measurement.scheduling import Schedule, repaired
 from sat_exp.measurement.stages import Stages
-from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, reason
+from sat_exp.measurement.subjects import Direction, Measured, Source, Subject
 from sat_exp.measurement.views import View, Views
+from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
-from sat_exp.settings import plain
 from sat_exp.settings.configuration import Labels, Protocol
-from sat_exp.store import Damaged, Store, Unwritable, key_of
+from sat_exp.store import Store, key_of
 
-log = logging.getLogger(__name__)
-
-Item = TypeVar("Item", DictConfig, Subject)
 Result = TypeVar("Result")
 
 
@@ -36,21 +29,20 @@ Result = TypeVar("Result")
 class Measurement:
     """Measures models on `images` under `attack`, with everything random drawn from `seed`.
 
-    labels: which images are attacked, and compared: `truth`, those classified as labelled; `consensus` and `own`, all
+    labels: which images are attacked and compared: `truth`, those classified as labelled; `consensus` and `own`, all
     of them. The attack always leads away from the model's own clean prediction, which under `truth` is the label.
     protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size, its
-    adversarial images resized to the target's input size.
+    adversarial images resized to the target's input size. timings: seconds by stage.
     """
 
     images: ImageSet
-    attack: Any
+    attack: Attack
     store: Store
     hardware: Hardware
     seed: int
     labels: str = "truth"
     protocol: str = "canvas"
     timings: dict[str, float] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, allowed in (("labels", get_args(Labels)), ("protocol", get_args(Protocol))):
@@ -70,179 +62,130 @@ class Measurement:
     def stages(self) -> Stages:
         return Stages(self.views, self.attack, self.store, self.hardware, self.seed, self.labels)
 
-    def run(self, configs: Sequence[DictConfig], directions: Collection[Direction] | None = None) -> Measured:
-        """Attack every source of `directions` and show its adversarial images to the target; what is damaged is
-        computed again.
+    def run(self, candidates: Sequence[Candidate], directions: Collection[Direction] | None = None) -> Measured:
+        """Attack every source of `directions` and evaluate its targets on the adversarial images.
 
-        directions: (source, target) names, all pairs of `configs` by default; a source's own predictions are always
-        made. A model that fails is left out and named in `failures`; UserError where nothing is left.
+        directions: (source, target) names, by default all pairs of `candidates`; a source is always evaluated on its
+        own images too. A model that fails is left out and named in `failures`. UserError where no result is left.
         """
-        names = [config.name for config in configs]
+        names = [candidate.name for candidate in candidates]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise UserError(
                 f"{', '.join(sorted(repeated))} is named twice: give each model once, or another model.name"
             )
-        for config in configs:
-            check_labels(config, configs[0], self.images, self.labels)
+        for candidate in candidates:
+            check_labels(candidate, candidates[0], self.images, self.labels)
         wanted = {(a, b) for a in names for b in names} if directions is None else set(directions)
         wanted |= {(source, source) for source, _ in wanted}
-        return self.mending(lambda: self.once(configs, wanted))
+        return self.repaired(lambda: self.measured(candidates, wanted))
 
-    def mending(self, work: Callable[[], Result]) -> Result:
-        """The result of `work`, done again where it finds stored files damaged: they are then missing, and are made.
+    def repaired(self, work: Callable[[], Result]) -> Result:
+        """The result of `work` on the store; damaged files that it finds are computed again."""
+        return repaired(self.store, work)
 
-        UserError where a file is damaged again.
-        """
-        named: set[str] = set()
-        with self.store.in_use():
-            while True:
-                try:
-                    return work()
-                except Damaged as damage:
-                    if damage.reason in named:
-                        again = "again after it was computed again: the disk cannot be trusted"
-                        raise UserError(f"{damage.reason}, {again}") from damage
-                    found = {damage.reason, *self.damaged()}
-                for reason in sorted(found - named):
-                    log.warning("%s: it is computed again", reason)
-                named |= found
-
-    def damaged(self) -> list[str]:
-        """Check all that was opened so far: one damaged file is seldom alone."""
-        return [line for array in self.store.arrays() for line in array.damaged()]
-
-    def once(self, configs: Sequence[DictConfig], wanted: set[Direction]) -> Measured:
-        for record in (self.stages.warnings, self.timings, self.failures):
-            record.clear()
-        sources = {source for source, _ in wanted}
+    def measured(self, candidates: Sequence[Candidate], wanted: set[Direction]) -> Measured:
+        """The four stages, one after the other."""
+        self.stages.warnings.clear()
+        self.timings.clear()
+        schedule = Schedule(self.store)
         with self.timed("images"):
-            views = self.decode(configs)
-        with self.timed("attack"), progress("attack", len(sources) * len(self.images)) as bar:
-
-            def attack(config: DictConfig) -> Subject:
-                model, view = models.load(config), views[config.name]
-                if config.name not in sources:
-                    return self.stages.clean(model, config, view)
-                return self.stages.attacked(model, config, view, bar)
-
-            facts = key_of(self.stages.attack_facts() | {"seed": self.seed})
-            subjects = self.share(configs, attack, lambda config: ("attack", key_of(plain(config)), facts))
+            views = self.decode(candidates, schedule)
+        with self.timed("attack"):
+            subjects = self.attack_sources(candidates, views, {source for source, _ in wanted}, schedule)
         with self.timed("transfer"):
-            jobs = self.jobs(subjects, wanted)
-            with progress("transfer", sum(len(source.rows) for of in jobs.values() for source in of)) as bar:
-                self.share(
-                    subjects,
-                    lambda target: self.stages.evaluate(target, jobs[target.name], bar),
-                    lambda target: ("evaluate", target.fingerprint, target.view.pixels.key),
-                )
+            self.evaluate_targets(subjects, wanted, schedule)
         with self.timed("read back"):
-            return self.read_back(subjects, wanted)
+            return self.read_back(subjects, wanted, schedule)
 
-    def decode(self, configs: Sequence[DictConfig]) -> dict[str, View]:
-        """The view of the image set that each model has, by its name; the pixels of each canvas are decoded once."""
-        canvases: dict[str, Canvas] = {}
-        for config in configs:
-            with self.attempt(config.name):
-                canvases[config.name] = self.views.canvas(config)
+    def decode(self, candidates: Sequence[Candidate], schedule: Schedule) -> dict[str, View]:
+        """The view of the images that each model has, by its name; the pixels of each canvas are decoded once."""
+        canvases = {}
+        for candidate in candidates:
+            with schedule.attempt(candidate.name):
+                canvases[candidate.name] = self.views.canvas(candidate)
         views = {canvas: self.views.view(canvas) for canvas in dict.fromkeys(canvases.values())}
         return {name: views[canvas] for name, canvas in canvases.items()}
 
-    def jobs(self, subjects: Sequence[Subject], wanted: set[Direction]) -> dict[str, list[Source]]:
-        """For each target the sources whose adversarial images it is to be shown."""
-        attacked = [subject for subject in subjects if isinstance(subject, Source)]
-        return {
-            target.name: [source for source in attacked if (source.name, target.name) in wanted] for target in subjects
-        }
+    def attack_sources(
+        self, candidates: Sequence[Candidate], views: dict[str, View], sources: set[str], schedule: Schedule
+    ) -> list[Subject]:
+        """Load each model once: its clean predictions, and for `sources` the adversarial images."""
+        attack = key_of(self.stages.attack_facts() | {"seed": self.seed})
+        with progress("attack", len(sources) * len(self.images)) as bar:
 
-    def read_back(self, subjects: Sequence[Subject], wanted: set[Direction]) -> Measured:
-        left = [subject for subject in subjects if subject.name not in self.failures]
-        predictions = {
-            (source.name, target.name): self.predicted(source, target)
-            for target in left
-            for source in self.jobs(left, wanted)[target.name]
-        }
-        by_name = {subject.name: subject for subject in left}
-        between = [source != target for source, target in wanted]
-        if self.failures and not any(a != b or not any(between) for a, b in predictions):
-            reasons = [f"{name} failed: {reason}" for name, reason in self.failures.items()]
-            raise UserError("; ".join(reasons) if len(reasons) > 1 else next(iter(self.failures.values())))
+            def work(candidate: Candidate) -> Subject:
+                model, view = candidate.load(), views[candidate.name]
+                if candidate.name not in sources:
+                    return self.stages.clean(model, candidate, view)
+                return self.stages.attacked(model, candidate, view, bar)
+
+            return schedule.each(candidates, work, lambda candidate: ("attack", key_of(candidate.facts), attack))
+
+    def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
+        """Load each target once: its predictions for the adversarial images of all its sources."""
+        sources = sources_of(subjects, wanted)
+        with progress("transfer", sum(len(source.rows) for each in sources.values() for source in each)) as bar:
+            schedule.each(
+                subjects,
+                lambda target: self.stages.evaluate(target, sources[target.name], bar),
+                lambda target: ("evaluate", target.fingerprint, target.view.pixels.key),
+            )
+
+    def read_back(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> Measured:
+        """All predictions from the store; UserError where models failed and no pair is left, or no model."""
+        left = [subject for subject in subjects if subject.name not in schedule.failures]
+        ways = [(source, target) for target in left for source in sources_of(left, wanted)[target.name]]
+        pairs_wanted = any(source != target for source, target in wanted)
+        if schedule.failures and not any(source is not target or not pairs_wanted for source, target in ways):
+            reasons = [f"{name} failed: {reason}" for name, reason in schedule.failures.items()]
+            raise UserError("; ".join(reasons) if len(reasons) > 1 else next(iter(schedule.failures.values())))
         return Measured(
             models=left,
-            predictions=predictions,
-            reference={(a, b): self.seen(by_name[a], by_name[b]) for a, b in predictions},
-            failures=dict(self.failures),
+            predictions={(source.name, target.name): self.predicted(source, target) for source, target in ways},
+            reference={(source.name, target.name): self.unattacked(source, target) for source, target in ways},
+            failures=schedule.failures,
             timings=self.timings,
             warnings=list(self.stages.warnings),
         )
 
     def predicted(self, source: Source, target: Subject) -> np.ndarray:
+        """The classes that `target` predicts for the source's adversarial images, int64 [N], −1 where there is none."""
         return source.of_all_images(self.stages.predictions(source, target).read_all())
 
-    def seen(self, source: Subject, target: Subject) -> np.ndarray:
-        """What `target` predicts for the clean images as `source` sees them."""
+    def unattacked(self, source: Source, target: Subject) -> np.ndarray:
+        """The classes that `target` predicts for the clean images in the view of `source`, int64 [N]."""
         if source.view.digest == target.view.digest:
             return target.clean
         return self.stages.clean_predictions(source.view, target).read_all().astype(np.int64)
 
-    def share(
-        self,
-        items: Sequence[Item],
-        work: Callable[[Item], Result],
-        lock: Callable[[Item], tuple[str, ...]],
-    ) -> list[Result]:
-        """`work` on each item under its lock: what no other process holds first, the largest model first of all; then
-        the rest, waiting for it. In the order of `items`, without those that failed."""
-        results: dict[int, Result] = {}
-        order = sorted(range(len(items)), key=lambda position: -(getattr(items[position], "parameters", None) or 0))
-        for patience in (0, -1):
-            for position in order:
-                item = items[position]
-                if position in results or item.name in self.failures:
-                    continue
-                try:
-                    with self.store.lock(*lock(item), timeout=patience), self.attempt(item.name):
-                        results[position] = work(item)
-                except Timeout:
-                    continue
-        return [results[position] for position in sorted(results)]
-
-    @contextmanager
-    def attempt(self, name: str) -> Iterator[None]:
-        """Note why one model fails, so that the others go on; damage and a full disk concern them all.
-
-        The error itself is not kept: its traceback holds the model and all that was computed with it.
-        """
-        try:
-            yield
-            return
-        except (Damaged, Unwritable):
-            raise
-        except Exception as error:
-            log.error("%s failed: %s", name, reason(error), exc_info=None if isinstance(error, UserError) else error)
-            self.failures[name] = reason(error)
-        gc.collect()  # Lightning's trainer and module refer to each other
-
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
+        """Record how many seconds the body takes."""
         started = time.perf_counter()
         yield
         self.timings[stage] = time.perf_counter() - started
 
 
-def check_labels(config: DictConfig, first: DictConfig, images: ImageSet, labels: str) -> None:
+def sources_of(subjects: Sequence[Subject], wanted: set[Direction]) -> dict[str, list[Source]]:
+    """For each model as a target the sources on whose adversarial images it is evaluated."""
+    attacked = [subject for subject in subjects if isinstance(subject, Source)]
+    return {target.name: [source for source in attacked if (source.name, target.name) in wanted] for target in subjects}
+
+
+def check_labels(candidate: Candidate, first: Candidate, images: ImageSet, labels: str) -> None:
     """UserError for a model whose classes cannot be compared with those of the image set, or of the `first` model."""
-    if labels == "truth" and config.label_space != images.label_space:
+    if labels == "truth" and candidate.label_space != images.label_space:
         raise UserError(
-            f"model {config.name} predicts {config.label_space}, the data set {images.name} is labelled "
+            f"model {candidate.name} predicts {candidate.label_space}, the data set {images.name} is labelled "
             f"{images.label_space}: choose a fitting dataset= or model="
         )
-    if labels == "truth" and config.classes != len(images.class_names):
+    if labels == "truth" and candidate.classes != len(images.class_names):
         raise UserError(
-            f"model {config.name} has {config.classes} classes, the data set {images.name} {len(images.class_names)}: "
-            "correct model.classes, or choose a fitting dataset="
+            f"model {candidate.name} has {candidate.classes} classes, the data set {images.name} "
+            f"{len(images.class_names)}: correct model.classes, or choose a fitting dataset="
         )
-    if labels == "consensus" and config.label_space != first.label_space:
+    if labels == "consensus" and candidate.label_space != first.label_space:
         raise UserError(
-            f"model {config.name} predicts {config.label_space}, {first.name} {first.label_space}: they can never "
-            "agree; give labels=own"
+            f"model {candidate.name} predicts {candidate.label_space}, {first.name} {first.label_space}: they can "
+            "never agree; give labels=own"
         )

@@ -1,4 +1,4 @@
-"""The stages of a measurement, each on one model that is loaded: clean outputs, attack, predictions of a target."""
+"""The stages of a measurement, each on one loaded model: clean predictions, attack, predictions of a target."""
 
 import hashlib
 import json
@@ -10,17 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from lightning import LightningModule
-from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from sat_exp import models
 from sat_exp.attacks import Attack
 from sat_exp.attacks.norms import perturbation_norms
 from sat_exp.errors import UserError
 from sat_exp.measurement.progress import Advance, ignore
 from sat_exp.measurement.subjects import Source, Subject
 from sat_exp.measurement.views import View, Views
-from sat_exp.models import Model, preflight
+from sat_exp.models import Candidate, Model, preflight
 from sat_exp.modules.batches import Ahead, AttackBatches, EvaluationBatches
 from sat_exp.modules.evaluation import Evaluation
 from sat_exp.modules.generation import Generation
@@ -36,7 +34,7 @@ Placed = TypeVar("Placed", bound=LightningModule)
 
 @dataclass
 class Stages:
-    """What the stages of a measurement share; `warnings` are added to. Fields as in `Measurement`."""
+    """The stages, with what they share. Fields as in `Measurement`; `warnings` grow."""
 
     views: Views
     attack: Attack
@@ -56,11 +54,11 @@ class Stages:
             "numerics": self.hardware.numerics,
         }
 
-    def clean(self, model: Model, config: DictConfig, view: View) -> Subject:
-        """Preflight, and clean logits of all images."""
+    def clean(self, model: Model, candidate: Candidate, view: View) -> Subject:
+        """Preflight, and clean logits of all images. model: the loaded `candidate`."""
         images = self.views.images
-        known = images.labels if config.label_space == images.label_space else None
-        classes = config.classes if known is None else len(images.class_names)
+        truth = images.labels if candidate.label_space == images.label_space else None
+        classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(
             "logits",
             {"images": view.digest, "model": model.fingerprint, "numerics": self.hardware.numerics},
@@ -80,39 +78,37 @@ class Stages:
         self.warnings += [f"{model.name}: {warning}" for warning in logits.notes["warnings"]]
         self.warn_of_versions(model.name, logits)
         clean = logits.read_all().argmax(axis=1)
-        if known is not None:
-            preflight.check_accuracy(model, clean, known, classes)
+        if truth is not None:
+            preflight.check_accuracy(model, clean, truth, classes)
         return Subject(
-            name=model.name,
-            family=model.family,
-            pretrained=model.pretrained,
+            candidate=candidate,
             parameters=model.parameters,
-            components=self.components(model, config),
+            components=self.components(model, candidate),
             fingerprint=model.fingerprint,
-            config=config,
-            labelled=known is not None,
+            labelled=truth is not None,
             view=view,
             clean=clean,
             logits=logits,
         )
 
     def preflight(self, model: Model, few: torch.Tensor, classes: int) -> preflight.Checked:
-        """What `preflight.check` says on the device and in the precision of the run."""
+        """The result of `preflight.check` on the device and in the precision of the run."""
         module = self.placed(Preflight(model, classes))
         trainer = self.hardware.trainer(inference_mode=False, enable_progress_bar=False)
         trainer.predict(module, DataLoader([few], batch_size=None), return_predictions=False)  # type: ignore[arg-type]
         return module.checked
 
-    def components(self, model: Model, config: DictConfig) -> dict[str, Any]:
+    def components(self, model: Model, candidate: Candidate) -> dict[str, Any]:
+        """The model's components; with a warning only the stated ones where the others cannot be derived."""
         try:
-            return models.components_of(config, model.classifier.network)
+            return candidate.components(model.classifier.network)
         except UserError as error:
             self.warnings.append(f"{model.name}: {error}")
-            return models.stated_components(config)
+            return candidate.stated_components
 
-    def attacked(self, model: Model, config: DictConfig, view: View, bar: Advance) -> Source:
+    def attacked(self, model: Model, candidate: Candidate, view: View, bar: Advance) -> Source:
         """Adversarial images of all images that the model classifies as labelled; of all images for other `labels`."""
-        subject = self.clean(model, config, view)
+        subject = self.clean(model, candidate, view)
         clean, pixels, images = subject.clean, view.pixels, self.views.images
         rows = np.flatnonzero(clean == images.labels) if self.labels == "truth" else np.arange(len(clean))
         seeds = [(self.seed, int(self.views.contents[row][:16], 16)) for row in rows]
@@ -155,7 +151,9 @@ class Stages:
         return {f"mean_{key}": float(np.concatenate([part[key] for part in parts]).mean()) for key in parts[0]}
 
     def evaluate(self, target: Subject, sources: Sequence[Source], bar: Advance) -> None:
-        """Run `target` on all adversarial images that it has not seen, loading it once; and, clean, on other views."""
+        """Store what `target` predicts for the adversarial images of `sources` and for the clean images of their views.
+
+        The target is loaded once, or not at all where everything is stored."""
         jobs: list[tuple[StoredArray, StoredArray | StoredRow]] = [
             (source.adversarial, self.predictions(source, target)) for source in sources
         ]
@@ -163,26 +161,26 @@ class Stages:
         clean = EvaluationBatches([(view.pixels, self.clean_predictions(view, target)) for view in views.values()])
         batches = EvaluationBatches(jobs)
         if len(batches) + len(clean):
-            module = Evaluation(models.load(target.config).classifier, logits=False)
+            module = Evaluation(target.candidate.load().classifier, logits=False)
             self.predict(module, clean, ignore)
             self.predict(module, batches, bar)
         bar(sum(images.rows for images, _ in jobs) - batches.images())
 
     def predictions(self, source: Source, target: Subject) -> StoredRow:
-        """Where the classes that `target` predicts for the source's adversarial images are kept: int32 [N']."""
+        """The stored classes that `target` predicts for the source's adversarial images, int32 [N']."""
         return self.predictions_of(source.digest, source.adversarial.rows, source.name, target)
 
     def clean_predictions(self, view: View, target: Subject) -> StoredRow:
-        """Where the classes that `target` predicts for the clean images of another's view are kept: int32 [N]."""
+        """The stored classes that `target` predicts for the clean images of another model's view, int32 [N]."""
         return self.predictions_of(view.digest, view.pixels.rows, "clean images", target)
 
     def predictions_of(self, digest: str, number: int, name: str, target: Subject) -> StoredRow:
-        """Where the classes that `target` predicts for stored images are kept, which their SHA-256 identifies."""
+        """The stored classes that `target` predicts for the images with this SHA-256."""
         table = self.store.table("predictions", {"images": digest}, columns=number, dtype="int32", name=name)
         return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
 
     def predict(self, module: LightningModule, batches: AttackBatches | EvaluationBatches, advance: Advance) -> None:
-        """Lightning's predict loop over `batches`, each written to the store as it is done."""
+        """Run Lightning's predict loop over `batches`; each result is written to the store at once."""
         trainer = self.hardware.trainer(
             callbacks=[ChunkWriter(advance)], inference_mode=False, enable_progress_bar=False
         )

@@ -1,14 +1,13 @@
-"""What is known of a model once it has been measured, and of all of them together."""
+"""Models that have been measured, and the result of a measurement."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
-from sat_exp.errors import UserError, one_line
 from sat_exp.measurement.views import View
+from sat_exp.models import Candidate
 from sat_exp.similarity import Predictions
 from sat_exp.store import StoredArray
 
@@ -18,23 +17,32 @@ Direction = tuple[str, str]
 
 @dataclass(frozen=True)
 class Subject:
-    """A model whose clean outputs are known: logits float32 [N, classes] of the images of `view`; clean, the classes
-    int64 [N] where they are largest.
+    """A model whose clean predictions are known.
 
+    logits: float32 [N, classes] of the images of `view`. clean: the classes with the largest logits, int64 [N].
     labelled: whether its classes are those of the image set.
     """
 
-    name: str
-    family: str
-    pretrained: bool
+    candidate: Candidate
     parameters: int
     components: dict[str, Any]
     fingerprint: str
-    config: DictConfig
     labelled: bool
     view: View
     clean: np.ndarray
     logits: StoredArray
+
+    @property
+    def name(self) -> str:
+        return self.candidate.name
+
+    @property
+    def family(self) -> str:
+        return self.candidate.family
+
+    @property
+    def pretrained(self) -> bool:
+        return self.candidate.pretrained
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,12 @@ class Source(Subject):
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured.
+    """The result of a measurement.
 
     predictions: for each (source, target) the classes, int64 [N], that the target predicts for the source's adversarial
-    images, −1 where the source was not attacked. reference: those it predicts for the source's clean images, which
-    differ from its own view's where protocols let views differ. failures: the models that could not be measured, and
-    why.
+    images, −1 where the source was not attacked. reference: those that it predicts for the source's clean images; they
+    differ from `clean` of the target where the two have different views. failures: the reason for each model that
+    could not be measured. timings: seconds by stage.
     """
 
     models: list[Subject]
@@ -87,8 +95,3 @@ class Measured:
         clean = {model.name: model.clean for model in self.models}
         goals = {model.name: model.of_all_images(model.goals) for model in self.sources if model.goals is not None}
         return Predictions(list(clean), labels, clean, self.predictions, self.reference, goals)
-
-
-def reason(error: Exception) -> str:
-    """Why something failed, in one line."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"

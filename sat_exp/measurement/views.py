@@ -1,4 +1,4 @@
-"""The images as models are shown them: decoded onto a canvas once, and kept in the store."""
+"""Views of the image set: its images on a canvas, decoded once and kept in the store."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
-from omegaconf import DictConfig
 
-from sat_exp import models
 from sat_exp.datasets import ImageSet
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.measurement.progress import progress
+from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
 from sat_exp.store import Store, StoredArray
 
@@ -52,11 +51,11 @@ class Views:
             digest.update(f"{content} {label}".encode())
         return digest.hexdigest()
 
-    def canvas(self, config: DictConfig) -> Canvas:
+    def canvas(self, candidate: Candidate) -> Canvas:
         """The canvas on which a model is measured."""
         if self.protocol == "canvas":
             return self.images.canvas
-        own = models.preprocessing(config)
+        own = candidate.preprocessing
         return Canvas.native(own.size, own.crop, own.interpolation, self.images.canvas.mode)
 
     def view(self, canvas: Canvas) -> View:

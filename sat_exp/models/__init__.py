@@ -1,7 +1,18 @@
 """Classifiers on pixels: their weights, their checks, their names."""
 
+from sat_exp.models.candidate import Candidate, Model, Preprocessing
 from sat_exp.models.checking import check
 from sat_exp.models.classifier import Classifier
-from sat_exp.models.loading import Model, components_of, flops, load, preprocessing, stated_components
+from sat_exp.models.loading import Configured, flops, load, preprocessing
 
-__all__ = ["Classifier", "Model", "check", "components_of", "flops", "load", "preprocessing", "stated_components"]
+__all__ = [
+    "Candidate",
+    "Classifier",
+    "Configured",
+    "Model",
+    "Preprocessing",
+    "check",
+    "flops",
+    "load",
+    "preprocessing",
+]

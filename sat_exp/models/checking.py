@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import loading
+from sat_exp.models.candidate import Preprocessing
 from sat_exp.models.sources import HUB_TARGET, check_sources
 from sat_exp.models.weights import check_file
 
@@ -56,7 +57,7 @@ def check_checkpoint(config: DictConfig) -> None:
         loading.refuse_unpublished(config)
 
 
-def check_input(name: str, own: DictConfig) -> None:
+def check_input(name: str, own: Preprocessing) -> None:
     """UserError where the input facts `own` of the model `name` make no sense."""
     if not (type(own.size) is int and 1 <= own.size <= MOST_PIXELS):
         raise UserError(f"model {name}: input.size={own.size}: give a whole number of pixels, 1 to {MOST_PIXELS}")
@@ -82,7 +83,7 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def tried(config: DictConfig, own: DictConfig) -> tuple[nn.Module, tuple[int, ...]]:
+def tried(config: DictConfig, own: Preprocessing) -> tuple[nn.Module, tuple[int, ...]]:
     """The network, without values where it can be built so, and the shape of what it gives for one image of its input
     size; of logits as they should be, where this machine lacks the memory to say."""
     for device in ("meta", "cpu"):
@@ -100,7 +101,7 @@ def tried(config: DictConfig, own: DictConfig) -> tuple[nn.Module, tuple[int, ..
 
 
 @torch.no_grad()
-def attempt(config: DictConfig, own: DictConfig, device: str) -> tuple[nn.Module, Any]:
+def attempt(config: DictConfig, own: Preprocessing, device: str) -> tuple[nn.Module, Any]:
     """The network, in evaluation, and what it says of one image, None where there is no memory for that; random numbers
     elsewhere stay as they would have been."""
     shape = (len(own.mean), own.size, own.size)

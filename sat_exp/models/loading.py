@@ -1,11 +1,10 @@
-"""From a model's configuration to a classifier with the weights it names, or one line that says why not."""
+"""From the configuration of a model to a classifier with its weights, or one line that states why not."""
 
 import hashlib
 import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,38 +15,50 @@ from huggingface_hub.utils import get_session
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from sat_exp.errors import UserError, one_line
-from sat_exp.models import components
+from sat_exp.models.candidate import Candidate, Model, Preprocessing, count_flops
 from sat_exp.models.classifier import Classifier
 from sat_exp.models.sources import HUB_TARGET, check_arguments, check_sources, timm_facts
 from sat_exp.models.weights import fitting, read_state
+from sat_exp.settings import plain
 from sat_exp.settings.targets import check_network, resolve
 
 
-@dataclass(frozen=True)
-class Model:
-    """A classifier, ready to be attacked, and what identifies it.
+class Configured(Candidate):
+    """The model that a configuration describes."""
 
-    `fingerprint` is a SHA-256 over the weights, the network's configuration, its preprocessing and a probe of its code:
-    two models with the same fingerprint compute the same function.
-    """
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
+        self.name, self.family = config.name, config.family
+        self.label_space, self.classes = config.label_space, config.classes
+        self.pretrained, self.parameters = config.pretrained, config.get("parameters") or 0
 
-    name: str
-    family: str
-    label_space: str
-    pretrained: bool
-    parameters: int
-    fingerprint: str
-    classifier: Classifier
+    @property
+    def facts(self) -> dict[str, Any]:
+        return plain(self.config)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return preprocessing(self.config)
+
+    @property
+    def stated_components(self) -> dict[str, Any]:
+        return {key: value for key, value in (self.config.get("components") or {}).items() if value is not None}
+
+    def load(self) -> Model:
+        return load(self.config)
+
+    def flops(self) -> int:
+        """See `flops`."""
+        return flops(self.config)
 
 
 def load(config: DictConfig) -> Model:
-    """Build the network `config` describes and load its weights.
+    """The model of `config` with its weights.
 
-    Weights come from `checkpoint` where it is given, else from timm's hub; random weights only where `pretrained` is
-    false. Raises UserError when they cannot be had or do not fit.
+    Weights come from `checkpoint`, without one from timm's hub; random weights only with `pretrained` false. UserError
+    where they cannot be read or do not fit.
     """
     if config.checkpoint is not None and config.pretrained:
         network = build(config)
@@ -58,16 +69,14 @@ def load(config: DictConfig) -> Model:
         torch.manual_seed(config.get("training", {}).get("seed", 0))
         network = build(config)
     own = preprocessing(config)
-    classifier = Classifier(
-        network, size=own.size, mean=own.mean, std=own.std, interpolation=own.interpolation
-    ).freeze()
+    classifier = own.classifier(network)
     return Model(
         name=config.name,
         family=config.family,
         label_space=config.label_space,
         pretrained=config.pretrained,
         parameters=sum(parameter.numel() for parameter in network.parameters()) or config.get("parameters") or 0,
-        fingerprint=fingerprint(classifier, config, own),
+        fingerprint=fingerprint(classifier, config.name, [plain(config.network), vars(own)]),
         classifier=classifier,
     )
 
@@ -80,55 +89,19 @@ def weights_of(config: DictConfig, network: nn.Module) -> dict[str, Tensor]:
     return fitting(network.state_dict(), Path(str(config.checkpoint)), in_order=in_order, reader=reader)
 
 
-def preprocessing(config: DictConfig) -> DictConfig:
-    """The input facts of a model: size, mean, std, interpolation, crop; timm's own where the file leaves them out."""
+def preprocessing(config: DictConfig) -> Preprocessing:
+    """The preprocessing that `config` states, or timm's for a published model."""
     if config.input:
-        return config.input
+        return Preprocessing(**plain(config.input))
     if config.network.get("_target_") != HUB_TARGET:
         raise UserError(f"model {config.name}: give model.input= with size, mean, std, interpolation and crop")
-    return timm_input(config)
-
-
-def components_of(config: DictConfig, network: nn.Module) -> dict[str, Any]:
-    """The components that the model's file states, the others derived from its network.
-
-    Raises UserError where the network does not let itself be looked at.
-    """
-    stated = stated_components(config)
-    if stated.keys() >= set(components.COMPONENTS):
-        return stated
-    own = preprocessing(config)
-    return components.derive(network, len(own.mean), own.size) | stated
-
-
-def stated_components(config: DictConfig) -> dict[str, Any]:
-    """The components that the model's file states."""
-    return {key: value for key, value in (config.get("components") or {}).items() if value is not None}
+    return Preprocessing.of_timm(timm_facts(config).to_dict())
 
 
 def flops(config: DictConfig) -> int:
-    """Multiply-adds of the network of `config` for one image, which papers call FLOPs: 4.1e9 for a ResNet-50.
-
-    They are those of convolutions, matrix products and attention, counted without computing anything.
-    """
-    own = preprocessing(config)
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        build(config).eval()(torch.empty(1, len(own.mean), own.size, own.size))
-    return counter.get_total_flops() // 2
-
-
-def timm_input(config: DictConfig) -> DictConfig:
-    """What timm says of the images that a published model takes, in the form of `input`."""
-    facts = timm_facts(config)
-    return OmegaConf.create(
-        {
-            "size": facts.input_size[-1],
-            "mean": list(facts.mean),
-            "std": list(facts.std),
-            "interpolation": facts.interpolation,
-            "crop": facts.crop_pct,
-        }
-    )
+    """Multiply-adds of the network of `config` for one image, see `count_flops`."""
+    with torch.device("meta"):
+        return count_flops(build(config), preprocessing(config))
 
 
 def build(config: DictConfig) -> nn.Module:
@@ -183,19 +156,19 @@ def without_retries() -> Iterator[None]:
         yield
 
 
-def fingerprint(classifier: Classifier, config: DictConfig, preprocessing: DictConfig) -> str:
-    """SHA-256 over network configuration, preprocessing, every tensor's name, type, shape and bytes, and the probe."""
-    digest = hashlib.sha256()
-    facts = [OmegaConf.to_container(node, resolve=True) for node in (config.network, preprocessing)]
-    digest.update(json.dumps(facts, sort_keys=True).encode())
-    for name, tensor in classifier.network.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+def fingerprint(classifier: Classifier, name: str, facts: list[Any]) -> str:
+    """SHA-256 over `facts` (descriptions of network and preprocessing), the name, type, shape and bytes of every tensor
+    of the state, and the probe. name: what errors call the model."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for key, tensor in classifier.network.state_dict().items():
+        if isinstance(tensor, Tensor):
+            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     try:
         digest.update(json.dumps(probe(classifier)).encode())
     except Exception as error:
         raise UserError(
-            f"model {config.name} fails on images of its own input size: {type(error).__name__}: {one_line(error)}"
+            f"model {name} fails on images of its own input size: {type(error).__name__}: {one_line(error)}"
         ) from error
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""A run from its title to its page: described, written to its folder, drawn, mirrored to W&B."""
+"""One run from its description to its page: its folder is written and drawn, W&B receives a copy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from sat_exp.tasks import describing
 
 @dataclass(frozen=True)
 class Recording:
-    """A run under way: its folder, what is known of it so far, and its W&B run."""
+    """A run in progress: its folder, its summary so far, and its W&B run."""
 
     folder: Path
     summary: dict[str, Any]
@@ -25,29 +25,45 @@ class Recording:
 
     def finish(
         self,
-        found: dict[str, Any],
+        facts: Mapping[str, Any],
         tables: Mapping[str, pd.DataFrame],
         pictures: Mapping[str, np.ndarray] | None = None,
         predictions: runs.Predictions | None = None,
         studied: runs.Run | None = None,
     ) -> report.Report:
-        """Add `found` to the summary; write tables, figures and page, make them the folder's results at once, and send
-        these very ones to W&B, whatever another process writes there; studied: the run that this is a study of."""
-        self.summary.update(found)
+        """Write the results, draw figures and page, and send exactly these files to W&B.
+
+        facts: added to the summary. pictures: uint8 [C, H, W] by file. studied: the run that this is a study of.
+        """
+        self.summary.update(facts)
         if studied is not None:
             self.summary.update(measured=str(studied.folder.absolute()), measured_digest=studied.digest)
-        with runs.drafted(self.folder) as place:
-            runs.fill(place, self.summary, tables, pictures, predictions)
-            drawn = report.draw_draft(place, studied)
-            runs.seal(place)
-            mirrored = replace(runs.read(place).held(), folder=self.folder, studied=studied)
-        self.tracked.log_results(mirrored)
-        return replace(drawn, folder=self.folder)
+        drawn, run = write(self.folder, self.summary, tables, pictures, predictions, studied)
+        self.tracked.log_results(run)
+        return drawn
+
+
+def write(
+    folder: Path,
+    summary: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    pictures: Mapping[str, np.ndarray] | None = None,
+    predictions: runs.Predictions | None = None,
+    studied: runs.Run | None = None,
+) -> tuple[report.Report, runs.Run]:
+    """Make these the results in `folder`, all at once, with figures and page; returns the report and the run in memory,
+    whatever another process writes there afterwards."""
+    with runs.drafted(folder) as place:
+        runs.fill(place, summary, tables, pictures, predictions)
+        drawn = report.draw_draft(place, studied)
+        runs.seal(place)
+        written = replace(runs.Run.open(place).held(), folder=folder, studied=studied)
+    return replace(drawn, folder=folder), written
 
 
 @contextmanager
 def recorded(config: DictConfig, title: str, *, tags: Sequence[str] = ()) -> Iterator[Recording]:
-    """Begin a run of `config`'s task; what the body raises marks it as failed."""
+    """Begin a run of the task of `config`; an error in the body marks it as failed."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     runs.refuse_foreign(folder)
     summary = describing.describe(config, title)

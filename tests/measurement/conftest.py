@@ -40,7 +40,7 @@ class Undisturbed:
 def undisturbed(study: Any, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """All models of the small study, measured in one process. Copy `folder` before changing anything in it."""
     folder = tmp_path_factory.mktemp("undisturbed") / "store"
-    measured = study.measurement(folder).run(study.configs())
+    measured = study.measurement(folder).run(study.models())
     return Undisturbed(folder, measured, study.chunks(folder))
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 import sat_exp.models
 from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.measurement import Measurement
+from sat_exp.models import Configured
 from sat_exp.modules.hardware import Hardware
 from sat_exp.store import Store
 from sat_exp.store.folder import Folder
@@ -28,16 +29,16 @@ NAMES = ("fashion_resnet", "fashion_resnet_seed1", "fashion_resnet_sgd")
 IMAGES = 48
 
 
-def config(name: str, /, **changes: Any) -> DictConfig:
-    """The configuration of a bundled model."""
+def model(name: str, /, **changes: Any) -> Configured:
+    """A bundled model, with changes to its configuration."""
     loaded = OmegaConf.load(CONF / f"{name}.yaml")
     del loaded["defaults"]
     loaded.checkpoint = str(BUNDLED / f"{name}.safetensors")
-    return OmegaConf.merge(loaded, changes)  # type: ignore[return-value]
+    return Configured(OmegaConf.merge(loaded, changes))  # type: ignore[arg-type]
 
 
-def configs(names: Sequence[str] = NAMES) -> list[DictConfig]:
-    return [config(name) for name in names]
+def models(names: Sequence[str] = NAMES) -> list[Configured]:
+    return [model(name) for name in names]
 
 
 def images(size: int = IMAGES) -> ImageSet:
@@ -89,7 +90,7 @@ def run_here(names: Sequence[str], folder: Path, gate: Path, written: Path) -> N
     prepared = measurement(folder)
     while not gate.exists():
         time.sleep(0.005)
-    prepared.run(configs(names))
+    prepared.run(models(names))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from sat_exp import models
+from sat_exp.models import loading
 from sat_exp.store import Store
 from sat_exp.store.folder import Folder
 
@@ -30,7 +30,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_complete_store_is_not_read_through_again(study: Any, undisturbed: Any, read: list[str]) -> None:
     """No pixel of the clean or the adversarial images, and each row of predictions once."""
-    study.measurement(undisturbed.folder).run(study.configs())
+    study.measurement(undisturbed.folder).run(study.models())
     parts = [name for name in read if not name.endswith(".json")]
     assert {name.split("/")[0] for name in parts} == {"logits", "predictions"}
     assert len(parts) == len(set(parts))
@@ -46,7 +46,7 @@ def test_the_predictions_of_all_targets_on_a_source_are_one_artefact(study: Any,
 def test_a_model_is_loaded_only_under_its_lock(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process that has the lock is at work on it: loading and hashing it would be in vain."""
     events: list[str] = []
-    load, lock = models.load, Store.lock
+    load, lock = loading.load, Store.lock
 
     def noted_load(config: Any) -> Any:
         events.append(f"load {config.name}")
@@ -57,9 +57,9 @@ def test_a_model_is_loaded_only_under_its_lock(study: Any, tmp_path: Path, monke
             events.append("lock")
         return lock(store, *parts, timeout=timeout)
 
-    monkeypatch.setattr(models, "load", noted_load)
+    monkeypatch.setattr(loading, "load", noted_load)
     monkeypatch.setattr(Store, "lock", noted_lock)
-    study.measurement(tmp_path, size=10, steps=1).run(study.configs(study.NAMES[:1]))
+    study.measurement(tmp_path, size=10, steps=1).run(study.models(study.NAMES[:1]))
     assert events[:2] == ["lock", f"load {study.NAMES[0]}"]
 
 
@@ -78,7 +78,7 @@ def test_a_failure_keeps_neither_the_model_nor_what_it_computed(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     networks: list[weakref.ref[nn.Module]] = []
-    load = models.load
+    load = loading.load
 
     def failing(config: Any) -> Any:
         model = load(config)
@@ -87,10 +87,10 @@ def test_a_failure_keeps_neither_the_model_nor_what_it_computed(
             networks.append(weakref.ref(model.classifier.network))
         return model
 
-    monkeypatch.setattr(models, "load", failing)
-    monkeypatch.setattr(logging.getLogger("sat_exp.measurement.measurement"), "disabled", True)
+    monkeypatch.setattr(loading, "load", failing)
+    monkeypatch.setattr(logging.getLogger("sat_exp.measurement.scheduling"), "disabled", True)
     prepared = study.measurement(tmp_path, size=10, steps=1)
-    measured = prepared.run(study.configs())
+    measured = prepared.run(study.models())
     assert measured.failures == {study.NAMES[0]: "ArithmeticError: no answer"}
     gc.collect()
     assert [network() for network in networks] == [None]

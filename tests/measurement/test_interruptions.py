@@ -35,7 +35,7 @@ def test_killed_in_the_middle_and_run_again(
     assert process.exitcode == -9
     assert 0 < stored(store, stage) < complete
     assert study.chunks(store).items() < undisturbed.chunks.items()
-    measured = study.measurement(store).run(study.configs())
+    measured = study.measurement(store).run(study.models())
     assert study.chunks(store) == undisturbed.chunks
     for source, other in zip(measured.sources, undisturbed.measured.sources, strict=True):
         norms = {key: value for key, value in other.adversarial.notes.items() if key.startswith("mean_")}
@@ -77,7 +77,7 @@ def test_two_processes_share_the_work(study: Any, undisturbed: Any, start: Any, 
 
 def test_two_processes_mend_the_same_damage(study: Any, undisturbed: Any, start: Any, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    study.measurement(store).run(study.configs(study.NAMES[:2]))
+    study.measurement(store).run(study.models(study.NAMES[:2]))
     for file in study.parts(store)[::3]:
         file.write_bytes(file.read_bytes()[:-1])
     processes = [start(study.NAMES, store), start(study.NAMES, store)]

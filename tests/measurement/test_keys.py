@@ -13,9 +13,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from sat_exp import models
 from sat_exp.attacks import PGD, Threat
+from sat_exp.errors import UserError
 from sat_exp.measurement.stages import digest_of
+from sat_exp.models import Classifier, Configured, loading
 from sat_exp.models.loading import probe
 from sat_exp.settings.targets import allowing
 from sat_exp.store import key_of
@@ -40,9 +41,9 @@ class Idle:
 
 def test_another_attack_of_the_same_name_is_not_given_its_images(study: Any, tmp_path: Path) -> None:
     prepared = study.measurement(tmp_path, size=16)
-    (attacked,) = prepared.run(study.configs([NAME])).sources
+    (attacked,) = prepared.run(study.models([NAME])).sources
     idle = type("PGD", (Idle,), {"__qualname__": "PGD"})(**vars(prepared.attack))
-    (untouched,) = replace(prepared, attack=idle).run(study.configs([NAME])).sources
+    (untouched,) = replace(prepared, attack=idle).run(study.models([NAME])).sources
     clean = untouched.view.pixels.gather(untouched.rows)
     np.testing.assert_array_equal(untouched.adversarial.read_all(), clean)
     assert (attacked.adversarial.read_all() != clean).any()
@@ -54,6 +55,11 @@ def test_keys_of_stored_images_stay_as_they_were(study: Any, tmp_path: Path) -> 
     inputs = digest_of(np.array([0, 2]), np.array([3, 1]), [(0, 5), (0, 7)])
     facts = {"images": "i", "model": "m", "inputs": inputs} | prepared.stages.attack_facts()
     assert key_of(facts) == "cbe0d735fa65a7507a127ed3"
+
+
+def test_the_fingerprint_of_a_configured_model_stays_as_it_was(study: Any) -> None:
+    """Another fingerprint would have every user's results computed again."""
+    assert study.model(NAME).load().fingerprint == "1fc1150e67624c6eeaffa30cb58cca4cd3ebed4f2926c8b971783a887fb8da06"
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def writer(folder: Path) -> Callable[[Any], Any]:
             """)
         )
         sys.modules.pop("user_network", None)
-        return OmegaConf.create(
+        stated = OmegaConf.create(
             {
                 "name": "mine",
                 "family": "mine",
@@ -94,6 +100,7 @@ def writer(folder: Path) -> Callable[[Any], Any]:
                 "input": {"size": 32, "mean": [0.286], "std": [0.353], "interpolation": "bicubic", "crop": 1.0},
             }
         )
+        return Configured(stated)  # type: ignore[arg-type]
 
     return write
 
@@ -120,7 +127,7 @@ class Probed(nn.Module):
 
 
 def probe_of(change: Any) -> Any:
-    classifier = models.Classifier(Probed(change), size=8, mean=[0.5] * 3, std=[0.25] * 3, interpolation="bicubic")
+    classifier = Classifier(Probed(change), size=8, mean=[0.5] * 3, std=[0.25] * 3, interpolation="bicubic")
     return probe(classifier.freeze())
 
 
@@ -146,16 +153,16 @@ def test_the_probe_of_logits_that_are_not_finite() -> None:
 
 
 def test_a_network_that_fails_on_its_own_size_is_one_line(edited: Any, tmp_path: Path) -> None:
-    config = edited("undefined_name")
-    with pytest.raises(models.loading.UserError, match=r"model mine fails on images of its own input size: NameError"):
-        models.load(config)
+    model = edited("undefined_name")
+    with pytest.raises(UserError, match=r"model mine fails on images of its own input size: NameError"):
+        model.load()
 
 
 def test_predictions_are_known_by_the_content_of_the_images(study: Any, undisturbed: Any, tmp_path: Path) -> None:
     """An attack without effect gives all sources the same images, which a target is shown once."""
     prepared = study.measurement(tmp_path, labels="own", size=16)
     prepared.attack = PGD(epsilon=0, step_size=1, steps=1, random_start=False)
-    measured = prepared.run(study.configs())
+    measured = prepared.run(study.models())
     assert len(list((tmp_path / "predictions").iterdir())) == 1
     assert len({source.adversarial.path for source in measured.sources}) == 3
     assert len({source.adversarial.digest for source in measured.sources}) == 1
@@ -166,10 +173,10 @@ def test_every_precision_measures_and_has_artefacts_of_its_own(
     study: Any, undisturbed: Any, tmp_path: Path, precision: str
 ) -> None:
     prepared = study.measurement(tmp_path, size=24)
-    exact = prepared.run(study.configs([NAME])).sources[0]
+    exact = prepared.run(study.models([NAME])).sources[0]
     before = study.chunks(tmp_path)
     prepared = replace(prepared, hardware=replace(prepared.hardware, precision=precision))
-    other = prepared.run(study.configs([NAME])).sources[0]
+    other = prepared.run(study.models([NAME])).sources[0]
     difference = other.adversarial.read_all().astype(int) - other.view.pixels.gather(other.rows)
     assert np.abs(difference).max() == 16
     assert (other.clean == exact.clean).mean() > 0.9
@@ -190,7 +197,7 @@ def test_half_precision_rounds_neither_pixels_nor_normalisation(study: Any) -> N
             seen.append(pixels)
             return pixels.flatten(1) * self.weight
 
-    classifier = models.Classifier(Watching(), size=4, mean=[0.2861], std=[0.3530], interpolation="bicubic")
+    classifier = Classifier(Watching(), size=4, mean=[0.2861], std=[0.3530], interpolation="bicubic")
     pixels = torch.rand(2, 1, 4, 4)
     exact = classifier(pixels)
     half = classifier.bfloat16()(pixels)
@@ -204,7 +211,7 @@ def test_the_preflight_sees_the_precision_of_the_run(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network that overflows in half precision alone passes in float32 and is refused in the other."""
-    load = models.load
+    load = loading.load
 
     class Overflowing(nn.Module):
         def __init__(self, inner: nn.Module) -> None:
@@ -220,19 +227,19 @@ def test_the_preflight_sees_the_precision_of_the_run(
         model.classifier.network = Overflowing(model.classifier.network)
         return model
 
-    monkeypatch.setattr(models, "load", overflowing)
+    monkeypatch.setattr(loading, "load", overflowing)
     prepared = study.measurement(tmp_path, size=16, steps=1)
-    prepared.run(study.configs([NAME]))
+    prepared.run(study.models([NAME]))
     half = replace(prepared, hardware=replace(prepared.hardware, precision="bf16-true"))
-    with pytest.raises(models.loading.UserError, match="gives logits that are not finite"):
-        half.run(study.configs([NAME]))
+    with pytest.raises(UserError, match="gives logits that are not finite"):
+        half.run(study.models([NAME]))
 
 
 def test_versions_are_noted_and_their_mixture_is_named(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = study.measurement(tmp_path, size=16)
-    (source,) = prepared.run(study.configs([NAME])).sources
+    (source,) = prepared.run(study.models([NAME])).sources
     for array in (source.view.pixels, source.logits, source.adversarial):
         (noted,) = array.notes["versions"]
         assert noted == prepared.hardware.versions
@@ -241,7 +248,7 @@ def test_versions_are_noted_and_their_mixture_is_named(
     newer = prepared.hardware.versions | {"torch": "99.0"}
     monkeypatch.setattr(type(prepared.hardware), "versions", newer)
     for _ in range(2):
-        warnings = study.measurement(tmp_path, size=16).run(study.configs([NAME])).warnings
+        warnings = study.measurement(tmp_path, size=16).run(study.models([NAME])).warnings
         (warning,) = [warning for warning in warnings if "computed with" in warning]
         assert warning.startswith(f"{NAME}: its stored adversarial were computed with torch ")
         assert "and 99.0" in warning

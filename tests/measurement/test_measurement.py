@@ -15,9 +15,9 @@ from lightning import Trainer
 from PIL import Image
 from torch.nn import functional as F
 
-from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured
+from sat_exp.models import loading
 from sat_exp.similarity import score
 from sat_exp.store.folder import Folder
 
@@ -48,8 +48,8 @@ def flip(path: Path) -> None:
 def test_the_pair_the_row_and_the_matrix_are_the_same_artefacts(study: Any, undisturbed: Any, tmp_path: Path) -> None:
     """Each in a store of its own, and in any order of the models."""
     first, second, third = study.NAMES
-    one = study.measurement(tmp_path / "one").run(study.configs([second]))
-    pair = study.measurement(tmp_path / "pair").run(study.configs([third, first]))
+    one = study.measurement(tmp_path / "one").run(study.models([second]))
+    pair = study.measurement(tmp_path / "pair").run(study.models([third, first]))
     same(one, undisturbed.measured)
     same(pair, undisturbed.measured)
     for name in ("one", "pair"):
@@ -59,7 +59,7 @@ def test_the_pair_the_row_and_the_matrix_are_the_same_artefacts(study: Any, undi
 
 def test_pairs_one_after_the_other_fill_the_store_of_the_matrix(study: Any, undisturbed: Any, tmp_path: Path) -> None:
     for pair in itertools.combinations(reversed(study.NAMES), 2):
-        study.measurement(tmp_path).run(study.configs(pair))
+        study.measurement(tmp_path).run(study.models(pair))
     assert study.chunks(tmp_path) == undisturbed.chunks
 
 
@@ -68,7 +68,7 @@ def test_a_second_run_computes_nothing(study: Any, undisturbed: Any, monkeypatch
         raise AssertionError("something was computed again")
 
     monkeypatch.setattr(Trainer, "predict", forbidden)
-    again = study.measurement(undisturbed.folder).run(study.configs())
+    again = study.measurement(undisturbed.folder).run(study.models())
     same(again, undisturbed.measured)
     assert again.warnings == undisturbed.measured.warnings
     assert study.chunks(undisturbed.folder) == undisturbed.chunks
@@ -80,7 +80,7 @@ def test_random_starts_do_not_depend_on_batches(study: Any, tmp_path: Path) -> N
     for batch_size in (3, 8):
         prepared = study.measurement(tmp_path / str(batch_size), batch_size=batch_size, size=20)
         prepared.attack = type(prepared.attack)(epsilon=16, step_size=1e-3, steps=1, random_start=True)
-        (source,) = prepared.run(study.configs(study.NAMES[:1])).sources
+        (source,) = prepared.run(study.models(study.NAMES[:1])).sources
         starts.append(source.adversarial.read_all())
     np.testing.assert_array_equal(*starts)
 
@@ -89,16 +89,16 @@ def test_random_starts_belong_to_the_image_not_to_its_place(study: Any, undistur
     """The odd images alone, last first, get the adversarial versions that they get among all."""
     prepared = study.measurement(tmp_path)
     prepared.attack = type(prepared.attack)(epsilon=16, step_size=1e-3, steps=1, random_start=True)
-    (everything,) = prepared.run(study.configs(study.NAMES[:1])).sources
+    (everything,) = prepared.run(study.models(study.NAMES[:1])).sources
     odd = range(study.IMAGES - 1, 0, -2)
-    (some,) = replace(prepared, images=prepared.images.take(odd)).run(study.configs(study.NAMES[:1])).sources
+    (some,) = replace(prepared, images=prepared.images.take(odd)).run(study.models(study.NAMES[:1])).sources
     images = dict(zip(everything.rows, everything.adversarial.read_all(), strict=True))
     for row, image in zip(some.rows, some.adversarial.read_all(), strict=True):
         np.testing.assert_array_equal(image, images[odd[row]])
 
 
 def test_another_seed_makes_other_images(study: Any, undisturbed: Any, tmp_path: Path) -> None:
-    (source,) = study.measurement(tmp_path, seed=1).run(study.configs(study.NAMES[:1])).sources
+    (source,) = study.measurement(tmp_path, seed=1).run(study.models(study.NAMES[:1])).sources
     assert (source.adversarial.read_all() != undisturbed.measured.sources[0].adversarial.read_all()).any()
 
 
@@ -121,7 +121,7 @@ def test_only_images_the_source_gets_right_are_attacked_and_never_beyond_epsilon
 def test_predictions_are_what_the_target_says_of_the_stored_bytes(study: Any, undisturbed: Any) -> None:
     measured = undisturbed.measured
     for target in measured.sources:
-        classifier = models.load(study.config(target.name)).classifier
+        classifier = study.model(target.name).load().classifier
         with torch.no_grad():
             clean = classifier(torch.from_numpy(target.view.pixels.read_all()).float() / 255).argmax(1).numpy()
             np.testing.assert_array_equal(target.clean, clean)
@@ -134,7 +134,7 @@ def test_predictions_are_what_the_target_says_of_the_stored_bytes(study: Any, un
 
 def test_lightning_changes_no_byte_of_the_attack(study: Any, undisturbed: Any) -> None:
     prepared, (source, *_) = study.measurement(undisturbed.folder), undisturbed.measured.sources
-    classifier = models.load(study.config(source.name)).classifier
+    classifier = study.model(source.name).load().classifier
     images = prepared.images
     for chunk in range(source.adversarial.chunks):
         rows = source.rows[source.adversarial.span(chunk)]
@@ -153,7 +153,7 @@ def test_a_flipped_byte_is_named_when_it_is_needed_and_the_chunk_computed_again(
     for needed in {"images": ("predictions", "adversarial"), "adversarial": ("predictions",)}.get(kind, ()):
         shutil.rmtree(copied / needed)
     with caplog.at_level(logging.WARNING):
-        same(study.measurement(copied).run(study.configs()), undisturbed.measured)
+        same(study.measurement(copied).run(study.models()), undisturbed.measured)
     assert f"{file} is damaged" in caplog.text
     assert study.chunks(copied) == undisturbed.chunks
 
@@ -164,7 +164,7 @@ def test_a_flipped_byte_in_every_file_at_once_is_mended(
     files = [copied / name for name in undisturbed.chunks]
     for file in files:
         flip(file)
-    same(study.measurement(copied).run(study.configs()), undisturbed.measured)
+    same(study.measurement(copied).run(study.models()), undisturbed.measured)
     assert study.chunks(copied) == undisturbed.chunks
     assert [file for file in files if f"{file} is damaged" not in caplog.text] == []
 
@@ -174,7 +174,7 @@ def test_damaged_metadata_are_named_and_the_array_made_anew(
 ) -> None:
     for file in sorted(copied.glob("*/*/zarr.json"))[::2]:
         flip(file)
-    same(study.measurement(copied).run(study.configs()), undisturbed.measured)
+    same(study.measurement(copied).run(study.models()), undisturbed.measured)
     assert "zarr.json is damaged" in caplog.text
     assert study.chunks(copied) == undisturbed.chunks
 
@@ -184,7 +184,7 @@ def test_arrays_of_other_chunks_go_together(study: Any, undisturbed: Any, copied
     shutil.rmtree(copied / "images")
     for array in (copied / "logits").iterdir():
         (array / "1.0").unlink()
-    measured = study.measurement(copied, batch_size=5).run(study.configs())
+    measured = study.measurement(copied, batch_size=5).run(study.models())
     assert measured.sources[0].view.pixels.chunk == 5
     for source, other in zip(measured.sources, undisturbed.measured.sources, strict=True):
         np.testing.assert_array_equal(source.clean, other.clean)
@@ -192,15 +192,15 @@ def test_arrays_of_other_chunks_go_together(study: Any, undisturbed: Any, copied
 
 def test_a_model_that_gets_nothing_right_has_nothing_to_attack(study: Any, tmp_path: Path) -> None:
     prepared = study.measurement(tmp_path, size=10)
-    first = study.measurement(tmp_path, size=10).run(study.configs(study.NAMES[:1]))
+    first = study.measurement(tmp_path, size=10).run(study.models(study.NAMES[:1]))
     prepared.images.labels[:] = (first.sources[0].clean + 1) % 10
-    (source,) = prepared.run(study.configs(study.NAMES[:1])).sources
+    (source,) = prepared.run(study.models(study.NAMES[:1])).sources
     assert len(source.rows) == 0
     assert "mean_linf" not in source.adversarial.notes
 
 
 def test_two_names_for_the_same_weights_share_their_artefacts(study: Any, tmp_path: Path) -> None:
-    twins = [study.config(study.NAMES[0]), study.config(study.NAMES[0], name="twin")]
+    twins = [study.model(study.NAMES[0]), study.model(study.NAMES[0], name="twin")]
     measured = study.measurement(tmp_path, size=16).run(twins)
     assert len({source.adversarial.path for source in measured.sources}) == 1
     values = list(measured.predictions.values())
@@ -211,18 +211,18 @@ def test_two_names_for_the_same_weights_share_their_artefacts(study: Any, tmp_pa
 
 def test_a_model_named_twice_is_refused(study: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fashion_resnet is named twice"):
-        study.measurement(tmp_path).run(study.configs([study.NAMES[0]] * 2))
+        study.measurement(tmp_path).run(study.models([study.NAMES[0]] * 2))
 
 
 def test_another_label_space_is_refused(study: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="predicts imagenet1k, the data set fashion_mnist is labelled fashion_mnist"):
-        study.measurement(tmp_path).run([study.config(study.NAMES[0], label_space="imagenet1k")])
+        study.measurement(tmp_path).run([study.model(study.NAMES[0], label_space="imagenet1k")])
 
 
 def test_only_the_directions_asked_for_are_measured(study: Any, undisturbed: Any, tmp_path: Path) -> None:
     """A row: one source is attacked, the others are only looked at; what is there is what the matrix has."""
     first, second, third = study.NAMES
-    row = study.measurement(tmp_path).run(study.configs(), {(first, second), (first, third)})
+    row = study.measurement(tmp_path).run(study.models(), {(first, second), (first, third)})
     assert [source.name for source in row.sources] == [first]
     assert [model.name for model in row.models] == list(study.NAMES)
     assert set(row.predictions) == {(first, name) for name in study.NAMES}
@@ -233,15 +233,15 @@ def test_only_the_directions_asked_for_are_measured(study: Any, undisturbed: Any
 
 def test_a_model_that_fails_is_left_out_and_the_others_go_on(study: Any, undisturbed: Any, tmp_path: Path) -> None:
     first, second, third = study.NAMES
-    broken = study.config(second, checkpoint=str(tmp_path / "nowhere.safetensors"))
-    measured = study.measurement(tmp_path).run([study.config(first), broken, study.config(third)])
+    broken = study.model(second, checkpoint=str(tmp_path / "nowhere.safetensors"))
+    measured = study.measurement(tmp_path).run([study.model(first), broken, study.model(third)])
     assert list(measured.failures) == [second]
     assert "no weights at" in measured.failures[second]
     assert [source.name for source in measured.sources] == [first, third]
     assert len(measured.predictions) == 4
     for pair, values in measured.predictions.items():
         np.testing.assert_array_equal(values, undisturbed.measured.predictions[pair])
-    again = study.measurement(tmp_path).run(study.configs())
+    again = study.measurement(tmp_path).run(study.models())
     assert again.failures == {}
     assert study.chunks(tmp_path) == undisturbed.chunks
 
@@ -250,7 +250,7 @@ def test_a_target_that_fails_in_the_transfer_is_left_out(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[str] = []
-    load = models.load
+    load = loading.load
 
     def second_time_lucky(config: Any) -> Any:
         loads.append(config.name)
@@ -258,23 +258,23 @@ def test_a_target_that_fails_in_the_transfer_is_left_out(
             raise RuntimeError("no memory left for it")
         return load(config)
 
-    monkeypatch.setattr(models, "load", second_time_lucky)
-    measured = study.measurement(tmp_path, size=10, steps=1).run(study.configs())
+    monkeypatch.setattr(loading, "load", second_time_lucky)
+    measured = study.measurement(tmp_path, size=10, steps=1).run(study.models())
     assert measured.failures == {study.NAMES[1]: "RuntimeError: no memory left for it"}
     assert {name for pair in measured.predictions for name in pair} == {study.NAMES[0], study.NAMES[2]}
     assert max(loads.count(name) for name in study.NAMES) == 2
 
 
 def test_where_no_pair_is_left_the_failure_is_raised(study: Any, tmp_path: Path) -> None:
-    broken = study.config(study.NAMES[1], checkpoint=str(tmp_path / "nowhere.safetensors"))
+    broken = study.model(study.NAMES[1], checkpoint=str(tmp_path / "nowhere.safetensors"))
     with pytest.raises(UserError, match="no weights at"):
-        study.measurement(tmp_path, size=10, steps=1).run([study.config(study.NAMES[0]), broken])
+        study.measurement(tmp_path, size=10, steps=1).run([study.model(study.NAMES[0]), broken])
 
 
 def test_own_and_consensus_attack_every_image_and_share_their_artefacts(study: Any, tmp_path: Path) -> None:
-    own = study.measurement(tmp_path, labels="own", size=16).run(study.configs(study.NAMES[:2]))
+    own = study.measurement(tmp_path, labels="own", size=16).run(study.models(study.NAMES[:2]))
     stored = study.chunks(tmp_path)
-    consensus = study.measurement(tmp_path, labels="consensus", size=16).run(study.configs(study.NAMES[:2]))
+    consensus = study.measurement(tmp_path, labels="consensus", size=16).run(study.models(study.NAMES[:2]))
     assert study.chunks(tmp_path) == stored
     for source, other in zip(own.sources, consensus.sources, strict=True):
         np.testing.assert_array_equal(source.rows, np.arange(16))
@@ -286,19 +286,19 @@ def test_an_unlabelled_set_gives_what_own_labels_give(study: Any, tmp_path: Path
     labelled = study.measurement(tmp_path / "labelled", labels="own", size=16)
     unlabelled = study.measurement(tmp_path / "unlabelled", labels="own", size=16)
     unlabelled.images = replace(unlabelled.images, labels=None, label_space=None, class_names=())
-    one, other = (prepared.run(study.configs(study.NAMES[:2])) for prepared in (labelled, unlabelled))
+    one, other = (prepared.run(study.models(study.NAMES[:2])) for prepared in (labelled, unlabelled))
     same(one, other)
     with pytest.raises(UserError, match="has no labels: give labels=consensus"):
         replace(unlabelled, labels="truth")
 
 
 def test_models_of_different_classes_compare_only_by_their_own_labels(study: Any, tmp_path: Path) -> None:
-    stranger = study.config(study.NAMES[1], label_space="garments")
-    configs = [study.config(study.NAMES[0]), stranger]
-    measured = study.measurement(tmp_path, labels="own", size=10, steps=1).run(configs)
+    stranger = study.model(study.NAMES[1], label_space="garments")
+    both = [study.model(study.NAMES[0]), stranger]
+    measured = study.measurement(tmp_path, labels="own", size=10, steps=1).run(both)
     assert [model.labelled for model in measured.models] == [True, False]
     with pytest.raises(UserError, match="they can never agree; give labels=own"):
-        study.measurement(tmp_path, labels="consensus", size=10, steps=1).run(configs)
+        study.measurement(tmp_path, labels="consensus", size=10, steps=1).run(both)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("labels", "guess"), ("protocol", "naive")])
@@ -310,11 +310,11 @@ def test_other_labels_or_protocols_are_refused(study: Any, tmp_path: Path, setti
 def other_input(study: Any, name: str, **changes: Any) -> Any:
     """A bundled network told to take images of another size, normalisation and crop."""
     facts = {"size": 40, "mean": [0.5], "std": [0.5], "crop": 0.8, "interpolation": "bilinear"}
-    return study.config(name, input=facts | changes)
+    return study.model(name, input=facts | changes)
 
 
 def test_natively_each_model_has_its_own_crop_and_size(study: Any, tmp_path: Path) -> None:
-    plain, larger = study.config(study.NAMES[0]), other_input(study, study.NAMES[1])
+    plain, larger = study.model(study.NAMES[0]), other_input(study, study.NAMES[1])
     measured = study.measurement(tmp_path, protocol="native", size=16).run([plain, larger])
     _, large = measured.sources
     assert [source.view.pixels.shape[1:] for source in measured.sources] == [(1, 32, 32), (1, 40, 40)]
@@ -325,7 +325,7 @@ def test_natively_each_model_has_its_own_crop_and_size(study: Any, tmp_path: Pat
     assert np.abs(difference).max() == 16
     stored = torch.from_numpy(large.adversarial.read_all()).float() / 255
     shown = F.interpolate(stored, (32, 32), mode="bicubic", antialias=True)
-    network = models.load(plain).classifier.network
+    network = plain.load().classifier.network
     with torch.no_grad():
         expected = network((shown - 0.286) / 0.353).argmax(1).numpy()
     np.testing.assert_array_equal(measured.predictions[larger.name, plain.name][large.rows], expected)
@@ -333,7 +333,7 @@ def test_natively_each_model_has_its_own_crop_and_size(study: Any, tmp_path: Pat
 
 def test_natively_a_target_is_compared_with_what_it_says_of_the_sources_clean_view(study: Any, tmp_path: Path) -> None:
     """What changes a prediction is then the attack, and not the other crop: without an attack nothing is fooled."""
-    plain = study.config(study.NAMES[0])
+    plain = study.model(study.NAMES[0])
     larger = other_input(study, study.NAMES[1], size=32, mean=[0.286], std=[0.353], crop=0.85)
     prepared = study.measurement(tmp_path, protocol="native")
     prepared.attack = type(prepared.attack)(epsilon=0, step_size=1, steps=1, random_start=False)
@@ -342,7 +342,7 @@ def test_natively_a_target_is_compared_with_what_it_says_of_the_sources_clean_vi
     shown = measured.reference[larger.name, plain.name]
     pixels = torch.from_numpy(large.view.pixels.read_all()).float() / 255
     with torch.no_grad():
-        np.testing.assert_array_equal(shown, models.load(plain).classifier(pixels).argmax(1).numpy())
+        np.testing.assert_array_equal(shown, plain.load().classifier(pixels).argmax(1).numpy())
     assert (shown != small.clean).any()
     np.testing.assert_array_equal(measured.reference[plain.name, plain.name], small.clean)
     for compare in ("truth", "own", "consensus"):
@@ -357,13 +357,13 @@ def test_natively_a_target_is_compared_with_what_it_says_of_the_sources_clean_vi
 
 def test_on_the_canvas_models_of_other_sizes_and_normalisations_see_the_same_pixels(study: Any, tmp_path: Path) -> None:
     """Attacked within ε of the canvas, whatever the network's own input; judged through its own resize."""
-    plain, larger = study.config(study.NAMES[0]), other_input(study, study.NAMES[1])
+    plain, larger = study.model(study.NAMES[0]), other_input(study, study.NAMES[1])
     measured = study.measurement(tmp_path, size=16).run([plain, larger])
     _, large = measured.sources
     assert len({source.view.pixels.path for source in measured.sources}) == 1
     difference = large.adversarial.read_all().astype(int) - large.view.pixels.gather(large.rows)
     assert np.abs(difference).max() == 16
-    network = models.load(larger).classifier.network
+    network = larger.load().classifier.network
 
     def predicted(images: np.ndarray) -> np.ndarray:
         pixels = torch.from_numpy(images).float() / 255
@@ -378,9 +378,9 @@ def test_on_the_canvas_models_of_other_sizes_and_normalisations_see_the_same_pix
 
 def test_protocols_share_clean_artefacts_only_where_the_view_is_the_same(study: Any, tmp_path: Path) -> None:
     """The bundled networks' own input is the canvas, so that natively everything is the same but the attack's key."""
-    canvas = study.measurement(tmp_path, size=16).run(study.configs(study.NAMES[:2]))
+    canvas = study.measurement(tmp_path, size=16).run(study.models(study.NAMES[:2]))
     before = study.chunks(tmp_path)
-    native = study.measurement(tmp_path, size=16, protocol="native").run(study.configs(study.NAMES[:2]))
+    native = study.measurement(tmp_path, size=16, protocol="native").run(study.models(study.NAMES[:2]))
     same(canvas, native)
     new = study.chunks(tmp_path).keys() - before.keys()
     assert {name.split("/")[0] for name in new} == {"adversarial"}
@@ -397,12 +397,12 @@ def test_a_disk_that_damages_everything_is_given_up(study: Any, copied: Path, mo
 
     monkeypatch.setattr(Folder, "create", damaging)
     with pytest.raises(UserError, match="again after it was computed again: the disk cannot be trusted"):
-        study.measurement(copied).run(study.configs())
+        study.measurement(copied).run(study.models())
 
 
 def test_warnings_of_the_preflight_are_kept(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sat_exp.models.preflight.MASKED_GRADIENT_SHARE", -1.0)
     for _ in range(2):
-        measured = study.measurement(tmp_path, size=10, steps=1).run(study.configs(study.NAMES[:1]))
+        measured = study.measurement(tmp_path, size=10, steps=1).run(study.models(study.NAMES[:1]))
         assert ["exactly zero" in warning for warning in measured.warnings] == [True]
         monkeypatch.undo()

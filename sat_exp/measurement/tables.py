@@ -1,0 +1,111 @@
+"""From the result of a measurement to the tables and the summary of a run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sat_exp import similarity
+from sat_exp.attacks import described
+from sat_exp.measurement.measurement import Measurement
+from sat_exp.measurement.subjects import Measured, Source
+from sat_exp.similarity import SAT_FLOOR, measures
+from sat_exp.statistics import embedding
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How models are compared.
+
+    compare: on which images, see `similarity.score`. floor: ε_s of SAT, in percent. confidence: of all intervals.
+    measures: the names of further measures of similarity.
+    """
+
+    compare: str = "truth"
+    floor: float = SAT_FLOOR
+    confidence: float = 0.95
+    measures: tuple[str, ...] = ()
+
+
+def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> dict[str, pd.DataFrame]:
+    """The tables of a run by name: models, components, images, and store, the manifest of the store; with several
+    models pairs, embedding and measures; failures if a model failed."""
+    images = measurement.images
+    found = {
+        "models": model_table(measured, images.labels, scoring.confidence),
+        "components": pd.DataFrame([{"model": model.name} | model.components for model in measured.models]),
+        "images": images.table(measurement.views.contents),
+        "store": measurement.store.manifest(),
+    }
+    if any(source != target for source, target in measured.predictions):
+        found["pairs"] = pair_table(measured, images.labels, scoring)
+        sat = similarity.matrix(found["pairs"])
+        if len(sat) > 2 and sat.notna().all(axis=None):
+            found["embedding"] = embedding.classical(sat).points.assign(method="classical")
+        if scoring.measures:
+            found["measures"] = measures.table(
+                scoring.measures, measured.models, measured.predictions, images.labels, scoring.confidence
+            )
+    if measured.failures:
+        found["failures"] = pd.DataFrame(measured.failures.items(), columns=["model", "reason"])
+    return found
+
+
+def model_table(measured: Measured, labels: np.ndarray | None, confidence: float) -> pd.DataFrame:
+    """One row per model: accuracy, white-box success, perturbation norms, throughput of the attack."""
+    goals = measured.predicted(labels).goals
+    rows = []
+    for model in measured.models:
+        notes = model.adversarial.notes if isinstance(model, Source) else {}
+        seconds = notes.get("seconds", np.nan)
+        rows.append(
+            {"model": model.name, "family": model.family, "parameters": model.parameters}
+            | similarity.model_rates(
+                labels if model.labelled else None,
+                model.clean,
+                measured.predictions.get((model.name, model.name)),
+                goals=goals.get(model.name),
+                confidence=confidence,
+            )
+            | {
+                "mean_linf": notes.get("mean_linf", np.nan),
+                "mean_l2": notes.get("mean_l2", np.nan),
+                "changed_pixels": notes.get("mean_changed", np.nan),
+                "attack_seconds": seconds,
+                "attack_images_per_second": notes["images"] / seconds if "images" in notes else np.nan,
+                "pretrained": model.pretrained,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pair_table(measured: Measured, labels: np.ndarray | None, scoring: Scoring) -> pd.DataFrame:
+    """One row per pair: the columns of `similarity.score`, and pretrained: whether both models are."""
+    trained = {model.name: model.pretrained for model in measured.models}
+    pairs = similarity.score(
+        measured.predicted(labels),
+        {model.name: model.family for model in measured.models},
+        compare=scoring.compare,
+        floor=scoring.floor,
+        confidence=scoring.confidence,
+    )
+    return pairs.assign(pretrained=pairs["model_a"].map(trained) & pairs["model_b"].map(trained))
+
+
+def facts(measurement: Measurement, measured: Measured) -> dict[str, Any]:
+    """The part of a run's summary that describes a measurement."""
+    images = measurement.images
+    return {
+        "attack": described(measurement.attack),
+        "dataset": {
+            "name": images.name,
+            "images": len(images),
+            "classes": len(images.class_names),
+            "digest": measurement.views.digest,
+        },
+        "class_names": list(images.class_names),
+        "models": {model.name: model.candidate.facts for model in measured.models},
+        "timings": {stage: round(seconds, 2) for stage, seconds in measured.timings.items()},
+        "warnings": measured.warnings + [f"{name} failed: {reason}" for name, reason in measured.failures.items()],
+    }

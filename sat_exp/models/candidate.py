@@ -1,0 +1,122 @@
+"""A model before it is loaded: one interface for models that a configuration describes and models given in Python."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from sat_exp.models import components
+from sat_exp.models.classifier import Classifier
+
+Interpolation = Literal["bicubic", "bilinear"]
+"""The resizing with antialiasing that PyTorch has gradients for."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The images that a network takes, as its training left it.
+
+    size: height and width in pixels. mean, std: one number per channel, for pixels in [0, 1]. crop: the
+    fraction of the side that the centre crop of its evaluation keeps.
+    """
+
+    size: int
+    mean: list[float]
+    std: list[float]
+    interpolation: Interpolation = "bicubic"
+    crop: float = 1.0
+
+    @classmethod
+    def of_timm(cls, facts: Mapping[str, Any]) -> "Preprocessing":
+        """That of timm's `pretrained_cfg` or `data_config`; KeyError where it lacks one of the facts."""
+        return cls(
+            size=facts["input_size"][-1],
+            mean=list(facts["mean"]),
+            std=list(facts["std"]),
+            interpolation=facts["interpolation"],
+            crop=facts["crop_pct"],
+        )
+
+    def classifier(self, network: nn.Module) -> Classifier:
+        """`network` on pixels, frozen."""
+        made = Classifier(network, size=self.size, mean=self.mean, std=self.std, interpolation=self.interpolation)
+        return made.freeze()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A classifier, ready to be attacked, and what identifies it.
+
+    fingerprint: SHA-256 over the weights, the description of the network, its preprocessing and a probe of its code;
+    two models with the same fingerprint compute the same function.
+    """
+
+    name: str
+    family: str
+    label_space: str
+    pretrained: bool
+    parameters: int
+    fingerprint: str
+    classifier: Classifier
+
+
+class Candidate(ABC):
+    """A model that can be measured.
+
+    label_space: the name of the classes that it predicts; classes: their number. pretrained: whether its weights are
+    trained. parameters: their number as far as it is known before loading, else 0.
+    """
+
+    name: str
+    family: str
+    label_space: str
+    classes: int
+    pretrained: bool
+    parameters: int
+
+    @property
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Plain values that describe the model: the summary of a run keeps them, locks between processes use them."""
+
+    @property
+    @abstractmethod
+    def preprocessing(self) -> Preprocessing:
+        """The images that its network takes; UserError where that is not known."""
+
+    @property
+    def stated_components(self) -> dict[str, Any]:
+        """The architectural components that are stated rather than derived."""
+        return {}
+
+    @abstractmethod
+    def flops(self) -> int:
+        """Multiply-adds of the network for one image, see `count_flops`."""
+
+    @abstractmethod
+    def load(self) -> Model:
+        """The model on the CPU, frozen; UserError where it cannot be loaded."""
+
+    def components(self, network: nn.Module) -> dict[str, Any]:
+        """The components that are stated, the others derived from its `network`; UserError where that cannot be."""
+        stated = self.stated_components
+        if stated.keys() >= set(components.COMPONENTS):
+            return stated
+        own = self.preprocessing
+        return components.derive(network, len(own.mean), own.size) | stated
+
+
+def count_flops(network: nn.Module, preprocessing: Preprocessing) -> int:
+    """Multiply-adds of `network` for one image, which papers call FLOPs: 4.1e9 for a ResNet-50.
+
+    They are those of convolutions, matrix products and attention. The network is on the meta device: nothing is
+    computed.
+    """
+    shape = (1, len(preprocessing.mean), preprocessing.size, preprocessing.size)
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(torch.empty(shape, device="meta"))
+    return counter.get_total_flops() // 2
