@@ -1,4 +1,4 @@
-"""What clean predictions alone say of two models, beside SAT: the same answers, and mistakes on the same images."""
+"""Similarity of two models from their clean predictions alone: equal predictions, and errors on the same images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,20 +17,21 @@ MEASURES = ("agreement", "error_consistency", "error_overlap", "disagreement", "
 def agreement(
     names: Sequence[str], labels: ArrayLike | None, clean: Mapping[str, ArrayLike], *, confidence: float = 0.95
 ) -> pd.DataFrame:
-    """The clean predictions of every unordered pair of distinct `names`, in their order, side by side.
+    """The table of all unordered pairs of distinct models, in the order of `names`.
 
     `labels`: int [N], the true classes, None where unknown; `clean`: for each model its predicted classes, int [N].
 
     Columns: model_a, model_b; images = N; accuracy_a, accuracy_b, accuracy_mean and accuracy_gap, the absolute
     difference; and, each with _low and _high,
 
-    - agreement: share of the images on which both predict the same class
-    - error_consistency: κ = (o − e)/(1 − e), where o is the share of images that both or neither classify correctly and
-      e = a·b + (1 − a)(1 − b) what models of these accuracies a and b would share by chance (Geirhos, Meding and
+    - agreement: share of the images for which both predict the same class
+    - error_consistency: κ = (o − e)/(1 − e). o is the share of images that both or neither classify correctly, and
+      e = a·b + (1 − a)(1 − b) its expectation for independent models of accuracies a and b (Geirhos, Meding and
       Wichmann, NeurIPS 2020: Cohen's κ of being right); NaN where e is 1
-    - error_overlap: share of images that both get wrong
-    - disagreement: share of images that exactly one gets right (Kuncheva and Whitaker, Machine Learning 51, 2003)
-    - same_error: of the images that both get wrong, the share to which they give the same class; NaN without such
+    - error_overlap: share of images that both misclassify
+    - disagreement: share of images that exactly one classifies correctly (Kuncheva and Whitaker, Machine Learning 51,
+      2003)
+    - same_error: share of equal predictions among the images that both misclassify; NaN without such images
 
     The shares have Wilson's intervals over images, κ that of `kappa_interval`. Without labels all but agreement is NaN.
     """
@@ -41,49 +42,46 @@ def agreement(
         raise ValueError(f"labels of shape {truth.shape} for {images} images")
     first, second = np.triu_indices(len(names), 1)
     same = np.array([(predicted == row).sum(axis=1) for row in predicted])[first, second]
-    if truth is None:
-        right, both = np.full(len(names), np.nan), np.full(first.size, np.nan)
-    else:
-        correct = (predicted == truth).astype(np.float64)
-        right, both = correct.sum(axis=1), (correct @ correct.T)[first, second]
+    correct = np.full(predicted.shape, np.nan) if truth is None else (predicted == truth).astype(np.float64)
+    right, both = correct.sum(axis=1), (correct @ correct.T)[first, second]
     a, b = right[first], right[second]
     neither = images - a - b + both
-
-    columns: dict[str, ArrayLike] = {
-        "model_a": np.array(names, object)[first],
-        "model_b": np.array(names, object)[second],
+    accuracies = {
         "images": np.full(first.size, images),
         "accuracy_a": a / images,
         "accuracy_b": b / images,
         "accuracy_mean": (a + b) / (2 * images),
         "accuracy_gap": np.abs(a - b) / images,
     }
-    shares = {
-        "agreement": (same, images),
-        "error_overlap": (neither, images),
-        "disagreement": (a + b - 2 * both, images),
-        "same_error": (same - both, neither),
+    counts = both, a - both, b - both, neither
+    consistency, _ = kappa(both / images, (a - both) / images, (b - both) / images, neither / images, images)
+    values = {
+        "agreement": _share(same, images, confidence),
+        "error_consistency": (consistency, *kappa_interval(*counts, confidence)),
+        "error_overlap": _share(neither, images, confidence),
+        "disagreement": _share(a + b - 2 * both, images, confidence),
+        "same_error": _share(same - both, neither, confidence),
     }
-    for name in MEASURES:
-        if name in shares:
-            successes, trials = shares[name]
-            with np.errstate(invalid="ignore"):
-                value = np.divide(successes, trials)
-            low, high = wilson_interval(successes, trials, confidence)
-        else:
-            counts = both, a - both, b - both, neither
-            value, _ = kappa(both / images, (a - both) / images, (b - both) / images, neither / images, images)
-            low, high = kappa_interval(*counts, confidence)
-        columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
-    return pd.DataFrame(columns)
+    pairs = pd.DataFrame(np.array(names, object)[np.column_stack([first, second])], columns=["model_a", "model_b"])
+    columns = {
+        f"{name}{end}": parts[i] for name, parts in values.items() for i, end in enumerate(("", "_low", "_high"))
+    }
+    return pairs.assign(**accuracies, **columns)
+
+
+def _share(successes: Array, trials: ArrayLike, confidence: float) -> tuple[Array, Array, Array]:
+    """successes/trials, NaN where there are no trials, and the ends of its Wilson interval."""
+    with np.errstate(invalid="ignore"):
+        return np.divide(successes, trials), *wilson_interval(successes, trials, confidence)
 
 
 def kappa(both: Array, first: Array, second: Array, neither: Array, images: int) -> tuple[Array, Array]:
-    """Cohen's κ and its large-sample standard error, from the shares of images that both, only the first, only the
-    second and neither get right; arrays of one shape, NaN where chance alone makes all alike.
+    """Cohen's κ and its large-sample standard error, arrays of one shape; NaN where the expected agreement is 1.
 
-    With p the table of shares, p_i. and p_.j its margins and e = Σ p_i.·p_.i, the variance is that of Fleiss, Cohen and
-    Everitt: {Σ p_ii·[1 − (p_i. + p_.i)(1 − κ)]² + (1 − κ)²·Σ_{i≠j} p_ij·(p_.i + p_j.)² − [κ − e(1 − κ)]²} / N(1 − e)².
+    `both`, `first`, `second`, `neither`: the shares of the images that both models classify correctly, only the first,
+    only the second, and neither. With p the table of shares, p_i. and p_.j its margins and e = Σ p_i.·p_.i, the
+    variance is that of Fleiss, Cohen and Everitt:
+    {Σ p_ii·[1 − (p_i. + p_.i)(1 − κ)]² + (1 − κ)²·Σ_{i≠j} p_ij·(p_.i + p_j.)² − [κ − e(1 − κ)]²} / N(1 − e)².
     """
     a, b = both + first, both + second
     chance = a * b + (1 - a) * (1 - b)
@@ -104,9 +102,9 @@ def kappa_interval(
 ) -> tuple[Array, Array]:
     """Interval of Cohen's κ from counts of images, arrays of one shape: lower and upper ends, NaN where κ is.
 
-    The large-sample interval of `kappa` after one image is added to each of the four counts (as Agresti and Caffo, The
-    American Statistician 54, 2000, do for the difference of two rates), made to hold κ itself and cut off at ±1. The
-    error of the counts as they are is 0 where the two models never differ.
+    The large-sample interval of `kappa` after one image is added to each of the four counts, as Agresti and Caffo (The
+    American Statistician 54, 2000) do for the difference of two rates: the standard error of the plain counts is 0
+    where the two models never differ. The interval is widened to hold κ, and ends at ±1.
     """
     images = both + first + second + neither
     value, _ = kappa(both / images, first / images, second / images, neither / images, 1)

@@ -1,4 +1,4 @@
-"""Intervals of rates over images: Wilson's for one direction, and one for the mean of a pair's two directions."""
+"""Intervals of rates over images: Wilson's for one direction, and one for the mean of the two directions of a pair."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,12 +8,12 @@ from scipy.special import betainc, ndtri
 Array = NDArray[np.float64]
 
 ONE_TAIL, TWO_TAILS = 0.71, 0.6
-"""How much of the probability of the observed count itself belongs to the tail, where only one tail is possible and
-where both are: about the least with which a 95 % interval covers in no less than 93 % (`docs/intervals.md`). 1/2 is
-mid-P, 1 the exact test."""
+"""The share of the observed count's own probability that belongs to the tail, where one tail is possible and where both
+are. They are about the smallest with which a 95 % interval covers in at least 93 % (`docs/intervals.md`); 1/2 is mid-P,
+1 the exact test."""
 
 STEP = 1e-12
-"""The search for an end begins this share of the rate away from 0."""
+"""The search for an end starts at this share of the rate."""
 
 
 def wilson_interval(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
@@ -35,10 +35,10 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, confidence: float =
 def mean_rate_interval(
     both: ArrayLike, one: ArrayLike, neither: ArrayLike, confidence: float = 0.95
 ) -> tuple[Array, Array]:
-    """Interval of the mean of two rates that are measured on the same images: lower and upper ends, float64 in [0, 1].
+    """Interval of the mean of two rates measured on the same images: lower and upper ends, float64 in [0, 1].
 
-    `both`, `one`, `neither`: how many images are hits on both, one or neither of the two ways, ≥ 0, whole numbers or
-    not; arrays broadcast. Where there is no image both ends are NaN.
+    `both`, `one`, `neither`: the number of images that are hits in both, one or neither of the two directions; ≥ 0,
+    not necessarily whole, arrays broadcast. Both ends are NaN without images.
 
     The interval holds the rates μ that a test does not reject. With n images, p = (2·both + one)/2n and three cells of
     a multinomial, the largest likelihood for a given μ leaves a closed form of the nuisance, the probability t of `one`
@@ -47,12 +47,12 @@ def mean_rate_interval(
     binomial count of x = 2np/D in m = 2n/D trials (effective sample size: Korn and Graubard, Survey Methodology 24,
     1998), by beta functions where these are no whole numbers.
 
-    The test doubles the tail, which holds 0.6 of the observed count's probability, between mid-P (Lancaster, Journal of
-    the American Statistical Association 56, 1961) and all of it. Two exceptions keep the coverage near 0 and, mirrored,
-    near 1. The p value of no hit is 1.42·(1 − μ)ⁿ, so that the upper end for none of n is 1 − (α/1.42)^(1/n), about
-    3.3/n at 95 %. And where that is at least the doubled tail of the observed count, the other tail holds no count as
-    extreme (as in Blaker, Canadian Journal of Statistics 28, 2000): the tail is not doubled, and holds 0.71 of the
-    observed count's probability.
+    The test doubles the tail, which includes 0.6 of the observed count's probability: more than mid-P (Lancaster,
+    Journal of the American Statistical Association 56, 1961), less than the exact test. Two exceptions keep the
+    coverage near 0 and, mirrored, near 1. The p value of no hit is 1.42·(1 − μ)ⁿ, so that the upper end for none of n
+    is 1 − (α/1.42)^(1/n), about 3.3/n at 95 %. Where that is at least the doubled tail of the observed count, the other
+    tail has no count as extreme (as in Blaker, Canadian Journal of Statistics 28, 2000): the tail is not doubled, and
+    includes 0.71 of the observed count's probability.
     """
     cells = np.broadcast_arrays(*(np.asarray(count, np.float64) for count in (both, one, neither)))
     hits, single, misses = (np.ravel(cell) for cell in cells)
@@ -64,17 +64,19 @@ def mean_rate_interval(
 
 
 def standard_error(value: ArrayLike, low: ArrayLike, high: ArrayLike, confidence: float = 0.95) -> Array:
-    """The standard error that an interval of a value implies, float64: the root mean square of the distances from the
-    value to both ends, in units of the normal quantile of (1 + confidence)/2. It is positive where the interval has a
-    width, also where the value is one of its ends."""
+    """The standard error that an interval of a value implies, float64.
+
+    It is the root mean square of the distances from the value to both ends, divided by the normal quantile of
+    (1 + confidence)/2: positive where the interval has a width, even if the value is one of its ends.
+    """
     point, below, above = (np.asarray(number, np.float64) for number in (value, low, high))
     return np.sqrt(((point - below) ** 2 + (above - point) ** 2) / 2) / ndtri((1 + confidence) / 2)
 
 
 def p_too_many(rate: Array, both: Array, one: Array, neither: Array) -> Array:
-    """The p value of the counts being too large for a mean `rate` in (0, 1), below the observed one; float64 [P].
+    """The p value of the counts under a mean `rate` in (0, 1) that is below the observed one; float64 [P].
 
-    See `mean_rate_interval`. It grows with the rate.
+    It grows with the rate; see `mean_rate_interval`.
     """
     images = both + one + neither
     effect = design_effect(rate, both, one, neither)
@@ -88,8 +90,10 @@ def p_too_many(rate: Array, both: Array, one: Array, neither: Array) -> Array:
 
 
 def design_effect(rate: Array, both: Array, one: Array, neither: Array) -> Array:
-    """The variance of the mean rate in units of rate·(1 − rate)/2n, float64 [P], at the probabilities of the three
-    cells that have this mean rate and make the counts most likely; no less than 1/n, so that it can be divided by."""
+    """The variance of the mean rate in units of rate·(1 − rate)/2n, float64 [P]; at least 1/n.
+
+    The probabilities of the three cells are those of this mean rate under which the counts are most likely.
+    """
     images = both + one + neither
     hit, miss = 2 * rate, 2 * (1 - rate)
     linear = 2 * one + both * miss + neither * hit
@@ -99,7 +103,7 @@ def design_effect(rate: Array, both: Array, one: Array, neither: Array) -> Array
 
 
 def _lower_end(both: Array, one: Array, neither: Array, alpha: float) -> Array:
-    """The rate at which `p_too_many` is `alpha`, no more than the observed rate, and 0 without a hit; float64 [P]."""
+    """The rate at which `p_too_many` is `alpha`, at most the observed rate; 0 without a hit; float64 [P]."""
     rate = (2 * both + one) / (2 * (both + one + neither))
     found = rate.copy()
     top = np.minimum(rate, 1 - STEP)
