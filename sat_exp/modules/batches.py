@@ -1,4 +1,4 @@
-"""The batches that are still to be computed, read from the store ahead of the device."""
+"""The batches that are not stored yet, read from the store ahead of the device."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,15 @@ from torch.utils.data import Dataset, IterableDataset
 from sat_exp.store import StoredArray, StoredRow
 
 AHEAD = 2
+"""Batches read in advance."""
 
 
 @dataclass
 class AttackBatches(Dataset):
-    """The batches of an attack that `output` still lacks: the images at `rows` of `pixels`, in chunks of `output`.
+    """The batches of an attack that `output` does not hold: the images at `rows` of `pixels`, in chunks of `output`.
 
-    labels: int64, one a row. seeds: one a row, for everything random about that image, so that neither batches nor
-    their order matter.
+    labels: the classes to lead away from, or the goal classes of a targeted attack, int64, one per row. seeds: one per
+    row, for all random numbers of that image, so that neither batches nor their order matter.
     """
 
     pixels: StoredArray
@@ -34,7 +35,7 @@ class AttackBatches(Dataset):
         self.work = self.output.missing()
 
     def images(self) -> int:
-        """How many images there are to attack."""
+        """The number of images to attack."""
         return sum(self.output.length(chunk) for chunk in self.work)
 
     def __len__(self) -> int:
@@ -51,9 +52,9 @@ class AttackBatches(Dataset):
 
 
 class EvaluationBatches(Dataset):
-    """The batches of images whose outputs are missing, over any number of (images, output) pairs.
+    """The batches of images whose outputs are not stored, over any number of (images, output) pairs.
 
-    A batch is a chunk of images, or the part of it that falls into a chunk of the output.
+    A batch is a chunk of images, or the part of it that belongs to one chunk of the output.
     """
 
     def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray | StoredRow]]) -> None:
@@ -66,7 +67,7 @@ class EvaluationBatches(Dataset):
                     self.work.append((images, range(first, last), (output, target) if last == stop else None))
 
     def images(self) -> int:
-        """How many images there are to evaluate."""
+        """The number of images to evaluate."""
         return sum(len(rows) for _, rows, _ in self.work)
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class EvaluationBatches(Dataset):
 
 
 class Ahead(IterableDataset):
-    """Batches in their order; a thread reads the next ones while one is being computed."""
+    """Batches in their order; a thread reads the next ones while the device computes."""
 
     def __init__(self, batches: AttackBatches | EvaluationBatches) -> None:
         self.batches = batches

@@ -1,4 +1,4 @@
-"""What a classifier makes of stored images."""
+"""Logits or predicted classes of stored images."""
 
 from typing import Any
 
@@ -11,8 +11,10 @@ from sat_exp.modules.hardware import in_halves
 
 
 class Evaluation(LightningModule):
-    """Lightning's predict loop over `EvaluationBatches`, giving logits [B, classes] or classes int32 [B];
-    UserError where a logit is not finite."""
+    """Logits [B, classes] or predicted classes int32 [B] from Lightning's predict loop over `EvaluationBatches`.
+
+    UserError where a logit is not finite.
+    """
 
     def __init__(self, classifier: Classifier, *, logits: bool) -> None:
         super().__init__()

@@ -8,16 +8,19 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from sat_exp.attacks import Attack
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules.hardware import in_halves
 
 
 class Generation(LightningModule):
-    """Lightning's predict loop over `AttackBatches`, giving adversarial images uint8 [B, C, H, W];
-    UserError where a logit is not finite on the way."""
+    """Adversarial images, uint8 [B, C, H, W], from Lightning's predict loop over `AttackBatches`.
 
-    def __init__(self, classifier: Classifier, attack: Any) -> None:
+    UserError where a logit is not finite during the attack.
+    """
+
+    def __init__(self, classifier: Classifier, attack: Attack) -> None:
         super().__init__()
         self.classifier = classifier
         self.attack = attack
@@ -31,7 +34,7 @@ class Generation(LightningModule):
 
         def watched(pixels: Tensor) -> Tensor:
             logits = self.classifier(pixels)
-            finite.logical_and_(logits.detach().isfinite().all())  # looked at once, after the attack
+            finite.logical_and_(logits.detach().isfinite().all())  # read once: reading waits for the device
             return logits
 
         adversarial = self.attack(watched, images, labels, generators)

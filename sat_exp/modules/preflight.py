@@ -1,4 +1,4 @@
-"""The preflight on the device and in the precision of a run."""
+"""The checks of a model before its measurement, on the device and in the precision of a run."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from sat_exp.models import Model, preflight
 
 
 class Preflight(LightningModule):
-    """Lightning's predict loop over one batch of images, uint8 [B, C, H, W]; `checked` is what it found."""
+    """`preflight.check` in Lightning's predict loop over one batch, uint8 [B, C, H, W]; `checked` is its result."""
 
     checked: preflight.Checked
 
@@ -25,7 +25,7 @@ class Preflight(LightningModule):
         return torch.tensor(self.checked.deterministic)
 
     def check(self, images: Tensor) -> preflight.Checked:
-        """On all images, or on as many as the device's memory holds."""
+        """The result for all images, or for as many as fit in the device's memory."""
         try:
             return preflight.check(self.model, images, self.classes)
         except torch.OutOfMemoryError:
