@@ -25,8 +25,8 @@ class Examples:
     """A few images with their adversarial versions; all sources that attacked an image show the same ones.
 
     table: one row per source and image: model, image (its row in the image set), image_id, label, known (whether that
-    is the true class, or else the clean prediction), clean_prediction and adversarial_prediction of the source, and the
-    files clean and adversarial, relative to the run's folder.
+    is the true class, or else the clean prediction), clean_prediction and adversarial_prediction of the source, goal
+    (the class that a targeted attack leads to) and the files clean and adversarial, relative to the run's folder.
     predictions: source, target, image, prediction: the class that a target predicts for the adversarial image.
     pictures: uint8 [C, H, W] by file.
     """
@@ -84,6 +84,7 @@ def examples(measured: Measured, images: ImageSet) -> Examples:
                     "clean_prediction": source.clean[row],
                     "adversarial_prediction": measured.predictions[source.name, source.name][row],
                 }
+                | ({} if source.goals is None else {"goal": source.of_all_images(source.goals)[row]})
                 | files
             )
     predicted = [

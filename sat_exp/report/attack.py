@@ -59,8 +59,8 @@ class Attack:
 
     @property
     def withstood(self) -> str:
-        """The images on which an attack on a model fails, where that is no accuracy."""
-        return "images not led to the goal class" if self.targeted else "predictions kept"
+        """What a failure of the attack means, where it does not mean that the prediction is correct."""
+        return "goal class not reached" if self.targeted else "predictions kept"
 
     @property
     def settings(self) -> list[tuple[str, str]]:

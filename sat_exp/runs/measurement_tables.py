@@ -67,7 +67,8 @@ TABLES = {
     "examples": Table(
         columns(NAME, "model clean adversarial")
         | {"image_id": TEXT, "image": COUNT, "known": FLAG}
-        | columns(CLASS, "label clean_prediction adversarial_prediction"),
+        | columns(CLASS, "label clean_prediction adversarial_prediction")
+        | optional(columns(CLASS, "goal")),
         unique=("model", "image"),
         finding=False,
         on_page=False,

@@ -97,7 +97,7 @@ def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collec
         tables = tabulate(measured, work, config) | examples.tables
         predictions = measured.predicted(images.labels)
         drawn = recording.finish(facts(work, measured), tables, examples.pictures, predictions)
-    results.show(tables, heading, drawn, config.score.confidence)
+    results.show(tables, recording.summary, drawn, config.score.confidence)
     refuse(measured.failures)
 
 

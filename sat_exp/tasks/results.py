@@ -1,19 +1,26 @@
 """The results of a measurement on the terminal."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from rich.table import Column, Table
 
 from sat_exp import report
+from sat_exp.report.attack import Attack
 from sat_exp.tasks import printing
 
 ENDS = 5
 """Pairs printed from either end of a long list."""
 
 
-def show(tables: dict[str, pd.DataFrame], title: str, drawn: report.Report, confidence: float) -> None:
-    """Print the models, the pairs, the failures, the warnings, and the path of the page."""
+def show(
+    tables: dict[str, pd.DataFrame], summary: Mapping[str, Any], drawn: report.Report, confidence: float
+) -> None:
+    """Print the title, the attack, the models, the pairs, the failures, the warnings, and the path of the page."""
     console = printing.console()
+    title = f"{summary['title']}\n{Attack.of(summary).name}"
     table = Table(Column("model", overflow="fold"), title=title, title_justify="left")
     for heading in ("clean accuracy", "white-box success", "mean L2", "images/s"):
         table.add_column(heading, justify="right")

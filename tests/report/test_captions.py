@@ -54,7 +54,7 @@ def test_a_stated_matrix_claims_no_images_and_no_bootstrap(tmp_path):
     said = captions(results)
     assert set(said) == {"matrix", "nearest"}
     assert "± 1.96 standard errors, assumed for 1,250 images a value" in said["nearest"]
-    assert "± 1.96 standard errors" in texts(nearest(pairs, Origin.of(results)))
+    assert "± 1.96 standard errors" in texts(nearest.draw(pairs, Origin.of(results)))
     assert "as a file states it" in said["matrix"]
     assert not any(word in text for text in said.values() for word in ("over images", "bootstrap", "classify"))
 
@@ -72,7 +72,7 @@ def test_a_stated_matrix_shows_nothing_that_was_not_measured(tmp_path):
 def test_models_of_no_known_family_are_not_of_one(tmp_path):
     pairs = stated_pairs(dict.fromkeys(MODELS, "unknown"))
     assert "Pairs of one family" not in page.headline(found(tmp_path, {"pairs": pairs}, settings={}))
-    drawn = nearest(pairs, Origin())
+    drawn = nearest.draw(pairs, Origin())
     assert {handle.get_text() for handle in drawn.figure.legends[0].get_texts()} == {"same family", "others"}
 
 
@@ -115,7 +115,7 @@ def test_accuracy_under_attack_is_of_the_images_attacked():
     row = models.sort_values(["clean_accuracy", "model"], ascending=[False, True]).iloc[0]
     kept = 1 - row["white_box_success"]
     for labels, value in (("truth", row["clean_accuracy"] * kept), ("own", kept)):
-        drawn = accuracy(models, styles, Origin(labels))
+        drawn = accuracy.draw(models, styles, Origin(labels))
         points = np.concatenate([dots.get_offsets() for dots in drawn.figure.axes[1].collections[1:]])
         assert points[points[:, 1] == 0.5][0, 0] == pytest.approx(100 * value)
         assert ("clean accuracy × (1 − white-box success)" in drawn.caption) == (labels == "truth")
@@ -133,7 +133,7 @@ def test_a_row_says_its_order_and_bars_and_what_was_not_attacked(tmp_path):
     assert "not attacked" in said["accuracy"]
     assert "similarity matrix" not in said["transfer"]
     assert "beyond the colour scale" not in said["transfer"]
-    drawn = transfer(pairs, theme.family_styles(names.values()), Origin()).data
+    drawn = transfer.draw(pairs, theme.family_styles(names.values()), Origin()).data
     assert list(drawn.iloc[0].dropna()) == sorted(drawn.iloc[0].dropna(), reverse=True)
     assert "conv_a on" in page.headline(results)
     assert ("median transfer rate" in dict(map(reversed, page.key_numbers(results)))) is True
@@ -143,18 +143,18 @@ def test_a_full_row_of_sources_is_ordered_without_the_diagonal():
     """A source that is strong against itself is no easy target of others."""
     pairs = a_row({"a": "x", "b": "x", "c": "x"})
     itself = pairs.iloc[[0]].assign(model_b="a", transfer_rate_ab=1.0, transfer_rate_ba=1.0)
-    drawn = transfer(pd.concat([itself, pairs], ignore_index=True), theme.family_styles(["x"]), Origin())
+    drawn = transfer.draw(pd.concat([itself, pairs], ignore_index=True), theme.family_styles(["x"]), Origin())
     assert list(drawn.data.columns)[-1] == "a"
     assert "Rates beyond the colour scale have its last colour" in drawn.caption
 
 
 def test_a_diagonal_within_the_colours_is_not_said_to_be_beyond_them():
     pairs, styles = pairs_table(FEW), theme.family_styles(FEW.values())
-    assert "beyond the colour scale" in matrix(pairs, styles, Origin()).caption
+    assert "beyond the colour scale" in matrix.draw(pairs, styles, Origin()).caption
     weak = pairs.assign(sat=pairs["sat"].where(pairs["model_a"] != pairs["model_b"], 3.0))
-    assert "beyond the colour scale" not in matrix(weak, styles, Origin()).caption
-    assert "The diagonal" not in matrix(pairs[pairs["model_a"] != pairs["model_b"]], styles, Origin()).caption
-    assert "not measured" in matrix(pairs_table(MODELS), theme.family_styles(MODELS.values()), Origin()).caption
+    assert "beyond the colour scale" not in matrix.draw(weak, styles, Origin()).caption
+    assert "The diagonal" not in matrix.draw(pairs[pairs["model_a"] != pairs["model_b"]], styles, Origin()).caption
+    assert "not measured" in matrix.draw(pairs_table(MODELS), theme.family_styles(MODELS.values()), Origin()).caption
 
 
 def test_noise_is_no_adversary(tmp_path):
@@ -240,7 +240,7 @@ def test_a_targeted_run_defines_fooled_by_the_goal_class(tmp_path):
     meaning = "fooled meaning that the prediction becomes the goal class of the attack"
     assert meaning in said["matrix"]
     assert meaning in said["transfer"]
-    assert "images not led to the goal class" in said["accuracy"]
+    assert "goal class not reached" in said["accuracy"]
     assert "clean accuracy ×" not in said["accuracy"]
     assert "TargetedPGD (L∞ ≤ 8/255, targeted at a random class, 50 steps) fools the median model" in html
     assert "attacked images on which the prediction becomes the goal class of the attack" in html
