@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
-from sat_exp.report import cautions, examples, figures, page, theme
+from sat_exp.report import cautions, figures, page, theme
 from sat_exp.report.results import Results, between_models, one_way
 from sat_exp.report.theme import Drawing
 from sat_exp.runs import Run, registry
@@ -73,4 +73,4 @@ def drawings(results: Results) -> dict[str, Drawing]:
     drawn = figures.drawings(results)
     for study in registry.studies():
         drawn |= study.drawer()(results)
-    return drawn | examples.drawings(results)
+    return drawn | figures.examples.drawings(results)

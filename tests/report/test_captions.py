@@ -55,7 +55,7 @@ def test_a_stated_matrix_claims_no_images_and_no_bootstrap(tmp_path):
     assert set(said) == {"matrix", "nearest"}
     assert "± 1.96 standard errors, assumed for 1,250 images a value" in said["nearest"]
     assert "± 1.96 standard errors" in texts(nearest.draw(pairs, Origin.of(results)))
-    assert "as a file states it" in said["matrix"]
+    assert "read from a file" in said["matrix"]
     assert not any(word in text for text in said.values() for word in ("over images", "bootstrap", "classify"))
 
 

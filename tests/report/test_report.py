@@ -21,7 +21,7 @@ from PIL import Image
 
 from sat_exp import runs
 from sat_exp.errors import UserError
-from sat_exp.report import Report, atlas, draw, examples, figures, page, results, theme
+from sat_exp.report import Report, atlas, draw, figures, page, results, theme
 from sat_exp.report.origin import Origin
 
 MODELS = {
@@ -356,14 +356,14 @@ def test_labels_are_put_where_they_were_and_apart():
 
 def test_drawing_leaves_no_state_behind(run):
     before = dict(matplotlib.rcParams)
-    figures.accuracy(models_table(MODELS), theme.family_styles(MODELS.values()), Origin())
+    figures.accuracy.draw(models_table(MODELS), theme.family_styles(MODELS.values()), Origin())
     assert dict(matplotlib.rcParams) == before
     assert not plt.get_fignums()
 
 
 def test_examples_of_colour_photographs(tmp_path):
     table = write_examples(tmp_path, 3, 64, 8)
-    drawn = examples.examples(table, tmp_path, ["cat, house cat", "dog"])
+    drawn = figures.examples.draw(table, tmp_path, ["cat, house cat", "dog"])
     shown = [np.asarray(axes.images[0].get_array()) for axes in drawn.figure.axes]
     captions = [axes.get_xlabel() for axes in drawn.figure.axes]
     assert captions[:6] == ["cat ✓", "change × 15", "dog ✗", "cat ✓", "change × 15", "class 7 ✗"]
@@ -374,7 +374,7 @@ def test_examples_of_colour_photographs(tmp_path):
 
 def test_an_unlabelled_example_claims_no_truth(tmp_path):
     table = write_examples(tmp_path, 1, 32, 16).assign(known=[True, False, False])
-    drawn = examples.examples(table, tmp_path, ["cat", "dog"]).figure
+    drawn = figures.examples.draw(table, tmp_path, ["cat", "dog"]).figure
     texts = [text.get_text() for axes in drawn.axes for text in axes.texts]
     assert "true: cat" in texts
     assert "clean: class 1" in texts
@@ -384,11 +384,11 @@ def test_an_unlabelled_example_claims_no_truth(tmp_path):
 def test_examples_show_different_images_of_every_source():
     names = [f"m{number}" for number in range(9)]
     rows = [{"model": name, "image": image} for name in names for image in (3, 5, 8)]
-    chosen = examples.spread(pd.DataFrame(rows))
+    chosen = figures.examples.spread(pd.DataFrame(rows))
     assert chosen["model"].nunique() == 6
     assert {"m0", "m8"} <= set(chosen["model"])
     assert sorted(chosen["image"]) == [3, 3, 5, 5, 8, 8]
-    alone = examples.spread(pd.DataFrame([{"model": "m0", "image": image} for image in range(6)]))
+    alone = figures.examples.spread(pd.DataFrame([{"model": "m0", "image": image} for image in range(6)]))
     assert list(alone["image"]) == list(range(6))
 
 
