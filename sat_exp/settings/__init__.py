@@ -2,6 +2,7 @@
 
 from sat_exp.settings.checking import allowing, build, check, check_model, check_values, chosen_task, plain
 from sat_exp.settings.folders import check_folder
+from sat_exp.settings.package_files import package_file
 from sat_exp.settings.schema import checked
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "check_values",
     "checked",
     "chosen_task",
+    "package_file",
     "plain",
 ]
