@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from sat_exp.similarity.intervals import wilson_interval
+from sat_exp.similarity.intervals import rate_columns
 
 Array = NDArray[np.float64]
 
@@ -46,33 +46,20 @@ def agreement(
     right, both = correct.sum(axis=1), (correct @ correct.T)[first, second]
     a, b = right[first], right[second]
     neither = images - a - b + both
-    accuracies = {
-        "images": np.full(first.size, images),
-        "accuracy_a": a / images,
-        "accuracy_b": b / images,
-        "accuracy_mean": (a + b) / (2 * images),
-        "accuracy_gap": np.abs(a - b) / images,
-    }
+    pairs = pd.DataFrame(np.array(names, object)[np.column_stack([first, second])], columns=["model_a", "model_b"])
+    pairs["images"] = images
+    pairs["accuracy_a"], pairs["accuracy_b"] = a / images, b / images
+    pairs["accuracy_mean"], pairs["accuracy_gap"] = (a + b) / (2 * images), np.abs(a - b) / images
     counts = both, a - both, b - both, neither
     consistency, _ = kappa(both / images, (a - both) / images, (b - both) / images, neither / images, images)
-    values = {
-        "agreement": _share(same, images, confidence),
-        "error_consistency": (consistency, *kappa_interval(*counts, confidence)),
-        "error_overlap": _share(neither, images, confidence),
-        "disagreement": _share(a + b - 2 * both, images, confidence),
-        "same_error": _share(same - both, neither, confidence),
-    }
-    pairs = pd.DataFrame(np.array(names, object)[np.column_stack([first, second])], columns=["model_a", "model_b"])
-    columns = {
-        f"{name}{end}": parts[i] for name, parts in values.items() for i, end in enumerate(("", "_low", "_high"))
-    }
-    return pairs.assign(**accuracies, **columns)
-
-
-def _share(successes: Array, trials: ArrayLike, confidence: float) -> tuple[Array, Array, Array]:
-    """successes/trials, NaN where there are no trials, and the ends of its Wilson interval."""
-    with np.errstate(invalid="ignore"):
-        return np.divide(successes, trials), *wilson_interval(successes, trials, confidence)
+    low, high = kappa_interval(*counts, confidence)
+    return pairs.assign(
+        **rate_columns("agreement", same, images, confidence),
+        **{"error_consistency": consistency, "error_consistency_low": low, "error_consistency_high": high},
+        **rate_columns("error_overlap", neither, images, confidence),
+        **rate_columns("disagreement", a + b - 2 * both, images, confidence),
+        **rate_columns("same_error", same - both, neither, confidence),
+    )
 
 
 def kappa(both: Array, first: Array, second: Array, neither: Array, images: int) -> tuple[Array, Array]:

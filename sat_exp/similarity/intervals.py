@@ -16,6 +16,18 @@ STEP = 1e-12
 """The search for an end starts at this share of the rate."""
 
 
+def rate(successes: ArrayLike, trials: ArrayLike) -> Array:
+    """successes/trials, float64; NaN where `trials` is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(successes, np.float64) / np.asarray(trials, np.float64)
+
+
+def rate_columns(name: str, successes: ArrayLike, trials: ArrayLike, confidence: float) -> dict[str, Array]:
+    """A rate as `name`, and the ends of its Wilson interval as `name`_low and `name`_high."""
+    low, high = wilson_interval(successes, trials, confidence)
+    return {name: rate(successes, trials), f"{name}_low": low, f"{name}_high": high}
+
+
 def wilson_interval(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
     """Wilson's (1927) score interval of a rate: lower and upper ends, float64 in [0, 1]; NaN where `trials` is 0.
 
@@ -24,11 +36,10 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, confidence: float =
     """
     k, n = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
     z = ndtri((1 + confidence) / 2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rate = k / n
+    observed = rate(k, n)
     centre = (k + z**2 / 2) / (n + z**2)
-    half = z * np.sqrt(k * (1 - rate) + z**2 / 4) / (n + z**2)
-    low, high = np.minimum(centre - half, rate), np.maximum(centre + half, rate)
+    half = z * np.sqrt(k * (1 - observed) + z**2 / 4) / (n + z**2)
+    low, high = np.minimum(centre - half, observed), np.maximum(centre + half, observed)
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 

@@ -13,19 +13,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from sat_exp.similarity.intervals import mean_rate_interval, wilson_interval
-from sat_exp.similarity.predictions import Predictions, fooled
+from sat_exp.similarity.intervals import mean_rate_interval, rate, rate_columns
+from sat_exp.similarity.predictions import Classes, Predictions, fooled
 
 log = logging.getLogger(__name__)
 
+Mask = NDArray[np.bool_]
+
 SAT_FLOOR = 0.01
-"""ε_s in percent: one fooled prediction among 5,000 images attacked both ways. It only keeps the logarithm defined."""
+"""ε_s in percent: one fooled prediction in 5,000 images attacked in both directions. It keeps the logarithm defined."""
 
 BLOCK = 256
-"""Pairs whose indicators are floating point at once: a tenth of a gigabyte for 50,000 images."""
+"""Pairs whose indicators are floating point at the same time: 0.1 GB for 50,000 images."""
 
 WEAK_ATTACK = 0.99
-"""White-box success below which the attack is too weak for transfer from this model to be taken at face value."""
+"""White-box success below which an attack is too weak for the transfer from this model to be trusted."""
 
 
 def sat(images: ArrayLike, fooled_ab: ArrayLike, fooled_ba: ArrayLike, floor: float = SAT_FLOOR) -> NDArray[np.float64]:
@@ -37,8 +39,8 @@ def sat(images: ArrayLike, fooled_ab: ArrayLike, fooled_ba: ArrayLike, floor: fl
     adversarial images B gets wrong, `fooled_ba` how many of B's A gets wrong, and `floor` is ε_s in percent.
     float64 from log(floor) to log(100) ≈ 4.605; NaN where X_AB is empty.
     """
-    fooled = np.asarray(fooled_ab, np.float64) + np.asarray(fooled_ba, np.float64)
-    percent = 100 * _rate(fooled, 2 * np.asarray(images))
+    hits = np.asarray(fooled_ab, np.float64) + np.asarray(fooled_ba, np.float64)
+    percent = 100 * rate(hits, 2 * np.asarray(images))
     return np.log(np.maximum(percent, floor))
 
 
@@ -92,10 +94,8 @@ def score(
     columns = ["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba", "both"]
     pairs = pd.DataFrame(rows, columns=columns)
     for way in ("ab", "ba"):
-        successes, trials = pairs[f"fooled_{way}"].to_numpy(), pairs["images"].to_numpy()
-        pairs[f"transfer_rate_{way}"] = _rate(successes, trials)
-        ends = wilson_interval(successes, trials, confidence)
-        pairs[f"transfer_rate_{way}_low"], pairs[f"transfer_rate_{way}_high"] = ends
+        rates = rate_columns(f"transfer_rate_{way}", pairs[f"fooled_{way}"], pairs["images"], confidence)
+        pairs = pairs.assign(**rates)
     both = pairs.pop("both")
     pairs["sat"] = sat(pairs["images"], pairs["fooled_ab"], pairs["fooled_ba"], floor)
     one = pairs["fooled_ab"] + pairs["fooled_ba"] - 2 * both
@@ -103,9 +103,7 @@ def score(
     return pairs.assign(sat_low=ends[0], sat_high=ends[1])
 
 
-def masks(
-    predictions: Predictions, a: str, b: str, compare: str
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+def masks(predictions: Predictions, a: str, b: str, compare: str) -> tuple[Mask, Mask | None, Mask | None]:
     """X_AB, and the images of it on which A's adversarial images fool B, and B's fool A; bool [N] each.
 
     A direction that was not measured is None. ValueError for predictions of other images, or that lack some.
@@ -117,9 +115,7 @@ def masks(
     return common, ab, ba
 
 
-def common_images(
-    compare: str, truth: NDArray[np.integer] | None, clean: Sequence[NDArray[np.integer]]
-) -> NDArray[np.bool_]:
+def common_images(compare: str, truth: Classes | None, clean: Sequence[Classes]) -> Mask:
     """X_AB as a mask, bool [N], from the true classes and all clean predictions of A and B, int [N] each."""
     shapes = {predicted.shape for predicted in clean} | ({truth.shape} if truth is not None else set())
     if len(shapes) > 1:
@@ -158,7 +154,7 @@ def indicators(
 def weighted_sat(
     common: NDArray[np.uint8],
     fooled: NDArray[np.uint8],
-    weights: NDArray[np.integer] | NDArray[np.bool_],
+    weights: NDArray[np.integer] | Mask,
     floor: float = SAT_FLOOR,
 ) -> NDArray[np.float64]:
     """SAT of P pairs, float64 [R, P], where image n counts `weights`[r, n] ≥ 0 times; NaN for a pair without images.
@@ -169,7 +165,7 @@ def weighted_sat(
 
 
 def weighted_counts(
-    common: NDArray[np.uint8], fooled: NDArray[np.uint8], weights: NDArray[np.integer] | NDArray[np.bool_]
+    common: NDArray[np.uint8], fooled: NDArray[np.uint8], weights: NDArray[np.integer] | Mask
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """|X_AB| of P pairs, and the sum of their two counts of fooled images, float64 [R, P] each.
 
@@ -187,11 +183,11 @@ def weighted_counts(
 def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
     """The symmetric matrix of SAT, float64 [M, M], from the table of pairs; models in the table's order.
 
-    A pair that the table lacks is NaN.
+    Pairs that are not in the table are NaN.
     """
     models = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
-    place = {model: position for position, model in enumerate(models)}
-    row, column = pairs["model_a"].map(place), pairs["model_b"].map(place)
+    position = {model: index for index, model in enumerate(models)}
+    row, column = pairs["model_a"].map(position), pairs["model_b"].map(position)
     values = np.full((len(models), len(models)), np.nan)
     values[row, column] = values[column, row] = pairs["sat"]
     return pd.DataFrame(values, index=models, columns=models)
@@ -221,30 +217,20 @@ def model_rates(
         raise ValueError("labels, clean and white-box predictions are not of the same images")
     attacked = answers >= 0
     fools = attacked & fooled(answers, predicted, None if goals is None else np.asarray(goals))
-    rates = {
-        "images": int(predicted.size),
+    accuracy = rate_columns("clean_accuracy", correct, predicted.size, confidence)
+    success = rate_columns("white_box_success", fools.sum(), attacked.sum(), confidence)
+    return {
+        "images": predicted.size,
         "clean_correct": correct,
-        **_with_interval("clean_accuracy", correct, predicted.size, confidence),
+        **{name: float(value) for name, value in accuracy.items()},
         "attacked": int(attacked.sum()),
         "fooled": int(fools.sum()),
-        **_with_interval("white_box_success", fools.sum(), attacked.sum(), confidence),
+        **{name: float(value) for name, value in success.items()},
+        "weak_attack": bool(success["white_box_success"] < WEAK_ATTACK),
     }
-    return rates | {"weak_attack": rates["white_box_success"] < WEAK_ATTACK}
 
 
-def _with_interval(name: str, successes: float, trials: int, confidence: float) -> dict[str, float]:
-    """A rate as `name`, and the ends of its Wilson interval as `name`_low and `name`_high."""
-    low, high = wilson_interval(successes, trials, confidence)
-    return {name: float(_rate(successes, trials)), f"{name}_low": float(low), f"{name}_high": float(high)}
-
-
-def _rate(successes: ArrayLike, trials: ArrayLike) -> NDArray[np.float64]:
-    """successes/trials, NaN where there are no trials."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(successes, np.float64) / np.asarray(trials, np.float64)
-
-
-def _fooled(predictions: Predictions, source: str, target: str, common: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _fooled(predictions: Predictions, source: str, target: str, common: Mask) -> Mask:
     """The images of X_AB on which the source's adversarial versions fool the target, bool [N]."""
     predicted, clean = predictions.adversarial[source, target], predictions.unattacked(source, target)
     if predicted.shape != clean.shape:
