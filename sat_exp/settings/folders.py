@@ -1,21 +1,15 @@
-"""Folders of further configuration files: those of installed plug-ins, and one from the user, `--config-dir`.
+"""The check of a folder of configuration files that the user adds by `--config-dir`.
 
-The latter may come from other people. It must not reach Hydra's own settings, by which files could name any code.
+It may come from other people. It must not reach Hydra's own settings, by which files could name any code.
 """
 
-import logging
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.plugins import Plugins
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from sat_exp import plugins
 from sat_exp.errors import UserError, one_line
 
 LAUNCHERS = Path("hydra/launcher")
@@ -26,49 +20,8 @@ PLAIN = re.compile(r"\$\{(\.*[\w.-]+|package_file:[^${}]*)\}")
 TYPED = ("output_dir", "directory")
 """Settings of the place where results go."""
 
-GROUPS = ("attack", "dataset", "experiment", "model", "pool", "task")
-"""The groups to which a plug-in adds choices."""
-
 LARGEST = 1_000_000
 """Bytes of a file."""
-
-log = logging.getLogger(__name__)
-
-
-class PluginFolders(SearchPathPlugin):
-    """Appends the configurations of installed plug-ins to Hydra's search path, after those of this package."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for package, folder in of_plugins().items():
-            search_path.append(f"plug-in {package}", f"file://{folder}")
-
-
-def register() -> None:
-    """Let Hydra find the configurations of plug-ins. By itself it takes such classes from `hydra_plugins` only."""
-    Plugins.instance().register(PluginFolders)
-
-
-@cache
-def of_plugins() -> dict[str, Path]:
-    """The folder of configurations of each plug-in package. One that breaks a rule is named in a warning, left out."""
-    folders = {}
-    for package, folder in plugins.configurations().items():
-        try:
-            check_plugin(folder)
-            folders[package] = folder
-        except UserError as error:
-            log.warning("the configurations of the plug-in %s are left out: %s", package, error)
-    return folders
-
-
-def check_plugin(folder: Path) -> None:
-    """UserError where a plug-in has a file outside `GROUPS`, or one that changes Hydra's settings or is no YAML."""
-    for path in sorted(folder.rglob("*.yaml")):
-        text = content(path)
-        if path.relative_to(folder).parts[0] not in GROUPS:
-            raise UserError(f"{path} is in none of the groups {', '.join(GROUPS)}")
-        if any("hydra" in place for place in places(parsed(text, path), text)):
-            raise UserError(f"{path} changes Hydra's own settings")
 
 
 def check_folder(folder: Path) -> None:
@@ -84,39 +37,30 @@ def check_folder(folder: Path) -> None:
         node = parsed(text, path)
         if not isinstance(node, dict | None):
             raise UserError(f"{path} holds no settings: give settings as NAME: VALUE, one per line")
-        all_texts = list(texts(node))
-        if any("${" in PLAIN.sub("", each) for each in all_texts):
+        texts = [part for part in nodes(node) if isinstance(part, str)]
+        if any("${" in PLAIN.sub("", each) for each in texts):
             raise UserError(f"{path} has an interpolation other than ${{SETTING}}: type that value on the command line")
         if typed := [each for each in keys(node) if each in TYPED]:
             raise UserError(f"{path} sets {typed[0]}, where results go: type that on the command line")
         inside = path.relative_to(folder)
         if inside.parts[0] == "hydra":
-            plain = not any("$" in each for each in all_texts) and "@package" not in text
+            plain = not any("$" in each for each in texts) and "@package" not in text
             if inside.parent != LAUNCHERS or not is_launcher(node) or not plain:
                 raise UserError(f"{path}: of Hydra's own settings a folder brings launchers only, with plain values")
         elif any("hydra" in place for place in places(node, text)):
             raise UserError(f"{path} changes Hydra's own settings: type those on the command line, hydra.X=")
 
 
-def children(node: Any) -> list[Any]:
-    """The values in a mapping or a list; none in anything else."""
-    return list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
+def nodes(node: Any) -> Iterator[Any]:
+    """Every mapping, list, name and value in a file, however deep."""
+    yield node
+    for part in [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from nodes(part)
 
 
-def texts(node: Any) -> Iterator[str]:
-    """Every text in a file as YAML reads it, names of settings too."""
-    if isinstance(node, str):
-        yield node
-    for part in [*(node if isinstance(node, dict) else ()), *children(node)]:
-        yield from texts(part)
-
-
-def keys(node: Any) -> Iterator[str]:
+def keys(node: Any) -> list[str]:
     """The name of every setting in a file, however deep."""
-    if isinstance(node, dict):
-        yield from (str(key) for key in node)
-    for part in children(node):
-        yield from keys(part)
+    return [str(key) for part in nodes(node) if isinstance(part, dict) for key in part]
 
 
 def content(path: Path) -> str:
@@ -143,7 +87,7 @@ def is_launcher(node: Any) -> bool:
     """Whether a file names one of Hydra's plug-ins and no other code."""
     if not isinstance(node, dict) or not str(node.get("_target_")).startswith(OF_HYDRA):
         return False
-    return list(keys(node)).count("_target_") == 1 and "defaults" not in node
+    return keys(node).count("_target_") == 1 and "defaults" not in node
 
 
 def places(node: Any, text: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sat_exp import plugins
-from sat_exp.settings import folders
+from sat_exp.settings import search_path
 
 EXAMPLE = Path(__file__).parent / "example"
 
@@ -60,7 +60,7 @@ def on_path(monkeypatch):
 
 def forget() -> None:
     plugins.forget()
-    folders.of_plugins.cache_clear()
+    search_path.plugin_folders.cache_clear()
 
 
 @pytest.fixture

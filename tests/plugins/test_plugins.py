@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from sat_exp import plugins
-from sat_exp.settings import folders
+from sat_exp.settings import search_path
 
 POINT = "broken = broken_package:THING"
 MEASURED = (
@@ -58,7 +58,7 @@ def test_a_choice_with_the_name_of_another_is_refused_in_one_line(command, writt
 def test_configurations_that_reach_hydra_are_left_out_with_a_warning(written, on_path, caplog, file, text, reason):
     on_path(written("mine", {file: text}, {"sat_exp.attacks": "mine = mine:Attack"}))
     with caplog.at_level(logging.WARNING):
-        assert folders.of_plugins() == {}
+        assert search_path.plugin_folders() == {}
     assert "the configurations of the plug-in mine are left out" in caplog.text
     assert reason in caplog.text
 
