@@ -1,6 +1,7 @@
-"""What the work runs on."""
+"""The device, the numeric precision and the batch size of a run."""
 
 import logging
+import os
 import platform
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,7 @@ warnings.filterwarnings("ignore", message=".*treespec.*")
 
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 Precision = Literal["32-true", "bf16-mixed", "bf16-true", "64-true"]
-"""Of Lightning's; in fp16 input gradients underflow."""
+"""Names of Lightning's. fp16 is left out because input gradients underflow in it."""
 
 LIBRARIES = ("torch", "timm", "numpy", "pillow")
 
@@ -32,11 +33,11 @@ LIBRARIES = ("torch", "timm", "numpy", "pillow")
 class Hardware:
     """The accelerator, numeric precision and batch size, as in conf/hardware.
 
-    precision: with `mixed` the weights are float32 and the network computes in half precision; with `true` its weights
-    are of that precision too. Pixels, losses and attacks are float32 in all of them.
-    batch_size: images in a batch of an attack or an evaluation. threads: of this process on the CPU, all cores where
-    null. workers: threads that decode images. tf32, channels_last: faster kernels on some hardware, whose last bits
-    differ.
+    precision: in `bf16-mixed` the network computes in bfloat16 and its weights are float32; in `bf16-true` the weights
+    are bfloat16 too. Pixels, losses and attacks are float32 in both.
+    batch_size: images per batch of an attack or an evaluation. threads: of this process on the CPU; all cores where
+    null. workers: threads that decode images. tf32, channels_last: faster kernels on some hardware, which differ in the
+    last bits.
     """
 
     accelerator: Accelerator
@@ -55,47 +56,53 @@ class Hardware:
 
     @cached_property
     def device(self) -> torch.device:
-        """What computes."""
+        """The device of the accelerator."""
         return self.trainer(enable_progress_bar=False).strategy.root_device
 
     @property
     def numerics(self) -> str:
-        """All that changes numbers and is in effect here, as it stands in keys."""
+        """The settings in effect that change numbers, as they are in keys."""
         in_effect = {"tf32": self.tf32 and self.device.type == "cuda", "channels_last": self.channels_last}
         return " ".join([self.precision, *(name for name, switch in in_effect.items() if switch)])
 
     @property
     def versions(self) -> dict[str, str]:
-        """What numbers may differ with in their last bits, and is not in keys: libraries and the device."""
+        """Versions of libraries, and the device. Numbers may depend on them in the last bits; they are not in keys."""
         libraries = {library: version(library) for library in LIBRARIES}
         return libraries | {"device": device_name(self.device)}
 
+    @property
+    def memory(self) -> float:
+        """Bytes of memory of a CUDA device, else of the machine; infinite where the system does not report it."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_properties(self.device).total_memory
+        try:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (AttributeError, ValueError, OSError):
+            return float("inf")
+
     def trainer(self, **options: Any) -> Trainer:
-        """A Lightning trainer on this hardware that keeps to itself; `options` override."""
-        own: dict[str, Any] = {
+        """A Lightning trainer on this hardware, without logger, checkpoints and summary; `options` override."""
+        defaults: dict[str, Any] = {
             "devices": 1,
             "logger": False,
             "enable_checkpointing": False,
             "enable_model_summary": False,
         }
-        named = f"hardware.accelerator={self.accelerator} hardware.precision={self.precision}"
+        chosen = f"hardware.accelerator={self.accelerator} hardware.precision={self.precision}"
         try:
-            trainer = Trainer(
-                accelerator=self.accelerator,
-                precision=self.precision,
-                **(own | options),
-            )
+            trainer = Trainer(accelerator=self.accelerator, precision=self.precision, **(defaults | options))
         except Exception as error:
             raise UserError(
-                f"{named} cannot be used here: {one_line(error)}; choose hardware=cpu, or another"
+                f"{chosen} cannot be used here: {one_line(error)}; choose hardware=cpu, or another"
             ) from error
         if trainer.precision != self.precision:
-            raise UserError(f"{named} cannot be used here: Lightning computes in {trainer.precision}; give that")
+            raise UserError(f"{chosen} cannot be used here: Lightning computes in {trainer.precision}; give that")
         return trainer
 
 
 def device_name(device: torch.device) -> str:
-    """The device, with what its kernels are chosen by."""
+    """The name of the device, with the versions and capabilities that its kernels depend on."""
     if device.type == "cuda":
         return (
             f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
@@ -106,7 +113,7 @@ def device_name(device: torch.device) -> str:
 
 
 def in_halves(step: Callable[..., Tensor], *batch: Any) -> Tensor:
-    """`step(*batch)`; where the device runs out of memory, the two halves of the batch one after the other."""
+    """`step(*batch)`; where the device runs out of memory, the joined results of the two halves of the batch."""
     try:
         return step(*batch)
     except torch.OutOfMemoryError as error:

@@ -1,19 +1,18 @@
-"""What a training leaves in its folder, weights and a record, and how damage to them is told and set aside."""
+"""The files of a finished training, weights and a record: reading, writing, and quarantine of damaged ones."""
 
 import errno
 import logging
 import os
 import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from sat_exp import strict_json
+from sat_exp import files, strict_json
 from sat_exp.errors import UserError, one_line
 from sat_exp.models.weights import ON_RECORD as WEIGHTS
 from sat_exp.models.weights import ZIP, digest, read_torch
@@ -26,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def read_record(path: Path, *numbers: str) -> dict[str, Any] | None:
-    """The record at `path`, as it was given; None where there is none, or it is damaged and now set aside, which it is
-    too where it lacks one of the `numbers`.
+    """The record at `path`; None where there is none. A damaged record, or one without all `numbers`, is moved to the
+    quarantine.
 
-    A record of an older version, which has neither a checksum nor a format, is taken as it is. UserError where it
+    A record of an older version, which has neither a checksum nor a format, is accepted. UserError where the file
     cannot be read.
     """
     only_a_file(path)
@@ -39,8 +38,8 @@ def read_record(path: Path, *numbers: str) -> dict[str, Any] | None:
         if (stated is not None or FORMAT in record) and stated != key_of(record):
             raise ValueError("its checksum fails")
         record.pop(FORMAT, None)
-        if lacking := [name for name in numbers if type(record.get(name)) not in (int, float)]:
-            raise ValueError(f"it does not say {lacking[0]}")
+        if missing := [name for name in numbers if type(record.get(name)) not in (int, float)]:
+            raise ValueError(f"it has no number {missing[0]}")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -52,23 +51,21 @@ def read_record(path: Path, *numbers: str) -> dict[str, Any] | None:
 
 
 def write_record(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write a record under its checksum, all at once."""
+    """Write a record with its checksum, atomically."""
     plain = strict_json.loads(strict_json.dumps({FORMAT: 1} | dict(facts)).encode())
-    whole = strict_json.dumps(plain | {CHECKSUM: key_of(plain)})
-    replaced(path, lambda partial: partial.write_text(whole))
+    files.write_atomic(path, strict_json.dumps(plain | {CHECKSUM: key_of(plain)}).encode())
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
-    """Write weights all at once; their SHA-256, in hex. What is there already is set aside."""
+    """Write weights atomically and return their SHA-256, in hex. An existing file is moved to the quarantine."""
     if os.path.lexists(path):
         set_aside(path, f"{path} has no sound record")
-    replaced(path, lambda partial: save_file(dict(state), partial))
-    path.chmod(0o644)
+    files.write_atomic(path, save(dict(state)))
     return digest(path)
 
 
 def weights_are(path: Path, record: Mapping[str, Any]) -> bool:
-    """Whether the weights at `path` are those that the record states; others are set aside."""
+    """Whether the weights at `path` have the record's checksum; others are moved to the quarantine."""
     only_a_file(path)
     if not path.is_file():
         return False
@@ -79,14 +76,15 @@ def weights_are(path: Path, record: Mapping[str, Any]) -> bool:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """What PyTorch's file at `path` holds, on the CPU; None where there is none, or it is damaged and now set aside.
+    """The content of PyTorch's file at `path`, on the CPU; None where there is none. A damaged file is moved to the
+    quarantine.
 
-    The checksums in it, which PyTorch does not look at, are checked. UserError where it cannot be read.
+    Its checksums, which PyTorch ignores, are checked. UserError where it cannot be read.
     """
     only_a_file(path)
     try:
         with path.open("rb") as file:
-            if file.read(len(ZIP)) != ZIP:  # PyTorch would take it for a file of its old format
+            if file.read(len(ZIP)) != ZIP:  # PyTorch would read it in its old format
                 raise ValueError("it is no archive")
         content = read_torch(path)
         if not isinstance(content, dict):
@@ -96,7 +94,7 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     except MemoryError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which a wrong place in an archive is
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # the error for a wrong offset in an archive
             raise UserError(f"cannot read {path}: {error.strerror}; move it elsewhere") from error
         set_aside(path, f"{path} is damaged ({one_line(error)})")
         return None
@@ -104,13 +102,13 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 def only_a_file(path: Path) -> None:
-    """Set aside what lies at `path` where it is no file: a folder, a pipe, a link to nothing."""
+    """Move anything at `path` that is not a file to the quarantine: a folder, a pipe, a broken link."""
     if os.path.lexists(path) and not path.is_file():
         set_aside(path, f"{path} is damaged (it is no file)")
 
 
 def folder(path: Path) -> Path:
-    """The folder at `path`; what lies there is set aside where it is none."""
+    """The folder at `path`, made where needed; anything else there is moved to the quarantine."""
     if os.path.lexists(path) and not path.is_dir():
         set_aside(path, f"{path} is damaged (it is no folder)")
     path.mkdir(parents=True, exist_ok=True)
@@ -118,11 +116,11 @@ def folder(path: Path) -> Path:
 
 
 def set_aside(path: Path, reason: str) -> None:
-    """Move what lies at `path` to the folder `quarantine` next to it, with a line that says why; named in a warning.
+    """Move a file or folder to `quarantine` next to it, with a file that states the reason, and log a warning.
 
-    UserError where that cannot be done.
+    UserError where it cannot be moved.
     """
-    log.warning("%s: it is made again", reason)
+    log.warning("%s: it is computed again", reason)
     place = path.parent / QUARANTINE / f"{path.name}.{time.time_ns()}"
     try:
         place.parent.mkdir(exist_ok=True)
@@ -133,13 +131,3 @@ def set_aside(path: Path, reason: str) -> None:
         raise UserError(
             f"{reason}; it cannot be moved to {place.parent}: {error.strerror}; move it elsewhere"
         ) from error
-
-
-def replaced(path: Path, write: Callable[[Path], Any]) -> None:
-    """Have `write` write a file under another name, then give it its own."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Training of a classifier by a recipe, in phases that continue at their last finished epoch."""
+"""Training of a classifier by a recipe, in phases that resume after their last finished epoch."""
 
 import multiprocessing
 import random
@@ -30,7 +30,7 @@ from sat_exp.settings import checked
 from sat_exp.settings.types import Count, NonNegative, Positive, Seed, Text, Whole
 
 FINISHING_RATE = 0.25
-"""The learning rate of the finishing epochs, as a share of the main one's."""
+"""The learning rate of the finishing epochs, as a fraction of the main one."""
 
 ONE_CYCLE: Final = "one_cycle"
 Schedule = Literal["one_cycle", "cosine", "tanh", "poly", "multistep", "step"]
@@ -41,16 +41,16 @@ Devices = Annotated[int, Field(ge=1, le=1024)]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """The settings of a training.
 
-    epochs are on augmented images, finishing_epochs on plain ones, at `FINISHING_RATE` of the learning rate.
-    optimizer: any that timm knows by name. schedule: PyTorch's one cycle, or one of timm's with warmup_epochs.
-    mirror, shift: images are mirrored with probability ½ and shifted by up to so many pixels. transform: what
-    photographs go through before, as arguments of timm.data.create_transform. mixup, cutmix: alphas of timm's Mixup.
-    average: decay of the exponential moving average of the weights, which then is what is kept. accumulate: batches to
-    a step. clip: the gradient's largest norm. devices: processes that share a training, each with a batch of its own.
+    epochs use augmented images; finishing_epochs plain images and `FINISHING_RATE` times the learning rate. optimizer:
+    the name of one of timm's. schedule: PyTorch's one cycle, or one of timm's, with warmup_epochs. mirror: images are
+    mirrored with probability ½. shift: the most pixels that images are shifted by. transform: of photographs, before
+    these, as arguments of timm.data.create_transform. mixup, cutmix: alphas of timm's Mixup. average: decay of the
+    exponential moving average of the weights, which is then the result. accumulate: batches per step. clip: the largest
+    norm of the gradient. devices: processes that share a training, each with its own batches.
 
-    UserError for a batch that cannot be mixed, or an unknown optimizer.
+    UserError for an odd batch size with mixing, and for an unknown optimizer.
     """
 
     epochs: Count
@@ -83,18 +83,19 @@ class Recipe:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], where: str = "") -> "Recipe":
-        """A recipe from `settings` by name; UserError for a name that is none of its settings, and for a value of
-        another type or out of range. where: whose they are, such as task."""
+        """A recipe from `settings` by name; UserError for an unknown name, and for a value of another type or out of
+        range. where: the group of the settings, for errors, such as task."""
         return cls(**checked(cls, settings, where))
 
     @property
     def views(self) -> int | None:
-        """In how many ways training shows an image, where these are few enough to ask a teacher about beforehand."""
+        """The number of augmented variants of an image; None where there are too many to store a teacher's logits for
+        each."""
         repeated = self.shift == 0 and self.transform is None and not (self.mixup or self.cutmix)
         return 1 + self.mirror if repeated else None
 
     def facts(self) -> dict[str, Any]:
-        """The settings, without those that are at their default: a setting added later changes no record."""
+        """The settings that differ from their defaults, so that a setting added later changes no record."""
         return {
             field.name: getattr(self, field.name)
             for field in fields(self)
@@ -104,7 +105,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training: its checkpoints' name, its epochs, its learning rate, whether images are augmented."""
+    """A part of a training. name: of its checkpoint. augmented: whether images are."""
 
     name: str
     epochs: int
@@ -130,7 +131,7 @@ class Training(LightningModule):
         self.mix = Mixup(**alphas, label_smoothing=recipe.label_smoothing, num_classes=classes) if mixing else None
 
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
-        """batch: images uint8 [B, C, H, W], labels int64 [B], and whatever else `loss` makes use of, [B, ...]."""
+        """batch: images uint8 [B, C, H, W], labels int64 [B], and further tensors [B, ...] for `loss`."""
         images, labels, *others = batch
         flipped = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         if self.phase.augmented:
@@ -148,8 +149,8 @@ class Training(LightningModule):
         return loss
 
     def loss(self, pixels: Tensor, targets: Tensor, flipped: Tensor, *others: Tensor) -> Tensor:
-        """Of float pixels [B, C, H, W] and targets, classes [B] or, mixed, shares [B, classes]; flipped: which of the
-        images are mirrored, [B]."""
+        """The loss. pixels: float [B, C, H, W]. targets: classes [B], or probabilities [B, classes] after mixing.
+        flipped: whether an image is mirrored, bool [B]."""
         return self.by_labels(self.classifier(pixels), targets)
 
     def by_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -182,7 +183,7 @@ class Training(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """timm's schedulers are told how many steps have been taken; PyTorch's count themselves."""
+        """Step the schedule: timm's need the number of steps taken, PyTorch's count for themselves."""
         if self.recipe.schedule == ONE_CYCLE:
             scheduler.step()
         else:
@@ -190,12 +191,12 @@ class Training(LightningModule):
 
 
 def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
-    """images [B, C, H, W], those `chosen`, bool [B], mirrored."""
+    """images [B, C, H, W] with those of `chosen`, bool [B], mirrored."""
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
 def shifted(images: Tensor, most: int) -> Tensor:
-    """images [B, C, H, W], each moved at random by up to `most` pixels either way, zeros moved in."""
+    """images [B, C, H, W], each shifted at random by up to `most` pixels in both directions, padded with zeros."""
     padded = F.pad(images, (most,) * 4)
     rows, columns = torch.randint(2 * most + 1, (2, len(images), 1), device=images.device)
     height, width = images.shape[-2:]
@@ -205,9 +206,10 @@ def shifted(images: Tensor, most: int) -> Tensor:
     return padded.permute(0, 2, 3, 1)[picks, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-class Chance(Callback):
-    """Keeps the state of the random generators, NumPy's global one for timm, in checkpoints: a training that died goes
-    on with the numbers that it would have drawn."""
+class RandomState(Callback):
+    """Keeps the states of all random generators in checkpoints, so that a resumed training draws the same numbers."""
+
+    state_key = "Chance"  # the name in checkpoints
 
     def state_dict(self) -> dict[str, Any]:
         numpy = np.random.get_state(legacy=False)  # noqa: NPY002
@@ -230,20 +232,20 @@ def fit(
     checkpoints: Path,
     watch: Callable[[Phase], Sequence[Callback]],
 ) -> None:
-    """Train through all phases, each from its last finished epoch where `checkpoints` holds one.
+    """Train all phases, each from its last finished epoch if the folder `checkpoints` has it.
 
-    begin: the module of a phase, all of the same classifier. watch: further callbacks of a phase.
+    begin: makes the module of a phase, of the same classifier for all. watch: makes further callbacks of a phase.
     """
     for phase in phases(recipe):
         module = begin(phase)
         last = checkpoints / f"{phase.name}.ckpt"
-        reached = reached_in(last, module)
+        reached = read_checkpoint(last, module)
         if reached and reached["epoch"] + 1 >= phase.epochs:
             module.load_state_dict(reached["state_dict"])
-            Chance().load_state_dict(reached["callbacks"][Chance.__qualname__])
+            RandomState().load_state_dict(reached["callbacks"][RandomState.state_key])
             continue
         averaging = [EMAWeightAveraging(decay=recipe.average)] if recipe.average is not None else []
-        shared = together(recipe.devices) if recipe.devices > 1 else {}
+        processes = several_processes(recipe.devices) if recipe.devices > 1 else {}
         trainer = hardware.trainer(
             max_epochs=phase.epochs,
             limit_val_batches=0,
@@ -252,60 +254,61 @@ def fit(
             gradient_clip_val=recipe.clip,
             callbacks=[
                 ModelCheckpoint(checkpoints, phase.name, enable_version_counter=False, save_on_train_epoch_end=True),
-                Chance(),
+                RandomState(),
                 *averaging,
                 *watch(phase),
             ],
-            **shared,
+            **processes,
         )
         trainer.fit(module, images, ckpt_path=str(last) if reached else None, weights_only=True)
 
 
-def reached_in(path: Path, module: Training) -> dict[str, Any] | None:
-    """The checkpoint at `path`; None where there is none, or it is none of a training of `module` and now set aside."""
+def read_checkpoint(path: Path, module: Training) -> dict[str, Any] | None:
+    """The checkpoint at `path`; None where there is none. A checkpoint of another training than that of `module` is
+    moved to the quarantine."""
     reached = records.read_checkpoint(path)
     if reached is None:
         return None
-    known, found = module.state_dict(), reached.get("state_dict")
+    own, state = module.state_dict(), reached.get("state_dict")
     sound = (
         type(reached.get("epoch")) is int
-        and isinstance(found, dict)
-        and found.keys() == known.keys()
-        and all(isinstance(found[name], Tensor) and found[name].shape == known[name].shape for name in known)
-        and Chance.__qualname__ in (reached.get("callbacks") or {})
+        and isinstance(state, dict)
+        and state.keys() == own.keys()
+        and all(isinstance(state[name], Tensor) and state[name].shape == own[name].shape for name in own)
+        and RandomState.state_key in (reached.get("callbacks") or {})
     )
     if not sound:
         records.set_aside(path, f"{path} is damaged (it is of another training)")
     return reached if sound else None
 
 
-def together(devices: int) -> dict[str, Any]:
-    """A trainer's options for processes that share a training, forked from one that has imported this package alone."""
+def several_processes(devices: int) -> dict[str, Any]:
+    """A trainer's options for processes that share a training, forked from a server that has imported this module."""
     multiprocessing.set_forkserver_preload(["sat_exp.modules.training"])
     return {"devices": devices, "strategy": DDPStrategy(start_method="forkserver")}
 
 
-class Examination(LightningModule):
-    """The share of images, in batches of uint8 [B, C, H, W] and labels [B], that a classifier gets right."""
+class Accuracy(LightningModule):
+    """Measures the accuracy of a classifier on batches of uint8 images [B, C, H, W] and labels [B]."""
 
     def __init__(self, classifier: Classifier, classes: int) -> None:
         super().__init__()
         self.classifier = classifier
-        self.accuracy = MulticlassAccuracy(classes, average="micro")
+        self.metric = MulticlassAccuracy(classes, average="micro")
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
-        self.accuracy(self.classifier(images.float() / 255), labels)
-        self.log("accuracy", self.accuracy)
+        self.metric(self.classifier(images.float() / 255), labels)
+        self.log("accuracy", self.metric)
 
 
-def examine(classifier: Classifier, classes: int, images: DataLoader, hardware: Hardware) -> float:
-    """The share of `images` that a classifier gets right."""
+def accuracy(classifier: Classifier, classes: int, images: DataLoader, hardware: Hardware) -> float:
+    """The accuracy of a classifier on `images`, from 0 to 1."""
     trainer = hardware.trainer(enable_progress_bar=False)
-    (result,) = trainer.validate(Examination(classifier, classes), images, verbose=False)
+    (result,) = trainer.validate(Accuracy(classifier, classes), images, verbose=False)
     return result["accuracy"]
 
 
 def compact(tensor: Tensor) -> Tensor:
-    """Weight matrices and kernels in half precision; vectors, statistics and counters as they are."""
+    """Matrices and kernels in half precision; vectors, statistics and counters unchanged."""
     return tensor.half() if tensor.is_floating_point() and tensor.ndim >= 2 else tensor

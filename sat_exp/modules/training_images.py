@@ -1,10 +1,8 @@
-"""What networks are trained and tested on."""
+"""The images that networks are trained and tested on."""
 
 import hashlib
 import json
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 from PIL import Image
 from timm.data import create_transform
@@ -24,14 +23,14 @@ from sat_exp.settings import build
 from sat_exp.settings.targets import resolve
 
 PROBED = 1000
-"""Photographs of a set whose contents are in its digest, evenly spaced."""
+"""The number of photographs, evenly spaced, whose contents are in the digest of a set."""
 
 
 @dataclass
 class Photographs(Dataset):
-    """The images of a set, each decoded when it is asked for: uint8 [C, H, W] and its label.
+    """The images of a set, decoded on access: uint8 [C, H, W] and label.
 
-    transform: arguments of timm.data.create_transform, applied at random each time; without it the canvas pixels.
+    transform: arguments of timm.data.create_transform, applied at random on each access; None for the canvas pixels.
     """
 
     images: ImageSet
@@ -53,41 +52,35 @@ class Photographs(Dataset):
 
 
 def transformation(settings: dict[str, Any], canvas: Canvas) -> Callable[[Image.Image], Tensor]:
-    """What timm.data.create_transform makes of `settings`, for training on images of `canvas`; UserError where that is
-    nothing, fails on an image, or gives something else than uint8 [C, H, W]."""
-    whole: dict[str, Any] = {"input_size": canvas.crop, "interpolation": "bicubic"} | settings
-    try:
-        apply = create_transform(**whole, is_training=True, normalize=False)
-        with torch.random.fork_rng(devices=[]), kept_random():
+    """timm.data.create_transform for training with `settings`, on images of `canvas`. UserError where timm refuses the
+    settings, or the transform fails on an image or does not return uint8 [C, H, W]."""
+    arguments: dict[str, Any] = {"input_size": canvas.crop, "interpolation": "bicubic"} | settings
+    failure: Exception | None = None
+    with isolate_rng(include_cuda=False):  # it restores nothing when an exception leaves its body
+        try:
+            apply = create_transform(**arguments, is_training=True, normalize=False)
             made = apply(Image.new(canvas.mode, (canvas.resize, canvas.resize)))
-        if not isinstance(made, Tensor) or made.dtype != torch.uint8 or made.ndim != 3 or len(made) != canvas.shape[0]:
-            raise ValueError("it gives no image of whole numbers")
-    except Exception as error:
-        raise UserError(f"transform={settings} is nothing timm can do: {one_line(error)}") from error
+            if not (isinstance(made, Tensor) and made.dtype == torch.uint8 and made.ndim == 3):
+                raise ValueError("it does not return a uint8 image")
+            if len(made) != canvas.shape[0]:
+                raise ValueError(f"it returns {len(made)} channels")
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise UserError(f"timm cannot apply transform={settings}: {one_line(failure)}") from failure
     return apply
 
 
-@contextmanager
-def kept_random() -> Iterator[None]:
-    """Within the body random numbers of Python and NumPy are drawn, and afterwards as if they had not been."""
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-
-
 def check_source(config: DictConfig, root: str | None) -> None:
-    """UserError where a data set brings no training images and no folder `root` of them is given."""
+    """UserError where a data set has no training images of its own and `root`, a folder of them, is None."""
     kind = resolve(config._target_, "dataset", "dataset._target_")
     if root is None and kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
-        raise UserError(f"{kind.__name__} brings no training images: give task.training_root=FOLDER that holds them")
+        raise UserError(f"{kind.__name__} has no training images: give task.training_root=FOLDER with training images")
 
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """training, test: sets of uint8 images [C, H, W] and labels. label_space: that of models trained on them.
+    """training, test: data sets of uint8 images [C, H, W] and labels. label_space: of the models trained on them.
     workers: processes that decode photographs."""
 
     training: Dataset
@@ -97,10 +90,10 @@ class TrainingImages:
 
     @classmethod
     def of(cls, config: DictConfig, root: str | None, workers: int) -> "TrainingImages":
-        """Those of a data set that brings its own training images; of another, the images in the folder `root`, in any
-        layout that the data set takes, to train on, and all that it has itself to test on.
+        """The training and test images of a data set.
 
-        UserError where there is nothing to train on.
+        root: a folder of training images, in any layout of the data set; all images of the data set itself are then
+        test images. None for a data set with training images of its own. UserError where there are no training images.
         """
         if root is not None:
             training, test = (
@@ -114,8 +107,8 @@ class TrainingImages:
         return cls(data.train_dataloader().dataset, data.val_dataloader().dataset, data.images.label_space)
 
     def augmented(self, transform: dict[str, Any] | None) -> Dataset:
-        """The training images, each time they are asked for as timm's `transform` makes them; UserError for one of
-        images that are no photographs."""
+        """The training images, with timm's `transform` applied on each access; UserError for a transform of images that
+        are not photographs."""
         if transform is None:
             return self.training
         if not isinstance(self.training, Photographs):
@@ -124,8 +117,8 @@ class TrainingImages:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over what is trained and tested on: pixels and labels; of photographs, which are too many to read,
-        the canvas, ids, labels, and the contents of up to PROBED."""
+        """SHA-256 over all pixels and labels. Photographs are too many to read: for these, over the canvas, ids, labels
+        and the contents of at most `PROBED`."""
         parts: list[bytes] = []
         for images in (self.training, self.test):
             if isinstance(images, TensorDataset):
@@ -138,7 +131,7 @@ class TrainingImages:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def batches(self, training: Dataset, size: int) -> DataLoader:
-        """`training`, these images or what is made of them, shuffled, in batches of which none is smaller."""
+        """`training` shuffled, in batches of exactly `size` images; an incomplete last batch is dropped."""
         return DataLoader(training, size, shuffle=True, drop_last=True, num_workers=self.workers)
 
     def test_batches(self, size: int) -> DataLoader:

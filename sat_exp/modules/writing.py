@@ -1,4 +1,4 @@
-"""From Lightning's predict loop to the store, with progress."""
+"""A callback that stores the outputs of Lightning's predict loop."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +11,8 @@ from torch import Tensor
 class ChunkWriter(Callback):
     """Writes the outputs of a predict loop as chunks of stored arrays.
 
-    A batch names the chunk that it is the last of in `last_of`; the outputs since the previous one make that chunk.
-    `advance` is told the number of images done.
+    `last_of` of a batch is the array and the chunk that ends with this batch, or None. A chunk consists of all outputs
+    since the previous chunk. advance: called with the number of images after each batch.
     """
 
     def __init__(self, advance: Callable[[int], None]) -> None:

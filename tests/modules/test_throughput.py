@@ -12,13 +12,14 @@ from torch import nn
 
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
-from sat_exp.modules import throughput
+from sat_exp.modules import stopwatch, throughput
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.throughput import COLUMNS, Machine, Stopwatch
+from sat_exp.modules.stopwatch import Stopwatch
+from sat_exp.modules.throughput_table import COLUMNS, RATES, SHIPPED, Machine, by_network, key_of, read
 
 CONF = Path(__file__).parents[2] / "conf"
 FACTS = {"load_seconds": 1.0, "parameters": 1000, "peak_memory_bytes": 10_000, "batch_size": 2, "torch": "2.13.0"}
-FORWARD, ATTACK = throughput.RATES
+FORWARD, ATTACK = RATES
 ELSEWHERE = Machine("another processor", 1, "32-true")
 
 
@@ -48,17 +49,17 @@ class Bench:
     rates: dict[str, tuple[float, float]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
-    def measure_one(self, config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, Any]:
+    def measure(self, config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, Any]:
         self.calls.append(config.name)
         if config.name not in self.rates:
             raise UserError(f"model {config.name}: the network could not be built")
-        return dict(zip(throughput.RATES, self.rates[config.name], strict=True)) | FACTS
+        return dict(zip(RATES, self.rates[config.name], strict=True)) | FACTS
 
 
 @pytest.fixture
 def bench(monkeypatch) -> Bench:
     made = Bench()
-    monkeypatch.setattr(throughput, "measure_one", made.measure_one)
+    monkeypatch.setattr(stopwatch, "measure", made.measure)
     return made
 
 
@@ -160,13 +161,13 @@ def test_an_unreadable_table_is_refused_in_one_line(tmp_path, hardware, contents
 def test_the_machine_that_resembles_this_one_most_is_the_basis(tmp_path):
     gpu, cpu, half = (Machine("GPU", 0, "32-true"), Machine("CPU", 1, "32-true"), Machine("GPU", 0, "bf16-mixed"))
     parts = [table(tmp_path / f"{at}.csv", machine, {"a": (1, 1)}) for at, machine in enumerate((gpu, cpu, half))]
-    everything = pd.concat([throughput.read(part) for part in parts])
+    everything = pd.concat([read(part) for part in parts])
     for wanted, expected in (
         (Machine("CPU", 8, "bf16-mixed"), cpu),
         (Machine("another GPU", 0, "bf16-mixed"), half),
         (Machine("GPU", 0, "16-mixed"), gpu),
     ):
-        row = throughput.nearest(wanted, everything).iloc[0]
+        row = wanted.most_similar(everything).iloc[0]
         assert Machine(row["device"], row["threads"], row["precision"]) == expected
 
 
@@ -175,12 +176,12 @@ def test_a_network_is_named_whatever_its_weights():
         OmegaConf.load(CONF / "model" / f"{name}.yaml")
         for name in ("fashion_resnet", "fashion_resnet_seed1", "fashion_vit")
     )
-    assert throughput.network(one) == throughput.network(twin) != throughput.network(other)
-    assert throughput.network(model("x", 32)) != throughput.network(model("x", 64))
+    assert key_of(one) == key_of(twin) != key_of(other)
+    assert key_of(model("x", 32)) != key_of(model("x", 64))
 
 
 def test_a_real_network_is_measured(tmp_path, hardware, monkeypatch):
-    monkeypatch.setattr(throughput, "ROUNDS_SECONDS", 0.1)
+    monkeypatch.setattr(stopwatch, "ROUNDS_SECONDS", 0.1)
     config = OmegaConf.load(CONF / "model/fashion_resnet.yaml")
     config.checkpoint = "/no/such/file"
     found = throughput.find([config], [], hardware, canvas=32, table=tmp_path / "throughput.csv", measure=True)
@@ -190,32 +191,28 @@ def test_a_real_network_is_measured(tmp_path, hardware, monkeypatch):
     assert row[FORWARD] > row[ATTACK] > 1
     assert row["peak_memory_bytes"] > 4 * row["parameters"]
     assert config.checkpoint == "/no/such/file"
-    pd.testing.assert_frame_equal(
-        throughput.read(tmp_path / "throughput.csv")[throughput.RATES], found.rows[throughput.RATES], rtol=1e-5
-    )
+    pd.testing.assert_frame_equal(read(tmp_path / "throughput.csv")[RATES], found.rows[RATES], rtol=1e-5)
 
 
 def test_what_autograd_holds_grows_with_the_batch_and_leaves_weights_out():
     wide = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.GELU(), nn.Flatten(), nn.Linear(8 * 32 * 32, 500))
     classifier = Classifier(wide, size=32, mean=[0.5], std=[0.5], interpolation="bicubic").freeze()
-    stopwatch = Stopwatch(classifier, (1, 32, 32), batch_size=4)
+    timed = Stopwatch(classifier, (1, 32, 32), batch_size=4)
     with torch.no_grad():
-        one, four = stopwatch.held(stopwatch.images(1)), stopwatch.held(stopwatch.images(4))
+        one, four = timed.autograd_bytes(timed.images(1)), timed.autograd_bytes(timed.images(4))
     activations = 8 * 32 * 32 * 4
     assert activations <= one <= 3 * activations
     assert four == pytest.approx(4 * one, rel=0.02)
 
 
 def test_every_reference_is_in_the_shipped_table():
-    known = throughput.keyed(throughput.read(throughput.SHIPPED))
+    known = by_network(read(SHIPPED))
     for name in throughput.REFERENCES:
-        assert throughput.network(OmegaConf.load(CONF / "model" / f"{name}.yaml")) in known
+        assert key_of(OmegaConf.load(CONF / "model" / f"{name}.yaml")) in known
 
 
 def test_the_shipped_table_covers_the_paper():
-    known = throughput.keyed(throughput.read(throughput.SHIPPED))
+    known = by_network(read(SHIPPED))
     pool = OmegaConf.load(CONF / "pool/paper69.yaml").models
-    missing = [
-        name for name in pool if throughput.network(OmegaConf.load(CONF / "model" / f"{name}.yaml")) not in known
-    ]
+    missing = [name for name in pool if key_of(OmegaConf.load(CONF / "model" / f"{name}.yaml")) not in known]
     assert not missing

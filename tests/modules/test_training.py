@@ -14,7 +14,7 @@ from sat_exp.errors import UserError
 from sat_exp.models import Classifier
 from sat_exp.modules import training
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.training import FINISHING_RATE, Phase, Recipe, Training, examine, fit, mirrored, shifted
+from sat_exp.modules.training import FINISHING_RATE, Phase, Recipe, Training, accuracy, fit, mirrored, shifted
 
 CLASSES = 3
 CPU = Hardware("cpu", "32-true", batch_size=8, threads=1, workers=1)
@@ -204,7 +204,7 @@ def test_accuracy_is_the_share_of_right_answers():
     net = classifier().freeze()
     pixels, labels = images().tensors
     expected = (net(pixels.float() / 255).argmax(dim=1) == labels).float().mean()
-    assert examine(net, CLASSES, batches, CPU) == pytest.approx(float(expected))
+    assert accuracy(net, CLASSES, batches, CPU) == pytest.approx(float(expected))
 
 
 def test_a_record_tells_only_what_differs_from_the_defaults():

@@ -84,7 +84,7 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
         cautions = [f"{model} is not in the plan: {why}" for model, why in found.failures.items()]
         if sum(space.values()) > free:
             cautions.append(f"{amount(sum(space.values()))} do not fit into the {amount(free)} free in {outputs}")
-        held, size = throughput.memory_size(hardware), hardware.batch_size
+        held, size = hardware.memory, hardware.batch_size
         if large := plan.loc[plan["peak_bytes"] > held, "name"].tolist():
             cautions.append(
                 f"batches of {size} of {', '.join(large)} do not fit into the {amount(int(held))} of memory here: "

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sat_exp.modules import throughput
+from sat_exp.modules import stopwatch
+from sat_exp.modules.throughput_table import RATES
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
 
@@ -16,7 +17,7 @@ from ...tasks.test_tasks import folder_of as folder_of_measurement
 
 POOL = ("pool=any", "pool.models=[fashion_resnet,fashion_convnext,fashion_resnet_seed1]", "dataset=fashion_mnist")
 FACTS = {"load_seconds": 2.0, "parameters": 10**6, "peak_memory_bytes": 10**8, "batch_size": 4, "torch": "2.13.0"}
-FORWARD, ATTACK = throughput.RATES
+FORWARD, ATTACK = RATES
 
 
 @pytest.fixture
@@ -24,11 +25,11 @@ def bench(monkeypatch) -> list[str]:
     """Every network runs 50 images a second forward and 20 in an attack step; the names of those measured."""
     asked: list[str] = []
 
-    def measure_one(config, hardware, canvas):
+    def measure(config, hardware, canvas):
         asked.append(config.name)
         return {FORWARD: 50.0, ATTACK: 20.0} | FACTS
 
-    monkeypatch.setattr(throughput, "measure_one", measure_one)
+    monkeypatch.setattr(stopwatch, "measure", measure)
     return asked
 
 
