@@ -1,4 +1,4 @@
-"""Knowledge distillation: a student learns from the labels and from what a teacher says of the same images.
+"""Knowledge distillation: a student learns from labels and from the logits of a teacher for the same images.
 
 Sources: Hinton, Vinyals and Dean, *Distilling the Knowledge in a Neural Network* (2015), for soft logits; Touvron et
 al., *Training data-efficient image transformers & distillation through attention* (DeiT, ICML 2021, §4), for hard
@@ -30,15 +30,15 @@ log = logging.getLogger(__name__)
 Weight = Annotated[float, Field(gt=0, le=1)]
 
 CHUNK = 500
-"""Images to a file of a teacher's answers."""
+"""Images per stored chunk of a teacher's logits."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """What a student is asked to take from its teacher.
+    """The part of the loss that comes from the teacher.
 
-    hard: the teacher's class is the target; else its probabilities at `temperature` are. weight: the share of that in
-    the loss, the rest being the labels'. UserError for a number out of range.
+    hard: the target is the teacher's class; otherwise its probabilities at `temperature`. weight: the share of the
+    teacher in the loss; the rest is that of the labels. UserError for a number out of range.
     """
 
     hard: bool
@@ -49,7 +49,7 @@ class Distillation:
         checked(type(self), vars(self), "task")
 
     def loss(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Of logits [B, classes] each; mean over the batch.
+        """The mean loss over a batch of the student's and the teacher's logits, [B, classes] each.
 
         hard: CE(ψ(Z_s), argmax Z_t). soft: τ² · KL(ψ(Z_t/τ) ‖ ψ(Z_s/τ)), whose gradient keeps its size when τ changes.
         """
@@ -60,11 +60,11 @@ class Distillation:
 
 
 class Distilling(Training):
-    """One phase of training by labels and a teacher.
+    """One phase of training with labels and a teacher.
 
-    Batches carry the teacher's logits of the plain and the mirrored image, float32 [B, views, classes]; without, the
-    teacher is asked about the very pixels that the student sees. A student with a distillation token answers the labels
-    by its class token and the teacher by the other; elsewhere one answer is held against both.
+    Batches may have the teacher's logits for the plain and the mirrored image, float32 [B, views, classes]; otherwise
+    the teacher predicts the same augmented pixels as the student. In a student with a distillation token, the class
+    token learns from the labels and the distillation token from the teacher; other students learn both from one output.
     """
 
     teacher: list[Classifier]
@@ -91,34 +91,34 @@ class Distilling(Training):
 
     def loss(self, pixels: Tensor, targets: Tensor, flipped: Tensor, *others: Tensor) -> Tensor:
         """(1 − weight) · CE(student, labels) + weight · distillation(student, teacher)."""
-        answer = self.classifier(pixels)
-        to_labels, to_teacher = answer if isinstance(answer, tuple) else (answer, answer)
-        rows = torch.arange(len(pixels), device=pixels.device)
-        said = others[0][rows, flipped.long()] if others else self.asked(pixels)
-        share = self.distillation.weight
-        return (1 - share) * self.by_labels(to_labels, targets) + share * self.distillation.loss(to_teacher, said)
+        output = self.classifier(pixels)
+        class_logits, distillation_logits = output if isinstance(output, tuple) else (output, output)
+        rows, weight = torch.arange(len(pixels), device=pixels.device), self.distillation.weight
+        teacher = others[0][rows, flipped.long()] if others else self.predict_teacher(pixels)
+        from_teacher = self.distillation.loss(distillation_logits, teacher)
+        return (1 - weight) * self.by_labels(class_logits, targets) + weight * from_teacher
 
     @torch.no_grad()
-    def asked(self, pixels: Tensor) -> Tensor:
+    def predict_teacher(self, pixels: Tensor) -> Tensor:
         return self.teacher[0](pixels)
 
 
 @dataclass(frozen=True)
-class Taught(Dataset):
-    """Images and labels with what a teacher says of each, float32 [N, views, classes]."""
+class WithTeacherLogits(Dataset):
+    """Images and labels with a teacher's logits for each image, float32 [N, views, classes]."""
 
     images: Dataset
-    answers: Tensor
+    logits: Tensor
 
     def __len__(self) -> int:
-        return len(self.answers)
+        return len(self.logits)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return *self.images[index], self.answers[index]
+        return *self.images[index], self.logits[index]
 
 
-class Answering(LightningModule):
-    """Lightning's predict loop over `Questions`: logits of the plain and the mirrored image, [B, views, classes]."""
+class TeacherPrediction(LightningModule):
+    """A predict loop over `MissingChunks`: logits of the plain and the mirrored image, [B, views, classes]."""
 
     def __init__(self, teacher: Classifier, views: int) -> None:
         super().__init__()
@@ -128,37 +128,36 @@ class Answering(LightningModule):
         return in_halves(self.step, batch["images"])
 
     def step(self, images: Tensor) -> Tensor:
-        seen = [images, images.flip(-1)][: self.views]
-        return torch.stack([self.teacher(view.float() / 255).float() for view in seen], dim=1)
+        views = [images, images.flip(-1)][: self.views]
+        return torch.stack([self.teacher(view.float() / 255).float() for view in views], dim=1)
 
 
 @dataclass
-class Questions(Dataset):
-    """The images, in chunks of `output`, whose answers it still lacks."""
+class MissingChunks(Dataset):
+    """The images of the chunks that a stored array lacks, one item per chunk."""
 
     images: Dataset
     output: StoredArray
 
     def __post_init__(self) -> None:
-        self.work = self.output.missing()
+        self.chunks = self.output.missing()
 
     def __len__(self) -> int:
-        return len(self.work)
+        return len(self.chunks)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        span = self.output.span(self.work[position])
+        span = self.output.span(self.chunks[position])
         images = torch.stack([self.images[index][0] for index in range(span.start, span.stop)])
-        return {"images": images, "last_of": (self.output, self.work[position])}
+        return {"images": images, "last_of": (self.output, self.chunks[position])}
 
 
-def answers(
+def teacher_logits(
     teacher: Model, classes: int, images: TrainingImages, views: int, store: Store, hardware: Hardware
 ) -> Tensor:
-    """The teacher's logits of every training image, plain and, where `views` is 2, mirrored: float32 [N, views,
-    classes], computed once and kept in the store; a damaged chunk is named in a warning and computed again.
-    """
+    """The teacher's logits for every training image, plain and, if `views` is 2, mirrored: float32 [N, views, classes].
+    They are computed once and stored; a damaged chunk is named in a warning and computed again."""
     number = len(images.training)  # type: ignore[arg-type]
-    kept = store.open(
+    stored = store.open(
         "logits",
         {"training": images.digest, "views": views, "model": teacher.fingerprint, "numerics": hardware.numerics},
         shape=(number, views, classes),
@@ -166,14 +165,13 @@ def answers(
         chunk=CHUNK,
         name=f"{teacher.name} as teacher",
     )
-    with store.lock("answers", kept.key):
-        for reason in kept.damaged():
+    with store.lock("teacher", stored.key):
+        for reason in stored.damaged():
             log.warning("%s: it is computed again", reason)
-        questions = Questions(images.training, kept)
-        if len(questions):
-            kept.note_versions(hardware.versions)
-            writer = ChunkWriter(lambda done: None)
-            trainer = hardware.trainer(callbacks=[writer], enable_progress_bar=False)
-            answering = Answering(teacher.classifier, views)
-            trainer.predict(answering, DataLoader(questions, batch_size=None), return_predictions=False)
-    return torch.from_numpy(kept.read_all())
+        missing = MissingChunks(images.training, stored)
+        if len(missing):
+            stored.note_versions(hardware.versions)
+            trainer = hardware.trainer(callbacks=[ChunkWriter(lambda done: None)], enable_progress_bar=False)
+            batches = DataLoader(missing, batch_size=None)
+            trainer.predict(TeacherPrediction(teacher.classifier, views), batches, return_predictions=False)
+    return torch.from_numpy(stored.read_all())

@@ -1,8 +1,10 @@
 """What tasks print: text as it is, whatever it holds, for names may come from files of others."""
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
+from rich.table import Column, Table
 from rich.text import Text
 
 
@@ -17,3 +19,9 @@ def caution(text: str) -> Text:
 
 def damaged(text: str) -> Text:
     return Text.assemble(("damaged:", "red"), " ", text)
+
+
+def table(title: str, *texts: str | Column, numbers: Sequence[str]) -> Table:
+    """An empty table with columns of texts, then columns of numbers."""
+    columns = (Column(name, justify="right") for name in numbers)
+    return Table(*texts, *columns, title=title, title_justify="left")

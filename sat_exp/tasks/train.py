@@ -1,4 +1,4 @@
-"""task=train: train networks on a data set's training images, as their files say or in several variants."""
+"""task=train: train networks on the training images of a data set, by their files or in several variants."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
-from rich.table import Table
 
 from sat_exp.errors import UserError
+from sat_exp.files import write_atomic
 from sat_exp.models import Classifier
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages, check_source
@@ -19,14 +19,14 @@ from sat_exp.settings import build, checked
 from sat_exp.settings.types import FileName, FilePath, Seed, file_name
 from sat_exp.tasks import composing, measuring, printing
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import Job, Setup, Trainings, plain, write
+from sat_exp.tasks.training import Job, Setup, Trainings, plain
 
 POOL = "trained"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One training of an architecture; group: what a model's file says of it, None for a model as its file is."""
+    """One training of an architecture. group: that of the trained model's file, None without variants."""
 
     name: str
     model: DictConfig
@@ -42,7 +42,7 @@ def check(
     recipes: dict[str, dict[str, Any]] | None,
     **rest: Any,
 ) -> None:
-    """UserError where what `run` is asked for cannot be trained, as far as is known without any image."""
+    """UserError if the settings do not fit together, as far as can be told without reading images."""
     chosen = composing.models(config)
     measuring.check(config, chosen, weights=False, images=False)
     check_source(config.dataset, training_root)
@@ -63,10 +63,9 @@ def run(
     recipes: Annotated[dict[FileName, dict[str, Any]], Field(min_length=1)] | None,
     **recipe: Any,
 ) -> None:
-    """Train every model that `directory` does not hold yet; a second process takes the next free one.
+    """Train every model that `directory` lacks; a second process takes the next free one.
 
-    `recipe`: the settings of a `Recipe`, each of which a model's `training` may replace, that an entry of `recipes`,
-    that the seed.
+    `recipe`: the settings of a `Recipe`. A model's `training`, then an entry of `recipes`, then the seed override it.
     """
     folder = Path(directory)
     chosen = variants(composing.models(config), plain(recipe), plain(recipes), seeds)
@@ -95,12 +94,12 @@ def variants(
     recipes: dict[str, dict[str, Any]] | None,
     seeds: list[int] | None,
 ) -> list[Variant]:
-    """Every model by every recipe from every seed; where neither is listed, every model as its file says."""
-    found = []
+    """Every model with every recipe and every seed; without recipes and seeds, every model as its file states."""
+    every = []
     for model in chosen:
         own = recipe | plain(model.get("training", {}))
         if recipes is None and seeds is None:
-            found.append(Variant(model.name, model, Recipe.of(own, f"{model.name}: training"), None))
+            every.append(Variant(model.name, model, Recipe.of(own, f"{model.name}: training"), None))
             continue
         stated = plain(model.get("group", {}))
         for label, changes in (recipes or {stated.get("recipe", ""): {}}).items():
@@ -110,48 +109,48 @@ def variants(
                 name = "_".join(part for part in parts if part)
                 check_name(name)
                 if (CONF / "model" / f"{name}.yaml").is_file():
-                    raise UserError(f"{name} is the name of another model: give model.name=, which theirs begin with")
+                    raise UserError(f"{name} is the name of another model: give another model.name=")
                 group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}
-                found.append(Variant(name, model, settings, group))
-    return found
+                every.append(Variant(name, model, settings, group))
+    return every
 
 
 def check_name(name: str) -> None:
-    """UserError for a name, made of several, that is too long for a file."""
+    """UserError for a combined name that is too long for a file."""
     try:
         file_name(name)
     except ValueError as error:
-        raise UserError(f"a network would be called {name}: {error}; give shorter names") from error
+        raise UserError(f"{name} is not a file name ({error}): give shorter names") from error
 
 
 def job(variant: Variant, images: TrainingImages) -> Job:
-    shown = images.augmented(variant.recipe.transform)
+    augmented = images.augmented(variant.recipe.transform)
 
     def setup(classifier: Classifier) -> Setup:
         begin = partial(Training, classifier, variant.model.classes, variant.recipe)
-        return Setup(begin, images.batches(shown, variant.recipe.batch_size))
+        return Setup(begin, images.batches(augmented, variant.recipe.batch_size))
 
     facts = {"network": plain(variant.model.network), "recipe": variant.recipe.facts(), "images": images.digest}
     return Job(variant.name, variant.name, variant.model, variant.recipe, facts, setup)
 
 
 def write_pool(folder: Path, trained: list[DictConfig]) -> None:
-    """Files of the models, and of the pool of all that the folder has, for --config-dir (-cd)."""
+    """Write the files of the models, and of the pool of all models in the folder, for --config-dir (-cd)."""
     dataset = {"override /dataset@_global_.dataset": HydraConfig.get().runtime.choices["dataset"]}
     for group in ("model", "pool"):
         (folder / group).mkdir(exist_ok=True)
     for model in trained:
-        write(folder / "model" / f"{model.name}.yaml", OmegaConf.to_yaml({"defaults": [dataset]} | plain(model)))
+        text = OmegaConf.to_yaml({"defaults": [dataset]} | plain(model))
+        write_atomic(folder / "model" / f"{model.name}.yaml", text.encode())
     members = sorted(path.stem for path in (folder / "model").glob("*.yaml"))
     pool = {"defaults": [dataset], "name": POOL, "models": members}
-    write(folder / "pool" / f"{POOL}.yaml", OmegaConf.to_yaml(pool))
+    write_atomic(folder / "pool" / f"{POOL}.yaml", OmegaConf.to_yaml(pool).encode())
 
 
 def show(trainings: Trainings, done: list[Job], pool: Path | None) -> None:
-    console = printing.console()
-    table = Table("network", title=f"trained, in {trainings.folder}", title_justify="left")
-    for heading in ("test accuracy", "parameters", "seconds"):
-        table.add_column(heading, justify="right")
+    """Print the trained networks, and the command that measures their similarity."""
+    console, numbers = printing.console(), ("test accuracy", "parameters", "seconds")
+    table = printing.table(f"trained, in {trainings.folder}", "network", numbers=numbers)
     for job in done:
         record = trainings.record(job)
         table.add_row(job.name, f"{record['test_accuracy']:.2%}", f"{record['parameters']:,}", str(record["seconds"]))

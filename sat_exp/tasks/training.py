@@ -1,4 +1,4 @@
-"""What the train and distill tasks share: networks trained once, their weights and records kept in a folder."""
+"""Trained networks in a folder, each with its weights and its record: shared by the train and distill tasks."""
 
 import logging
 import shutil
@@ -26,14 +26,14 @@ from sat_exp.modules.training_images import TrainingImages
 from sat_exp.store import key_of
 
 ACCURACY, PARAMETERS, SECONDS = NUMBERS = ("test_accuracy", "parameters", "seconds")
-"""What every training's record says."""
+"""The numbers in every training's record."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How a classifier is trained: the module of each phase, and the batches it gets."""
+    """The training of a classifier. begin: the module of each phase; batches: its training images."""
 
     begin: Callable[[Phase], Training]
     batches: DataLoader
@@ -43,8 +43,8 @@ class Setup:
 class Job:
     """A network to train.
 
-    name: what it will be called. file: the stem of its weights and its record. model: the configuration of the network.
-    facts: what determines its weights, as they stand in the record. setup: how its classifier is trained.
+    name: of the trained network. file: the stem of its weights and its record. model: the configuration of the network.
+    facts: everything that determines its weights, for the record. setup: from its classifier to its training.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Job:
 
 
 class EpochLog(Callback):
-    """Sends what the module logs to W&B, one row an epoch, under the network's name."""
+    """Sends the metrics of the module to W&B, one row per epoch, under the network's name."""
 
     def __init__(self, run: tracking.Run, name: str) -> None:
         self.run, self.name = run, name
@@ -68,7 +68,7 @@ class EpochLog(Callback):
 
 @dataclass(frozen=True)
 class Trainings:
-    """Trains networks and keeps them in `folder`, FILE.safetensors and FILE.json each; several processes may."""
+    """Trains networks and keeps them in `folder` as FILE.safetensors and FILE.json; processes may share the folder."""
 
     folder: Path
     images: TrainingImages
@@ -76,23 +76,22 @@ class Trainings:
     run: tracking.Run
 
     def train(self, jobs: Sequence[Job]) -> dict[str, str]:
-        """Train what the folder does not hold yet: what no other process is at work on first, then, waiting for it, the
-        rest. By name, why those failed that did."""
+        """Train the networks that the folder lacks; the reason of each failure by name. Trainings that another process
+        has begun come last: this process waits for them."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"{self.folder} cannot be a folder ({error.strerror}): give another task.directory="
             ) from error
-        failures = {}
-        left = list(jobs)
-        for patience in (0, -1):
-            for job in list(left):
+        failures, remaining = {}, list(jobs)
+        for timeout in (0, -1):
+            for job in list(remaining):
                 lock = self.folder / f".{job.file}.lock"
                 try:
                     records.only_a_file(lock)
-                    with FileLock(lock, timeout=patience):
-                        if self.holds(job):
+                    with FileLock(lock, timeout=timeout):
+                        if self.has(job):
                             log.info("%s is trained already", job.name)
                         else:
                             self.fit(job)
@@ -101,14 +100,14 @@ class Trainings:
                     continue
                 except Exception as error:
                     failures[job.name] = reason(error)
-                    known = isinstance(error, (UserError, OSError))
-                    log.error("%s failed: %s", job.name, failures[job.name], exc_info=None if known else error)
-                left.remove(job)
+                    expected = isinstance(error, (UserError, OSError))
+                    log.error("%s failed: %s", job.name, failures[job.name], exc_info=None if expected else error)
+                remaining.remove(job)
         return failures
 
-    def holds(self, job: Job) -> bool:
-        """Whether the folder has the weights and the record of this very training; a record says nothing of facts that
-        it lacks. UserError where the name belongs to another training."""
+    def has(self, job: Job) -> bool:
+        """Whether the folder has the weights and the record of this training. A fact that the record lacks counts as
+        equal. UserError if the name belongs to another training."""
         path = self.path(job)
         record = records.read_record(path, *NUMBERS)
         if record is None or not records.weights_are(self.weights(job), record):
@@ -123,7 +122,7 @@ class Trainings:
         return self.folder / f"{job.file}.json"
 
     def record(self, job: Job) -> dict[str, Any]:
-        """What the training left on record; UserError where that is damaged."""
+        """The record of a finished training; UserError if it is damaged."""
         record = records.read_record(self.path(job), *NUMBERS)
         if record is None:
             raise UserError(f"{self.path(job)} is damaged; run the same command again")
@@ -133,23 +132,23 @@ class Trainings:
         return self.folder / f"{job.file}.safetensors"
 
     def fit(self, job: Job) -> None:
-        """Train one network, from its last finished epoch where there is one; write its weights and its record."""
+        """Train one network, from its last finished epoch if there is one; write its weights and its record."""
         recipe = job.recipe
         if job.model.label_space != self.images.label_space:
             raise UserError(
-                f"model {job.model.name} predicts {job.model.label_space}, the training images are labelled "
-                f"{self.images.label_space}: choose a fitting dataset= or model="
+                f"model {job.model.name} predicts {job.model.label_space}, the training images have labels of "
+                f"{self.images.label_space}: choose a dataset= or model= of the same classes"
             )
         if (number := len(self.images.training)) < recipe.batch_size:  # type: ignore[arg-type]
             raise UserError(f"batch_size={recipe.batch_size}: there are {number} training images, give fewer")
         untrained = changed(job.model, pretrained=False, training={"seed": recipe.seed})
         classifier = models.load(untrained).classifier
         setup = job.setup(classifier)
-        seed_everything(recipe.seed, verbose=False)  # after the setup, which draws where answers are not stored yet
+        seed_everything(recipe.seed, verbose=False)  # after the setup, which may draw random numbers
         checkpoints = records.folder(records.folder(self.folder / "checkpoints") / f"{job.file}-{key_of(job.facts)}")
 
         def watch(phase: Phase) -> list[Callback]:
-            if recipe.devices > 1:  # in processes that have no part in the W&B run
+            if recipe.devices > 1:  # these processes are not part of the W&B run
                 return [RichProgressBar()]
             return [EpochLog(self.run, f"{job.name}/{phase.name}"), RichProgressBar()]
 
@@ -176,10 +175,10 @@ class Trainings:
 
     def accuracy(self, classifier: Classifier, model: DictConfig) -> float:
         batches = self.images.test_batches(self.hardware.batch_size)
-        return training.examine(classifier, model.classes, batches, self.hardware)
+        return training.accuracy(classifier, model.classes, batches, self.hardware)
 
-    def examined(self, model: DictConfig, fingerprint: str) -> float:
-        """The accuracy on the test images of a model that is trained already, kept in the folder as well."""
+    def tested(self, model: DictConfig, fingerprint: str) -> float:
+        """The accuracy on the test images of a model that is trained already; the folder keeps it."""
         facts = {"weights": fingerprint, "images": self.images.digest}
         path = self.folder / f"{model.name}-{key_of(facts)[:8]}.json"
         record = records.read_record(path, ACCURACY)
@@ -190,15 +189,10 @@ class Trainings:
         return record[ACCURACY]
 
     def trained(self, job: Job, group: dict[str, Any]) -> DictConfig:
-        """The configuration of the network with the weights it was given."""
+        """The configuration of the network with its trained weights."""
         weights = str(self.weights(job).absolute())
         changes = {"name": job.name, "group": group, "pretrained": True, "checkpoint": weights}
         return changed(job.model, **changes, training=job.recipe.facts())
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file all at once: another process may read it, or write the same."""
-    records.replaced(path, lambda partial: partial.write_text(text))
 
 
 def plain(node: Any) -> Any:

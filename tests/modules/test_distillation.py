@@ -1,4 +1,4 @@
-"""Distillation: the losses by their definitions, whom gradients reach, and a teacher's answers that are kept."""
+"""Distillation: the losses by their definitions, whom gradients reach, and a teacher's logits that are stored."""
 
 import pytest
 import timm
@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier, Model
-from sat_exp.modules.distillation import Answering, Distillation, Distilling, Taught, answers
+from sat_exp.modules.distillation import Distillation, Distilling, TeacherPrediction, WithTeacherLogits, teacher_logits
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.training import Phase, Recipe
 from sat_exp.modules.training_images import TrainingImages
@@ -78,8 +78,8 @@ def test_the_whole_loss_is_shared_between_labels_and_teacher(hard):
     distillation = Distillation(hard, weight=0.3, temperature=2.0)
     pixels, labels = torch.rand(6, 1, 8, 8), torch.arange(6) % CLASSES
     module = distilling(student, teacher, distillation)
-    said = student(pixels)
-    expected = 0.7 * F.cross_entropy(said, labels) + 0.3 * distillation.loss(said, teacher(pixels))
+    output = student(pixels)
+    expected = 0.7 * F.cross_entropy(output, labels) + 0.3 * distillation.loss(output, teacher(pixels))
     torch.testing.assert_close(module.loss(pixels, labels, torch.zeros(6, dtype=torch.bool)), expected)
 
 
@@ -103,26 +103,26 @@ def kept(tmp_path):
     return Store.local(tmp_path), Hardware("cpu", "32-true", batch_size=5, threads=1, workers=1)
 
 
-def test_answers_are_the_teachers_to_both_views_and_asked_once(teacher, kept, monkeypatch):
+def test_teacher_logits_are_those_of_both_views_and_computed_once(teacher, kept, monkeypatch):
     monkeypatch.setattr("sat_exp.modules.distillation.CHUNK", 5)
     shown = TrainingImages(images(), images(), "three")
-    found = answers(teacher, CLASSES, shown, 2, *kept)
+    found = teacher_logits(teacher, CLASSES, shown, 2, *kept)
     pixels = images().tensors[0].float() / 255
     expected = torch.stack([teacher.classifier(pixels), teacher.classifier(pixels.flip(-1))], dim=1)
     torch.testing.assert_close(found, expected.detach())
-    monkeypatch.setattr(Answering, "predict_step", None)
-    assert torch.equal(answers(teacher, CLASSES, shown, 2, *kept), found)
+    monkeypatch.setattr(TeacherPrediction, "predict_step", None)
+    assert torch.equal(teacher_logits(teacher, CLASSES, shown, 2, *kept), found)
 
 
-def test_kept_answers_and_those_to_the_pixels_give_the_same_loss(teacher, kept):
-    """What the training step does with batches that carry answers and with batches that do not."""
+def test_stored_logits_and_those_of_the_pixels_give_the_same_loss(teacher, kept):
+    """The training step with batches that have logits and with batches that do not."""
     shown = TrainingImages(images(), images(), "three")
-    taught = Taught(images(), answers(teacher, CLASSES, shown, 2, *kept))
-    with_answers = [
-        torch.stack(list(part)) for part in zip(*(taught[index] for index in range(len(taught))), strict=True)
+    batches = WithTeacherLogits(images(), teacher_logits(teacher, CLASSES, shown, 2, *kept))
+    with_logits = [
+        torch.stack(list(part)) for part in zip(*(batches[index] for index in range(len(batches))), strict=True)
     ]
     losses = []
-    for batch in (with_answers, images().tensors):
+    for batch in (with_logits, images().tensors):
         module = distilling(classifier(1), teacher.classifier, Distillation(False, 0.5, 2.0))
         module.log = lambda *given, **options: None
         torch.manual_seed(5)
@@ -130,7 +130,7 @@ def test_kept_answers_and_those_to_the_pixels_give_the_same_loss(teacher, kept):
     torch.testing.assert_close(*losses)
 
 
-def test_a_distillation_token_answers_the_teacher_and_the_class_token_the_labels(teacher):
+def test_a_distillation_token_learns_from_the_teacher_and_the_class_token_from_the_labels(teacher):
     torch.manual_seed(0)
     network = timm.create_model(
         "deit_tiny_distilled_patch16_224", img_size=8, patch_size=4, in_chans=1, num_classes=CLASSES, embed_dim=12,

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from sat_exp import models
 from sat_exp.errors import UserError
 from sat_exp.modules import records
-from sat_exp.modules.training import Recipe, reached_in
+from sat_exp.modules.training import Recipe, read_checkpoint
 from sat_exp.names import CONF
 from sat_exp.tasks.train import variants
 from sat_exp.tasks.training import Job, Trainings, changed
@@ -130,7 +130,7 @@ def kept(tmp_path):
         }
     )
     records.write_record(made.path(job("a")), facts)
-    assert made.holds(job("a"))
+    assert made.has(job("a"))
     return made
 
 
@@ -146,7 +146,7 @@ def test_a_damaged_training_is_named_set_aside_and_trained_again(kept, tmp_path,
     damaged = {"cut": content[: len(content) // 2], "empty": b""}
     (tmp_path / file).write_bytes(damaged[place] if place in damaged else flipped(content, int(place * len(content))))
     with caplog.at_level(logging.WARNING):
-        assert not kept.holds(job("a"))
+        assert not kept.has(job("a"))
     assert f"{tmp_path / file} is damaged" in caplog.text
     aside, why = sorted((tmp_path / "quarantine").iterdir())
     assert aside.name.startswith(file)
@@ -167,7 +167,7 @@ def test_a_record_of_an_older_version_is_taken_as_it_is(kept, tmp_path):
     for fact in (records.FORMAT, records.CHECKSUM, records.WEIGHTS):
         del record[fact]
     (tmp_path / "a.json").write_text(json.dumps(record))
-    assert kept.holds(job("a"))
+    assert kept.has(job("a"))
 
 
 def test_any_flipped_byte_of_a_checkpoints_contents_is_noticed(tmp_path):
@@ -208,8 +208,8 @@ def occupied(path, how):
 @pytest.mark.parametrize("file", ["a.json", "a.safetensors"])
 def test_what_is_no_file_is_set_aside(kept, tmp_path, caplog, file, how):
     occupied(tmp_path / file, how)
-    assert not kept.holds(job("a"))
-    assert f"{tmp_path / file} is damaged (it is no file): it is made again" in caplog.text
+    assert not kept.has(job("a"))
+    assert f"{tmp_path / file} is damaged (it is no file): it is computed again" in caplog.text
     assert not os.path.lexists(tmp_path / file)
     records.write_weights(kept.weights(job("a")), STATE)
 
@@ -227,7 +227,7 @@ def test_a_record_without_its_numbers_is_damaged(kept, tmp_path):
     record = json.loads((tmp_path / "a.json").read_text())
     for changes in ({"seconds": "long"}, {"parameters": None}):
         (tmp_path / "a.json").write_text(json.dumps({k: v for k, v in (record | changes).items() if k in NUMBERS}))
-        assert not kept.holds(job("a"))
+        assert not kept.has(job("a"))
         assert not (tmp_path / "a.json").exists()
 
 
@@ -235,7 +235,7 @@ def test_where_nothing_can_be_set_aside_one_line_says_so(kept, tmp_path):
     (tmp_path / "quarantine").write_text("mine")
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(UserError, match=r"a\.json is damaged .* cannot be moved to .*quarantine: File exists; move it"):
-        kept.holds(job("a"))
+        kept.has(job("a"))
     assert (tmp_path / "quarantine").read_text() == "mine"
 
 
@@ -252,7 +252,7 @@ def test_a_file_in_the_place_of_the_folder_is_one_line_and_left(trainings, tmp_p
 def test_what_is_no_checkpoint_is_set_aside(tmp_path, content):
     path = tmp_path / "main.ckpt"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
-    assert reached_in(path, torch.nn.Linear(2, 3)) is None
+    assert read_checkpoint(path, torch.nn.Linear(2, 3)) is None
     assert not path.exists()
     assert list((tmp_path / "quarantine").iterdir())
 
@@ -261,7 +261,7 @@ def test_a_checkpoint_of_another_network_is_set_aside(tmp_path):
     path, callbacks = tmp_path / "main.ckpt", {"Chance": {}}
     for size, number in ((3, 2), (2, 1)):
         torch.save({"epoch": 0, "callbacks": callbacks, "state_dict": torch.nn.Linear(size, 2).state_dict()}, path)
-        assert (reached_in(path, torch.nn.Linear(2, 2)) is None) == (size == 3)
+        assert (read_checkpoint(path, torch.nn.Linear(2, 2)) is None) == (size == 3)
         assert path.exists() == (number == 1)
 
 
@@ -284,7 +284,7 @@ BAD = {
     "what a model's file says": (["+model.training={epochs:0}"], "fashion_nfnet: training.epochs=0: give a value of 1"),
     "nothing to train on": (
         ["dataset=foolbox20"],
-        "Foolbox20 brings no training images: give task.training_root=FOLDER",
+        "Foolbox20 has no training images: give task.training_root=FOLDER",
     ),
     "a network that cannot be": (["+model.network.nonsense=1"], "the network could not be built"),
     "an unknown setting": (["+task.epoch=3"], "there is no setting task.epoch; near it: task.epochs"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from sat_exp.studies.ensemble.held_out import SINGLE
@@ -19,6 +19,8 @@ from sat_exp.tasks.results import number
 FEW_ERRORS = 100
 """Errors of the best model below which differences between ensembles are mostly chance."""
 
+ERRORS = "ensembles", "members' error", "error", "reduction", "all wrong"
+CALIBRATION = "NLL", "members' NLL", "ECE", "members' ECE", "confidence", "accuracy"
 WORDS = {"sat": "SAT", "sat_without_hubs": "SAT without hubs", "error_consistency": "error consistency"}
 
 
@@ -71,7 +73,7 @@ def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: P
     console = printing.console()
     console.print(summary["title"], soft_wrap=True)
     console.print(f"clusters: {summary['clusters']['SAT']}", soft_wrap=True)
-    table = table_of("errors of ensembles", "members", "ensembles", "members' error", "error", "reduction", "all wrong")
+    table = printing.table("errors of ensembles", "members", numbers=ERRORS)
     for row in tables["ensemble_sizes"].itertuples():
         rates = f"{row.members_error:.2%}", f"{row.error:.2%}", f"{row.reduction:.1%}", f"{row.all_wrong:.2%}"
         table.add_row(str(row.size), f"{row.ensembles:,}", *rates)
@@ -79,8 +81,7 @@ def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: P
     for finding in summary["findings"]:
         console.print(finding, soft_wrap=True)
     if "calibration" in tables:
-        heads = "NLL", "members' NLL", "ECE", "members' ECE", "confidence", "accuracy"
-        table = table_of("calibration", "members", *heads)
+        table = printing.table("calibration", "members", numbers=CALIBRATION)
         for row in tables["calibration"].itertuples():
             rates = (row.ece, row.members_ece, row.confidence, 1 - row.error)
             likelihoods = f"{row.nll:.3f}", f"{row.members_nll:.3f}"
@@ -97,7 +98,8 @@ def show_recommended(console: Console, recommended: pd.DataFrame, selection: pd.
     gain = selection.set_index(["size", "strategy"])["below_random"]
     for size, rows in recommended.query("place == 1").groupby("size"):
         strategy = Column("chosen by", overflow="fold", min_width=36)
-        table = table_of(f"recommended ensembles of {size}", strategy, "error", "held out", "gain", "SAT")
+        numbers = "error", "held out", "gain", "SAT"
+        table = printing.table(f"recommended ensembles of {size}", strategy, numbers=numbers)
         for row in rows.itertuples():
             name = Text.assemble(str(row.strategy), "\n", (str(row.models), "dim"))
             rates = f"{row.error:.2%}", f"{row.held_out:.2%}", f"{gain[(size, row.strategy)]:.2%}"
@@ -110,8 +112,3 @@ def show_recommended(console: Console, recommended: pd.DataFrame, selection: pd.
     )
     for row in selection[selection["strategy"] == SINGLE].itertuples():
         console.print(f"the best single model of one half has an error of {row.held_out:.2%} on the other half")
-
-
-def table_of(title: str, first: str | Column, *numbers: str) -> Table:
-    """A table with columns of numbers after its first column."""
-    return Table(first, *(Column(name, justify="right") for name in numbers), title=title, title_justify="left")

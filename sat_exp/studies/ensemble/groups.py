@@ -35,7 +35,7 @@ def by_clusters(ensembles: Ensembles, *, models: int, resamples: int = 1000, see
     means = groups[[*measures, "error", "members_error"]].mean()
     means.insert(0, "ensembles", groups.size())
     drawn = _drawn_means(ensembles.members[table.index], cells, table[measures].to_numpy(), models, resamples, seed)
-    low, high = percentile_interval(drawn[:, means.index])
+    low, high = (ends[means.index] for ends in percentile_interval(drawn))
     for column, measure in enumerate(measures):
         for end, bound in (("low", low), ("high", high)):
             means[f"{measure}_{end}"] = np.where(means["ensembles"] >= FEWEST, bound[:, column], np.nan)
@@ -119,7 +119,7 @@ def _drawn_means(
     """The means of `measured` [E, K] in each cell, int [E], in draws of models, [resamples, cells, K]; NaN where a draw
     has none of a cell's ensembles. At most three times SAMPLE ensembles are used."""
     rng = np.random.default_rng([seed, members.shape[1]])
-    count = cells or int(cell.max(initial=-1)) + 1
+    count = cells or int(cell.max(initial=0)) + 1
     if len(cell) > 3 * SAMPLE:
         kept = rng.choice(len(cell), 3 * SAMPLE, replace=False, shuffle=False)
         members, cell, measured = members[kept], cell[kept], measured[kept]

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from sat_exp.similarity.agreement import kappa
 from sat_exp.similarity.intervals import wilson_interval
-from sat_exp.studies.analyze.structure import without_hubs
+from sat_exp.statistics.hubs import without_hubs
 from sat_exp.studies.ensemble.members import Array, Ensembles, Members, pair_mean
 
 SIMILARITIES = ("sat", "sat_without_hubs", "error_consistency")

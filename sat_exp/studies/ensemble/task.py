@@ -11,8 +11,9 @@ from pydantic import Field
 from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
-from sat_exp.similarity import Predictions
-from sat_exp.statistics import clustering
+from sat_exp.similarity import Predictions, draws
+from sat_exp.statistics.clustering import spectral
+from sat_exp.statistics.stability import stability
 from sat_exp.studies.ensemble import findings, study
 from sat_exp.studies.ensemble.contests import MOST_MEMBERS, Average, contests
 from sat_exp.studies.ensemble.held_out import halves
@@ -87,7 +88,7 @@ def run(
                 tables |= study.calibrated(ensembles, pool, average, resamples, permutations, seed)
         with measurement.timed("selection"):
             chosen = halves(len(images), splits, seed)
-            sats = clustering.weighted(predictions, chosen.astype(int), compare=config.labels, floor=config.score.floor)
+            sats = draws.weighted(predictions, chosen.astype(int), compare=config.labels, floor=config.score.floor)
             choice = [same_size for same_size in ensembles if same_size.size in allowed]
             tables |= study.selected(choice, pool, of_pool, chosen, sats, candidates, limits, measurement.seed)
         facts = measuring.facts(measurement, measured) | {
@@ -110,10 +111,10 @@ def clustered(
     reason = f"K = {clusters} was given"
     if clusters is None:
         settings = {"compare": config.labels, "floor": config.score.floor, "seed": config.seed}
-        draws = clustering.resampled(predictions, resamples=runs, **settings)
-        stability = clustering.stability(sat, draws, changed="images", seed=config.seed)
-        clusters, reason = stability.recommended, stability.reason
-    return clustering.spectral(sat, clusters, seed=config.seed).to_numpy(), reason
+        resampled = draws.resampled(predictions, resamples=runs, **settings)
+        stable = stability(sat, resampled, changed="images", seed=config.seed)
+        clusters, reason = stable.recommended, stable.reason
+    return spectral(sat, clusters, seed=config.seed).to_numpy(), reason
 
 
 def smaller_than_pool(sizes: Sequence[int], models: int) -> list[int]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from sat_exp.statistics.relations import exchanged, relation
+from sat_exp.statistics.relations import model_permutation_p, relation
 from sat_exp.studies.ensemble import diversity, groups
 from sat_exp.studies.ensemble.members import Ensembles, members_of, ranks
 
@@ -46,7 +46,7 @@ def test_p_of_pairs_is_that_of_relations():
     )
     ranks = found.table[["sat", "reduction", "members_error", "accuracy_gap"]].rank().to_numpy()
     for row, controls in enumerate(([], [2, 3])):
-        p = exchanged(
+        p = model_permutation_p(
             *found.members.T, ranks[:, 0], ranks[:, 1], ranks[:, controls], 150, np.random.default_rng([5, 2])
         )
         assert ours["p"][row] == pytest.approx(p)

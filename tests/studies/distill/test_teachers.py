@@ -1,4 +1,4 @@
-"""Gain and similarity: tables by hand, correlations and p values by other routes, pickers that must not have looked."""
+"""Gain and similarity: tables by hand, correlations and p values by other routes, rankings that do not use the gain."""
 
 from itertools import permutations, product
 
@@ -8,32 +8,21 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 
 from sat_exp.errors import UserError
-from sat_exp.studies.distill import distillation
-from sat_exp.studies.distill.distillation import (
-    ACCURACY,
-    AS_IT_IS,
-    OTHER_SEEDS,
-    OTHER_STUDENTS,
-    RANDOM,
-    SIMILARITY,
-    Picker,
-    agreed,
-    beside,
-    changes,
-    elsewhere,
-    exchanged,
-    gains,
-    held,
-    interval,
-    known_before,
-    left_out,
-    over_seeds,
+from sat_exp.studies.distill.gains import ACCURACY, SIMILARITY, changes, gains, interval, known_before, over_seeds
+from sat_exp.studies.distill.rankers import AS_IT_IS, OTHER_SEEDS, OTHER_STUDENTS, RANDOM, evaluated
+from sat_exp.studies.distill.relations import p_value, relations
+from sat_exp.studies.distill.teachers import (
+    GainModel,
+    agreement,
+    gain_of_others,
+    out_of_sample,
     rankings,
-    relations,
+    with_gain,
+    with_gain_of_others,
 )
 
 QUICK = {"resamples": 40}
-LOTS = QUICK | {"permutations": 39}
+FEW = QUICK | {"permutations": 39}
 
 
 def study(students=2, teachers=6, seeds=2, *, slope=0.01, worth=0.2, noise=0.0, seed=0):
@@ -108,7 +97,7 @@ def test_correlations_are_scipys_overall_and_those_of_regressions_given_the_stud
     }  # fmt: skip
 
 
-def test_what_accounts_for_the_gain_is_found_once_the_other_is_held_fixed():
+def test_the_measure_behind_the_gain_is_found_with_the_other_accounted_for():
     pairs = over_seeds(study(teachers=8, worth=0.0))
     found = relations(pairs, **QUICK, permutations=5040).set_index(["measure", "group", "given"])
     sat = found.loc[(SIMILARITY, "all", f"student + {ACCURACY}")]
@@ -125,7 +114,7 @@ def test_p_is_the_share_of_all_orders_of_the_teachers():
     gain = pairs.pivot(index="student", columns="teacher", values="gain").to_numpy()
     sizes = [abs(spearmanr(square[:, order].ravel(), gain.ravel()).statistic) for order in permutations(range(4))]
     expected = np.mean(np.array(sizes) >= sizes[0] - 1e-12)
-    assert exchanged(pairs, table, 5040, np.random.default_rng(0)) == pytest.approx(expected)
+    assert p_value(pairs, table, 5040, np.random.default_rng(0)) == pytest.approx(expected)
 
 
 def test_p_is_uniform_where_nothing_is_related():
@@ -134,7 +123,7 @@ def test_p_is_uniform_where_nothing_is_related():
         pairs = over_seeds(study(teachers=7, seeds=1, slope=0, worth=0, noise=1, seed=seed))
         levels = pd.get_dummies(pairs["student"]).to_numpy(float)
         table = np.column_stack([pairs[[SIMILARITY, "gain"]], levels])
-        found.append(exchanged(pairs, table, 100, np.random.default_rng(seed)))
+        found.append(p_value(pairs, table, 100, np.random.default_rng(seed)))
     assert np.mean(np.array(found) <= 0.1) < 0.2
     assert 0.4 < np.mean(found) < 0.6
 
@@ -161,61 +150,62 @@ def test_changes_are_means_with_their_share_above_zero():
     assert found.loc[("sat_change", "all"), ["low", "mean", "high"]].tolist() == pytest.approx([0.2, 0.2, 0.2])
 
 
-def test_a_picker_finds_the_weights_and_ranks_by_them():
+def test_a_gain_model_finds_the_weights_and_ranks_by_them():
     pairs = over_seeds(study(slope=-0.02, worth=0.3))
-    picker = Picker.fitted(pairs)
-    assert picker.weights == pytest.approx({SIMILARITY: -0.02, ACCURACY: 0.3})
-    ranking = picker.ranking(pairs)
+    model = GainModel.fit(pairs)
+    assert model.weights == pytest.approx({SIMILARITY: -0.02, ACCURACY: 0.3})
+    ranking = model.ranking(pairs)
     best = pairs.loc[pairs.groupby("student")["gain"].idxmax(), ["student", "teacher"]]
     assert ranking.loc[ranking["rank"] == 1, ["student", "teacher"]].to_numpy().tolist() == best.to_numpy().tolist()
     assert ranking.groupby("student")["rank"].apply(list).tolist() == [[1, 2, 3, 4, 5, 6]] * 2
     with pytest.raises(UserError, match="too few to rank teachers by"):
-        Picker.fitted(pairs.groupby("student").head(1))
+        GainModel.fit(pairs.groupby("student").head(1))
 
 
 @pytest.mark.parametrize("key", ["student", "teacher"])
-def test_a_score_owes_nothing_to_the_gain_it_foretells(key):
+def test_an_expected_gain_does_not_depend_on_the_gain_it_predicts(key):
     pairs = over_seeds(study(students=3, noise=0.02))
-    scores = left_out(pairs, [SIMILARITY, ACCURACY], key)
+    gain = pairs["gain"].to_numpy()
+    score = out_of_sample(pairs, [SIMILARITY, ACCURACY], key)
+    scores = score(gain)
     for one in pairs[key].unique():
-        away = pairs[key] == one
-        other = pairs.assign(gain=pairs["gain"].where(~away, -pairs["gain"]))
-        again = left_out(other, [SIMILARITY, ACCURACY], key)
+        away = (pairs[key] == one).to_numpy()
+        again = score(np.where(away, -gain, gain))
         np.testing.assert_allclose(again[away], scores[away])
         assert not np.allclose(again[~away], scores[~away])
 
 
-def test_rankings_that_cannot_fail_hold_and_lots_do_not():
-    found = held(study(students=3), **LOTS).set_index(["ranker", "left_out"])
+def test_exact_rankings_agree_and_random_ones_do_not():
+    found = evaluated(study(students=3), **FEW).set_index(["ranker", "left_out"])
     for key in ("student", "teacher"):
         assert found.loc[("SAT and accuracy", key), "spearman"] == pytest.approx(1)
         assert found.loc[("SAT and accuracy", key), "regret"] == pytest.approx(0)
         assert found.loc[("SAT", key), "spearman"] < 1
     assert found.loc[(OTHER_SEEDS, ""), "spearman"] == pytest.approx(1)
     assert found.loc[("SAT and accuracy", "student"), "p"] == 1 / 40
-    lots = found.loc[(RANDOM, "")]
-    assert lots["low"] < 0 < lots["high"]
+    random = found.loc[(RANDOM, "")]
+    assert random["low"] < 0 < random["high"]
     pairs = over_seeds(study(students=3))
     best, mean = (pairs.groupby("student")["gain"].agg(how) for how in ("max", "mean"))
-    assert lots["regret"] == pytest.approx((best - mean).mean())
+    assert random["regret"] == pytest.approx((best - mean).mean())
 
 
 def test_accuracy_as_it_is_is_the_mean_of_scipys_correlations():
     table = study(students=3, noise=0.02)
     pairs = over_seeds(table)
     expected = [spearmanr(part[ACCURACY], part["gain"]).statistic for _, part in pairs.groupby("student")]
-    found = held(table, **LOTS).set_index("ranker").loc[AS_IT_IS]
+    found = evaluated(table, **FEW).set_index("ranker").loc[AS_IT_IS]
     assert found["spearman"] == pytest.approx(np.mean(expected))
     assert (found["students"], found["teachers"]) == (3, 6)
 
 
-def test_a_ranker_fitted_to_gains_that_students_share_is_judged_by_exchanges_that_keep_what_they_share():
+def test_p_is_uniform_for_rankers_of_gains_that_students_share():
     """Gains that owe nothing to what is known before, the same for all students: p is that of any order."""
     ps = []
     for seed in range(30):
         table = study(students=3, teachers=7, seeds=1, slope=0, worth=0, seed=seed)
         gain = np.random.default_rng(seed).normal(size=7)
-        found = held(table.assign(gain=gain[table["teacher"].str[1:].astype(int)]), **LOTS)
+        found = evaluated(table.assign(gain=gain[table["teacher"].str[1:].astype(int)]), **FEW)
         ps.append(found.set_index(["ranker", "left_out"])["p"])
     shares = pd.concat(ps, axis=1)
     for ranker in (("SAT and accuracy", "student"), ("SAT", "teacher"), (AS_IT_IS, "")):
@@ -229,36 +219,36 @@ def test_what_a_teacher_gave_others_is_the_mean_above_their_own():
         [("a", "t", 0.1), ("a", "u", 0.3), ("b", "t", 0.6), ("b", "u", 0.5), ("c", "t", 0.0)],
         columns=["student", "teacher", "gain"],
     )
-    scores = distillation._of_others(pairs)(pairs["gain"].to_numpy())
+    scores = gain_of_others(pairs)(pairs["gain"].to_numpy())
     assert scores == pytest.approx([(0.05 + 0) / 2, -0.05, (-0.1 + 0) / 2, 0.1, (-0.1 + 0.05) / 2])
 
 
-def test_what_was_picked_beside_what_came_of_it():
+def test_a_ranking_and_the_gains_that_followed():
     pairs = over_seeds(study(students=1, noise=0.02))
-    ranking = Picker({SIMILARITY: 0.01, ACCURACY: 0.2}).ranking(pairs)
-    found = beside(ranking, pairs.drop(index=2))
+    ranking = GainModel({SIMILARITY: 0.01, ACCURACY: 0.2}).ranking(pairs)
+    found = with_gain(ranking, pairs.drop(index=2))
     assert found["gain"].isna().sum() == 1
     known = found.dropna(subset="gain")
     expected = spearmanr(known["rank"], -known["gain"])
-    (row,) = agreed(found).itertuples()
+    (row,) = agreement(found).itertuples()
     assert (row.teachers, row.spearman, row.p) == (5, pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
-    assert agreed(beside(ranking, None)).empty
+    assert agreement(with_gain(ranking, None)).empty
     two = over_seeds(study(students=2, slope=0))
-    gave = elsewhere(ranking.assign(student="s9"), two).set_index("teacher")["gave_others"]
+    gave = with_gain_of_others(ranking.assign(student="s9"), two).set_index("teacher")["gave_others"]
     above = two["gain"] - two.groupby("student")["gain"].transform("mean")
     assert gave.to_dict() == pytest.approx(above.groupby(two["teacher"]).mean().to_dict())
-    assert elsewhere(ranking.assign(student="s0"), two[two["student"] == "s0"])["gave_others"].isna().all()
+    assert with_gain_of_others(ranking.assign(student="s0"), two[two["student"] == "s0"])["gave_others"].isna().all()
 
 
-def test_other_seeds_foretell_one_seed_at_a_time():
+def test_other_seeds_predict_one_seed_at_a_time():
     table = study(students=1, teachers=5, noise=0.02)
     gain = table.pivot(index="teacher", columns="seed", values="gain")
     expected = spearmanr(gain[0], gain[1]).statistic
-    found = held(table, **LOTS).set_index("ranker").loc[OTHER_SEEDS]
+    found = evaluated(table, **FEW).set_index("ranker").loc[OTHER_SEEDS]
     assert found["spearman"] == pytest.approx(expected)
 
 
-def test_rankings_beside_what_came_of_them():
+def test_rankings_of_an_exact_model_are_those_of_the_gain():
     found = rankings(over_seeds(study()))
     assert (found["rank"] == found["gain_rank"]).all()
     alone = rankings(over_seeds(study(students=1, teachers=8)))
@@ -270,5 +260,5 @@ def test_a_study_too_small_for_anything_says_so_in_its_numbers():
     pairs = over_seeds(table)
     assert relations(pairs, **QUICK)[["spearman", "p"]].isna().all(axis=None)
     assert changes(pairs, **QUICK).query("group == 'all'")["mean"].notna().all()
-    assert held(table, **LOTS)["spearman"].fillna(0).eq(0).all()
+    assert evaluated(table, **FEW)["spearman"].fillna(0).eq(0).all()
     assert rankings(pairs)["rank"].isna().all()

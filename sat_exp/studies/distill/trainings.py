@@ -1,0 +1,120 @@
+"""The trainings of the study, each student alone and with each teacher, and the measurement of the networks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from sat_exp import models
+from sat_exp.errors import UserError
+from sat_exp.measurement import Measured, Measurement
+from sat_exp.models import Classifier
+from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
+from sat_exp.modules.training import Recipe, Training
+from sat_exp.store import key_of
+from sat_exp.tasks.training import Job, Setup, Trainings, plain
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A student and a seed, with a teacher or, as the baseline, alone."""
+
+    student: DictConfig
+    seed: int
+    teacher: DictConfig | None = None
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The names of the student and the teacher, "" for the baseline."""
+        return self.student.name, "" if self.teacher is None else self.teacher.name
+
+    @property
+    def name(self) -> str:
+        alone = f"{self.student.name}_seed{self.seed}"
+        return alone if self.teacher is None else f"{alone}_from_{self.teacher.name}"
+
+    @property
+    def group(self) -> dict[str, Any]:
+        """The `group` of the trained model, as model files state it."""
+        recipe = "labels" if self.teacher is None else self.teacher.name
+        return {"architecture": self.student.name, "seed": self.seed, "recipe": recipe}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The settings that all trainings of a study share. settings: those of a `Recipe`, without the seed; fingerprints:
+    of the teachers, by name."""
+
+    trainings: Trainings
+    measurement: Measurement
+    settings: dict[str, Any]
+    distillation: Distillation
+    teachers: list[DictConfig]
+    fingerprints: dict[str, str]
+
+    def train(self, trials: Iterable[Trial]) -> tuple[dict[Trial, Job], dict[str, str]]:
+        """Train what the folder lacks: the finished trainings, and the reason of each failure by name."""
+        jobs = {trial: self.job(trial) for trial in trials}
+        failures = self.trainings.train(list(jobs.values()))
+        return {trial: job for trial, job in jobs.items() if job.name not in failures}, failures
+
+    def job(self, trial: Trial) -> Job:
+        recipe = Recipe.of(self.settings | {"seed": trial.seed})
+        network, images = plain(trial.student.network), self.trainings.images.digest
+        facts: dict[str, Any] = {"network": network, "recipe": recipe.facts(), "images": images}
+        if trial.teacher is not None:
+            facts |= {"teacher": self.fingerprints[trial.teacher.name], "distillation": asdict(self.distillation)}
+        file = f"{trial.name}-{key_of(facts)[:8]}"
+        return Job(trial.name, file, trial.student, recipe, facts, partial(self.setup, trial, recipe))
+
+    def setup(self, trial: Trial, recipe: Recipe, classifier: Classifier) -> Setup:
+        """The modules and batches of a training; a teacher's stored logits are part of the batches."""
+        images, classes = self.trainings.images, trial.student.classes
+        augmented = images.augmented(recipe.transform)
+        if trial.teacher is None:
+            return Setup(partial(Training, classifier, classes, recipe), images.batches(augmented, recipe.batch_size))
+        teacher = models.load(trial.teacher)
+        if recipe.views is not None:
+            store, hardware = self.measurement.store, self.trainings.hardware
+            logits = teacher_logits(teacher, classes, images, recipe.views, store, hardware)
+            augmented = WithTeacherLogits(augmented, logits)
+        module = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
+        return Setup(partial(module, classifier, classes, recipe), images.batches(augmented, recipe.batch_size))
+
+    def records(self, done: dict[Trial, Job]) -> pd.DataFrame:
+        """One row per training: student, teacher ("" alone), seed, network, accuracy, parameters, seconds."""
+        rows = []
+        for trial, job in done.items():
+            record = self.trainings.record(job)
+            numbers = record["test_accuracy"], record["parameters"], record["seconds"]
+            rows.append((*trial.pair, trial.seed, trial.name, *numbers))
+        columns = ["student", "teacher", "seed", "network", "accuracy", "parameters", "seconds"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def accuracies(self) -> pd.DataFrame:
+        """teacher, teacher_accuracy, on the images that students are tested on."""
+        rows = [
+            (teacher.name, self.trainings.tested(teacher, self.fingerprints[teacher.name])) for teacher in self.teachers
+        ]
+        return pd.DataFrame(rows, columns=["teacher", "teacher_accuracy"])
+
+    def measure(self, done: dict[Trial, Job]) -> Measured:
+        """Transfer between each student of `done` and all teachers, in both directions."""
+        students = [self.trainings.trained(job, trial.group) for trial, job in done.items()]
+        pairs = [(student.name, teacher.name) for student in students for teacher in self.teachers]
+        directions = {direction for one, other in pairs for direction in ((one, other), (other, one))}
+        return self.measurement.run([models.Configured(model) for model in (*self.teachers, *students)], directions)
+
+
+def fingerprints_of(teachers: Sequence[DictConfig]) -> tuple[dict[str, str], dict[str, str]]:
+    """The fingerprints of the teachers by name, and the reason of each that cannot be loaded."""
+    fingerprints, failures = {}, {}
+    for teacher in teachers:
+        try:
+            fingerprints[teacher.name] = models.load(teacher).fingerprint
+        except UserError as error:
+            failures[teacher.name] = str(error)
+    return fingerprints, failures
