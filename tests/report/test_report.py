@@ -21,7 +21,7 @@ from PIL import Image
 
 from sat_exp import runs
 from sat_exp.errors import UserError
-from sat_exp.report import Report, atlas, draw, figures, page, results, theme
+from sat_exp.report import Report, atlas, draw, figures, numbers, page, results, theme
 from sat_exp.report.origin import Origin
 
 MODELS = {
@@ -326,7 +326,15 @@ def test_headline_and_settings_come_from_the_run(html):
     assert f"Of {len(pairs)} pairs of {len(MODELS)} models" in text
     assert f"SAT {pairs['sat'].max():.2f}" in text
     assert f"the median is {pairs['sat'].median():.2f}" in text
-    for part in ("2/255", "pets", "bundled", "3f9c1e2", "2 min 34 s", "2026-11-23 04:40 UTC", "experiment=quickstart"):
+    for part in (
+        "2/255",
+        "pets",
+        "bundled",
+        "3f9c1e2",
+        "2 minutes and 34 seconds",
+        "2026-11-23 04:40 UTC",
+        "experiment=quickstart",
+    ):
         assert part in text
 
 
@@ -372,6 +380,14 @@ def test_examples_of_colour_photographs(tmp_path):
     assert list(drawn.data["model"]) == ["conv_a", "<b>x</b>", "conv_a"]
 
 
+def test_examples_of_a_targeted_attack_name_the_goal(tmp_path):
+    table = write_examples(tmp_path, 3, 64, 8).assign(goal=[1, 7, 0])
+    drawn = figures.examples.draw(table, tmp_path, ["cat, house cat", "dog"])
+    captions = [axes.get_xlabel() for axes in drawn.figure.axes[1::3]]
+    assert captions == ["change × 15, goal: dog", "change × 15, goal: cat", "change × 15, goal: class 7"]
+    assert "the goal class of the attack" in drawn.caption
+
+
 def test_an_unlabelled_example_claims_no_truth(tmp_path):
     table = write_examples(tmp_path, 1, 32, 16).assign(known=[True, False, False])
     drawn = figures.examples.draw(table, tmp_path, ["cat", "dog"]).figure
@@ -398,12 +414,12 @@ def test_families_are_told_apart():
 
 
 def test_numbers_are_readable():
-    assert [results.in_percent(value) for value in (0.3704, 1.0, 0.9996, np.nan)] == ["37.0", "100.0", ">99.9", "–"]
-    assert [page.duration(value) for value in (0.421, 31.2, 154.2, 11_100)] == [
-        "0.42 s",
-        "31 s",
-        "2 min 34 s",
-        "3 h 05 min",
+    assert [numbers.in_percent(value) for value in (0.3704, 1.0, 0.9996, np.nan)] == ["37.0", "100.0", ">99.9", "–"]
+    assert [numbers.duration(value) for value in (0.421, 31.2, 154.2, 11_100)] == [
+        "0.42 seconds",
+        "31 seconds",
+        "2 minutes and 34 seconds",
+        "3 hours and 5 minutes",
     ]
 
 
@@ -443,7 +459,7 @@ def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
 
 def test_what_the_atlas_says_of_a_pair(run, tmp_path):
     found = results.Results.of(runs.Run.open(run), tmp_path)
-    shown = atlas.atlas(found, theme.family_styles(found.families.values()))
+    shown = atlas.atlas(found)
     names = [model["name"] for model in shown["models"]]
     assert names == list(MODELS)
     first = found.pairs.iloc[1]

@@ -21,6 +21,7 @@ CAPTION = (
     "it), and the adversarial image. Above are the true class (or the clean prediction, where no label is known) and "
     "the attacked model. Below are the classes that this model predicts: ✓ for the class above, ✗ for another."
 )
+GOAL = " Below the change is the goal class of the attack, too."
 
 
 def drawings(results: Results) -> dict[str, Drawing]:
@@ -34,8 +35,8 @@ def draw(table: pd.DataFrame, folder: Path, class_names: Sequence[str]) -> Drawi
     """Up to six examples, two per line, of sources spread over the pool.
 
     table: model (the source), image, label, known (whether the label is the true class, and not the clean prediction),
-    both predictions of the source, and the files clean and adversarial in `folder`. The change is drawn around
-    mid-grey, times the largest whole number that keeps it within range.
+    both predictions of the source, the files clean and adversarial in `folder`, and for a targeted attack its goal. The
+    change is drawn around mid-grey, times the largest whole number that keeps it within range.
     """
     chosen = spread(table)
     lines, across = -(-len(chosen) // 2), min(len(chosen), 2)
@@ -47,7 +48,7 @@ def draw(table: pd.DataFrame, folder: Path, class_names: Sequence[str]) -> Drawi
         bottom = total - 0.2 - (index // 2 + 1) * height + 0.32
         panels = [heatmap.axes_at(figure, left + place * (TILE + GAP), bottom, TILE, TILE) for place in range(3)]
         _example(panels, example, folder, class_names if example["known"] else ())
-    return Drawing(figure, chosen, "Examples", CAPTION)
+    return Drawing(figure, chosen, "Examples", CAPTION + GOAL * ("goal" in table))
 
 
 def spread(table: pd.DataFrame) -> pd.DataFrame:
@@ -68,9 +69,10 @@ def _example(panels: Sequence[Axes], example: Mapping[Any, Any], folder: Path, n
         raise UserError(f"{example['clean']} and {example['adversarial']} are of different sizes")
     change, label = adversarial - clean, int(example["label"])
     factor = max(1, 127 // max(1, int(np.abs(change).max())))
+    goal = f", goal: {_class(names, int(example['goal']), 16)}" if "goal" in example else ""
     cells = [
         (clean, *_verdict(names, int(example["clean_prediction"]), label)),
-        (np.clip(128 + factor * change, 0, 255), f"change × {factor}", theme.INK),
+        (np.clip(128 + factor * change, 0, 255), f"change × {factor}{goal}", theme.INK),
         (adversarial, *_verdict(names, int(example["adversarial_prediction"]), label)),
     ]
     for axes, (image, text, colour) in zip(panels, cells, strict=True):
