@@ -11,13 +11,16 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sat_exp.errors import one_line
 
 log = logging.getLogger(__name__)
 
 GROUPS = ("sat_exp.attacks", "sat_exp.models", "sat_exp.measures", "sat_exp.datasets", "sat_exp.studies")
+
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def installed(group: str) -> tuple[Plugin, ...]:
     here = Path.cwd().resolve()
     return tuple(
         Plugin(group, point.name, point)
-        for point in sorted(_everything().select(group=group), key=lambda point: point.name)
+        for point in sorted(_everything().select(group=group), key=lambda point: (point.name, point.value))
         if point.dist is not None
         and Path(str(point.dist.locate_file(""))).resolve() != here
         and EntryPoint.pattern.match(point.value)
@@ -57,18 +60,20 @@ def installed(group: str) -> tuple[Plugin, ...]:
 
 
 @cache
-def loaded(group: str) -> dict[str, Any]:
-    """The objects of a group's plug-ins by name, without those that cannot be imported and second ones of a name; a
-    warning names each that is left out."""
-    objects: dict[str, Any] = {}
+def loaded(group: str, kind: type[Kind]) -> dict[str, Kind]:
+    """The objects of a group's plug-ins by name. A warning names each that is left out: one that cannot be imported, an
+    object that is no `kind`, a second one of a name."""
+    objects: dict[str, Kind] = {}
     for plugin in installed(group):
-        if plugin.name in objects:
-            log.warning("plug-in %s (%s) is left out: another has its name", plugin.name, plugin.point.value)
-            continue
         try:
-            objects[plugin.name] = plugin.point.load()
+            found = plugin.point.load()
+            if plugin.name in objects:
+                raise ValueError("another has its name")
+            if not isinstance(found, kind):
+                raise TypeError(f"it is no {kind.__name__}")
+            objects[plugin.name] = found
         except Exception as error:
-            log.warning("plug-in %s (%s) cannot be imported: %s", plugin.name, plugin.point.value, one_line(error))
+            log.warning("plug-in %s (%s) is left out: %s", plugin.name, plugin.point.value, one_line(error))
     return objects
 
 

@@ -72,5 +72,6 @@ def drawings(results: Results) -> dict[str, Drawing]:
     """The figures of a run in the order of the page: of the measurement, of each study, examples."""
     drawn = figures.drawings(results)
     for study in registry.studies():
-        drawn |= study.drawer()(results)
+        if study.tables.keys() & results.own.keys():
+            drawn |= study.drawer()(results)
     return drawn | figures.examples.drawings(results)

@@ -46,7 +46,7 @@ def studies() -> tuple[Study, ...]:
     """All studies, the package's own first; UserError where two have one name, or a table of one name."""
     package = import_module(STUDIES)
     own = [import_module(f"{STUDIES}.{module.name}").STUDY for module in pkgutil.iter_modules(package.__path__)]
-    found = [*own, *plugins.loaded(STUDIES).values()]
+    found = [*own, *plugins.loaded(STUDIES, Study).values()]
     refuse_repeated(found)
     return tuple(found)
 

@@ -83,6 +83,6 @@ def test_it_passes_the_conformance_checks(module):
 
 
 def test_every_group_has_its_entry_point(module):
-    assert [list(plugins.loaded(group)) for group in plugins.GROUPS] == [
+    assert [list(plugins.loaded(group, object)) for group in plugins.GROUPS] == [
         ["example_stripes"], ["example_edges"], ["example_rank_overlap"], ["example_gratings"], ["example_hubs"],
     ]  # fmt: skip

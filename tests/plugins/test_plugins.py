@@ -6,6 +6,7 @@ import pytest
 
 from sat_exp import plugins
 from sat_exp.settings import search_path
+from sat_exp.similarity.measures import Measure
 
 POINT = "broken = broken_package:THING"
 MEASURED = (
@@ -18,7 +19,7 @@ def test_a_broken_plug_in_is_named_and_everything_else_works(command, example, w
     broken = written("broken_package", {"__init__.py": "import nowhere"}, dict.fromkeys(plugins.GROUPS, POINT))
     ended = command(*MEASURED, "name=pair", installed=(example, broken))
     assert ended.returncode == 0, ended.stderr
-    warning = "plug-in broken (broken_package:THING) cannot be imported: No module named 'nowhere'"
+    warning = "plug-in broken (broken_package:THING) is left out: No module named 'nowhere'"
     assert warning in " ".join((ended.stdout + ended.stderr).split())
 
 
@@ -73,15 +74,22 @@ def test_nothing_is_imported_until_it_is_needed(written, on_path, tmp_path):
     assert plugins.packages("sat_exp.models") == ()
     assert plugins.configurations() == {"lazy": place / "lazy/conf"}
     assert not canary.exists()
-    plugins.loaded("sat_exp.attacks")
+    plugins.loaded("sat_exp.attacks", type)
     assert canary.exists()
 
 
 def test_the_second_of_two_with_one_name_is_left_out(written, on_path, caplog):
     on_path(*(written(name, {}, {"sat_exp.measures": f"mine = {name}:__name__"}) for name in ("first", "second")))
     with caplog.at_level(logging.WARNING):
-        assert len(plugins.loaded("sat_exp.measures")) == 1
-    assert "is left out: another has its name" in caplog.text
+        assert plugins.loaded("sat_exp.measures", str) == {"mine": "first"}
+    assert "plug-in mine (second:__name__) is left out: another has its name" in caplog.text
+
+
+def test_an_object_of_another_kind_is_left_out(written, on_path, caplog):
+    on_path(written("other", {}, {"sat_exp.measures": "mine = other:__name__"}))
+    with caplog.at_level(logging.WARNING):
+        assert plugins.loaded("sat_exp.measures", Measure) == {}
+    assert "plug-in mine (other:__name__) is left out: it is no Measure" in caplog.text
 
 
 def test_an_entry_point_that_names_nothing_is_left_out(written, on_path):

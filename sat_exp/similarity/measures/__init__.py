@@ -75,9 +75,7 @@ def measures() -> dict[str, Measure]:
     found: dict[str, Measure] = {}
     for module in pkgutil.iter_modules(__path__):
         found |= {measure.name: measure for measure in import_module(f"{__name__}.{module.name}").MEASURES}
-    for plugin, measure in plugins.loaded("sat_exp.measures").items():
-        if not isinstance(measure, Measure):
-            raise UserError(f"the plug-in {plugin} of sat_exp.measures is no Measure: correct its entry point")
+    for plugin, measure in plugins.loaded("sat_exp.measures", Measure).items():
         if measure.name in found:
             raise UserError(f"the plug-in {plugin} has a measure {measure.name}, which is there already: uninstall it")
         found[measure.name] = measure
