@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,14 @@ def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
                 typed = str(override.input_line)[:LONGEST]
                 raise UserError(f"{typed}: give the name of a choice, {choose(chosen, known)}")
             if chosen not in known:
-                near = nearest(chosen, known, cutoff=0.4)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"give {choose(chosen, known)}"
+                hint = suggest(chosen, known, cutoff=0.4)
                 raise UserError(f"{override.get_key_element()}: no {group} called {chosen[:LONGEST]!r}; {hint}")
+
+
+def suggest(value: Any, known: Collection[Any], cutoff: float = 0.6) -> str:
+    """'did you mean …?' with the `known` names nearest to `value`; all of them where none is near."""
+    near = nearest(value, known, cutoff=cutoff)
+    return f"did you mean {' or '.join(near)}?" if near else f"give {choose(value, known)}"
 
 
 def choose(value: Any, known: Iterable[Any]) -> str:

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_exp import plugins
-from sat_exp.errors import UserError, nearest, one_line
-from sat_exp.names import choose
+from sat_exp.errors import UserError, one_line
+from sat_exp.names import suggest
 
 COLUMNS = ("model_a", "model_b", "measure", "value", "low", "high")
 
@@ -87,9 +87,7 @@ def chosen(names: Iterable[str]) -> list[Measure]:
     known = measures()
     for name in names:
         if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"give {choose(name, known)}"
-            raise UserError(f"measures: no measure called {name!r}; {hint}")
+            raise UserError(f"measures: no measure called {name!r}; {suggest(name, known)}")
     return [known[name] for name in dict.fromkeys(names)]
 
 
