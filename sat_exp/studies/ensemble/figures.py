@@ -1,5 +1,5 @@
-"""The figures of a study of ensembles: what they gain, by how alike and from how many clusters their members are; their
-calibration; and what ways to choose one come to on images not seen."""
+"""The figures of the study: the gain of ensembles by similarity and clusters of their members, their calibration, and
+the held-out error of each way to choose one."""
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,14 @@ from sat_exp.report import theme
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 
-LIKENESS = {
+SIMILARITY = {
     "sat": "mean SAT of the members",
     "sat_without_hubs": "mean SAT without hubs",
     "error_consistency": "mean error consistency κ",
 }
 
 DOTS = 3000
-"""Ensembles of a size up to which each is a dot."""
+"""The most ensembles of a size that are drawn as dots."""
 
 
 def drawings(results: Results) -> dict[str, Drawing]:
@@ -38,12 +38,12 @@ def drawings(results: Results) -> dict[str, Drawing]:
 
 @theme.style()
 def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
-    """Error reduction against how alike the members are: a column of panels a size, a row a measure of likeness."""
+    """Error reduction against the similarity of the members: one column of panels per size, one row per measure."""
     shown = ensembles[ensembles["kept"].isin(["all", "sample"])].dropna(subset="reduction")
     sizes = list(binned["size"].unique())
-    figure = Figure(figsize=(3.4 * len(sizes) + 0.4, 3.2 * len(LIKENESS) + 0.3), layout="constrained")
-    grid = figure.subplots(len(LIKENESS), len(sizes), sharey=True, sharex="row", squeeze=False)
-    for row, (measure, label) in zip(grid, LIKENESS.items(), strict=True):
+    figure = Figure(figsize=(3.4 * len(sizes) + 0.4, 3.2 * len(SIMILARITY) + 0.3), layout="constrained")
+    grid = figure.subplots(len(SIMILARITY), len(sizes), sharey=True, sharex="row", squeeze=False)
+    for row, (measure, label) in zip(grid, SIMILARITY.items(), strict=True):
         for axes, size in zip(row, sizes, strict=True):
             of = shown[shown["size"] == size]
             if len(of) <= DOTS:
@@ -62,15 +62,15 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
         axes.set_title(f"{size} members\n{axes.get_title(loc='left')}", loc="left", fontsize=8.5)
     return Drawing(
         figure,
-        shown[["size", "models", *LIKENESS, "reduction", "members_error", "clusters"]],
-        "What ensembles gain",
-        f"Each dot is an ensemble{', one of a random part' * bool((shown['kept'] == 'sample').any())} (of more than "
-        f"{DOTS:,}, darker where there are more): by how much its error is below the mean of its members', against "
-        "how alike they are: by SAT, by SAT less what each model shares with everyone, and by how far they err on the "
-        "same images beyond chance, which is found on the same images as the reduction. Lines are means of equal parts "
-        "of all ensembles counted. Above each panel, of those, the rank correlation with the members' mean accuracy "
-        "and the gap between their accuracies accounted for, its 95 % interval from drawing models, and p from "
-        "exchanging them.",
+        shown[["size", "models", *SIMILARITY, "reduction", "members_error", "clusters"]],
+        "The gain of ensembles",
+        f"Each dot is an ensemble{', from a random sample' * bool((shown['kept'] == 'sample').any())} (more than "
+        f"{DOTS:,} are drawn as a density, darker for more). The error reduction is how far the ensemble's error is "
+        "below the mean error of its members. The similarity of the members is measured by SAT, by SAT without each "
+        "model's mean level, and by the consistency of their errors beyond chance, from the same images as the "
+        "reduction. Lines are means of equal parts of all ensembles counted. Above each panel: the rank correlation "
+        "over all ensembles counted, with the members' mean accuracy and the gap between their accuracies accounted "
+        "for, its 95 % interval from drawing models, and p from permuting models.",
     )
 
 
@@ -84,7 +84,7 @@ def _relation(relations: pd.DataFrame, size: int, measure: str) -> str:
 
 @theme.style()
 def by_clusters(table: pd.DataFrame) -> Drawing:
-    """Error reduction, and images that all members get wrong, by the number of clusters the members come from."""
+    """Error reduction, and images that all members get wrong, by the number of clusters of the members."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     panels = {"reduction": "error reduction (%)", "all_wrong": "images that all members get wrong (%)"}
     colours = _colours(table["size"])
@@ -94,15 +94,15 @@ def by_clusters(table: pd.DataFrame) -> Drawing:
             axes.plot(place, 100 * rows[measure], "o-", color=colour, markersize=4, label=f"{size} members")
             axes.vlines(place, 100 * rows[f"{measure}_low"], 100 * rows[f"{measure}_high"], color=colour, linewidth=1)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="clusters that the members come from", ylabel=label)
+        axes.set(xlabel="clusters of the members", ylabel=label)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=len(handles))
     return Drawing(
         figure,
         table,
         "Ensembles from several clusters",
-        "Means over those of the ensembles counted whose members come from so many clusters of SAT; bars are 95 % "
-        "intervals from drawing models, with the clusters as they are.",
+        "Means over the ensembles counted, by the number of clusters of SAT that their members come from. Bars are "
+        "95 % intervals from drawing models with fixed clusters.",
     )
 
 
@@ -125,15 +125,15 @@ def calibration(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "Calibration",
-        "How well what an ensemble gives the classes fits the true ones (lower is better), and how far its confidence "
-        f"is from its accuracy: means over up to {table['ensembles'].max():,} ensembles of a size, which of size 1 are "
-        "single models. Bars run from the 5th to the 95th percentile of these.",
+        "The negative log-likelihood of the true classes, and the distance between confidence and accuracy; lower is "
+        f"better for both. Means over at most {table['ensembles'].max():,} ensembles of a size; size 1 are single "
+        "models. Bars run from the 5th to the 95th percentile of the ensembles.",
     )
 
 
 @theme.style()
 def selection(table: pd.DataFrame) -> Drawing:
-    """Error on images not seen of what each strategy chooses, a panel a size."""
+    """The held-out error of the choice of each strategy, one panel per size."""
     single, several = table[table["size"] == 1], table[table["size"] > 1]
     sizes, strategies = list(several["size"].unique()), list(several["strategy"].unique())
     figure = Figure(figsize=(2.6 * len(sizes) + 2, 0.32 * len(strategies) + 1.3), layout="constrained")
@@ -151,10 +151,10 @@ def selection(table: pd.DataFrame) -> Drawing:
         figure,
         table,
         "Which ensemble to choose",
-        "Ensembles are chosen on a random half of the images and tried on the other half: mean error there over "
-        f"{table['splits'].max()} splits, and the 5th to 95th percentile of them. The dashed line is the best single "
-        "model, chosen the same way; best possible is the ensemble that turns out best, which nobody can know "
-        "beforehand.",
+        "Ensembles are chosen on a random half of the images and evaluated on the other half: mean error there over "
+        f"{table['splits'].max()} splits, and the 5th to 95th percentile of the splits. The dashed line is the best "
+        "single model, chosen in the same way. Best possible is the ensemble with the least error on the other half, "
+        "which cannot be known beforehand.",
     )
 
 

@@ -42,7 +42,7 @@ def test_a_study_is_trained_measured_and_written(sat_exp, command, outputs):
     assert (outputs / "whole/figures/gain.png").is_file()
     assert "agreement of rankings made before training with the gain" in outcome.text
     page = (outputs / "whole/report.html").read_text(encoding="utf-8")
-    assert "What students gain" in page
+    assert "The gain of students" in page
     assert 'data-frame="rankings"' in page
 
     again = sat_exp(*command, "name=again")
