@@ -37,6 +37,8 @@ ACCEPTED: tuple[str, ...] = (
     "attack.random_start=false",
     "attack=fgsm attack.epsilon=4",
     "attack=noise",
+    "attack=l2_pgd attack.epsilon=300.5 attack.step_size=40",
+    "attack=targeted_pgd attack.goal=next",
     "dataset.size=1",
     "dataset.size=null",
     "dataset.size=4000",
