@@ -44,13 +44,13 @@ function filtered(table) {
   const count = document.querySelector(`[data-count="${table.id}"]`);
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
+    let visible = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
       row.hidden = (itself && !itself.checked && row.classList.contains("self")) || !words.every((word) => text.includes(word));
-      shown += !row.hidden;
+      visible += !row.hidden;
     }
-    count.textContent = `${shown.toLocaleString("en")} rows`;
+    count.textContent = `${visible.toLocaleString("en")} rows`;
   };
   search?.addEventListener("input", filter);
   itself?.addEventListener("input", filter);
@@ -61,7 +61,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   filtered(table);
 }
 
-// The tables of a study are made when they are unfolded.
+// A table of a study is built when it is unfolded.
 
 const frames = embedded("frames") ?? {};
 for (const details of document.querySelectorAll("details[data-frame]")) {
@@ -132,22 +132,22 @@ if (atlas) {
     image.addEventListener("load", () => image.classList.toggle("small", image.naturalWidth < 100));
     return create("figure", { className: "example" }, image, create("figcaption", {}, ...captions.flatMap((text) => [text, create("br")])));
   };
-  const sees = (target, shown) => {
-    const label = examples.predictions[`${shown.image}/${shown.model}`]?.[target];
-    if (label === undefined) return `${models[target].name}: not asked`;
-    return `${models[target].name}: ${className(label)} ${label === shown.label ? "✓" : "✗"}`;
+  const prediction = (target, item) => {
+    const label = examples.predictions[`${item.image}/${item.model}`]?.[target];
+    if (label === undefined) return `${models[target].name}: not evaluated`;
+    return `${models[target].name}: ${className(label)} ${label === item.label ? "✓" : "✗"}`;
   };
-  const ofModel = (index) => examples.shown.filter((shown) => shown.model === index);
-  const title = (shown) => `${shown.known ? "true" : "clean"}: ${className(shown.label)} (image ${shown.id})`;
+  const ofModel = (index) => examples.items.filter((item) => item.model === index);
+  const title = (item) => `${item.known ? "true" : "clean"}: ${className(item.label)} (image ${item.id})`;
 
   function pairExamples(a, b) {
     if (!examples) return null;
     const lines = ofModel(a).map((first) => {
-      const second = ofModel(b).find((shown) => shown.image === first.image);
+      const second = ofModel(b).find((item) => item.image === first.image);
       return create("div", { className: "examples" },
         picture(first.clean, title(first)),
-        picture(first.adversarial, `made on ${models[a].name}`, ...new Set([sees(a, first), sees(b, first)])),
-        second && b !== a ? picture(second.adversarial, `made on ${models[b].name}`, sees(a, second), sees(b, second)) : null);
+        picture(first.adversarial, `made on ${models[a].name}`, ...new Set([prediction(a, first), prediction(b, first)])),
+        second && b !== a ? picture(second.adversarial, `made on ${models[b].name}`, prediction(a, second), prediction(b, second)) : null);
     });
     return lines.length ? create("div", {}, create("h3", {}, "Examples"), ...lines) : null;
   }
@@ -176,7 +176,7 @@ if (atlas) {
       a !== b && rate(a, b) !== null && [`images of ${models[a].name} fool ${models[b].name}`, interval(a, b)],
       a !== b && rate(b, a) !== null && [`images of ${models[b].name} fool ${models[a].name}`, interval(b, a)],
       !missing(value("images", a, b)) && ["common images", value("images", a, b).toLocaleString("en")],
-      ...Object.entries(atlas.beside).filter(([column]) => value(column, a, b) !== null)
+      ...Object.entries(atlas.more).filter(([column]) => value(column, a, b) !== null)
         .map(([column, words]) => [words, fixed(value(column, a, b), 3)]),
     ]);
     return [
@@ -196,7 +196,7 @@ if (atlas) {
       model.clean_accuracy !== undefined && ["clean accuracy", percent(model.clean_accuracy)],
       model.white_box_success !== undefined && ["white-box success", percent(model.white_box_success)],
       model.mean_sat !== undefined && ["mean SAT with others", `${fixed(model.mean_sat, 2)}, rank ${model.rank} of ${count}`],
-      model.nearest_to !== undefined && ["nearest of all to", `${model.nearest_to} models`],
+      model.nearest_to !== undefined && ["nearest model of", `${model.nearest_to} models`],
       model.fools !== undefined && ["as a source fools others", `${percent(model.fools)}, rank ${model.fools_rank} of ${count}`],
       model.fooled !== undefined && ["as a target is fooled", `${percent(model.fooled)}, rank ${model.fooled_rank} of ${count}`],
       atlas.clusters && ["cluster", String(atlas.clusters[index])],
@@ -207,7 +207,7 @@ if (atlas) {
       create("div", { className: "columns" }, create("div", {}, create("h3", {}, "Model"), numbers),
         neighbours(index, "Most similar"), components(index)),
       own.length ? create("div", {}, create("h3", {}, "Examples"), create("div", { className: "examples" },
-        ...own.flatMap((shown) => [picture(shown.clean, title(shown)), picture(shown.adversarial, "adversarial", sees(index, shown))]))) : null,
+        ...own.flatMap((item) => [picture(item.clean, title(item)), picture(item.adversarial, "adversarial", prediction(index, item))]))) : null,
     ];
   }
 
@@ -230,7 +230,7 @@ if (atlas) {
 
   show();
   const libraries = [...document.querySelectorAll("script.library")];
-  if (libraries.length) addEventListener("load", () => setTimeout(() => { // the rest of the page is shown first
+  if (libraries.length) addEventListener("load", () => setTimeout(() => { // after the rest of the page
     for (const library of libraries) document.head.append(create("script", { textContent: library.textContent }));
     drawMap();
     drawPlane();
@@ -254,7 +254,7 @@ if (atlas) {
       const known = off(column), most = Math.max(...known), least = Math.min(...known);
       return column === "residual" ? { low: -Math.max(most, -least), high: Math.max(most, -least) } : { low: least, high: most };
     };
-    const words = { sat: "SAT", rate: "transfer rate from row to column, in %", residual: atlas.beside.residual };
+    const words = { sat: "SAT", rate: "transfer rate from row to column, in %", residual: atlas.more.residual };
     const kinds = Object.keys(words).filter((column) => off(column).length);
     const mappers = Object.fromEntries(kinds.map((column) => [column, new Bokeh.LinearColorMapper({ palette: atlas.palettes[column], ...range(column), nan_color: "#e6e6e6" })]));
     const width = Math.min(document.getElementById("map").clientWidth, 1150);
@@ -281,17 +281,17 @@ if (atlas) {
       const [cell] = source.selected.indices;
       if (cell !== undefined) location.hash = route("pair", cells.source[cell], cells.target[cell]);
     });
-    const choose = { shown: document.getElementById("shown"), order: document.getElementById("order") };
-    choose.shown.append(...kinds.map((column) => create("option", { value: column }, words[column])));
-    choose.order.append(...Object.keys(atlas.orders).map((what) => create("option", { value: what }, what)));
+    const choose = { colour: document.getElementById("colour"), order: document.getElementById("order") };
+    choose.colour.append(...kinds.map((column) => create("option", { value: column }, words[column])));
+    choose.order.append(...Object.keys(atlas.orders).map((name) => create("option", { value: name }, name)));
     const update = () => {
       const order = atlas.orders[choose.order.value].map((index) => names[index]);
       map.x_range.factors = order;
       map.y_range.factors = [...order].reverse();
-      squares.glyph.fill_color = { field: choose.shown.value, transform: mappers[choose.shown.value] };
-      bar.color_mapper = mappers[choose.shown.value];
+      squares.glyph.fill_color = { field: choose.colour.value, transform: mappers[choose.colour.value] };
+      bar.color_mapper = mappers[choose.colour.value];
     };
-    choose.shown.addEventListener("change", update);
+    choose.colour.addEventListener("change", update);
     choose.order.addEventListener("change", update);
     update();
     Bokeh.Plotting.show(map, document.getElementById("map"));

@@ -1,6 +1,7 @@
 """The results of a run as its page shows them, and the square matrices that figures are drawn from."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,13 @@ class Results:
         """Whether a model has random weights."""
         return self.models is not None and not self.models["pretrained"].astype(bool).all()
 
-    @property
+    @cached_property
     def families(self) -> dict[str, str]:
         """The family of every model in the tables."""
         named = {} if self.pairs is None else model_families(self.pairs)
         return named | ({} if self.models is None else dict(self.models[["model", "family"]].to_numpy()))
 
-    @property
+    @cached_property
     def styles(self) -> dict[str, FamilyStyle]:
         """The colour and the marker of every family."""
         return family_styles(self.families.values())
@@ -89,13 +90,6 @@ class Results:
         if "cluster_stability" in self.own:
             known &= set(self.own["clusters"]["model"])
         return sorted(drawn - known)
-
-
-def in_percent(fraction: float) -> str:
-    """A rate with one decimal; '–' where it is missing, '>99.9' rather than '100.0' where it is less than 1."""
-    if not np.isfinite(fraction):
-        return "–"
-    return ">99.9" if 0.9995 <= fraction < 1 else f"{100 * fraction:.1f}"
 
 
 def model_families(pairs: pd.DataFrame) -> dict[str, str]:

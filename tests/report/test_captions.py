@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat_exp.report import drawings, origin, page, theme
+from sat_exp.report import drawings, headline, origin, page, theme
 from sat_exp.report.attack import Attack
 from sat_exp.report.figures import accuracy, matrix, nearest, transfer
 from sat_exp.report.origin import Origin
@@ -61,17 +61,17 @@ def test_a_stated_matrix_claims_no_images_and_no_bootstrap(tmp_path):
 
 def test_a_stated_matrix_shows_nothing_that_was_not_measured(tmp_path):
     results = found(tmp_path, {"pairs": stated_pairs(MODELS)}, settings={}, task="analyze")
-    assert dict(map(reversed, page.key_numbers(results))).keys() == {"models", "median SAT"}
+    assert dict(map(reversed, headline.key_numbers(results))).keys() == {"models", "median SAT"}
     html = page.render(results, {}, {})
-    assert "Rows made" not in html
+    assert "were made on the model of the row" not in html
     assert "A → B" not in html
     assert "adversarial" not in html.partition("<script")[0].partition("</style>")[2]
-    assert "transfer rate –" not in page.headline(results)
+    assert "transfer rate –" not in headline.headline(results)
 
 
 def test_models_of_no_known_family_are_not_of_one(tmp_path):
     pairs = stated_pairs(dict.fromkeys(MODELS, "unknown"))
-    assert "Pairs of one family" not in page.headline(found(tmp_path, {"pairs": pairs}, settings={}))
+    assert "Pairs of one family" not in headline.headline(found(tmp_path, {"pairs": pairs}, settings={}))
     drawn = nearest.draw(pairs, Origin())
     assert {handle.get_text() for handle in drawn.figure.legends[0].get_texts()} == {"same family", "others"}
 
@@ -101,7 +101,7 @@ def test_a_study_is_captioned_by_the_run_that_it_studies(tmp_path):
     facts.pop("attack")
     results = Results(own, tables, facts, tmp_path, [], studied)
     assert (Origin.of(results).labels, Origin.of(results).level) == ("own", "80 %")
-    head = page.headline(results)
+    head = headline.headline(results)
     assert "It was found. Of the run studied, run: Of" in head
     assert "FGSM (L∞ ≤ 4/255) fools the median model" in head
     html = page.render(results, {}, {})
@@ -135,8 +135,8 @@ def test_a_row_says_its_order_and_bars_and_what_was_not_attacked(tmp_path):
     assert "beyond the colour scale" not in said["transfer"]
     drawn = transfer.draw(pairs, theme.family_styles(names.values()), Origin()).data
     assert list(drawn.iloc[0].dropna()) == sorted(drawn.iloc[0].dropna(), reverse=True)
-    assert "conv_a on" in page.headline(results)
-    assert ("median transfer rate" in dict(map(reversed, page.key_numbers(results)))) is True
+    assert "conv_a on" in headline.headline(results)
+    assert ("median transfer rate" in dict(map(reversed, headline.key_numbers(results)))) is True
 
 
 def test_a_full_row_of_sources_is_ordered_without_the_diagonal():

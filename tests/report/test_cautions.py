@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_exp.report.cautions import APART, of_own_labels, warnings
+from sat_exp.report.cautions import APART, own_labels, warnings
 from sat_exp.report.results import Results
 
 from .test_report import FEW, models_table, pairs_table, summary
@@ -14,13 +14,13 @@ from .test_report import FEW, models_table, pairs_table, summary
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(np.nan)), max_size=6), st.sampled_from(["truth", "consensus", None]))
 def test_other_labels_call_for_none(accuracies, labels):
-    assert of_own_labels(labels, pd.Series(accuracies, dtype=float)) == []
+    assert own_labels(labels, pd.Series(accuracies, dtype=float)) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_known_accuracies_call_for_one_where_they_differ(accuracies):
     known = pd.Series(accuracies, index=[f"m{number}" for number in range(len(accuracies))])
-    said = of_own_labels("own", known)
+    said = own_labels("own", known)
     assert len(said) == (max(accuracies) - min(accuracies) > APART)
     if said:
         assert f"from {known.idxmin()} (" in said[0]
@@ -29,8 +29,8 @@ def test_known_accuracies_call_for_one_where_they_differ(accuracies):
 
 @pytest.mark.parametrize("accuracies", [[], [np.nan, np.nan], [0.8, np.nan], [0.8, 0.82, np.nan]])
 def test_unknown_accuracies_call_for_a_weaker_one(accuracies):
-    (said,) = of_own_labels("own", pd.Series(accuracies, dtype=float))
-    assert said.startswith("Accuracies are not known")
+    (said,) = own_labels("own", pd.Series(accuracies, dtype=float))
+    assert said.startswith("Accuracies are unknown")
 
 
 def test_it_is_on_the_page_of_a_run_and_of_a_study_of_it(tmp_path):

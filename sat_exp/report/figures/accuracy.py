@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 
 from sat_exp.report import heatmap, theme
 from sat_exp.report.heatmap import Styles
+from sat_exp.report.numbers import in_percent
 from sat_exp.report.origin import Origin
-from sat_exp.report.results import in_percent
 from sat_exp.report.theme import Drawing
 
 RATES = [f"{rate}{end}" for rate in ("clean_accuracy", "white_box_success") for end in ("", "_low", "_high")]

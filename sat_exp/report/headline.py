@@ -1,0 +1,124 @@
+"""The head of the page: the results in sentences, and the few most important numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sat_exp.report.attack import Attack
+from sat_exp.report.numbers import percent, percent_interval
+from sat_exp.report.origin import UNKNOWN, Origin
+from sat_exp.report.results import Results, between_models, model_families, one_way
+
+MEDIAN = {1: "", 2: "mean "}
+"""The median of so many rates by its usual name."""
+
+
+def headline(results: Results) -> str:
+    """The findings of the run, then the results in its tables of pairs and models."""
+    sentences = list(results.summary.get("findings", []))
+    measured = pairs(results) + models(results)
+    if measured and {"pairs", "models"}.isdisjoint(results.own):
+        sentences.append(f"Of the run studied, {Path(results.summary['measured']).name}:")
+    return " ".join(sentences + measured)
+
+
+def pairs(results: Results) -> list[str]:
+    """SAT of one pair; the most and the least similar of many; for a row without SAT, its rates."""
+    if results.pairs is None:
+        return []
+    scored = between_models(results.pairs).dropna(subset=["sat"])
+    if len(scored) == 1:
+        return [_pair(scored.iloc[0].to_dict(), Origin.of(results))]
+    if scored.empty:
+        return _transfers(results)
+    most, least = (scored.loc[row].to_dict() for row in (scored["sat"].idxmax(), scored["sat"].idxmin()))
+    sentences = [
+        f"Of {len(scored):,} pairs of {len(model_families(scored))} models, {_names(most)} are the most similar "
+        f"(SAT {most['sat']:.2f}, {percent(_mean_rate(most))} mean transfer) and {_names(least)} the least "
+        f"(SAT {least['sat']:.2f}, {percent(_mean_rate(least))}); the median is {scored['sat'].median():.2f}."
+    ]
+    known = scored[(scored[["family_a", "family_b"]] != UNKNOWN).all(axis=1)]
+    same = known["family_a"] == known["family_b"]
+    if same.any() and not same.all():
+        sentences.append(
+            f"Pairs of one family average {known.loc[same, 'sat'].mean():.2f}, pairs of different families "
+            f"{known.loc[~same, 'sat'].mean():.2f}."
+        )
+    return sentences
+
+
+def models(results: Results) -> list[str]:
+    """The white-box success of the attack: on one model, or the median and the lowest of many."""
+    if results.models is None:
+        return []
+    attacked = results.models.dropna(subset="white_box_success")
+    attack = Attack.of(results.studied or results.summary).name
+    if attacked.empty:
+        return []
+    if len(attacked) == 1:
+        model = attacked.iloc[0].to_dict()
+        clean = f"; its clean accuracy is {percent_interval(model, 'clean_accuracy')}"
+        return [
+            f"{attack} fools {model['model']} on {model['fooled']:,} of the {model['attacked']:,} attacked images, "
+            f"{percent_interval(model, 'white_box_success')}{clean * bool(np.isfinite(model['clean_accuracy']))}."
+        ]
+    success = attacked["white_box_success"]
+    worst = attacked.loc[success.idxmin()]
+    return [
+        f"{attack} fools the median model on {percent(success.median())} of the images on which it is attacked "
+        f"(lowest: {worst['model']}, {percent(worst['white_box_success'])})."
+    ]
+
+
+def key_numbers(results: Results) -> list[tuple[str, str]]:
+    """(value, name) of the numbers at the top of the page, without those that are unknown."""
+    numbers: list[tuple[str, str]] = []
+    if results.models is not None and len(results.models):
+        table = results.models
+        numbers.append((f"{len(table)}", "model" if len(table) == 1 else "models"))
+        numbers.append((f"{table['images'].max():,}", "images"))
+        for column, name in (("clean_accuracy", "clean accuracy"), ("white_box_success", "white-box success")):
+            if len(known := table[column].dropna()):
+                numbers.append((percent(known.median()), name if len(known) == 1 else f"median {name}"))
+    elif results.pairs is not None:
+        numbers.append((f"{len(results.families)}", "models"))
+    if results.pairs is not None:
+        if len(rates := one_way(results.pairs)["rate"]):
+            numbers.append((percent(rates.median()), f"{MEDIAN.get(len(rates), 'median ')}transfer rate"))
+        if len(sat := between_models(results.pairs)["sat"].dropna()):
+            numbers.append((f"{sat.median():.2f}", "SAT" if len(sat) == 1 else "median SAT"))
+    return numbers
+
+
+def _pair(pair: Mapping[Any, Any], origin: Origin) -> str:
+    return (
+        f"{origin.attack.images.capitalize()} of {pair['model_a']} fool {pair['model_b']} on "
+        f"{percent_interval(pair, 'transfer_rate_ab')} of {pair['images']:,} images, those of {pair['model_b']} "
+        f"fool {pair['model_a']} on {percent_interval(pair, 'transfer_rate_ba')}: SAT is {pair['sat']:.2f} "
+        f"({origin.level} interval {pair['sat_low']:.2f} to {pair['sat_high']:.2f})."
+    )
+
+
+def _transfers(results: Results) -> list[str]:
+    assert results.pairs is not None
+    ways = one_way(results.pairs)
+    if ways.empty:
+        return []
+    most, least = (ways.loc[row].to_dict() for row in (ways["rate"].idxmax(), ways["rate"].idxmin()))
+    return [
+        f"Of {len(ways):,} transfers from {ways['source'].nunique()} to {ways['target'].nunique()} models, "
+        f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
+        f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
+    ]
+
+
+def _names(pair: Mapping[Any, Any]) -> str:
+    return f"{pair['model_a']} and {pair['model_b']}"
+
+
+def _mean_rate(pair: Mapping[Any, Any]) -> float:
+    """The mean of both transfer rates, from SAT where only SAT is known."""
+    mean = (pair["transfer_rate_ab"] + pair["transfer_rate_ba"]) / 2
+    return mean if np.isfinite(mean) else float(np.exp(pair["sat"]) / 100)
