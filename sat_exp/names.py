@@ -129,10 +129,15 @@ def choose(value: Any, known: Iterable[Any]) -> str:
     return f"one of {', '.join(ordered[:MOST])}" + (f" and {len(ordered) - MOST} more" if len(ordered) > MOST else "")
 
 
-def choices_of(group: str, folders: Iterable[Path] | None = None) -> list[str]:
-    """The names of a group's files in `folders`, by default those of this package and of the plug-ins."""
+def files_of(group: str, folders: Iterable[Path] | None = None) -> dict[str, Path]:
+    """The files of a group by the name of the choice, in `folders`: by default in those of this package and plug-ins."""
     places = [CONF, *plugins.configurations().values()] if folders is None else folders
-    return [name for place in places for name in sorted(path.stem for path in (place / group).glob("*.yaml"))]
+    return {path.stem: path for place in places for path in sorted((place / group).glob("*.yaml"))}
+
+
+def choices_of(group: str, folders: Iterable[Path] | None = None) -> list[str]:
+    """The names of a group's choices; folders: as in `files_of`."""
+    return list(files_of(group, folders))
 
 
 def choices(override: Override) -> list[Any]:

@@ -86,3 +86,9 @@ def test_every_group_has_its_entry_point(module):
     assert [list(plugins.loaded(group, object)) for group in plugins.GROUPS] == [
         ["example_stripes"], ["example_edges"], ["example_rank_overlap"], ["example_gratings"], ["example_hubs"],
     ]  # fmt: skip
+
+
+def test_python_finds_its_model_by_name(module):
+    from sat_exp.library.wrapping import configured
+
+    assert configured("example_edges", None).name == "example_edges"
