@@ -130,7 +130,7 @@ def choose(value: Any, known: Iterable[Any]) -> str:
 
 
 def files_of(group: str, folders: Iterable[Path] | None = None) -> dict[str, Path]:
-    """The files of a group by the name of the choice, in `folders`: by default in those of this package and plug-ins."""
+    """The files of a group by the name of the choice; folders: by default those of this package and of plug-ins."""
     places = [CONF, *plugins.configurations().values()] if folders is None else folders
     return {path.stem: path for place in places for path in sorted((place / group).glob("*.yaml"))}
 
