@@ -1,4 +1,4 @@
-"""Classifiers on pixels: their weights, their checks, their names."""
+"""Classifiers on pixels: weights, checks, components."""
 
 from sat_exp.models.candidate import Candidate, Model, Preprocessing
 from sat_exp.models.checking import check

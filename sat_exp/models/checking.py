@@ -1,6 +1,5 @@
-"""What is checked of a model's configuration before anything is loaded: a fraction of a second, and no memory."""
+"""Checks of a model's configuration before anything is loaded; they take a fraction of a second and no memory."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,30 @@ from sat_exp.models import loading
 from sat_exp.models.candidate import Preprocessing
 from sat_exp.models.sources import HUB_TARGET, check_sources
 from sat_exp.models.weights import check_file
-
-INTERPOLATIONS = ("bicubic", "bilinear")
-"""What PyTorch can resize with antialiasing by, and differentiate."""
+from sat_exp.settings.configuration import Input
+from sat_exp.settings.schema import checked
 
 NO_VALUES = "meta"
-"""What errors speak of where a network's code looks at values that a tensor on the meta device does not have."""
+"""A word in the errors of networks whose code reads values, which tensors on the meta device do not have."""
 
 MOST_PIXELS = 4096
-"""The longest side of a network's input."""
+"""The longest side of an image before it is cropped to a network's input."""
 
 
 def check(config: DictConfig) -> None:
-    """UserError where `config` describes no model that could be loaded: its weights are nowhere, its input facts make
-    no sense or are those of another network, its network cannot be built, or gives other logits than one a class.
+    """UserError where the model of `config` could not be loaded: there are no weights, `input` is wrong, or the network
+    cannot be built, cannot take such images, or does not return one logit per class.
 
-    The network is built and tried without values, on PyTorch's meta device; one that cannot be is built in full.
+    The network is built and run on PyTorch's meta device, which needs no memory; on the CPU where that is impossible.
     """
     check_sources(config)
     check_checkpoint(config)
     own = loading.preprocessing(config)
     check_input(config.name, own)
-    network, shape = tried(config, own)
+    network, shape = network_and_shape(config, own)
     if shape != (1, config.classes):
         raise UserError(
-            f"model {config.name}: its network gives logits of shape {shape}, model.classes={config.classes} asks for "
+            f"model {config.name}: its network returns logits of shape {shape}, model.classes={config.classes} needs "
             f"{(1, config.classes)}: correct one of the two"
         )
     if config.pretrained and config.checkpoint is not None:
@@ -45,7 +43,7 @@ def check(config: DictConfig) -> None:
 
 
 def check_checkpoint(config: DictConfig) -> None:
-    """UserError where weights are asked for that are nowhere."""
+    """UserError where the weights that `config` names do not exist."""
     if not config.pretrained:
         return
     if config.checkpoint is not None:
@@ -58,34 +56,21 @@ def check_checkpoint(config: DictConfig) -> None:
 
 
 def check_input(name: str, own: Preprocessing) -> None:
-    """UserError where the input facts `own` of the model `name` make no sense."""
-    if not (type(own.size) is int and 1 <= own.size <= MOST_PIXELS):
-        raise UserError(f"model {name}: input.size={own.size}: give a whole number of pixels, 1 to {MOST_PIXELS}")
-    if own.interpolation not in INTERPOLATIONS:
-        raise UserError(
-            f"model {name}: input.interpolation={own.interpolation} is not known: choose {' or '.join(INTERPOLATIONS)}"
-        )
-    if not (is_number(own.crop) and 0 < own.crop <= 1):
-        raise UserError(f"model {name}: input.crop={own.crop}: give the share that is kept, above 0, at most 1")
+    """UserError where `own`, the preprocessing of the model `name`, has wrong values."""
+    checked(Input, vars(own), f"model {name}: input")
     if (wide := own.size / own.crop) > MOST_PIXELS:
         raise UserError(
             f"model {name}: input.size={own.size} and input.crop={own.crop} make images {wide:.0f} pixels wide; "
             f"{MOST_PIXELS} are the most: give a larger crop"
         )
-    mean, std = list(own.mean), list(own.std)
-    if not 1 <= len(mean) == len(std):
-        raise UserError(f"model {name}: input.mean has {len(mean)} numbers, input.std {len(std)}: give one a channel")
-    if not all(map(is_number, mean + std)) or min(std) <= 0:
-        raise UserError(f"model {name}: input.mean={mean}, input.std={std}: give numbers, those of std above 0")
+    mean, std = own.mean, own.std
+    if len(mean) != len(std):
+        raise UserError(f"model {name}: input.mean has {len(mean)} numbers, input.std {len(std)}: give one per channel")
 
 
-def is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def tried(config: DictConfig, own: Preprocessing) -> tuple[nn.Module, tuple[int, ...]]:
-    """The network, without values where it can be built so, and the shape of what it gives for one image of its input
-    size; of logits as they should be, where this machine lacks the memory to say."""
+def network_and_shape(config: DictConfig, own: Preprocessing) -> tuple[nn.Module, tuple[int, ...]]:
+    """The network, on the meta device if possible, and the shape of its output for one image of its input size; the
+    expected shape where this machine lacks the memory."""
     for device in ("meta", "cpu"):
         try:
             network, logits = attempt(config, own, device)
@@ -96,14 +81,14 @@ def tried(config: DictConfig, own: Preprocessing) -> tuple[nn.Module, tuple[int,
     if logits is None:
         return network, (1, config.classes)
     if not isinstance(logits, Tensor):
-        raise UserError(f"model {config.name}: its network gives {type(logits).__name__}, not a tensor of logits")
+        raise UserError(f"model {config.name}: its network returns {type(logits).__name__}, not a tensor of logits")
     return network, tuple(logits.shape)
 
 
 @torch.no_grad()
 def attempt(config: DictConfig, own: Preprocessing, device: str) -> tuple[nn.Module, Any]:
-    """The network, in evaluation, and what it says of one image, None where there is no memory for that; random numbers
-    elsewhere stay as they would have been."""
+    """The network, in evaluation mode, and its output for one image, None where memory is too small; the state of the
+    random generators is kept."""
     shape = (len(own.mean), own.size, own.size)
     with torch.random.fork_rng(devices=[]), torch.device(device):
         network = loading.build(config).eval()

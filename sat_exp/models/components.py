@@ -1,45 +1,51 @@
-"""The 13 components of a network, read off one forward pass: no weights, no form to fill in.
+"""The 13 components of a network, derived from one forward pass.
 
-The words of the model files (`conf/model/*.yaml`, `components`), and the rule by which `derive` finds each. Several
-values are joined by " + " in alphabetical order; a stem's convolutions by " / " in the order they run.
+The table lists the values in the model files (`conf/model/*.yaml`, `components`) and the rules of `derive`. Several
+values are joined by " + " in alphabetical order; a stem's convolutions by " / " in the order of execution.
 
     component                   values                                      rule
     base_architecture           CNN, Transformer, Hybrid, MLP-Mixer, MLP,   see below
                                 NAS-CNN, NAS-Transformer
-    hierarchical                true, false                                 blocks see positions that differ twofold
-    stem                        7x7 s2, 3x3 s2 / 3x3, ..., none             convolutions before the first block, each on
-                                                                            what the last gave; stride 1 not written
-    input_resolution            '224', ...                                  the size asked for
+    hierarchical                true, false                                 the number of positions in blocks changes
+                                                                            at least twofold
+    stem                        7x7 s2, 3x3 s2 / 3x3, ..., none             sequence of convolutions before the first
+                                                                            block; stride 1 is not written
+    input_resolution            '224', ...                                  the input size
     normalization               BN, LN, GN, IN, RMSNorm, SimpleNorm, FRN,   normalisations applied; affine: scale and
                                 EvoNorm, affine, none, none (weight         shift without statistics
                                 standardisation)
-    activation                  ReLU, ReLU6, Leaky ReLU, PReLU, ELU, CELU,  activations applied, those in channel
-                                SELU, GELU, SiLU, Mish, Hard-Swish,         attention and the head too; gates do not
-                                Hard-Mish, StarReLU, Squared ReLU, Tanh,    count
+    activation                  ReLU, ReLU6, Leaky ReLU, PReLU, ELU, CELU,  activations applied, including those in
+                                SELU, GELU, SiLU, Mish, Hard-Swish,         channel attention and the head, without
+                                Hard-Mish, StarReLU, Squared ReLU, Tanh,    gates
                                 none
     pooling_stem                true, false                                 max or average pooling before any block
-    pooling_final               GAP, class token, attention, none           what last makes one vector of all positions
+    pooling_final               GAP, class token, attention, none           the last step from all positions to one
+                                                                            vector
     self_attention_2d           none, BoT, Halo, Lambda                     by class: self-attention inside a CNN
-    channel_attention           none, SE, ECA, ESE, GCA, CBAM, SK, split    by class; SE where an unknown module weighs
-                                                                            channels by a sigmoid of global averages
-    channel_attention_location  none, middle, end                           end: in most blocks nothing learned follows
-    depthwise_conv              true, false                                 a convolution of one channel a group
-    group_conv                  true, false                                 neither that nor a single group
+    channel_attention           none, SE, ECA, ESE, GCA, CBAM, SK, split    by class; SE for an unknown module that
+                                                                            weights channels by a sigmoid of global
+                                                                            averages
+    channel_attention_location  none, middle, end                           end: in most blocks no learned layer follows
+    depthwise_conv              true, false                                 any convolution with one channel per group
+    group_conv                  true, false                                 any other convolution with several groups
 
-With self-attention a network is a Transformer, or a Hybrid where learned convolutions wider than 1x1 follow the stem;
-without it a CNN where they do, else an MLP-Mixer where linear layers act on tokens, else an MLP without convolutions.
+A network with self-attention is a Transformer, or a Hybrid if learned convolutions wider than 1x1 follow the stem.
+Without self-attention it is a CNN if they do; else an MLP-Mixer if linear layers act on tokens; else a CNN if it has
+any convolution; else an MLP.
 
-`tracing.blocks` says what a block is. Where there is none, the stem is the first convolution; where the first takes the
-pixels, its widest convolution. Convolutions of one tensor side by side are one layer, the widest of them, and a block
-of nothing else is a layer of the stem where other blocks follow (networks that are folded after training).
+`tracing.blocks` defines blocks. In a network without blocks the stem is the first convolution. In a network whose first
+block takes the pixels, it is the widest convolution of the pixels. Parallel convolutions of one tensor are one layer,
+described by the widest. A block of nothing else is a layer of the stem if other blocks follow (networks that are folded
+after training).
 
-What one forward pass cannot show: that an architecture was found by a search (NAS-CNN comes out as CNN,
-NAS-Transformer as Transformer), kinds of attention whose classes carry other names, and code that is scripted. Where
-weights are no parameters, nothing tells them from fixed filters: `derive` then refuses.
+One forward pass cannot show that an architecture was found by search (NAS-CNN is derived as CNN, NAS-Transformer as
+Transformer), attention in classes with unknown names, and scripted code. Weights that are no parameters cannot be told
+from fixed filters: `derive` then raises UserError.
 
-The files of the paper's 69 models pin the paper's facts in these words, also where a forward pass shows another: two of
-them share a value where, and only where, they share one in the authors' table. That table names no kind and no place of
-resnest50d's channel attention (here split and none), and gives resnetv2_50d_evos no activation, as EvoNorm includes it.
+The files of the paper's 69 models state the paper's facts with these values, even where a forward pass shows something
+else. Two files share a value if and only if the models share one in the authors' table. That table has no kind and no
+location of resnest50d's channel attention (here split and none), and no activation of resnetv2_50d_evos, because
+EvoNorm includes it.
 """
 
 import itertools
@@ -65,7 +71,7 @@ COMPONENTS = (
     "depthwise_conv",
     "group_conv",
 )
-# What the torch functions, and the classes that are not one torch function, are called in the table.
+# Values of the table by torch function, and by pattern of the class name.
 NORMALISATIONS = {
     "batch_norm": "BN",
     "layer_norm": "LN",
@@ -105,7 +111,7 @@ ACTIVATION_CLASSES = {
     r"^StarReLU$": "StarReLU",
     r"^SquaredReLU$": "Squared ReLU",
 }
-LINEAR_ATTENTION = r"^(LiteMLA|EfficientAdditiveAttention)$"  # without the softmax that others are known by
+LINEAR_ATTENTION = r"^(LiteMLA|EfficientAdditiveAttention)$"  # attention without softmax
 SELF_ATTENTION_2D = {r"^(BottleneckAttn|MHSA2d)": "BoT", r"^HaloAttn": "Halo", r"^LambdaLayer": "Lambda"}
 CHANNEL_ATTENTION = {
     r"^(SE(Module|Layer|Block)|Squeeze(And)?Excit\w*)$": "SE",
@@ -122,16 +128,15 @@ GATES = {"sigmoid", "hardsigmoid"}
 
 
 def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool]:
-    """The 13 components of `network`, any classifier of images [B, channels, size, size], by one forward pass.
+    """The 13 components of `network`, a classifier of images [B, channels, size, size], by one forward pass.
 
-    Its weights, buffers and mode stay as they are; on the meta device it costs no arithmetic at all. Raises UserError
-    where the network cannot take such an image, where weights are no parameters, or where, being scripted, it shows
-    nothing.
+    The network is not changed; on the meta device nothing is computed. UserError where the network cannot take such an
+    image, has weights that are no parameters, or is scripted.
     """
     trace = run(network, channels, size)
     convolutions = [index for index, call in enumerate(trace.calls) if call.kernel]
     learned = [trace.calls[index] for index in convolutions]
-    if trace.first_block is None:  # a plain chain of layers: the stem is its first convolution
+    if trace.first_block is None:  # no blocks: the stem is the first convolution
         stem_end = convolutions[1] if len(convolutions) > 1 else len(trace.calls)
     else:
         stem_end = trace.first_block
@@ -159,7 +164,8 @@ def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool
 
 
 def base_architecture(body: list[Call], convolutional: bool, special: Collection[str], linear: Collection[str]) -> str:
-    """special: modules whose attention is a component of its own; linear: those of linear attention."""
+    """The base architecture. body: calls after the stem. special: modules whose attention is a component of its own.
+    linear: modules of linear attention."""
     attention = bool(linear) or any(
         call.name in ATTENTION and len(call.input) > 2 and set(special).isdisjoint(call.owners) for call in body
     )
@@ -189,11 +195,11 @@ def activation(trace: Trace) -> str:
     known = trace.of_class(ACTIVATION_CLASSES)
     applied = {call.name for call in trace.calls if known.keys().isdisjoint(call.owners)} & ACTIVATIONS.keys()
     found = {ACTIVATIONS[name] for name in applied} | set(known.values())
-    return joined(found - {"Tanh"} or found)  # beside another activation, tanh is a gate or part of the head
+    return joined(found - {"Tanh"} or found)  # next to another activation, tanh is a gate or part of the head
 
 
 def pooling_final(trace: Trace, channel_attention: Collection[str]) -> str:
-    """Looked for backwards from the last weight layer, then, as where that is a convolution, after it."""
+    """The final pooling, searched backwards from the last weight layer, then after it (if that is a convolution)."""
     calls = [call for call in trace.calls if set(channel_attention).isdisjoint(call.owners)]
     last = max((index for index, call in enumerate(calls) if call.weighs), default=0)
     for call in [*reversed(calls[:last]), *calls[last:]]:
@@ -207,9 +213,9 @@ def pooling_final(trace: Trace, channel_attention: Collection[str]) -> str:
 
 
 def gates(trace: Trace, known: Collection[str]) -> list[str]:
-    """The innermost modules that weigh an image's channels by a sigmoid of its global average, beyond those `known`."""
+    """The innermost modules that weight channels by a sigmoid of global averages, without those in `known`."""
     found: list[str] = []
-    for name in trace.gating:  # inner modules come before those they lie in
+    for name in trace.gating:  # inner modules come first
         calls = [trace.calls[index] for index in trace.within[name]]
         averaged = any(call.averages for call in calls)
         narrow = not any(max(call.kernel, default=1) > 1 for call in calls)
@@ -220,7 +226,7 @@ def gates(trace: Trace, known: Collection[str]) -> list[str]:
 
 
 def location(trace: Trace, channel_attention: Collection[str]) -> str:
-    """Where in their blocks most channel attention modules stand: a block is the nearest module with other layers."""
+    """The position of most channel attention modules in their block, the nearest module with other layers."""
     places: Counter[str] = Counter()
     for name in channel_attention:
         own = trace.within[name]
@@ -234,23 +240,22 @@ def location(trace: Trace, channel_attention: Collection[str]) -> str:
 
 
 def chain(convolutions: list[Call]) -> str:
-    """Kernels and strides of those `convolutions` that take what the last one gave, alone or joined with more; of
-    several that are given the same tensor, of the widest."""
+    """Kernels and strides of consecutive convolutions, each of which takes at least the channels of the last; the
+    widest of several with the same input."""
     words: list[str] = []
-    given = 0
-    parallel = [list(calls) for _, calls in itertools.groupby(convolutions, lambda call: call.given)]
+    channels = 0
+    parallel = [list(calls) for _, calls in itertools.groupby(convolutions, lambda call: call.source)]
     for call in (max(calls, key=lambda call: call.kernel) for calls in parallel):
-        if call.input[1] >= given:
+        if call.input[1] >= channels:
             words.append("x".join(map(str, call.kernel)) + (f" s{call.stride}" if call.stride > 1 else ""))
-            given = call.output[1]
+            channels = call.output[1]
     return " / ".join(words) or "none"
 
 
 def widest_of_the_first(convolutions: list[Call]) -> list[Call]:
-    """Of the convolutions that take the pixels: the stem of a network that is blocks from the start."""
-    return sorted((call for call in convolutions if call.input == convolutions[0].input), key=lambda call: call.kernel)[
-        -1:
-    ]
+    """The widest convolution of the pixels: the stem of a network that starts with a block."""
+    first = [call for call in convolutions if call.input == convolutions[0].input]
+    return sorted(first, key=lambda call: call.kernel)[-1:]
 
 
 def joined(words: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What is checked of a classifier before any work is spent on it."""
+"""Checks of a classifier on a few images, before any work."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from sat_exp.models.loading import Model
 
 MASKED_GRADIENT_SHARE = 0.5
 ROUNDING = 1e-2
-"""Differences of logits, as a share of the largest, that half precision and the order of sums can make."""
+"""Differences of logits, as a fraction of the largest, that half precision and the order of sums can cause."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found: cautions, and whether logits and input gradients come out the same, bit for bit, twice."""
+    """Warnings, and whether logits and input gradients are equal, bit for bit, when they are computed twice."""
 
     warnings: list[str]
     deterministic: bool
@@ -26,8 +26,8 @@ class Checked:
 def check(model: Model, images: Tensor, classes: int) -> Checked:
     """Check `model` on a few images (uint8 [B, C, H, W]) of a data set of `classes` classes, on the images' device.
 
-    Raises UserError where the class count differs, or logits or input gradients are not finite, or logits differ from
-    one time to the next by more than rounding.
+    UserError where the number of classes differs, logits or input gradients are not finite, or logits differ by more
+    than rounding when they are computed again.
     """
     pixels = (images.float() / 255).requires_grad_()
     try:
@@ -48,7 +48,7 @@ def check(model: Model, images: Tensor, classes: int) -> Checked:
         )
     again = model.classifier(pixels)
     if not torch.allclose(again, logits, rtol=0, atol=ROUNDING * float(logits.detach().abs().max())):
-        raise UserError(f"model {model.name} gives other logits for the same images: it must be deterministic")
+        raise UserError(f"model {model.name} gives other logits for the same images: make it deterministic")
     gradients = [input_gradient(each, pixels) for each in (logits, again)]
     if not torch.isfinite(gradients[0]).all():
         raise UserError(f"model {model.name} has input gradients that are not finite: check hardware.precision")
@@ -58,7 +58,7 @@ def check(model: Model, images: Tensor, classes: int) -> Checked:
         warnings.append(f"{zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak")
     deterministic = torch.equal(again, logits) and torch.equal(*gradients)
     if not deterministic:
-        warnings.append("this device gives other last bits each time: another run's images will differ from these")
+        warnings.append("results of this device differ in the last bits: another run will give other images")
     return Checked(warnings, deterministic)
 
 
@@ -68,10 +68,10 @@ def input_gradient(logits: Tensor, pixels: Tensor) -> Tensor:
 
 
 def check_accuracy(model: Model, predictions: np.ndarray, labels: np.ndarray, classes: int) -> None:
-    """Refuse trained weights that do no better than chance, by three standard errors."""
+    """UserError for trained weights whose accuracy is not above chance by three standard errors."""
     accuracy, chance = float((predictions == labels).mean()), 1 / classes
     if model.pretrained and len(labels) >= 20 and accuracy < chance + 3 * (chance / len(labels)) ** 0.5:
         raise UserError(
-            f"model {model.name} gets {accuracy:.1%} of the clean images right, which is chance: "
-            "its weights, preprocessing or the data set's class order are wrong"
+            f"model {model.name} classifies {accuracy:.1%} of the clean images correctly, which is chance: check its "
+            "weights, its preprocessing and the data set's class order"
         )

@@ -1,7 +1,7 @@
-"""Where a network's weights may come from: timm's own registry, or a file that the user names, and nowhere else.
+"""The allowed sources of a network's weights: timm's registry, or a file that the user names.
 
-A network's configuration may come from another person's file. Every other way by which timm and torchvision read files
-or download weights is refused, so that `model.pretrained` and `model.checkpoint` say all.
+A network's configuration may come from another person's file. All other ways in which timm and torchvision read files
+or download weights are refused, so that `model.pretrained` and `model.checkpoint` alone decide.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ BARRED = (
     "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "weights",
     "weights_backbone",
 )  # fmt: skip
-"""Arguments by which builders of timm and torchvision read or download weights."""
+"""Arguments with which builders of timm and torchvision read or download weights."""
 
 ARGUMENTS, TARGET = "_args_", "_target_"
 
 
 def check_sources(config: DictConfig) -> None:
-    """UserError where the network of `config` names weights by itself, or is a name that timm does not know."""
+    """UserError where the network of `config` names weights itself, or has a name that timm lacks."""
     network = OmegaConf.to_container(config.network, resolve=True)
     check_arguments(network, config.name)
     if config.network.get(TARGET) == HUB_TARGET:
@@ -38,7 +38,7 @@ def check_sources(config: DictConfig) -> None:
 
 
 def check_arguments(node: Any, name: str) -> None:
-    """UserError for an argument in `node`, or in any part of it, that stands for weights, by name or by position."""
+    """UserError for an argument in `node`, or in any part of it, that names weights, by keyword or by position."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             if key in BARRED and value not in (None, False):
@@ -47,8 +47,8 @@ def check_arguments(node: Any, name: str) -> None:
                     "model.checkpoint=PATH or model.pretrained=true"
                 )
             check_arguments(value, name)
-        target, given = str(node.get(TARGET, "")), node.get(ARGUMENTS) or ()
-        if builds(target) and len(given) > (target == HUB_TARGET):
+        target, positional = str(node.get(TARGET, "")), node.get(ARGUMENTS) or ()
+        if builds(target) and len(positional) > (target == HUB_TARGET):
             raise UserError(f"model {name}: give {target} its arguments by name, not in {ARGUMENTS}")
     elif isinstance(node, (list, tuple)):
         for value in node:
@@ -56,28 +56,28 @@ def check_arguments(node: Any, name: str) -> None:
 
 
 def builds(target: str) -> bool:
-    """Whether `target` is one of timm's or torchvision's functions, whose second argument is which weights to load."""
+    """Whether `target` is a function of timm or torchvision; the second argument of these chooses weights."""
     package, _, last = target.rpartition(".")
     return package.split(".")[0] in ("timm", "torchvision") and last[:1].islower()
 
 
 def timm_name(config: DictConfig) -> str:
-    """What the network of `config` is called in timm."""
+    """The name of the network of `config` in timm."""
     return str(config.network.get("model_name") or next(iter(config.network.get(ARGUMENTS) or ()), ""))
 
 
 def timm_facts(config: DictConfig) -> PretrainedCfg:
-    """What timm says of the network of `config`; UserError, with the nearest names, where it knows none.
+    """timm's record of the network of `config`; UserError, with the nearest names, where there is none.
 
-    hf-hub: and local-dir: are no names. There a configuration of somebody else's would choose the architecture and its
-    arguments.
+    The prefixes hf-hub: and local-dir: are refused, because somebody else's file would choose the architecture and its
+    arguments there.
     """
     name = timm_name(config)
     architecture = name.partition(".")[0]
     if ":" in name or "/" in name:
         raise UserError(
-            f"model {config.name}: {name} is no name in timm's registry, and other places are not read: give the name "
-            "of its architecture, and model.checkpoint=PATH of its weights"
+            f"model {config.name}: {name} is no name in timm's registry, the only one that is read: give the name of "
+            "its architecture, and model.checkpoint=PATH of its weights"
         )
     if not timm.is_model(architecture):
         near = nearest(name, [*timm.list_models(), *timm.list_pretrained()])

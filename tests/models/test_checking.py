@@ -87,24 +87,24 @@ def test_every_model_file_is_sound(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"classes": 6}, "gives logits of shape (1, 5), model.classes=6 asks for (1, 6)"),
+        ({"classes": 6}, "returns logits of shape (1, 5), model.classes=6 needs (1, 6)"),
         ({"network___args_": [{"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 5, "kernel_size": 3}]},
-         "gives logits of shape (1, 5, 6, 6)"),
+         "returns logits of shape (1, 5, 6, 6)"),
         ({"input__mean": [0.1, 0.2, 0.3], "input__std": [1, 1, 1]}, "cannot take images [3, 8, 8]"),
         ({"input__size": 9}, "cannot take images [1, 9, 9]"),
-        ({"input__mean": [0.1, 0.2]}, "input.mean has 2 numbers, input.std 1: give one a channel"),
-        ({"input__mean": [], "input__std": []}, "give one a channel"),
-        ({"input__std": [0]}, "give numbers, those of std above 0"),
-        ({"input__std": [-0.2]}, "give numbers, those of std above 0"),
-        ({"input__std": [float("nan")]}, "give numbers"),
-        ({"input__mean": ["a"]}, "give numbers"),
-        ({"input__mean": [True]}, "give numbers"),
-        ({"input__size": 0}, "give a whole number of pixels"),
-        ({"input__size": 8.0}, "give a whole number of pixels"),
-        ({"input__size": 10**6}, "1 to 4096"),
-        ({"input__interpolation": "bicubick"}, "input.interpolation=bicubick is not known: choose bicubic or bilinear"),
-        ({"input__interpolation": "nearest"}, "choose bicubic or bilinear"),
-        ({"input__crop": 0}, "input.crop=0: give the share"),
+        ({"input__mean": [0.1, 0.2]}, "input.mean has 2 numbers, input.std 1: give one per channel"),
+        ({"input__mean": [], "input__std": []}, "input.mean=[]: give a list of 1 or more"),
+        ({"input__std": [0]}, "input.std[0]=0: give a value above 0"),
+        ({"input__std": [-0.2]}, "input.std[0]=-0.2: give a value above 0"),
+        ({"input__std": [float("nan")]}, "give a finite number"),
+        ({"input__mean": ["a"]}, "input.mean[0]='a': give a number"),
+        ({"input__mean": [True]}, "input.mean[0]=true: give a number"),
+        ({"input__size": 0}, "input.size=0: give a value of 1 or more"),
+        ({"input__size": 8.0}, "give a whole number"),
+        ({"input__size": 10**6}, "a value of 4,096 or less"),
+        ({"input__interpolation": "bicubick"}, "input.interpolation=bicubick: give one of bicubic, bilinear"),
+        ({"input__interpolation": "nearest"}, "give one of bilinear, bicubic"),
+        ({"input__crop": 0}, "input.crop=0: give a value above 0"),
         ({"input__crop": 1.2}, "input.crop=1.2"),
         ({"input__crop": 1e-6}, "pixels wide; 4096 are the most: give a larger crop"),
         ({"input__crop": float("nan")}, "input.crop=nan"),
@@ -170,13 +170,13 @@ def own_networks() -> Iterator[None]:
 def test_a_network_that_looks_at_values_is_tried_in_full() -> None:
     target = f"{__name__}.Looking"
     check(settings(network={"_target_": target}))
-    assert "gives logits of shape (1, 6)" in refusal(settings(network={"_target_": target, "classes": 6}))
+    assert "returns logits of shape (1, 6)" in refusal(settings(network={"_target_": target, "classes": 6}))
     assert "a layer gave way" in refusal(settings(network={"_target_": target, "fails": True}))
 
 
 @pytest.mark.usefixtures("own_networks")
 def test_networks_of_other_answers() -> None:
-    assert "gives tuple, not a tensor of logits" in refusal(settings(network={"_target_": f"{__name__}.Pair"}))
+    assert "returns tuple, not a tensor of logits" in refusal(settings(network={"_target_": f"{__name__}.Pair"}))
     check(settings(network={"_target_": f"{__name__}.Greedy"}))  # which is for the measurement to say
 
 
@@ -188,11 +188,11 @@ def test_networks_of_other_answers() -> None:
         ("nothing like it at all", "timm has no such model"),
         ("", "timm has no such model"),
         ("botnet50ts_256", "timm publishes no weights of botnet50ts_256: give model.checkpoint=PATH"),
-        ("hf-hub:timm/resnet18.a1_in1k", "is no name in timm's registry, and other places are not read"),
-        ("hf_hub:timm/resnet18.a1_in1k", "other places are not read"),
-        ("local-dir:/tmp/mine", "other places are not read"),
-        ("HF-HUB:a/b@c", "other places are not read"),
-        ("timm/resnet18.a1_in1k", "other places are not read"),
+        ("hf-hub:timm/resnet18.a1_in1k", "is no name in timm's registry, the only one that is read"),
+        ("hf_hub:timm/resnet18.a1_in1k", "the only one that is read"),
+        ("local-dir:/tmp/mine", "the only one that is read"),
+        ("HF-HUB:a/b@c", "the only one that is read"),
+        ("timm/resnet18.a1_in1k", "the only one that is read"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("unloaded")

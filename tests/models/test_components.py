@@ -32,7 +32,7 @@ KNOWN = {
 
 
 def disagreements(name: str) -> dict[str, str | bool]:
-    """The derived values that are not the file's; a search of architectures cannot be seen, and is not asked for."""
+    """The derived values that are not the file's; a search of architectures cannot be derived and is left out."""
     config = FILES[name]
     assert isinstance(config, DictConfig)
     with torch.device("meta"):
@@ -404,7 +404,7 @@ def test_nothing_of_the_network_is_changed() -> None:
 
 def test_an_image_that_the_network_cannot_take() -> None:
     made = network(nn.Conv2d(3, 8, 3), Block(8), Block(8))
-    with pytest.raises(UserError, match=r"cannot be seen on images \[1, 1, 32, 32\] \(") as caught:
+    with pytest.raises(UserError, match=r"cannot be derived on images \[1, 1, 32, 32\] \(") as caught:
         derive(made, 1, 32)
     assert "\n" not in str(caught.value)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in made.modules())

@@ -104,7 +104,7 @@ def test_other_names_in_the_same_order(state: dict[str, Tensor], tmp_path: Path)
 
 def test_too_few_in_order(state: dict[str, Tensor], tmp_path: Path) -> None:
     path = save(dict(list(state.items())[:-1]), tmp_path / "w.pth")
-    with pytest.raises(UserError, match="holds 8 tensors, the network 9: they cannot match in order"):
+    with pytest.raises(UserError, match="has 8 tensors, the network 9: they cannot match in order"):
         load(settings(checkpoint=str(path), checkpoint_keys="in_order"))
 
 
