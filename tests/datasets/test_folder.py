@@ -8,6 +8,7 @@ from PIL import Image
 
 from sat_exp.datasets import Folder
 from sat_exp.errors import UserError
+from sat_exp.testing import check_dataset
 
 
 def paint(path: Path, shade: int) -> None:
@@ -18,7 +19,9 @@ def paint(path: Path, shade: int) -> None:
 def test_a_folder_for_each_class(tmp_path):
     for shade, name in enumerate(("class10/a.png", "class2/b.bmp", "class2/deep/class1/c.webp", ".trash/d.png")):
         paint(tmp_path / "birds" / name, 10 * shade)
-    images = Folder(str(tmp_path / "birds"), None, 0, resize=20, crop=10).images
+    birds = Folder(str(tmp_path / "birds"), None, 0, resize=20, crop=10)
+    check_dataset(birds)
+    images = birds.images
     assert images.ids == ("class10/a.png", "class2/b.bmp", "class2/deep/class1/c.webp")
     assert images.class_names == ("class1", "class2", "class10")
     assert images.labels.tolist() == [2, 1, 0]
@@ -32,7 +35,9 @@ def test_a_folder_for_each_class(tmp_path):
 def test_images_directly_in_the_folder_make_it_unlabelled(tmp_path):
     for shade, name in enumerate(("z.png", "more/a.png", "more/deep/b.jpg", "m.JPEG")):
         paint(tmp_path / name, shade)
-    images = Folder(str(tmp_path), None, 0, label_space="ignored").images
+    unlabelled = Folder(str(tmp_path), None, 0, label_space="ignored")
+    check_dataset(unlabelled)
+    images = unlabelled.images
     assert images.ids == ("m.JPEG", "more/a.png", "more/deep/b.jpg", "z.png")
     assert (images.labels, images.label_space, images.class_names) == (None, None, ())
     assert len(Folder(str(tmp_path), 2, 0).images) == 2

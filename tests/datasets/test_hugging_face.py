@@ -14,6 +14,7 @@ from PIL import Image
 from sat_exp.datasets import Folder, HuggingFace, ImageNet
 from sat_exp.datasets.imagenet_classes import class_names, synsets
 from sat_exp.errors import UserError
+from sat_exp.testing import check_dataset
 
 datasets = pytest.importorskip("datasets")
 
@@ -75,6 +76,7 @@ def images(root: Path, **options):
 @pytest.mark.parametrize("layout", [saved, saved_alone, parquet])
 def test_a_local_set_is_its_rows(tmp_path, layout):
     found = images(layout(birds(), tmp_path / "birds"))
+    check_dataset(HuggingFace(str(tmp_path / "birds"), None, 0))
     assert found.name == found.label_space == "birds"
     assert found.class_names == ("wren", "tit", "owl")
     assert found.labels.tolist() == [index % 3 for index in range(COUNT)]

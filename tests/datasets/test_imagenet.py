@@ -11,6 +11,7 @@ from PIL import Image
 from sat_exp.datasets import Foolbox20, ImageNet, Imagenette
 from sat_exp.datasets.imagenet_classes import class_names, synsets
 from sat_exp.errors import UserError
+from sat_exp.testing import check_dataset
 
 TENCH, GOLDFISH, SPRINGER = "n01440764", "n01443537", "n02102040"
 foolbox = pytest.mark.skipif(importlib.util.find_spec("foolbox") is None, reason="foolbox is not installed")
@@ -47,6 +48,7 @@ def test_synset_folders(tmp_path, inside):
     paint(tmp_path / inside / ".cache" / "thumbnail.png")
     paint(tmp_path / inside / TENCH / "._hidden.png")
     (tmp_path / inside / TENCH / "notes.txt").write_text("no image")
+    check_dataset(ImageNet(str(tmp_path), None, 0))
     found = images(tmp_path)
     assert found.ids == tuple(f"{synset}/{synset}_{k}.JPEG" for synset in (TENCH, SPRINGER) for k in range(3))
     assert found.labels.tolist() == [0, 0, 0, 217, 217, 217]
@@ -148,6 +150,7 @@ def test_imagenette_is_kept_in_the_users_cache(tmp_path, monkeypatch):
 @foolbox
 def test_foolbox20_has_twenty_labelled_images(monkeypatch):
     monkeypatch.delitem(sys.modules, "foolbox", raising=False)
+    check_dataset(Foolbox20(None, None, 0))
     found = Foolbox20(None, None, 0).images
     assert len(found) == 20
     assert found.ids[0] == "imagenet_00_243.jpg"

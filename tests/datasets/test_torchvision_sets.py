@@ -15,6 +15,7 @@ from sat_exp.datasets import CIFAR10, CIFAR100, Flowers102, torchvision_sets
 from sat_exp.datasets.imagenet import IMAGENETTE
 from sat_exp.datasets.torchvision_sets import CIFAR_SHA256, FLOWERS_FILES
 from sat_exp.errors import UserError
+from sat_exp.testing import check_dataset
 
 SETS = {CIFAR10: "cifar-10-batches-py", CIFAR100: "cifar-100-python", Flowers102: "flowers-102"}
 
@@ -71,6 +72,7 @@ def flowers(root: Path) -> dict[str, int]:
 @pytest.mark.parametrize(("module", "classes"), [(CIFAR10, 10), (CIFAR100, 100)])
 def test_cifar_is_its_own_pixels(tmp_path, any_checksum, offline, module, classes):
     pixels, labels = cifar(tmp_path, classes)
+    check_dataset(module(str(tmp_path), None, 0))
     images = module(str(tmp_path), None, 0).images
     assert images.name == images.label_space == f"cifar{classes}"
     assert len(images.class_names) == classes
@@ -86,6 +88,7 @@ def test_cifar_is_its_own_pixels(tmp_path, any_checksum, offline, module, classe
 
 def test_flowers_are_the_test_split(tmp_path, any_checksum, offline):
     expected = flowers(tmp_path)
+    check_dataset(Flowers102(str(tmp_path), None, 0, resize=40, crop=32))
     images = Flowers102(str(tmp_path), None, 0, resize=40, crop=32).images
     assert images.ids == tuple(sorted(expected))
     assert images.labels.tolist() == [expected[name] for name in images.ids]
