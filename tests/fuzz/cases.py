@@ -172,8 +172,8 @@ def given(folder: Path) -> Path:
     from sat_exp.datasets.fashion_mnist import BUNDLED, read_idx
 
     (folder / "text.txt").write_text("no image\n")
-    models = ["fashion_vit", "fashion_convnext", "fashion_nfnet", "fashion_mixer"]
-    rows = [f"{name},{','.join('4.5' if other == name else '2.0' for other in models)}" for name in models]
+    models = ["fashion_vit", "fashion_convnext", "fashion_nfnet", "fashion_mixer", "a", "b", "c", "d"]
+    rows = [f"{name},{','.join(f'{4.5 - 0.3 * abs(i - j):g}' for j in range(8))}" for i, name in enumerate(models)]
     (folder / "sat.csv").write_text("\n".join([f",{','.join(models)}", *rows]) + "\n")
     (folder / "images").mkdir()
     for index in range(4):
