@@ -30,7 +30,7 @@ class Measurement:
     """Measures models on `images` under `attack`, with everything random drawn from `seed`.
 
     labels: which images are attacked and compared: `truth`, those classified as labelled; `consensus` and `own`, all
-    of them. The attack always leads away from the model's own clean prediction, which under `truth` is the label.
+    of them. An untargeted attack leads away from the model's own clean prediction, which is the label for `truth`.
     protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size, its
     adversarial images resized to the target's input size. timings: seconds by stage.
     """
