@@ -20,7 +20,9 @@ class Attack(ABC):
     version: ClassVar[int]
 
     def __post_init__(self) -> None:
-        checked(type(self), vars(self), "attack")
+        """Check the settings and give them their types: a step size of 1 is 1.0, so that both have the same key."""
+        for name, value in checked(type(self), vars(self), "attack").items():
+            object.__setattr__(self, name, value)
 
     @property
     @abstractmethod

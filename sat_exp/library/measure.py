@@ -1,0 +1,177 @@
+"""The function `sat_exp.measure`."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from typing_extensions import TypedDict
+
+from sat_exp.attacks import PGD, Attack
+from sat_exp.datasets import ImageSet
+from sat_exp.errors import UserError
+from sat_exp.library.images import Images, image_set
+from sat_exp.library.result import Result
+from sat_exp.library.wrapping import Model, candidates
+from sat_exp.measurement import Measurement, Scoring, with_examples
+from sat_exp.models import Candidate
+from sat_exp.modules.hardware import Accelerator, Hardware, Precision
+from sat_exp.settings import checked
+from sat_exp.settings.configuration import Labels, Protocol
+from sat_exp.settings.types import Confidence, Seed
+from sat_exp.similarity import measures as other_measures
+from sat_exp.store import Store
+
+
+class Choices(TypedDict):
+    """The types of the arguments that no other class checks."""
+
+    compare: Labels
+    protocol: Protocol
+    seed: Seed
+    confidence: Confidence
+
+
+AnyModel = nn.Module | Model | str
+"""Also a pipeline of transformers, which is not imported for its type."""
+
+
+def measure(
+    models: Sequence[AnyModel] | Mapping[str, AnyModel] | AnyModel,
+    images: Tensor | ArrayLike | Dataset[Any] | ImageSet | str | os.PathLike[str] | Any,
+    labels: Tensor | ArrayLike | None = None,
+    *,
+    attack: Attack | None = None,
+    store: str | os.PathLike[str] = "outputs/store",
+    compare: Labels = "truth",
+    protocol: Protocol = "canvas",
+    seed: int = 0,
+    device: Accelerator = "auto",
+    precision: Precision = "32-true",
+    batch_size: int = 64,
+    threads: int | None = None,
+    measures: Collection[str] = (),
+    confidence: float = 0.95,
+) -> Result:
+    """Attack every model, evaluate every other model on the adversarial images, and score all pairs.
+
+    Everything computed is kept in the store, which the command line shares: a repeated call reads it from there, and a
+    call with one more model computes that model only.
+
+    Args:
+        models: a list, or a dictionary from names to models. A model is an `nn.Module` of timm or transformers with its
+            own preprocessing, any other module as `sat_exp.Model(module, preprocessing)`, an image-classification
+            pipeline of transformers, or the name of a model in conf/model, such as "fashion_resnet". Modules are copied
+            and stay as they are.
+        images: uint8 or float in [0, 1], a tensor or an array [N, C, H, W] of squares; a torch Dataset of images or of
+            (image, label); a folder, read as the command line's `dataset=folder`; or a data set of `sat_exp.datasets`,
+            which gives exactly the images of the command line. They are not normalised: every model does that itself.
+            Random starts depend on what the images are decoded from, so tensors of the same pixels have others.
+        labels: class indices, int [N]; by default those of a Dataset, a folder or a data set.
+        attack: `sat_exp.PGD(epsilon=8)` by default: L∞ ≤ 8/255, 50 steps of 1/255 with a random start.
+        store: the folder of the store; by default that of the command line, in the current folder.
+        compare: the images on which a pair is compared: `truth`, those that both classify as labelled; `consensus`,
+            those on which both agree; `own`, all.
+        protocol: `canvas`, all models are attacked on the given pixels; `native`, each on its own resize and crop.
+        seed: of all random numbers.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        precision: as Lightning calls it.
+        batch_size: images computed at once.
+        threads: of the CPU, all cores by default.
+        measures: names of further measures of similarity, such as "agreement".
+        confidence: of all intervals.
+
+    Returns:
+        The result: scores as tables, the figure, the report.
+
+    Raises:
+        UserError: in one line, if models, images or settings do not fit, or if no pair could be measured. A model that
+            fails on its own is left out and is in `failures` of the result.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> import sat_exp
+    >>> grey = {"size": 8, "mean": [0.5], "std": [0.5]}
+    >>> def network(seed):
+    ...     with torch.random.fork_rng(devices=[]):
+    ...         torch.manual_seed(seed)
+    ...         return sat_exp.Model(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), grey, pretrained=False)
+    >>> images = torch.arange(4 * 64, dtype=torch.uint8).reshape(4, 1, 8, 8)
+    >>> result = sat_exp.measure({"a": network(0), "b": network(1)}, images, compare="own")
+    >>> list(result.sat.columns)
+    ['a', 'b']
+    >>> float(result.transfer_rates.loc["b", "a"])  # the fraction of the adversarial images of b that fools a
+    0.25
+    """
+    checked(Choices, {"compare": compare, "protocol": protocol, "seed": seed, "confidence": confidence})
+    hardware = Hardware(device, precision, batch_size, threads, workers=2)
+    other_measures.chosen(measures)
+    found = image_set(images, labels)
+    listed = candidates(models, found.images.label_space if found.fixed else None)
+    measured_images = with_classes(found, listed)
+    check(listed, measured_images, compare, protocol)
+    measurement = Measurement(
+        images=measured_images,
+        attack=PGD(epsilon=8) if attack is None else attack,
+        store=Store.local(Path(store)),
+        hardware=hardware,
+        seed=seed,
+        labels=compare,
+        protocol=protocol,
+    )
+    measured, examples = with_examples(measurement, listed, None)
+    measured = replace(measured, warnings=[*found.notes, *measured.warnings])
+    scoring = Scoring(compare, confidence=confidence, measures=tuple(measures))
+    return Result(measured, measurement, scoring, examples, settings(measurement, scoring))
+
+
+def with_classes(found: Images, listed: Sequence[Candidate]) -> ImageSet:
+    """The images with the classes of the models, unless a data set of this package states its own."""
+    images, first = found.images, listed[0]
+    if images.labels is None or found.fixed:
+        return images
+    names = images.class_names or tuple(str(index) for index in range(first.classes))
+    if len(images.labels) and (largest := int(images.labels.max())) >= first.classes:
+        raise UserError(
+            f"labels go up to {largest}, but model {first.name} has {first.classes} classes, 0 to {first.classes - 1}: "
+            "give the class indices that the models predict"
+        )
+    return replace(images, label_space=first.label_space, class_names=names)
+
+
+def check(listed: Sequence[Candidate], images: ImageSet, compare: str, protocol: str) -> None:
+    """UserError if the models cannot be measured on the images."""
+    if compare == "truth" and images.labels is None:
+        raise UserError("the images have no labels: give labels=, or compare='consensus'")
+    for model in listed:
+        channels = len(model.preprocessing.mean)
+        if protocol == "canvas" and channels != images.shape[0]:
+            raise UserError(
+                f"model {model.name} takes images of {channels} channels, the images have {images.shape[0]}: give "
+                "images or a preprocessing that fit"
+            )
+        if compare == "truth" and model.classes != len(images.class_names):
+            raise UserError(
+                f"model {model.name} has {model.classes} classes, the images have {len(images.class_names)}: give "
+                "models of the same classes, or compare='own'"
+            )
+
+
+def settings(measurement: Measurement, scoring: Scoring) -> dict[str, Any]:
+    """The settings of a measurement as a run of the command line states them."""
+    hardware: dict[str, Any] = asdict(measurement.hardware)
+    return {
+        "seed": measurement.seed,
+        "labels": measurement.labels,
+        "protocol": measurement.protocol,
+        "score": {"floor": scoring.floor, "confidence": scoring.confidence},
+        "measures": list(scoring.measures),
+        "attack": vars(measurement.attack),
+        "dataset": {"name": measurement.images.name, "size": len(measurement.images)},
+        "hardware": hardware,
+        "task": {"name": "matrix"},
+    }
