@@ -152,14 +152,14 @@ def test_a_run_that_is_stopped_says_so_although_its_server_is_silent(
     body = f"""
 from pathlib import Path
 from types import SimpleNamespace
-from sat_exp.tracking import owner
+from sat_exp.tracking import Tracking, owner
 def finish(exit_code):
     print(exit_code, client.tags, flush=True)
     wait()
 settings = SimpleNamespace(sync_dir='.')
 client = SimpleNamespace(id='x', url='', settings=settings, finish=finish, tags=('mine',))
 owner.start = lambda *args, **options: owner.Run(client, 'online', Path.cwd())
-with owner.run(owner.Tracking(), name='n', job_type='t', directory=Path.cwd(), config={{}}):
+with owner.run(Tracking(), name='n', job_type='t', directory=Path.cwd(), config={{}}):
     if {during == "body"}: wait()
 """
     process = begin(tmp_path, program(body).replace("ORDERLY = stopping.MARKING", "MARKING"))

@@ -1,6 +1,5 @@
-"""A W&B workspace and a W&B report of a project, with panels for what its runs have logged (see `results`)."""
+"""A W&B workspace and a W&B report of a project, with panels for the results of its runs (see `results`)."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ import wandb
 import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 
-from sat_exp.tracking.owner import Tracking
+from sat_exp.runs import registry
+from sat_exp.tracking import Tracking, internals
 
 AXES: dict[str, reports.Config | reports.SummaryMetric] = {
     "epsilon": reports.Config("attack.epsilon"),
@@ -22,13 +22,9 @@ AXES: dict[str, reports.Config | reports.SummaryMetric] = {
 }
 
 
-STUDIES = ("ensemble", "distill")
-"""Tasks that measure what they study themselves; the others name a measurement."""
-
-
 @dataclass
 class Logged:
-    """What the runs of a project hold: models, and keys of figures and tables of measurements and of studies."""
+    """The results in the runs of a project: models, and keys of figures and tables of measurements and of studies."""
 
     runs: int = 0
     models: set[str] = field(default_factory=set)
@@ -40,7 +36,7 @@ class Logged:
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the workspace, a heading of the report; text: what its panels show, in a sentence."""
+    """A section of the workspace and of the report; text: a sentence about its panels."""
 
     name: str
     text: str
@@ -48,11 +44,11 @@ class Part:
 
 
 def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Logged:
-    """What is in (config, summary) of each run."""
-    found = Logged()
+    """The results in (config, summary) of each run."""
+    found, names = Logged(), {study.name for study in registry.studies()}
     for config, summary in runs:
         found.runs += 1
-        study = "measured" in config or config.get("task") in STUDIES
+        study = "measured" in config or config.get("task") in names
         for key in summary:
             kind, _, name = key.partition("/")
             if kind == "models" and name.endswith("/clean_accuracy"):
@@ -65,29 +61,27 @@ def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Logge
 
 
 def parts(found: Logged) -> list[Part]:
-    """The panels of a dashboard; what no run has logged is left out."""
+    """The panels of a dashboard, without those that no run has results for."""
     columns = [reports.ParallelCoordinatesPlotColumn(metric, display_name=name) for name, metric in AXES.items()]
     sweep = [
-        reports.ParallelCoordinatesPlot(title="attack and what came of it", columns=columns, layout=wide()),
+        reports.ParallelCoordinatesPlot(title="attack and results", columns=columns, layout=wide()),
         scatter("white-box success", "clean accuracy"),
         scatter("epsilon", "SAT"),
     ]
     all_parts = [
-        Part(
-            "Sweep", "A line, or a point, is a run: the attack's numbers, and means over its models and pairs.", sweep
-        ),
+        Part("Sweep", "One line or point per run: the attack's numbers, and means over models and pairs.", sweep),
         Part(
             "Models",
-            "A bar is a model in one run.",
+            "One bar per model and run.",
             [bars(found.models, column) for column in ("white_box_success", "clean_accuracy")] if found.models else [],
         ),
         Part(
             "Matrix",
-            "SAT of all pairs; below it the rates in both directions with their intervals.",
+            "SAT of all pairs; below are the rates in both directions with their intervals.",
             pictures({"figures/matrix"} & found.figures, wide) + tables({"tables/pairs"} & found.tables),
         ),
-        Part("Figures", "What else a measurement draws.", pictures(found.figures - {"figures/matrix"}, half)),
-        Part("Studies", "What studies of finished matrices draw.", pictures(found.study_figures - found.figures, half)),
+        Part("Figures", "The other figures of measurements.", pictures(found.figures - {"figures/matrix"}, half)),
+        Part("Studies", "The figures of studies.", pictures(found.study_figures - found.figures, half)),
         Part("Examples", "Images before and after the attack.", tables({"tables/examples"} & found.tables)),
         Part("Tables of studies", "Every number of the studies.", tables(found.study_tables - found.tables)),
     ]
@@ -95,7 +89,7 @@ def parts(found: Logged) -> list[Part]:
 
 
 def wide() -> reports.Layout:
-    """The whole of a report's width; the library moves layouts to where there is room, so no two panels share one."""
+    """The full width of a report. The library moves panels to free places, so that they do not overlap."""
     return reports.Layout(w=24, h=14)
 
 
@@ -125,13 +119,10 @@ def tables(keys: Iterable[str]) -> list[reports.WeavePanelSummaryTable]:
 
 
 def save_workspace(entity: str, project: str, title: str, content: Sequence[Part]) -> str:
-    """Create the saved view of that title, or give the one made before new sections; its address.
-
-    A view is found again by its internal name, which is made from the title here and at random by the library. Filters,
-    colours and columns that were set in the browser stay.
-    """
+    """The address of the saved view of that title, which is created or gets new sections. Filters, colours and columns
+    that were set in the browser stay."""
     fresh = workspaces.Workspace(entity=entity, project=project, name=title)
-    fresh._internal_name = f"nw-{hashlib.sha256(title.encode()).hexdigest()[:11]}-v"
+    internals.name_by_title(fresh, title)
     try:
         view = workspaces.Workspace.from_url(fresh.url)
     except ValueError:  # there is none of that name
@@ -149,7 +140,7 @@ def save_workspace(entity: str, project: str, title: str, content: Sequence[Part
 
 
 def save_report(entity: str, project: str, title: str, content: Sequence[Part]) -> str:
-    """Create the report of that title, or write the one made before anew; its address."""
+    """The address of the report of that title, which is created or replaced."""
     report = reports.Report(entity=entity, project=project, title=title, width="fluid")
     for known in wandb.Api().reports(f"{entity}/{project}"):
         if known.display_name == title:
@@ -163,9 +154,9 @@ def save_report(entity: str, project: str, title: str, content: Sequence[Part]) 
 
 
 def create(settings: Tracking, title: str) -> dict[str, str]:
-    """The addresses of a workspace and a report for all that the project's runs hold; LookupError where it has none.
+    """The addresses of a workspace and of a report for all runs of the project; LookupError where it has none.
 
-    Whatever the server refuses comes as it is raised by W&B, often a bare Exception.
+    A refusal by the server is raised as W&B raises it, often as a bare Exception.
     """
     api = wandb.Api(timeout=math.ceil(settings.connect_seconds))
     owner, project = settings.entity or api.default_entity or "", settings.project

@@ -1,29 +1,22 @@
-"""Starts, feeds and finishes one W&B run.
+"""The owner of one W&B run: starts, feeds and finishes it.
 
-Nothing here imports wandb before a run is really recorded, so `disabled` costs nothing. Whatever goes wrong inside W&B
-(no network, no credentials, a crashed service, a full upload) becomes a line in the log; only the body's own exceptions
-leave the context manager.
+wandb is imported only when a run is really recorded, so `disabled` costs nothing. A failure of W&B (no network, no
+credentials, a crashed service, a full upload) is a line in the log. Only the body's own exceptions leave `run`.
 """
 
-import atexit
 import json
 import logging
 import os
 import shlex
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AfterValidator, Field
-
-from sat_exp import stopping, strict_json
-from sat_exp.settings import checked
-from sat_exp.settings.types import Seconds, Text
+from sat_exp import files, stopping, strict_json
+from sat_exp.tracking.client import PATIENCE, brief, credentials, find_commit, open_client, within
+from sat_exp.tracking.settings import Recording, Tracking
 
 if TYPE_CHECKING:
     import wandb
@@ -31,22 +24,6 @@ if TYPE_CHECKING:
     from sat_exp import runs
 
 logger = logging.getLogger(__name__)
-
-Recording = Literal["online", "offline", "disabled"]
-Mode = Literal["auto", "online", "offline", "disabled"]
-
-
-def project(name: str) -> str:
-    """`name` if W&B takes it as that of a project; ValueError for others."""
-    if set(name) & set("/\\#?%:"):
-        raise ValueError("a name without / \\ # ? % :")
-    return name
-
-
-Project = Annotated[Text, Field(max_length=128), AfterValidator(project)]
-Label = Annotated[Text, Field(max_length=128)]
-Tag = Annotated[Text, Field(max_length=64)]
-"""Within the limits of W&B."""
 
 ENVIRONMENT_MODES: dict[str, Recording] = {
     "online": "online",
@@ -57,37 +34,12 @@ ENVIRONMENT_MODES: dict[str, Recording] = {
 }
 STOPPED = "stopped"
 """The state in `tracking.json`, and the tag in W&B, of a run that a signal ended."""
-PATIENCE = 2.5
-"""Seconds for W&B to take note of that, and for its service to end with any process."""
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Where a run is mirrored to.
-
-    `auto` is online where W&B finds credentials and offline elsewhere; `WANDB_MODE` in the environment decides first.
-    `connect_seconds` is how long to wait for the server at the start before recording offline, `upload_seconds` how
-    long to wait for outstanding uploads at the end before leaving them to `wandb sync`. Without a `group` runs whose
-    folders lie together are one, as the jobs of a sweep.
-    """
-
-    mode: Mode = "auto"
-    project: Project = "sat_exp"
-    entity: Project | None = None
-    group: Label | None = None
-    tags: Sequence[Tag] = ()
-    connect_seconds: Seconds = 15.0
-    upload_seconds: Seconds = 300.0
-
-    def __post_init__(self) -> None:
-        checked(type(self), vars(self), "tracking")
 
 
 class Run:
-    """A running mirror; every method is safe to call whatever the state of W&B.
+    """A W&B run in progress, or none; every method is safe to call whatever the state of W&B.
 
-    `mode` is what came of the settings: online, offline or disabled. `id`, `url` and `folder` (the W&B folder of this
-    run) are None where there is none.
+    mode: online, offline or disabled, as it turned out. id, url, folder (W&B's folder of the run): None without one.
     """
 
     def __init__(self, client: "wandb.Run | None", mode: Recording, directory: Path) -> None:
@@ -100,7 +52,7 @@ class Run:
         self._warned = False
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add one row of metrics, drawn against `step` where given; steps may start again at 0 for the next model."""
+        """Add one row of metrics, drawn against `step`, which may start again at 0 for the next model."""
         if self.client is None:
             return
         with self._mirroring("metrics"):
@@ -108,7 +60,7 @@ class Run:
             self.client.log(row if step is None else {**row, "step": int(step)})
 
     def log_results(self, finished: "runs.Run") -> None:
-        """Mirror a finished run: config, tables, figures, report, key numbers, and artifacts of the files."""
+        """Send a finished run: config, tables, figures, page, key numbers, and artifacts of its files."""
         if self.client is None:
             return
         uploads: Sequence[Any] = ()
@@ -121,7 +73,7 @@ class Run:
                 with self._mirroring(upload.__name__.replace("_", " ")):
                     upload(self.client, finished)
 
-    def _finish(self, exit_code: int) -> None:
+    def finish(self, exit_code: int) -> None:
         if self.client is None:
             return
         sync = f"to upload: wandb sync {shlex.quote(str(self.folder))}"
@@ -131,8 +83,8 @@ class Run:
         if self.mode == "offline":
             logger.info("W&B: recorded offline; %s", sync)
 
-    def _stop(self, exit_code: int) -> None:
-        """Finish within `PATIENCE`, as a run that a signal ended; quietly, as that was said already."""
+    def stop(self, exit_code: int) -> None:
+        """Finish within `PATIENCE` a run that a signal ended; without a warning, because the signal was reported."""
         client, self._warned = self.client, True
         if client is None:
             return
@@ -146,7 +98,7 @@ class Run:
 
     @contextmanager
     def _mirroring(self, what: str, remedy: str = "the local files are complete") -> Iterator[None]:
-        """Turn W&B's failures into one warning while the run lasts and one at its end."""
+        """Turn failures of W&B into one warning during the run and one at its end."""
         try:
             yield
         except Exception as error:
@@ -167,8 +119,8 @@ def run(
 ) -> Iterator[Run]:
     """Own one W&B run for the length of the body.
 
-    W&B's files go to `directory`/wandb, and `directory`/tracking.json says what was recorded where. An exception of
-    the body marks the run as failed (exit code 1) and propagates. A signal marks it as stopped, at the process's end.
+    W&B's files go to `directory`/wandb, and `directory`/tracking.json states where the run is recorded. An exception of
+    the body marks the run as failed (exit code 1) and propagates. A signal marks it as stopped when the process ends.
     """
     directory = Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
@@ -176,7 +128,7 @@ def run(
 
     def stop() -> None:
         write_pointer(owned, settings, name, state=STOPPED)
-        owned._stop(128 + (stopping.stopped_by() or 0))
+        owned.stop(128 + (stopping.stopped_by() or 0))
 
     with stopping.marking(stop):
         write_pointer(owned, settings, name, state="running")
@@ -189,14 +141,14 @@ def run(
             raise
         finally:
             if stopping.stopped_by() is None:
-                owned._finish(exit_code)
+                owned.finish(exit_code)
                 write_pointer(owned, settings, name, state=state)
 
 
 def start(
     settings: Tracking, *, name: str, job_type: str, directory: Path, config: Mapping[str, Any], tags: Sequence[str]
 ) -> Run:
-    """Begin recording in the wanted mode, or in the next one that works: online, offline, not at all."""
+    """Begin recording in the chosen mode, or in the next one that works: online, offline, not at all."""
     mode = settings.mode
     if mode == "auto":
         mode = ENVIRONMENT_MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
@@ -215,89 +167,37 @@ def start(
         "run_tags": tuple(dict.fromkeys([*settings.tags, *tags])),
         "git_commit": find_commit(plain),
     }
-    if mode != "offline":
-        before = set(directory.glob("wandb/run-*"))
-        try:
-            if credentials(explicit=mode == "online"):
-                client = open_client("online", options, plain, settings)
-                logger.info("W&B: %s", client.url)
-                return Run(client, "online", directory)
-            if mode == "online":
-                logger.warning("W&B has no credentials (`wandb login` or WANDB_API_KEY): recording offline instead")
-        except Exception as error:
-            logger.warning("W&B is not reachable (%s): recording offline instead", brief(error))
-            for leftover in set(directory.glob("wandb/run-*")) - before:
-                shutil.rmtree(leftover, ignore_errors=True)
+    if mode != "offline" and (online := _online(settings, directory, options, plain, explicit=mode == "online")):
+        return online
     try:
         return Run(open_client("offline", options, plain, settings), "offline", directory)
     except Exception as error:
-        logger.warning("W&B cannot record (%s): going on without it", brief(error))
+        logger.warning("W&B cannot record (%s): the run continues without it", brief(error))
         return Run(None, "disabled", directory)
 
 
-def credentials(explicit: bool) -> bool:
-    """Whether W&B itself finds an API key or identity token: environment, netrc or its settings file. Never prompts.
-
-    `explicit`: online was asked for, so W&B's own settings that say offline do not count.
-    """
-    import wandb
-
-    wanted = wandb.Settings(silent=True)
-    if explicit:
-        wanted.mode = "online"
-    wandb.setup(settings=wanted)
-    return wandb.login(prompt=False, verify=False)
-
-
-def open_client(
-    mode: Literal["online", "offline"], options: Mapping[str, Any], config: dict[str, Any], settings: Tracking
-) -> "wandb.Run":
-    """`wandb.init` without any console output, bounded in time, beside whatever other run is open."""
-    import wandb
-
-    wandb.setup(settings=wandb.Settings(silent=True))
+def _online(
+    settings: Tracking, directory: Path, options: Mapping[str, Any], config: dict[str, Any], *, explicit: bool
+) -> Run | None:
+    """A run recorded online; None where W&B has no credentials or the server does not answer."""
+    before = set(directory.glob("wandb/run-*"))
     try:
-        client = wandb.init(
-            config=config,
-            settings=wandb.Settings(
-                **{key: value for key, value in options.items() if value is not None},
-                mode=mode,
-                reinit="create_new",
-                silent=True,
-                console="off",
-                disable_git=True,
-                disable_code=True,
-                save_code=False,
-                init_timeout=settings.connect_seconds,
-                finish_timeout=settings.upload_seconds,
-                finish_timeout_raises=True,
-            ),
-        )
-    finally:
-        atexit.unregister(end_service)
-        atexit.register(end_service)  # after W&B's own, since what is registered last comes first
-    client.define_metric("*", step_metric="step", step_sync=False)
-    return client
-
-
-def end_service() -> None:
-    """End W&B's service at exit, waiting for no longer than `PATIENCE`; W&B itself would wait without end."""
-    import wandb
-
-    with suppress(TimeoutError):
-        within(PATIENCE, wandb.teardown)
-
-
-def find_commit(config: Mapping[str, Any]) -> str | None:
-    """The git commit in a run's config, given as `versions.git_commit` or `git_commit`."""
-    versions = config.get("versions")
-    commit = versions.get("git_commit") if isinstance(versions, Mapping) else config.get("git_commit")
-    return str(commit) if commit else None
+        if credentials(explicit=explicit):
+            client = open_client("online", options, config, settings)
+            logger.info("W&B: %s", client.url)
+            return Run(client, "online", directory)
+        if explicit:
+            logger.warning("W&B has no credentials (`wandb login` or WANDB_API_KEY): recording offline instead")
+    except Exception as error:
+        logger.warning("W&B is not reachable (%s): recording offline instead", brief(error))
+        for leftover in set(directory.glob("wandb/run-*")) - before:
+            shutil.rmtree(leftover, ignore_errors=True)
+    return None
 
 
 def write_pointer(owned: Run, settings: Tracking, name: str, state: str) -> None:
-    """Write `tracking.json`, at once: of several processes the last wins. `folder` is relative to it, so that a moved
-    run folder still finds its W&B files."""
+    """Write `tracking.json`; of several processes the last wins. `folder` is relative to it, so that it stays valid
+    when the run's folder is moved."""
     folder = Path(os.path.relpath(owned.folder, owned.directory)).as_posix() if owned.folder else None
     pointer = {
         "mode": owned.mode,
@@ -310,19 +210,17 @@ def write_pointer(owned: Run, settings: Tracking, name: str, state: str) -> None
     }
     path = owned.directory / "tracking.json"
     try:
-        with TemporaryDirectory(prefix=".tracking-", dir=owned.directory) as place:
-            whole = Path(place) / path.name
-            whole.write_text(strict_json.dumps(pointer), encoding="utf-8")
-            whole.replace(path)
+        files.write_atomic(path, strict_json.dumps(pointer).encode())
     except OSError as error:
         logger.warning("could not write %s (%s)", path, brief(error))
 
 
 @contextmanager
 def staging_under(directory: Path) -> Iterator[None]:
-    """Keep W&B's copies of artifact files under `directory`/wandb unless `WANDB_DATA_DIR` already says where.
+    """Keep W&B's copies of artifact files under `directory`/wandb unless `WANDB_DATA_DIR` is set.
 
-    W&B reads the variable whenever an artifact is made and warns if it differs at the next init, hence only for a time.
+    W&B reads the variable whenever an artifact is made and warns if it differs at the next init, so it is set only for
+    this time.
     """
     if "WANDB_DATA_DIR" in os.environ:
         yield
@@ -332,28 +230,3 @@ def staging_under(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.environ.pop("WANDB_DATA_DIR", None)
-
-
-def within(seconds: float, work: Callable[[], object]) -> None:
-    """Do `work`, but wait no longer than so many seconds for it; TimeoutError where it takes longer."""
-    failures: list[Exception] = []
-
-    def attempt() -> None:
-        try:
-            work()
-        except Exception as error:
-            failures.append(error)
-
-    working = threading.Thread(target=attempt, daemon=True)
-    working.start()
-    working.join(seconds)
-    if working.is_alive():
-        raise TimeoutError(f"no answer within {seconds:g} seconds")
-    if failures:
-        raise failures[0]
-
-
-def brief(error: BaseException) -> str:
-    """The first line of an error, for a one-line message."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

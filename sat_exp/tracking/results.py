@@ -1,13 +1,13 @@
-"""What of a finished run folder goes to W&B, and under which stable keys.
+"""The results of a finished run in W&B, under stable keys.
 
-run.config                 the config given at the start, filled up from summary.json
+run.config                 the config of the start, completed from summary.json
 tables/<name>              wandb.Table, every row and column (missing numbers are empty cells)
 tables/examples            the same with the example images themselves
 figures/<name>, report     the PNG figures and report.html
-drawn/<name>               wandb.Table of the numbers that a figure shows
+drawn/<name>               wandb.Table of the numbers in a figure
 run.summary                models/<model>/<column>, pairs/<a>/<b>/<column> (small pools), mean/<table>/<column>,
-                           <table>/<row>/<column> of a study's small tables (a row is called by its first column and
-                           its other texts, as in importance/stem/p_alone), timings/<stage>, warnings (their number)
+                           <table>/<row>/<column> of a study's small tables (a row is named by its first column and
+                           its other texts, for instance importance/stem/p_alone), timings/<stage>, warnings (a count)
 artifacts                  see `artifacts`
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import pandas
 import wandb
 
-from sat_exp.runs import Run
+from sat_exp.runs import Run, registry
 from sat_exp.tracking.artifacts import lineage
 
 CONFIG_KEYS = (
@@ -28,26 +28,20 @@ CONFIG_KEYS = (
     "measured",
 )
 SMALL = 55
-"""Of tables with up to so many rows (the pairs of a pool of ten with its diagonal) each row's numbers are summary
-scalars as well."""
+"""Rows of a table up to which its numbers are summary scalars: the pairs of ten models with the diagonal."""
 PAGE = "report.html"
 PICTURES = ("clean", "adversarial")
-NOT_FINDINGS = (
-    *("models", "pairs", "components", "images", "store", "failures", "examples", "example_predictions"),
-    "embedding",
-)
-"""The tables of a measurement, and coordinates; of all others the rows of small ones are what a study found."""
 
 
 def config(client: wandb.Run, run: Run) -> None:
-    """Fill the run's config with the choices, versions, commit and settings of summary.json; given values stay."""
+    """Complete the run's config with the choices, versions, commit and settings of summary.json; values stay."""
     summary = run.summary
     recorded = {key: summary[key] for key in CONFIG_KEYS if key in summary}
-    given = {key: value for key, value in client.config.items() if key != "_wandb"}
+    started = {key: value for key, value in client.config.items() if key != "_wandb"}
     settings = summary.get("settings", {})
-    if filled(given, settings) != given:
+    if filled(started, settings) != started:
         recorded["settings"] = settings
-    client.config.update(filled(given, recorded), allow_val_change=True)
+    client.config.update(filled(started, recorded), allow_val_change=True)
 
 
 def tables(client: wandb.Run, run: Run) -> None:
@@ -57,7 +51,7 @@ def tables(client: wandb.Run, run: Run) -> None:
 
 
 def examples(client: wandb.Run, run: Run) -> None:
-    """The table of examples, with the images in place of the names of their files."""
+    """The table of examples, with images instead of the names of files."""
     frame = run.table("examples")
     if frame is not None:
         with run.copied({file for name in PICTURES for file in frame[name]}) as place:
@@ -90,18 +84,18 @@ UPLOADS = (config, tables, examples, figures, numbers_drawn, report, key_numbers
 
 
 def drawn(run: Run, suffix: str) -> list[str]:
-    """The files of that suffix among a run's figures."""
+    """The files of a run's figures that have the suffix."""
     return [file for file in run.files if file.startswith("figures/") and file.endswith(suffix)]
 
 
 def table(frame: pandas.DataFrame) -> wandb.Table:
-    """The rows as plain Python values, exact, with None for missing."""
+    """The rows as exact Python values, None where one is missing."""
     rows = [[plain(value) for value in row] for row in frame.astype(object).to_numpy()]
     return wandb.Table(columns=[str(column) for column in frame.columns], data=rows)
 
 
 def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers worth comparing between runs; missing ones are left out."""
+    """The numbers to compare between runs, without missing ones."""
     numbers: dict[str, float] = {}
     labelled: dict[str, pandas.DataFrame] = {}
     if "models" in frames:
@@ -120,7 +114,7 @@ def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) 
             if not str(column).endswith(("_low", "_high")):
                 numbers[f"mean/{name}/{column}"] = averaged[column].mean()
     for name, frame in frames.items():
-        if name not in NOT_FINDINGS and 0 < len(frame) <= SMALL:
+        if registry.table(name).finding and 0 < len(frame) <= SMALL:
             numbers.update(of_rows(name, frame))
     numbers.update({f"timings/{stage}": seconds for stage, seconds in summary.get("timings", {}).items()})
     numbers.update({f"planned/{stage}": seconds for stage, seconds in summary.get("planned_seconds", {}).items()})
@@ -130,8 +124,7 @@ def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) 
 
 
 def of_rows(name: str, frame: pandas.DataFrame) -> dict[str, float]:
-    """<table>/<row>/<column>, a row called by its first column and its other texts; nothing where two rows would be
-    called the same."""
+    """<table>/<row>/<column>, a row named by its first column and its other texts; {} where two rows have one name."""
     first, *others = frame.columns
     texts = frame[others].select_dtypes(["object", "string", "category"]).columns
     rows = frame[[first, *texts]].astype(str).agg("/".join, axis=1)
@@ -146,16 +139,16 @@ def of_rows(name: str, frame: pandas.DataFrame) -> dict[str, float]:
 
 
 def plain(value: Any) -> Any:
-    """A Python value in place of a numpy scalar; None in place of a missing one."""
+    """A Python value instead of a numpy scalar; None for a missing one."""
     if value is None or value is pandas.NA:
         return None
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def filled(given: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """`given` with the entries it lacks taken from `more`, at every depth."""
-    result = dict(given)
+def filled(first: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`first` with the entries that it lacks taken from `more`, at every depth."""
+    result = dict(first)
     for key, value in more.items():
         if key not in result:
             result[key] = value

@@ -21,7 +21,7 @@ def with_plugins(monkeypatch):
 
     def install(*studies: Study) -> None:
         known = {study.name: study for study in studies}
-        monkeypatch.setattr(plugins, "loaded", lambda group: known if group == "sat_exp.studies" else {})
+        monkeypatch.setattr(plugins, "loaded", lambda group, kind=None: known if group == "sat_exp.studies" else {})
         forget()
 
     def forget():
