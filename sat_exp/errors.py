@@ -1,4 +1,4 @@
-"""The one kind of failure that is the user's to mend."""
+"""Errors that the user can fix, each as one line."""
 
 import difflib
 import errno
@@ -16,9 +16,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):
-    """Bad input or a missing resource; its message is one line: what was wrong and what to do.
+    """Wrong input or a missing resource. The message is one line: what was wrong and what to do.
 
-    Names in it may come from other people's files: what cannot be printed on one line is replaced.
+    Names in it may come from other people's files, so characters that cannot be printed on one line are replaced.
     """
 
     def __init__(self, message: str) -> None:
@@ -26,12 +26,12 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """`text` on one line: line breaks and tabs are spaces, other characters that cannot be printed are �."""
+    """`text` on one line, with spaces for line breaks and tabs and � for other characters that cannot be printed."""
     return "".join(letter if letter.isprintable() else " " if letter.isspace() else "�" for letter in text)
 
 
 def one_line(error: BaseException) -> str:
-    """The message of `error`, or of what caused it, as one line of at most 200 characters; its type's name if empty."""
+    """The message of `error`, or of its cause, as one line of at most 200 characters; its type if empty."""
     root = error.__cause__ or error
     return printable(" ".join(str(root).split()))[:200] or type(root).__name__
 
@@ -45,7 +45,7 @@ def nearest(value: Any, known: Iterable[Any], *, most: int = 3, cutoff: float = 
 
 
 def user_error(error: BaseException | None) -> UserError | None:
-    """The UserError that caused `error`, if any did; a faulty configuration and a full disk are the user's too."""
+    """The UserError that caused `error`, or one for a wrong configuration, a full disk or a long name; else None."""
     while error is not None and not isinstance(error, UserError):
         if isinstance(error, OSError) and error.errno in FULL:
             place = f" at {error.filename}" if error.filename else ""
@@ -53,27 +53,26 @@ def user_error(error: BaseException | None) -> UserError | None:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return UserError(f"{str(error.filename)[-SHOWN:]} is too long for a name: give a shorter one")
         if isinstance(error, OmegaConfBaseException) and error.__cause__ is None:
-            return faulty(error)
+            return of_omegaconf(error)
         error = error.__cause__ or error.__context__
     return error
 
 
 def of_hydra(error: BaseException) -> str:
-    """What Hydra says of what was typed, without its addresses, and what to type."""
-    said = re.split(r"See https|Config search path", one_line(error))[0].strip().rstrip(".:")
-    return f"{said}: give settings as NAME=VALUE, and quote a value that is not plain, NAME='VALUE'; see --help"
+    """Hydra's message about the typed arguments, without its links, and advice."""
+    message = re.split(r"See https|Config search path", one_line(error))[0].strip().rstrip(".:")
+    return f"{message}: give settings as NAME=VALUE, and quote a value that is not plain, NAME='VALUE'; see --help"
 
 
-def faulty(error: OmegaConfBaseException) -> UserError:
-    """What is wrong with a configuration, in one line, with the nearest names where one is unknown."""
+def of_omegaconf(error: OmegaConfBaseException) -> UserError:
+    """An error of a configuration as a UserError, with the nearest names where a name is unknown."""
     if isinstance(error, MissingMandatoryValue):
-        return UserError(f"{error.full_key} is not said: give {error.full_key}=")
+        return UserError(f"{error.full_key} has no value: give {error.full_key}=")
     if error.parent_node is not None and OmegaConf.is_dict(error.parent_node) and isinstance(error.key, str):
         known = [str(key) for key in error.parent_node if not str(key).startswith("_")]
         if error.key not in known:
             near = nearest(error.key, known) or known
-            return UserError(
-                f"there is no setting {error.full_key}" + (f"; near it: {', '.join(near)}" if near else "")
-            )
-    said = str(error).splitlines()[0].rstrip(".")
-    return UserError(f"{error.full_key}: {said}; give a value" if error.full_key else of_hydra(error))
+            advice = f"; near it: {', '.join(near)}" if near else ""
+            return UserError(f"there is no setting {error.full_key}{advice}")
+    message = str(error).splitlines()[0].rstrip(".")
+    return UserError(f"{error.full_key}: {message}; give a value" if error.full_key else of_hydra(error))

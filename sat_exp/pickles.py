@@ -1,4 +1,4 @@
-"""Pickles of arrays, read as data: nothing that they name is looked up or called."""
+"""Pickles of arrays, read as data: no code that they name is imported or called."""
 
 import pickle
 import pickletools
@@ -8,35 +8,35 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 MOST = 10_000_000
-"""Values that one pickle may hold, those that it holds several times counted as often."""
+"""The most values of one pickle; a value that is referred to several times counts as often."""
 
 PUTS, GETS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), ("GET", "BINGET", "LONG_BINGET")
 ENCODINGS = ("latin1", "latin-1", "iso-8859-1")
 
 
 class Readable(Protocol):
-    """A file, or a part of memory, that `pickletools` reads."""
+    """A file or a memory map that `pickletools` can read."""
 
     def read(self, n: int = ..., /) -> bytes: ...
     def readline(self) -> bytes: ...
 
 
 def check_size(file: Readable) -> None:
-    """Go through the instructions of the pickle at the place of `file`, without building anything; ValueError where it
-    is damaged, or holds values in values so often that to hash or to show one would not end."""
-    stack: list[int | None] = []  # of each value how many it is made of; None is a mark
+    """Read the instructions of the pickle at the position of `file` without building any value. ValueError where it is
+    damaged, or has too many nested values to hash or print."""
+    stack: list[int | None] = []  # for each value the number of values in it; None is a mark
     memo: dict[int, int] = {}
     try:
         for instruction, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]
             if instruction.name in PUTS:
                 place = len(memo) if instruction.name == "MEMOIZE" else int(argument or 0)
                 if place > MOST:
-                    raise ValueError("it numbers more values than it can hold")
+                    raise ValueError("it numbers more values than it can have")
                 memo[place] = stack[-1] or 0
                 continue
             size = memo[int(argument or 0)] if instruction.name in GETS else 1 + taken(stack, instruction)
             if size > MOST:
-                raise ValueError(f"it holds more than {MOST:,} values")
+                raise ValueError(f"it has more than {MOST:,} values")
             made = [None if kind is pickletools.markobject else size for kind in instruction.stack_after]
             stack.extend(made)
     except (IndexError, KeyError, OverflowError, MemoryError) as error:
@@ -44,7 +44,7 @@ def check_size(file: Readable) -> None:
 
 
 def taken(stack: list[int | None], instruction: pickletools.OpcodeInfo) -> int:
-    """Take what an instruction takes off the stack; of how many values that is made."""
+    """Remove an instruction's operands from the stack, and return the number of values in them."""
     before, total = list(instruction.stack_before), 0
     if pickletools.markobject in before:
         while (size := stack.pop()) is not None:
@@ -54,23 +54,23 @@ def taken(stack: list[int | None], instruction: pickletools.OpcodeInfo) -> int:
 
 
 class Kind:
-    """What stands for numpy's dtype: one of the plain kinds of numbers."""
+    """Replaces numpy's dtype: a plain type of numbers."""
 
     def __init__(self, code: str, align: object = False, copy: object = False) -> None:
         kind = np.dtype(code) if isinstance(code, str) and code[:1] in "biuf" and code[1:].isdecimal() else None
         if kind is None:
-            raise pickle.UnpicklingError(f"it holds arrays of {str(code)[:20]!r}, and only numbers are read")
+            raise pickle.UnpicklingError(f"it has arrays of {str(code)[:20]!r}, and only numbers are read")
         self.kind = kind
 
     def __setstate__(self, state: Any) -> None:
         _, order, *others = state
         if order not in ("<", ">", "=", "|") or any(part is not None for part in others[:3]):
-            raise pickle.UnpicklingError("it holds arrays of several kinds, and only numbers are read")
+            raise pickle.UnpicklingError("it has arrays of several types, and only numbers are read")
         self.kind = self.kind.newbyteorder(order)
 
 
 class Array:
-    """What stands for numpy's ndarray, and for the function that makes an empty one; `values` is what it holds."""
+    """Replaces numpy's ndarray and the function that makes an empty one. values: the contents."""
 
     values: np.ndarray
 
@@ -80,18 +80,18 @@ class Array:
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, by_columns, content = state
         if not isinstance(kind, Kind):
-            raise pickle.UnpicklingError("it holds an array of no kind")
+            raise pickle.UnpicklingError("it has an array without a type")
         content = content.encode("latin1") if isinstance(content, str) else content
         flat = np.frombuffer(content, kind.kind)
         self.values = flat.reshape(shape, order="F" if by_columns else "C")
 
 
 class Encoded(bytes):
-    """What stands for the function by which Python 3 writes bytes for Python 2."""
+    """Replaces the function with which Python 3 writes bytes for Python 2."""
 
     def __new__(cls, text: str, encoding: str) -> "Encoded":
         if encoding not in ENCODINGS:
-            raise pickle.UnpicklingError(f"it asks for the encoding {str(encoding)[:20]!r}")
+            raise pickle.UnpicklingError(f"it needs the encoding {str(encoding)[:20]!r}")
         return super().__new__(cls, text.encode("latin1"))
 
     def __setstate__(self, state: Any) -> None:
@@ -99,9 +99,9 @@ class Encoded(bytes):
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads numbers, texts, lists, dicts and `Array`s, and refuses to look anything else up.
+    """Reads numbers, texts, lists, dicts and `Array`s, and refuses everything else.
 
-    All that it knows are classes with a `__setstate__`, so that a pickle cannot change the attributes of anything.
+    All classes that it uses have a `__setstate__`, so that a pickle cannot change attributes.
     """
 
     known: ClassVar = {
@@ -114,14 +114,14 @@ class ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.known:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only arrays are read")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, and only arrays are read")
         return self.known[module, name]
 
 
 def read(content: bytes) -> Any:
-    """What the pickle `content` holds, texts of Python 2 as latin-1, arrays as `Array`.
+    """The value in the pickle `content`: arrays as `Array`, texts of Python 2 as latin-1.
 
-    Raises ValueError or UnpicklingError, or what Python says of values that fit nowhere, where it is none of arrays.
+    ValueError, UnpicklingError or another exception of Python's where it is damaged or has other values.
     """
     check_size(BytesIO(content))
     return ArrayUnpickler(BytesIO(content), encoding="latin1").load()

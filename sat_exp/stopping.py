@@ -1,12 +1,12 @@
-"""Ctrl-C and SIGTERM: one line, then an orderly end, within ten seconds at the latest.
+"""Ctrl-C and SIGTERM: one line, then an orderly end within ten seconds.
 
-The first signal raises `Stopped` in the main thread. That can fail: an exception raised within `__del__` is swallowed,
-and while the main thread is in C no handler runs. So a thread waits for signals too. It ends the process with
-`os._exit` at a second signal, or when `ORDERLY` seconds have passed. Before any of these ends what `marking` was given
-is called, so that an open run is marked as stopped. A hard end harms nothing: files of the store and of a run's folder
-are written whole or not at all.
+The first signal raises `Stopped` in the main thread. This can fail: an exception within `__del__` is swallowed, and no
+handler runs while the main thread is in C code. A thread therefore waits for signals too. It ends the process with
+`os._exit` at a second signal, or after `ORDERLY` seconds. In all cases the functions registered by `marking` are called
+first, so that an open run is marked as stopped. A hard end loses nothing, because files of the store and of a run's
+folder are written atomically.
 
-Only small modules of the standard library are imported, so that `--help` stays cheap.
+Only small modules of the standard library are imported, so that `--help` is fast.
 """
 
 import os
@@ -23,27 +23,27 @@ from typing import Any
 ORDERLY = 7.0
 """Seconds for an orderly end."""
 MARKING = 1.0
-"""Seconds for marking what is open before a hard end."""
+"""Seconds for marking open runs before a hard end."""
 CHILDREN = 2.0
-"""Seconds for processes of a launcher or of a training to end, before they are killed."""
+"""Seconds for child processes of a launcher or of a training to end before they are killed."""
 AGAIN = 0.02
-"""Seconds after which an exception that was swallowed is raised again."""
+"""Seconds after which a swallowed exception is raised again."""
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 class Stopped(SystemExit):
-    """Raised in the main thread by a signal; `code` is 128 and the signal's number."""
+    """Raised in the main thread by a signal; `code` is 128 plus the signal's number."""
 
 
 class Stopping:
-    """How a signal ends this process.
+    """The state of stopping this process.
 
-    number: the first signal that came, or SIGPIPE. worker: the process is a launcher's, whose parent says the line.
-    inside: it is in the body of `handled`. raised: the exception has been. ending: it has arrived. over: the work was
-    done without any. marks: what to call before the end.
+    number: the first signal received, or SIGPIPE. worker: the process is a launcher's; its parent prints the line.
+    inside: in the body of `handled`. raised: `Stopped` was raised. ending: it left the body. over: the body ended
+    without a signal. marks: functions to call before the end.
 
-    The handler starts no thread and takes no lock that it might wait for: the main thread may be holding it.
+    The handler starts no thread and waits for no lock, which the main thread may be holding.
     """
 
     def __init__(self, worker: bool) -> None:
@@ -57,7 +57,7 @@ class Stopping:
         self.before = {number: signal.getsignal(number) for number in WORDS}
 
     def install(self) -> None:
-        """Take over the signals, but for one that whoever started this process ignores."""
+        """Take over the signals, except one that the parent process set to be ignored."""
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         for work, arguments in ((self.watch, (reading,)), (self.mark_for_hard_end, ())):
@@ -70,7 +70,7 @@ class Stopping:
         os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
-        """In a forked child: give back the signals, and let none be written to the parent's pipe."""
+        """In a forked child: restore the handlers, and write no signals to the parent's pipe."""
         global state
         state = None
         signal.set_wakeup_fd(-1)
@@ -79,23 +79,23 @@ class Stopping:
                 signal.signal(number, handler)
 
     def note(self, number: int) -> None:
-        """Say the line, once."""
+        """Record the first signal and print one line."""
         if self.noting.acquire(blocking=False):
             self.number = number
             if not self.worker:
-                say(f"{WORDS[signal.Signals(number)]}; the same command continues\n")
+                write(f"{WORDS[signal.Signals(number)]}; the same command continues\n")
 
     def watch(self, reading: int) -> None:
-        """Wait for a signal, then for the second or for the time to be up; end the process."""
-        came, latest = 0, float("inf")
-        while came < 2 and not (came and self.over):
-            left = None if not came else max(0.0, latest - time.monotonic())
-            if not select.select([reading], [], [], left)[0]:
+        """Wait for a signal, then for a second one or the end of `ORDERLY` seconds; end the process."""
+        received, deadline = 0, float("inf")
+        while received < 2 and not (received and self.over):
+            timeout = None if not received else max(0.0, deadline - time.monotonic())
+            if not select.select([reading], [], [], timeout)[0]:
                 break
             for number in os.read(reading, 1):
                 if number in WORDS:
                     self.note(number)
-                    came, latest = came + 1, min(latest, time.monotonic() + ORDERLY)
+                    received, deadline = received + 1, min(deadline, time.monotonic() + ORDERLY)
         self.hard.set()
         self.marked.wait(MARKING)
         end_children(patience=0.0)
@@ -107,14 +107,14 @@ class Stopping:
         self.marked.set()
 
     def mark(self) -> None:
-        """Call what is registered, each once, whatever it raises."""
+        """Call each registered function once, and ignore exceptions."""
         while self.marks:
             with suppress(Exception):
                 self.marks.pop()()
 
     def exit(self) -> None:
         if sys.stderr.isatty():
-            say("\x1b[?25h")  # progress bars hide the cursor
+            write("\x1b[?25h")  # show the cursor, which progress bars hide
         os._exit(128 + (self.number or 0))
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -123,7 +123,7 @@ class Stopping:
         if self.over:
             self.exit()
         if "logging" in sys.modules:
-            sys.modules["logging"].disable()  # all has been said
+            sys.modules["logging"].disable()  # no lines after the one about the signal
         if not self.raised and not self.ending:
             self.raised = True
             end_children(CHILDREN)
@@ -134,7 +134,7 @@ class Stopping:
             raise Stopped(128 + self.number)
 
     def swallowed(self, unraisable: Any) -> None:
-        """Have `Stopped` raised again, soon, where it was raised in a place that raises nothing."""
+        """Raise `Stopped` again after a moment, where Python swallowed it."""
         if isinstance(unraisable.exc_value, Stopped):
             signal.signal(signal.SIGALRM, self.interrupt_again)
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
@@ -146,7 +146,7 @@ state: Stopping | None = None
 
 
 def begin(worker: bool = False) -> Stopping:
-    """Take over the signals, once; `handled` does so itself, where nothing that takes long comes before it."""
+    """Take over the signals, once. `handled` calls this itself; call it earlier where imports take long."""
     global state
     if state is None:
         state = Stopping(worker)
@@ -156,9 +156,9 @@ def begin(worker: bool = False) -> Stopping:
 
 @contextmanager
 def handled(worker: bool = False) -> Iterator[None]:
-    """The whole of a program, or a job of it in a launcher's `worker`; a signal in the body ends this process.
+    """Run a program as the body, or a job in a launcher's `worker`; a signal in the body ends this process.
 
-    Within another one, and outside the main thread, it changes nothing.
+    Nested, or outside the main thread, it has no effect.
     """
     if threading.current_thread() is not threading.main_thread() or (state is not None and state.inside):
         yield
@@ -177,13 +177,13 @@ def handled(worker: bool = False) -> Iterator[None]:
     if this.number is not None:
         this.mark()
         if worker:
-            this.exit()  # it would wait for its next job
+            this.exit()  # a worker would wait for its next job
         sys.exit(128 + this.number)
 
 
 @contextmanager
 def marking(mark: Callable[[], None]) -> Iterator[None]:
-    """Have `mark` called, once and from any thread, where a signal ends the process before the body's end."""
+    """Have `mark` called, once and from any thread, if a signal ends the process before the body does."""
     if state is None:
         yield
         return
@@ -196,16 +196,16 @@ def marking(mark: Callable[[], None]) -> Iterator[None]:
 
 
 def stopped_by() -> int | None:
-    """The signal that is ending this process."""
+    """The signal that is ending this process, if any."""
     return None if state is None else state.number
 
 
 def note_lost_output(error: BaseException) -> None:
-    """End silently, as by SIGPIPE, where `error` says that the reader of standard output has gone."""
+    """End silently, as by SIGPIPE, if `error` means that the reader of standard output has gone."""
     rich = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     if state is not None and state.number is None and (rich or (isinstance(error, BrokenPipeError) and unread())):
         state.number = signal.SIGPIPE
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or what is left to write would be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes buffered output at exit
 
 
 def unread() -> bool:
@@ -215,14 +215,14 @@ def unread() -> bool:
     return any(event & select.POLLERR for _, event in polled.poll(0))
 
 
-def say(text: str) -> None:
-    """Write to standard error, in a handler: what print uses may be in the middle of its work."""
+def write(text: str) -> None:
+    """Write to standard error from a signal handler, in which print is not safe."""
     with suppress(OSError):
         os.write(2, text.encode())
 
 
 def end_children(patience: float) -> None:
-    """End the processes that multiprocessing started: launchers' workers and those that share a training."""
+    """End the child processes of multiprocessing: launchers' workers and processes that share a training."""
     if "multiprocessing.process" not in sys.modules:
         return
     from multiprocessing import active_children

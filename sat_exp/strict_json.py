@@ -1,4 +1,4 @@
-"""JSON as its standard has it: NaN and the infinities, which it lacks, are written as null and refused when read."""
+"""JSON by its standard: NaN and the infinities, which it lacks, are written as null and refused when read."""
 
 import json
 import math
@@ -7,13 +7,13 @@ from typing import Any
 
 
 def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """`value` as indented text with a newline at its end; `default` gives a plain value for what JSON cannot say."""
+    """`value` as indented text that ends with a newline. default: converts values that JSON lacks to plain ones."""
     return json.dumps(finite(value), indent=2, allow_nan=False, default=default) + "\n"
 
 
 def loads(content: bytes) -> Any:
-    """The value in `content`, UTF-8 text; ValueError where that is no JSON, has a number that no float can be, half of
-    a pair of surrogates, a name twice in one object, or is nested too deeply to be read."""
+    """The value in `content`, UTF-8 text. ValueError where it is not JSON, a number is too large for a float, a
+    surrogate is unpaired, an object has a name twice, or the nesting is too deep."""
     try:
         value = json.loads(
             content.decode("utf-8"), parse_constant=refuse, parse_float=number, object_pairs_hook=without_repetition
@@ -25,7 +25,7 @@ def loads(content: bytes) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """`value` with None for every number that is not finite and a number of Python for every one of numpy's."""
+    """`value` with None for numbers that are not finite, and Python numbers for those of numpy."""
     if isinstance(value, Mapping):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -36,19 +36,19 @@ def finite(value: Any) -> Any:
 
 
 def number(text: str) -> float:
-    """The number that `text` is; ValueError for one that is too large."""
+    """The number in `text`; ValueError for one that is too large."""
     if not math.isfinite(value := float(text)):
         refuse(text)
     return value
 
 
 def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; ValueError where a name stands in it twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands twice in an object")
-    return found
+    """An object of JSON; ValueError where a name is in it twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("an object has a name twice")
+    return content
 
 
 def refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

@@ -98,7 +98,7 @@ def doubled(depth: int, value: bytes = b"K\x01") -> bytes:
 )
 def test_values_in_values_without_end_are_refused_at_once(body: bytes) -> None:
     for content in (body, b"\x80\x02" + body):
-        with pytest.raises(ValueError, match="holds more than 10,000,000 values"):
+        with pytest.raises(ValueError, match="has more than 10,000,000 values"):
             pickles.read(content)
 
 

@@ -156,5 +156,5 @@ def test_values_of_a_table_without_a_manifest_are_the_same_or_refused(folder, re
 def test_a_manifest_has_one_form():
     """What it says twice or in other words is damage, whatever JSON allows."""
     assert strict_json.loads(b'{"a": 1}') == {"a": 1}
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(ValueError, match="a name twice"):
         strict_json.loads(b'{"a": 1, "a": 1}')

@@ -272,7 +272,7 @@ def test_numbers_of_numpy_are_numbers():
 
 @pytest.mark.parametrize("text", ['{"a": NaN}', "[Infinity]", "-Infinity", "{", ""])
 def test_what_is_no_json_is_refused(text):
-    with pytest.raises(ValueError, match=r"is no JSON|Expect"):
+    with pytest.raises(ValueError, match=r"is not JSON|Expect"):
         strict_json.loads(text.encode())
 
 

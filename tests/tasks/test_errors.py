@@ -14,7 +14,7 @@ BAD = {
     "unknown part": (["epsilon=8"], "there is no setting epsilon; near it: "),
     "no list": (["task=ensemble", "task.sizes=2"], "task.sizes=2: give a list, such as [A,B]"),
     "no number": (["task=plan", "task.width=wide"], "task.width='wide': give a number"),
-    "a setting not given": (["task=distill"], "task.students is not said: give task.students="),
+    "a setting not given": (["task=distill"], "task.students has no value: give task.students="),
     "not an override": (["attack.epsilon=["], "error: "),
     "no such folder of choices": (["-cd", "/no/such/folder"], "'/no/such/folder' not found"),
     "the name of another model": (
