@@ -74,7 +74,7 @@ class Measurement:
                 f"{', '.join(sorted(repeated))} is named twice: give each model once, or another model.name"
             )
         for candidate in candidates:
-            check_labels(candidate, candidates[0], self.images, self.labels)
+            check_labels(candidate, candidates[0], self.images, self.labels, self.attack)
         wanted = {(a, b) for a in names for b in names} if directions is None else set(directions)
         wanted |= {(source, source) for source, _ in wanted}
         return self.repaired(lambda: self.measured(candidates, wanted))
@@ -172,7 +172,7 @@ def sources_of(subjects: Sequence[Subject], wanted: set[Direction]) -> dict[str,
     return {target.name: [source for source in attacked if (source.name, target.name) in wanted] for target in subjects}
 
 
-def check_labels(candidate: Candidate, first: Candidate, images: ImageSet, labels: str) -> None:
+def check_labels(candidate: Candidate, first: Candidate, images: ImageSet, labels: str, attack: Attack) -> None:
     """UserError for a model whose classes cannot be compared with those of the image set, or of the `first` model."""
     if labels == "truth" and candidate.label_space != images.label_space:
         raise UserError(
@@ -188,4 +188,9 @@ def check_labels(candidate: Candidate, first: Candidate, images: ImageSet, label
         raise UserError(
             f"model {candidate.name} predicts {candidate.label_space}, {first.name} {first.label_space}: they can "
             "never agree; give labels=own"
+        )
+    if attack.threat.targeted and candidate.label_space != first.label_space:
+        raise UserError(
+            f"model {candidate.name} predicts {candidate.label_space}, {first.name} {first.label_space}: the goal "
+            "class of one is no class of the other; choose an untargeted attack="
         )

@@ -62,10 +62,10 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
 
 
 def check_images(config: DictConfig, candidates: Sequence[Configured]) -> None:
-    """UserError if a model's classes or channels are not those of the images."""
-    images = image_set(config)
+    """UserError if a model's classes or channels are not those of the images, or of the other models."""
+    images, attack = image_set(config), settings.build(config.attack, "attack")
     for candidate in candidates:
-        check_labels(candidate, candidates[0], images, config.labels)
+        check_labels(candidate, candidates[0], images, config.labels, attack)
         channels = len(candidate.preprocessing.mean)
         if config.protocol == "canvas" and channels != images.shape[0]:
             raise UserError(

@@ -11,7 +11,7 @@ from sat_exp.errors import UserError
 
 
 def never(pixels):
-    raise AssertionError("the classifier was asked")
+    raise AssertionError("the classifier was called")
 
 
 def noisy(images, epsilon, seed=0):

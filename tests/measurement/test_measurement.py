@@ -15,6 +15,7 @@ from lightning import Trainer
 from PIL import Image
 from torch.nn import functional as F
 
+from sat_exp.attacks import TargetedPGD
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured
 from sat_exp.models import loading
@@ -299,6 +300,9 @@ def test_models_of_different_classes_compare_only_by_their_own_labels(study: Any
     assert [model.labelled for model in measured.models] == [True, False]
     with pytest.raises(UserError, match="they can never agree; give labels=own"):
         study.measurement(tmp_path, labels="consensus", size=10, steps=1).run(both)
+    targeted = replace(study.measurement(tmp_path, labels="own", size=10), attack=TargetedPGD(epsilon=16, steps=1))
+    with pytest.raises(UserError, match="is no class of the other; choose an untargeted attack="):
+        targeted.run(both)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("labels", "guess"), ("protocol", "naive")])
