@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,7 +85,7 @@ class Result:
         return measuring.facts(self.measurement, self.measured)
 
     def plot(self, name: str | None = None) -> Figure:
-        """A figure of the report: by default the matrix, for fewer than three models the first figure there is.
+        """A figure of the report: by default the matrix, for fewer than three models the first one. Notebooks show it.
 
         UserError, with the names that there are, for another name.
         """
@@ -97,7 +98,7 @@ class Result:
         chosen = next(iter(drawings), None) if name is None else name
         if chosen not in drawings:
             raise UserError(f"there is no figure {name}: choose one of {', '.join(drawings) or 'none'}")
-        return drawings[chosen].figure
+        return in_notebook(drawings[chosen].figure)
 
     def report(self, folder: str | os.PathLike[str]) -> Path:
         """Write the run's folder as the command line does (page, figures, tables, predictions, examples) and return the
@@ -135,3 +136,15 @@ class Result:
     def _repr_html_(self) -> str:
         """The matrix of SAT as a table, for notebooks."""
         return f"<p>{self.heading}</p>{self.sat.round(2).to_html()}"
+
+
+def in_notebook(figure: Figure) -> Figure:
+    """`figure`, which notebooks show as PNG also where pyplot was never imported."""
+
+    def png() -> bytes:
+        content = BytesIO()
+        figure.savefig(content, format="png", bbox_inches="tight")
+        return content.getvalue()
+
+    vars(figure)["_repr_png_"] = png
+    return figure
