@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sat_exp import plugins
+from sat_exp.runs import registry
 from sat_exp.settings import search_path
+from sat_exp.similarity import measures
 
 EXAMPLE = Path(__file__).parent / "example"
 
@@ -60,7 +62,8 @@ def on_path(monkeypatch):
 
 def forget() -> None:
     plugins.forget()
-    search_path.plugin_folders.cache_clear()
+    for cached in (search_path.plugin_folders, measures.measures, registry.studies, registry.tables):
+        cached.cache_clear()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_the_shell_completes_its_names(command, example):
     assert "attack=example_stripes" in ended.stdout.split()
 
 
-def test_attack_measure_and_study_work_on_the_bundled_models(command, example, tmp_path):
+def test_attack_measure_and_study_work_on_the_bundled_models(command, sat_exp, on_path, example, tmp_path, outputs):
     ended = command(
         "task=transfer", "model=fashion_resnet", "model@target=fashion_vit", "attack=example_stripes", "attack.width=3",
         "measures=[example_rank_overlap]", "name=pair", *QUICK, installed=(example,),
@@ -46,27 +46,30 @@ def test_attack_measure_and_study_work_on_the_bundled_models(command, example, t
     assert measured["measure"].tolist() == ["example_rank_overlap"]
     assert measured["value"].between(0, 1).all()
     assert "example_rank_overlap" in (tmp_path / "outputs/pair/report.html").read_text()
-    ended = command("task=example_hubs", "task.run=outputs/pair", "name=hubs", *QUICK[2:], installed=(example,))
-    assert ended.returncode == 0, ended.stderr
-    hubs = pd.read_parquet(tmp_path / "outputs/hubs/tables/example_hubs.parquet")
+    on_path(example)
+    ended = sat_exp("task=example_hubs", "task.run=outputs/pair", "name=hubs")
+    assert ended.status == 0, ended.text
+    hubs = pd.read_parquet(outputs / "hubs/tables/example_hubs.parquet")
     assert set(hubs["model"]) == {"fashion_resnet", "fashion_vit"}
-    assert (tmp_path / "outputs/hubs/figures/example_hubs.svg").is_file()
-    drawn_without_it = command("task=report", "task.run=outputs/hubs", *QUICK[2:])
+    assert (outputs / "hubs/figures/example_hubs.svg").is_file()
+    drawn_without_it = command("task=report", f"task.run={outputs}/hubs", *QUICK[2:])
     assert drawn_without_it.returncode == 0, drawn_without_it.stderr
 
 
-def test_its_model_follows_its_data_set(command, example, tmp_path):
-    ended = command("model=example_edges", "attack=example_stripes", "name=edges", *QUICK, installed=(example,))
-    assert ended.returncode == 0, ended.stderr
-    model = pd.read_parquet(tmp_path / "outputs/edges/tables/models.parquet").iloc[0]
+def test_its_model_chooses_its_data_set(sat_exp, on_path, example, outputs):
+    on_path(example)
+    ended = sat_exp("model=example_edges", "attack=example_stripes", "name=edges", *QUICK[:2])
+    assert ended.status == 0, ended.text
+    model = pd.read_parquet(outputs / "edges/tables/models.parquet").iloc[0]
     assert (model["model"], model["images"], model["parameters"]) == ("example_edges", 40, 18)
     assert model["clean_accuracy"] == 1
 
 
-def test_settings_of_a_plug_in_are_checked_like_others(command, example):
-    ended = command("attack=example_stripes", "attack.epsilon=wide", *QUICK, installed=(example,))
-    assert ended.returncode == 1
-    assert ended.stderr.strip().splitlines()[-1] == "error: attack.epsilon='wide': give a whole number"
+def test_settings_of_a_plug_in_are_checked_like_others(sat_exp, on_path, example):
+    on_path(example)
+    ended = sat_exp("attack=example_stripes", "attack.epsilon=wide")
+    assert ended.status == 1
+    assert ended.text.strip().splitlines()[-1] == "error: attack.epsilon='wide': give a whole number"
 
 
 @pytest.fixture

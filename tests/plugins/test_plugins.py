@@ -11,24 +11,24 @@ from sat_exp.similarity.measures import Measure
 POINT = "broken = broken_package:THING"
 MEASURED = (
     "task=transfer", "model=fashion_resnet", "model@target=fashion_vit", "attack=example_stripes",
-    "measures=[agreement]", "dataset.size=20", "hardware.threads=1", "tracking=disabled", "output_dir=outputs",
+    "measures=[agreement]", "dataset.size=20", "hardware.threads=1",
 )  # fmt: skip
 
 
-def test_a_broken_plug_in_is_named_and_everything_else_works(command, example, written):
-    broken = written("broken_package", {"__init__.py": "import nowhere"}, dict.fromkeys(plugins.GROUPS, POINT))
-    ended = command(*MEASURED, "name=pair", installed=(example, broken))
-    assert ended.returncode == 0, ended.stderr
+def test_a_broken_plug_in_is_named_and_everything_else_works(sat_exp, example, written, on_path):
+    on_path(example, written("broken_package", {"__init__.py": "import nowhere"}, dict.fromkeys(plugins.GROUPS, POINT)))
+    ended = sat_exp(*MEASURED, "name=with_a_broken_plug_in")
+    assert ended.status == 0, ended.text
     warning = "plug-in broken (broken_package:THING) is left out: No module named 'nowhere'"
-    assert warning in " ".join((ended.stdout + ended.stderr).split())
+    assert warning in " ".join(ended.text.split())
 
 
-def test_an_attack_of_a_broken_package_states_the_cause(command, written):
+def test_an_attack_of_a_broken_package_states_the_cause(sat_exp, written, on_path):
     attack = {"__init__.py": "import nowhere", "conf/attack/mine.yaml": "_target_: broken_package.Attack\n"}
-    broken = written("broken_package", attack, {"sat_exp.attacks": POINT})
-    ended = command("attack=mine", installed=(broken,))
-    assert ended.returncode == 1
-    assert ended.stderr.strip() == (
+    on_path(written("broken_package", attack, {"sat_exp.attacks": POINT}))
+    ended = sat_exp("attack=mine")
+    assert ended.status == 1
+    assert ended.text.strip() == (
         "error: attack._target_=broken_package.Attack cannot be imported: No module named 'nowhere'"
     )
 
