@@ -1,4 +1,4 @@
-"""Sweeps (-m): a sweep over models is one measurement, hence one job."""
+"""Sweeps (-m). A sweep over models is one measurement, hence one job."""
 
 import copy
 import hashlib
@@ -27,10 +27,12 @@ from sat_exp.settings.types import Count, Text
 from sat_exp.tasks import composing
 
 SOURCE, TARGET = "model", "model@target"
-HERE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 LONGEST = 100
+"""Characters of the overrides in a folder's name."""
 NAMED = 3
-ELSEWHERE = ("output_dir", "tracking", "hardware")
+"""The most models that a title names."""
+UNRELATED = ("output_dir", "tracking", "hardware")
+"""Settings that do not distinguish the results of two jobs."""
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,8 @@ log = logging.getLogger(__name__)
 class Job:
     """A job of a sweep.
 
-    overrides: as typed after `python -m sat_exp`. title: what the table of failures calls it. merged: it stands for a
-    sweep over models. rows: the parts of such a job that can run apart, one an attacking model, as overrides.
+    overrides: as typed after `python -m sat_exp`. title: its name in the table of failures. merged: whether it covers a
+    sweep over models. rows: overrides of the parts of such a job that can run in parallel, one per source.
     """
 
     overrides: list[str]
@@ -52,21 +54,21 @@ class Job:
 class ModelSweeper(Sweeper):
     """Hydra's sweeper, except that for the tasks in `merge` jobs that differ in model= and model@target= are one job.
 
-    Such a job has model=FIRST, so that the data set follows its file, sweep.models=[...] and, where there are targets,
-    sweep.targets=[...]. Models whose files choose another data set go to a job of their own. A glob ranges over the
-    pool's members where a pool is chosen; as targets, over those that follow the same data set as the sources; and
-    never over a template such as model=timm.
+    Such a job has model=FIRST, whose file chooses the data set, sweep.models=[...] and, if there are targets,
+    sweep.targets=[...]. Models whose files choose another data set form another job. A glob matches members of the pool
+    if a pool is chosen. A glob of targets matches models with the data set of the sources. A glob never matches a
+    template such as model=timm.
 
-    With another launcher than Hydra's basic one, the row of each attacking model is a job of its own, in parallel; then
-    the whole job runs in this process, finds the rows in the store and does what is missing.
+    With another launcher than Hydra's basic one, the row of each source is a parallel job. The merged job then runs in
+    this process, reads the rows from the store and computes what is missing.
     """
 
     config: DictConfig
     launcher: Launcher
 
     def __init__(self, merge: list[Text], max_batch_size: Count | None, params: dict[str, Any] | None) -> None:
-        given = {"merge": merge, "max_batch_size": max_batch_size, "params": params}
-        settings.checked(ModelSweeper, settings.plain(OmegaConf.create(given)), "hydra.sweeper")
+        values = {"merge": merge, "max_batch_size": max_batch_size, "params": params}
+        settings.checked(ModelSweeper, settings.plain(OmegaConf.create(values)), "hydra.sweeper")
         self.merge, self.max_batch_size, self.params = merge, max_batch_size, params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -76,12 +78,12 @@ class ModelSweeper(Sweeper):
         self.hydra_context, self.config = hydra_context, config
         self.loader: Any = hydra_context.config_loader
         self.launcher = launcher(config)
-        here = copy.deepcopy(config)
-        here.hydra.launcher = {"_target_": HERE}
-        self.here = self.launcher if config.hydra.launcher == here.hydra.launcher else launcher(here)
+        basic = copy.deepcopy(config)
+        basic.hydra.launcher = self.file("hydra/launcher/basic")
+        self.basic = self.launcher if config.hydra.launcher == basic.hydra.launcher else launcher(basic)
 
     def sweep(self, arguments: list[str]) -> list[list[JobReturn]]:
-        """Run all jobs, batch by batch; then, if any returned the reason why it failed, exit with a table of those."""
+        """Run all jobs in batches; exit with a table of failures if any job returned one."""
         try:
             jobs = self.jobs(arguments)
             for job in jobs:
@@ -101,7 +103,7 @@ class ModelSweeper(Sweeper):
         return returns
 
     def check(self, job: Job) -> None:
-        """Raise UserError where the configuration of a job is wrong: before any job begins."""
+        """UserError where the configuration of a job is wrong."""
         config = self.composed(job.overrides)
         HydraConfig.instance().set_config(config)
         try:
@@ -114,28 +116,28 @@ class ModelSweeper(Sweeper):
             HydraConfig.instance().set_config(self.config)
 
     def launch(self, jobs: Sequence[Job], first: int) -> list[JobReturn]:
-        """What `jobs`, numbered from `first`, returned, in their order."""
+        """The results of `jobs`, numbered from `first`, in order."""
         self.validate_batch_is_legal([job.overrides for job in jobs if not job.merged])
-        if self.launcher is self.here:
-            return list(self.here.launch([job.overrides for job in jobs], first))
+        if self.launcher is self.basic:
+            return list(self.basic.launch([job.overrides for job in jobs], first))
         rows = [row for job in jobs for row in job.rows]
         if rows:
-            log.info("%d rows run apart", len(rows))
-            logging.disable(logging.INFO)  # of this process: launchers log all overrides of every row
+            log.info("%d rows run in parallel", len(rows))
+            logging.disable(logging.INFO)  # launchers log all overrides of every row
             try:
                 self.launcher.launch(rows, first)
             except Exception as error:  # whatever a launcher raises when a worker dies
-                log.warning("not all rows came back (%s); what is missing is done here", one_line(error))
+                log.warning("not all rows were computed (%s); this process computes the others", one_line(error))
             finally:
                 logging.disable(logging.NOTSET)
         returns = {}
-        for merged, launcher in ((False, self.launcher), (True, self.here)):
+        for merged, launcher in ((False, self.launcher), (True, self.basic)):
             chosen = [job.overrides for job in jobs if job.merged == merged]
             returns[merged] = iter(launcher.launch(chosen, first) if chosen else [])
         return [next(returns[job.merged]) for job in jobs]
 
     def jobs(self, arguments: Sequence[str]) -> list[Job]:
-        """The jobs that `arguments` ask for; UserError for a glob that no model fits."""
+        """The jobs of a sweep; UserError for a glob that matches no model."""
         parser = OverridesParser.create(config_loader=self.loader)
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
         typed = {override.get_key_element(): override for override in overrides}
@@ -148,65 +150,73 @@ class ModelSweeper(Sweeper):
         return [job for other in others for job in self.over_models(other, swept, self.composed(other))]
 
     def over_models(self, others: list[str], swept: Mapping[str, Override], config: DictConfig) -> list[Job]:
-        """The jobs of a sweep over models; `others`: one combination of all other overrides, composed as `config`."""
+        """The jobs of a sweep over models. others: one combination of all other overrides, composed as `config`."""
         names = {key: self.listed(override) for key, override in swept.items()}
         members = [] if config.pool is None else composing.names(list(config.pool.models))
         for key, override in swept.items():
             if members and is_glob(override):
                 names[key] = [name for name in members if name in names[key]]
             if override.is_sweep_override() and not names[key]:
-                of = "of the pool " if members else ""
-                raise UserError(f"no model {of}fits {override.input_line}: give names, or another glob")
+                scope = "of the pool " if members else ""
+                raise UserError(f"no model {scope}matches {override.input_line}: give names, or another glob")
         choices = config.hydra.runtime.choices
         if choices.task not in self.merge or any(key_of(other).startswith("target.") for other in others):
             lists = [[f"{key}={name}" for name in listed] for key, listed in names.items()]
             return [plain([*others, *models]) for models in itertools.product(*lists)]
         sources = names.get(SOURCE) or [choices[SOURCE]]
         targets = names.get(TARGET) or [name for name in [choices.get(TARGET)] if name]
-        followed = self.followed(others, dict.fromkeys([*sources, *targets]))
+        choices_with = self.choices_with(others, dict.fromkeys([*sources, *targets]))
         excluded = config.hydra.job.config.override_dirname.exclude_keys
         jobs = []
-        for kind in dict.fromkeys(followed[name] for name in sources):
-            attacking = [name for name in sources if followed[name] == kind]
-            attacked = [name for name in targets if followed[name] == kind or not is_glob(swept.get(TARGET))]
-            folder = subdir(others, excluded, attacking, attacked)
-            overrides = [*others, f"{SOURCE}={attacking[0]}", f"sweep.models={listing(attacking)}"]
-            title = f"{' '.join(others)} {SOURCE}={counted(attacking)}"
-            if attacked:
-                overrides.append(f"sweep.targets={listing(attacked)}")
-                title += f" {TARGET}={counted(attacked)}"
+        for kind in dict.fromkeys(choices_with[name] for name in sources):
+            chosen = [name for name in sources if choices_with[name] == kind]
+            paired = [name for name in targets if choices_with[name] == kind or not is_glob(swept.get(TARGET))]
+            folder = subdir(others, excluded, chosen, paired)
+            overrides = [*others, f"{SOURCE}={chosen[0]}", f"sweep.models={listing(chosen)}"]
+            title = f"{' '.join(others)} {SOURCE}={counted(chosen)}"
+            if paired:
+                overrides.append(f"sweep.targets={listing(paired)}")
+                title += f" {TARGET}={counted(paired)}"
                 overrides = self.without_pool(overrides) if members else overrides
-            attackers = [name for name in followed if followed[name] == kind]
+            attackers = [name for name in choices_with if choices_with[name] == kind]
             one = any(key_of(other).startswith("model.") and key_of(other) != "model.pretrained" for other in others)
-            rows = [] if one else row_jobs(others, attackers, attacking, attacked, members, folder)
+            rows = [] if one else row_jobs(others, attackers, chosen, paired, members, folder)
             jobs.append(Job([*overrides, f"hydra.sweep.subdir='{folder}'"], title.strip(), merged=True, rows=rows))
         return jobs
 
     def without_pool(self, overrides: list[str]) -> list[str]:
-        """`overrides` of pairs, not of rows against the pool; what the pool chose beside its members is kept."""
+        """`overrides` without the pool, so that the job is of pairs; other choices of the pool's file are kept."""
         pairs = [override for override in overrides if key_of(override).split(".")[0] != "pool"] + ["~pool"]
         lost = sorted(self.chosen(overrides) - self.chosen(pairs))
         return pairs + [f"{group}={choice}" for group, choice in lost]
 
     def listed(self, override: Override) -> list[str]:
-        """The models that model=... or model@target=... names, each once; a glob leaves the template out."""
+        """The models of model=... or model@target=..., each once; a glob leaves the template out."""
         if not override.is_sweep_override():
             return [str(override.value())]
         names = dict.fromkeys(override.sweep_string_iterator())
         return [name for name in names if not (is_glob(override) and name == composing.TEMPLATE)]
 
-    def followed(self, others: list[str], names: Collection[str]) -> dict[str, Hashable]:
-        """What is chosen in other groups, data set first of all, when each of `names` is the model; equal if equal."""
-        repository = self.loader.repository
-        wanted = {name: str(repository.load_config(f"model/{name}").defaults_list) for name in names}
-        examples = {defaults: name for name, defaults in wanted.items()}
+    def choices_with(self, others: list[str], names: Collection[str]) -> dict[str, Hashable]:
+        """Model → a value that is equal for models with the same choices in other groups, such as the data set.
+
+        Only one model of each defaults list is composed, because composing takes tenths of a second.
+        """
+        defaults = {name: str(self.file(f"model/{name}").get("defaults")) for name in names}
+        examples = {listed: name for name, listed in defaults.items()}
         if len(examples) == 1:
-            return dict(wanted)
-        made = {defaults: self.chosen([*others, f"{SOURCE}={name}"]) for defaults, name in examples.items()}
-        return {name: made[defaults] for name, defaults in wanted.items()}
+            return dict(defaults)
+        choices = {listed: self.chosen([*others, f"{SOURCE}={name}"]) for listed, name in examples.items()}
+        return {name: choices[listed] for name, listed in defaults.items()}
+
+    def file(self, path: str) -> DictConfig:
+        """The configuration file at `path`, such as model/resnet50, from the first source that has it."""
+        source = next(source for source in self.loader.get_sources() if source.is_config(path))
+        content: DictConfig = source.load_config(path).config
+        return content
 
     def chosen(self, overrides: list[str]) -> frozenset[tuple[str, str]]:
-        """Every group but those of models, with its choice."""
+        """The choice of every group except models and pool."""
         choices = self.composed(overrides).hydra.runtime.choices
         return frozenset(
             (group, choice or "null") for group, choice in choices.items() if group not in (SOURCE, TARGET, "pool")
@@ -217,12 +227,16 @@ class ModelSweeper(Sweeper):
 
 
 def register() -> None:
-    """Make the sweeper known under the name in its file: Hydra takes sweepers from `hydra_plugins` only."""
+    """Register the sweeper with Hydra.
+
+    Hydra takes sweepers only from packages below `hydra_plugins`, and imports all of these at every start. The sweeper
+    is therefore registered under such a name here, without such a package.
+    """
     Plugins.instance().class_name_to_class["hydra_plugins.sat_exp.ModelSweeper"] = ModelSweeper
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
-    """Every combination of the values of those overrides that are sweeps; UserError for a sweep over nothing."""
+    """All combinations of the values of overrides that are sweeps; UserError for a sweep without values."""
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
@@ -230,7 +244,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         if override.is_sweep_override():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         if not values[key]:
-            raise UserError(f"nothing fits {override.input_line}: give names, or another glob")
+            raise UserError(f"nothing matches {override.input_line}: give names, or another glob")
     return [list(combination) for combination in itertools.product(*values.values())]
 
 
@@ -241,7 +255,7 @@ def plain(overrides: list[str]) -> Job:
 def row_jobs(
     others: list[str], attackers: list[str], sources: list[str], targets: list[str], members: list[str], folder: str
 ) -> list[list[str]]:
-    """Overrides of the rows of a job over models, one each of `attackers`: against the pool, or its partners as one."""
+    """Overrides of the rows of a job over models, one per attacker: against the pool, or the attacker's partners."""
     if len(attackers) < 2:
         return []
     kept = [other for other in others if key_of(other) != "tracking"]
@@ -274,12 +288,12 @@ def counted(names: Sequence[str]) -> str:
     return ",".join(names) if len(names) <= NAMED else f"<{len(names)} models>"
 
 
-def subdir(others: Sequence[str], unsaid: Collection[str], sources: Sequence[str], targets: Sequence[str]) -> str:
-    """A folder's name for a job over models, at most 120 characters: other overrides but those `unsaid`, size, and a
-    digest of all but where results go and what computes them."""
+def subdir(others: Sequence[str], unnamed: Collection[str], sources: Sequence[str], targets: Sequence[str]) -> str:
+    """The name of the folder of a job over models, at most 120 characters: other overrides except those `unnamed`, the
+    size, and a digest of all but `UNRELATED` settings."""
     size = f"{len(sources)}x{len(targets)}" if targets else f"{len(sources)}"
-    identity = sorted(other for other in others if key_of(other).split(".")[0] not in ELSEWHERE)
+    identity = sorted(other for other in others if key_of(other).split(".")[0] not in UNRELATED)
     digest = hashlib.sha256(repr((identity, sources, targets)).encode()).hexdigest()[:6]
-    said = sorted(other for other in others if key_of(other) not in unsaid)
-    shown = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(said))[:LONGEST]
-    return ",".join(part for part in (shown, f"{size}-{digest}") if part)
+    named = sorted(other for other in others if key_of(other) not in unnamed)
+    text = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(named))[:LONGEST]
+    return ",".join(part for part in (text, f"{size}-{digest}") if part)

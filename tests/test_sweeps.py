@@ -24,6 +24,8 @@ from sat_exp import sweeps
 from sat_exp.errors import UserError
 from sat_exp.names import CONF
 
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
 FILES = {
     "config": """
         defaults: [_self_, attack: pgd, dataset: photos, model: a, model@target: null, pool: null, tracking: mirror,
@@ -175,9 +177,9 @@ def test_with_a_pool_a_glob_means_its_members(run, pool):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("pool=some", "model=glob(b*)"), "no model of the pool fits model=glob(b*): give names, or another glob"),
-        (("model=glob(tim*)",), "no model fits model=glob(tim*): give names, or another glob"),
-        (("model=a", "attack=glob(cw*)"), "nothing fits attack=glob(cw*): give names, or another glob"),
+        (("pool=some", "model=glob(b*)"), "no model of the pool matches model=glob(b*): give names, or another glob"),
+        (("model=glob(tim*)",), "no model matches model=glob(tim*): give names, or another glob"),
+        (("model=a", "attack=glob(cw*)"), "nothing matches attack=glob(cw*): give names, or another glob"),
     ],
 )
 def test_a_glob_that_fits_nothing_is_an_error(run, arguments, message):
@@ -262,7 +264,7 @@ class Apart(Launcher):
         Apart.given += [list(overrides) for overrides in job_overrides]
         if Apart.dies:
             raise RuntimeError("a worker died")
-        here = Plugins.instance().class_name_to_class[sweeps.HERE]()
+        here = Plugins.instance().class_name_to_class[BASIC]()
         here.setup(**self.arguments)
         return here.launch(job_overrides, initial_job_idx)
 

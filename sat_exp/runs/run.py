@@ -13,7 +13,7 @@ import pandas as pd
 from sat_exp.errors import UserError
 from sat_exp.runs import checking, manifest, predictions, reading, summary, tables
 from sat_exp.runs.manifest import Manifest, remedy
-from sat_exp.settings.types import SET_APART
+from sat_exp.settings.types import RESERVED
 from sat_exp.similarity import Predictions
 
 SUMMARY = "summary.json"
@@ -60,7 +60,7 @@ class Run:
         """
         found = []
         for place, folders, names in os.walk(outputs):
-            folders[:] = [name for name in folders if name not in SET_APART and not name.startswith(".")]
+            folders[:] = [name for name in folders if name not in RESERVED and not name.startswith(".")]
             if manifest.NAME in names and _may_have(Path(place), file):
                 found.append(Path(place))
         return sorted(found, key=_written, reverse=True)
@@ -100,8 +100,6 @@ class Run:
         if fault := checking.incomplete(found):
             raise UserError(f"{self.folder} has {fault}: {remedy(self.folder)}")
         return found
-
-    checked_table = table
 
     def require(self, *fields: str) -> None:
         """UserError for the first of the fields, such as settings.labels, that the summary lacks."""

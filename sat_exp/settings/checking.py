@@ -1,4 +1,4 @@
-"""The checks of a configuration, and how an object is built from a part of one."""
+"""Checks of a configuration, and building of objects from its groups."""
 
 import re
 import sys
@@ -21,24 +21,24 @@ from sat_exp.settings.targets import TARGET, check_network, resolve
 SECRET = re.compile(
     r"(api_?key|access_?key|secret|passw(or)?d|credentials?|(?<!class_)(?<!dist_)token)$", re.IGNORECASE
 )
-"""Names of secrets; a class token and a distillation token are parts of networks."""
+"""Names of settings that hold secrets. A class token and a distillation token are parts of networks."""
 
 
 def check(config: DictConfig) -> None:
-    """Raise UserError for the first thing that is wrong with a composed configuration; nothing is loaded or written.
+    """UserError for the first error in a composed configuration; nothing is loaded or written.
 
-    The task is asked as well: where its module has a function `check`, that is called as its `run` would be.
+    A function `check` in the module of the task is called with the arguments of the task's `run`.
     """
     check_values(config)
     with allowing(config):
         function, values = chosen_task(config)
-        of_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
-        if of_task is not None:
-            of_task(config, **values)
+        check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
+        if check_task is not None:
+            check_task(config, **values)
 
 
 def check_values(config: DictConfig) -> None:
-    """Raise UserError for the first setting whose value is of a wrong type, out of range, unknown, or a secret."""
+    """UserError for the first setting with a value of a wrong type or out of range, an unknown name, or a secret."""
     whole = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     hydra = HydraConfig.get()
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
@@ -61,7 +61,7 @@ def check_values(config: DictConfig) -> None:
 
 
 def check_model(model: DictConfig, where: str) -> None:
-    """Raise UserError where a model's configuration is wrong, or names code that may not be named."""
+    """UserError where a model's configuration is wrong, or names code that is not allowed. where: model or target."""
     stated = plain(model)
     check_resolved(stated, where)
     checked(Model, stated, where)
@@ -73,7 +73,7 @@ def check_model(model: DictConfig, where: str) -> None:
 
 
 def build(node: DictConfig, group: str, **changes: Any) -> Any:
-    """The object that a group of a configuration names by `_target_`, with its settings and `changes` to them."""
+    """The object that a group names by `_target_`, built with the group's settings and `changes` to them."""
     target, values = parts(plain(node) | changes, group)
     return target(**checked(target, values, group))
 
@@ -85,16 +85,16 @@ def chosen_task(config: DictConfig) -> tuple[Callable[..., None], dict[str, Any]
 
 
 def parts(node: Mapping[str, Any], group: str) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """What a group names by `_target_`, and the settings of that."""
+    """The object that a group names by `_target_`, and its settings."""
     target = resolve(node.get(TARGET), group, f"{group}.{TARGET}")
     return target, {key: value for key, value in node.items() if key != TARGET}
 
 
 @contextmanager
 def allowing(config: DictConfig) -> Iterator[None]:
-    """Within the body code of the packages that the user typed in `allow=` may be named.
+    """Allow code of the packages that the user typed in `allow=`, within the body.
 
-    UserError where a file says `allow`.
+    UserError where a file sets `allow`.
     """
     typed: list[str] = []
     for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
@@ -108,7 +108,7 @@ def allowing(config: DictConfig) -> Iterator[None]:
 
 
 def check_secrets(node: Any, where: str = "") -> None:
-    """UserError for a setting that is called like a secret: settings are kept in files and sent to W&B."""
+    """UserError for a setting with the name of a secret, because settings are kept in files and sent to W&B."""
     for name, _ in walked(node, where):
         if SECRET.search(name.rpartition(".")[2]):
             raise UserError(
@@ -118,7 +118,7 @@ def check_secrets(node: Any, where: str = "") -> None:
 
 
 def check_output(path: Any) -> None:
-    """UserError where `output_dir` leads through something that is no folder."""
+    """UserError where a part of the path `output_dir` exists and is not a folder."""
     place = Path(str(path)).absolute() if path else Path()
     for folder in (place, *place.parents):
         if folder.exists() and not folder.is_dir():
@@ -126,10 +126,10 @@ def check_output(path: Any) -> None:
 
 
 def check_resolved(node: Any, where: str = "") -> None:
-    """UserError where a value still reads as an interpolation: it would be resolved when it is read again."""
+    """UserError where a value contains an interpolation after resolving, because reading it would resolve it again."""
     for name, value in walked(node, where):
         if isinstance(value, str) and "${" in value:
-            raise UserError(f"{name} is put together to an interpolation: give its value")
+            raise UserError(f"{name} contains an interpolation: give its value")
 
 
 def walked(node: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -143,5 +143,5 @@ def walked(node: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 def plain(node: DictConfig) -> dict[str, Any]:
     """A part of a configuration as plain dictionaries, lists and values, interpolations resolved."""
-    found: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    return found
+    content: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    return content

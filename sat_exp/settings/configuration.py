@@ -1,4 +1,4 @@
-"""The types of everything in a configuration that no signature states: what is common to all runs, and models."""
+"""Types of the settings that no signature states: those common to all runs, and those of model files."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -36,7 +36,7 @@ class Score(TypedDict):
 
 @with_config(STRICT)
 class Input(TypedDict):
-    """The images that a network takes, as its training left it."""
+    """The preprocessing that a network was trained with; size and crop are in pixels and a fraction of the side."""
 
     size: Side
     mean: Annotated[list[Annotated[float, Field(ge=-100, le=100)]], Channels]
@@ -50,7 +50,7 @@ Architecture = Literal["CNN", "Transformer", "Hybrid", "MLP-Mixer", "MLP", "NAS-
 
 @with_config(STRICT)
 class Components(TypedDict):
-    """The words of `sat_exp.models.components`; null: derived from the network."""
+    """The components in `sat_exp.models.components`; null: derived from the network."""
 
     base_architecture: NotRequired[Architecture | None]
     hierarchical: NotRequired[bool | None]
@@ -69,7 +69,7 @@ class Components(TypedDict):
 
 @with_config(STRICT)
 class Group(TypedDict):
-    """What a network has in common with others: its architecture, the seed and the recipe of its training."""
+    """The architecture, seed and recipe of a training, by which networks are grouped."""
 
     architecture: FileName
     seed: Seed
@@ -111,7 +111,7 @@ class Sweep(TypedDict):
 
 @with_config(STRICT)
 class Configuration(TypedDict):
-    """A whole configuration; `attack` to `task` are typed by the signature of their `_target_`."""
+    """A whole configuration. The types of `attack` to `task` are in the signature of their `_target_`."""
 
     name: RunName
     output_dir: FilePath
@@ -135,4 +135,4 @@ class Configuration(TypedDict):
 
 
 GROUPS = ("attack", "dataset", "hardware", "tracking", "task")
-"""The groups whose settings are those of their `_target_`."""
+"""The groups whose settings are the parameters of their `_target_`."""

@@ -1,4 +1,4 @@
-"""Settings checked against types; what is wrong is one line that names the setting and what it may be."""
+"""Checks of settings against types. An error is one line with the setting and its allowed values."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ from sat_exp.errors import UserError, nearest
 from sat_exp.names import choose
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-"""No value is turned into another type: true is no number, and '5' none either."""
+"""No value is converted to another type: neither true nor '5' is a number."""
 
-SHOWN = 60
-"""Characters of a wrong value that an error repeats."""
+LONGEST = 60
+"""The most characters of a wrong value in an error."""
 
 KINDS = {
     "int_type": "a whole number",
@@ -45,22 +45,21 @@ BOUNDS = {
 }
 
 
-def checked(of: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`values` as `of` takes them, a class or function by its signature, or a TypedDict.
+def checked(target: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`values` as settings of `target`: a class or function, by its signature, or a TypedDict.
 
-    UserError for a value of another type or out of range, a name that `of` does not know, and one that it lacks.
+    UserError for a value of another type or out of range, an unknown name, and a missing one.
     """
-    kind = of if is_typed_dict(of) else of_signature(of)
-    given = {str(name): value for name, value in values.items()}
+    kind = target if is_typed_dict(target) else of_signature(target)
     try:
-        return adapter(kind).validate_python(given)
+        return adapter(kind).validate_python({str(name): value for name, value in values.items()})
     except ValidationError as error:
         raise UserError(line(error.errors(), prefix, kind)) from None
 
 
 @cache
 def of_signature(target: Callable[..., Any]) -> Any:
-    """A TypedDict of the settings that a class or function takes by keyword; types left out are not checked."""
+    """A TypedDict of the keyword parameters of a class or function; parameters without a type are not checked."""
     own = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
     hints = get_type_hints(own, include_extras=True)
     fields: dict[str, Any] = {}
@@ -81,23 +80,23 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def line(errors: Sequence[ErrorDetails], prefix: str, kind: Any) -> str:
-    """What is wrong first, in one line; a setting of several types has an error for each. kind: the TypedDict."""
+    """The first error as one line. A setting of several types has an error for each. kind: the TypedDict."""
     error = errors[0]
-    found, hint = located(kind, error["loc"])
-    name = dotted(prefix, found)
+    names, hint = located(kind, error["loc"])
+    name = dotted(prefix, names)
     if error["type"] == "extra_forbidden":
         return unknown(name, bare(located(kind, error["loc"][:-1])[1]))
     if error["type"] == "missing":
-        return f"{name} is not given: give {name}="
-    same = [other for other in errors if located(kind, other["loc"])[0] == found]
-    wanted = dict.fromkeys(may_be(other, hint) for other in same)
+        return f"{name} has no value: give {name}="
+    same = [other for other in errors if located(kind, other["loc"])[0] == names]
+    allowed = dict.fromkeys(allowed_by(other, hint) for other in same)
     null = ", or null" if NoneType in get_args(hint) else ""
-    value = shown(error["input"], quoted=error["type"] in KINDS)
-    return f"{name}={value}: give {' or '.join(wanted)}{null}"
+    value = typed(error["input"], quoted=error["type"] in KINDS)
+    return f"{name}={value}: give {' or '.join(allowed)}{null}"
 
 
-def may_be(error: ErrorDetails, hint: Any) -> str:
-    """What the value of a setting may be, after the word give."""
+def allowed_by(error: ErrorDetails, hint: Any) -> str:
+    """The allowed values of a setting in words."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in KINDS:
         return KINDS[kind]
@@ -127,7 +126,7 @@ def choices(hint: Any) -> list[str]:
 
 
 def located(kind: Any, place: Iterable[int | str]) -> tuple[list[int | str], Any]:
-    """The names that lead to a wrong value, without pydantic's marks of the members of a union; and its type."""
+    """The path of names to a wrong value, without pydantic's names of the members of a union; and its type."""
     names: list[int | str] = []
     hint = kind
     for part in place:
@@ -146,15 +145,15 @@ def located(kind: Any, place: Iterable[int | str]) -> tuple[list[int | str], Any
 
 
 def bare(hint: Any) -> Any:
-    """The TypedDict of a type that is one, or null."""
+    """The TypedDict in a type that is one or null; other types as they are."""
     inner = [member for member in get_args(hint) if is_typed_dict(member)]
     return inner[0] if len(inner) == 1 and NoneType in get_args(hint) else hint
 
 
 def within(hint: Any) -> Any:
     """The type of the elements of a list."""
-    found = [member for member in (hint, *get_args(hint)) if get_origin(member) is list]
-    return get_args(found[0])[0] if found else Any
+    lists = [member for member in (hint, *get_args(hint)) if get_origin(member) is list]
+    return get_args(lists[0])[0] if lists else Any
 
 
 def is_typed_dict(kind: Any) -> bool:
@@ -162,16 +161,16 @@ def is_typed_dict(kind: Any) -> bool:
 
 
 def dotted(prefix: str, names: Iterable[int | str]) -> str:
-    """A setting's name as it is typed: model.input.std[0]."""
-    found = prefix
+    """The name of a setting on the command line: model.input.std[0]."""
+    full = prefix
     for name in names:
-        found += f"[{name}]" if isinstance(name, int) else f".{name}" if found else str(name)
-    return found
+        full += f"[{name}]" if isinstance(name, int) else f".{name}" if full else str(name)
+    return full
 
 
-def shown(value: Any, quoted: bool) -> str:
-    """A value on one line, as it is typed, cut where it is long. quoted: a text in quotes."""
+def typed(value: Any, quoted: bool) -> str:
+    """A value as on the command line, at most `LONGEST` characters. quoted: whether a text is in quotes."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value) if isinstance(value, str) and quoted else str(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -1,4 +1,4 @@
-"""The types of settings, for the signature of what they configure: `sat_exp.settings` refuses everything else."""
+"""Types of settings, for the signatures of configured classes and functions."""
 
 from typing import Annotated, Any
 
@@ -6,17 +6,17 @@ from pathvalidate import ValidationError, validate_filename
 from pydantic import AfterValidator, BeforeValidator, Field
 
 LONGEST = 200
-"""Characters of a text: more than any name, less than a file name can hold."""
+"""The most characters of a text; file names allow more."""
 
 LONGEST_PART = 255
-"""Bytes of a name in a path."""
+"""The most bytes of a name in a path."""
 
-SET_APART = frozenset({"store", "wandb", "tables", "figures", "examples"})
-"""Folders in which no runs are looked for: no run may be called so."""
+RESERVED = frozenset({"store", "wandb", "tables", "figures", "examples"})
+"""Names of folders in which no runs are searched, so that no run may have them."""
 
 
 def as_text(value: Any) -> Any:
-    """A whole number that was typed where a text belongs is that text: name=2024."""
+    """`value`, as a text if it is a whole number, as in name=2024."""
     return str(value) if type(value) is int else value
 
 
@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """`text` if every file system takes it as the name of a file; ValueError for others."""
+    """`text`; ValueError unless it is a valid file name on every file system."""
     try:
         validate_filename(text, platform="universal", max_len=LONGEST)
     except ValidationError as error:
@@ -38,11 +38,11 @@ def file_name(text: str) -> str:
 
 
 def run_name(text: str) -> str:
-    """File names, joined by slashes; ValueError for a path that leaves the folder or leads into one set apart."""
+    """`text`; ValueError unless it consists of file names, joined by slashes, none of them reserved."""
     for part in text.split("/"):
         file_name(part)
-        if part in SET_APART:
-            raise ValueError(f"another name, {part} is that of a folder of results")
+        if part in RESERVED:
+            raise ValueError(f"another name, {part} is the name of a folder of results")
     return text
 
 
@@ -82,10 +82,10 @@ Images = Annotated[int, Field(ge=1, le=1_000_000_000)]
 """A number of images."""
 
 Repeats = Annotated[int, Field(ge=1, le=100_000)]
-"""How often something is drawn or fitted again."""
+"""A number of repetitions."""
 
 Draws = Annotated[int, Field(ge=2, le=100_000)]
-"""How often something is drawn again for an interval."""
+"""A number of bootstrap resamples for an interval."""
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 """The side of an image, in pixels."""
@@ -96,10 +96,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
 
 Grid = Annotated[int, Field(ge=0, le=255)]
-"""A whole number of 1/255, the distance of two neighbouring values of a pixel."""
+"""A whole number of units of 1/255, the distance between neighbouring pixel values."""
 
 StepSize = Annotated[float, Field(gt=0, le=255)]
-"""In units of 1/255; with a whole one every iterate of an attack is an 8-bit image."""
+"""A step size in units of 1/255; with a whole number every iterate of an attack is an 8-bit image."""
 
 Confidence = Annotated[float, Field(gt=0, lt=1)]
 """The probability that an interval covers the value, such as 0.95."""

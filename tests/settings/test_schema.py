@@ -58,7 +58,7 @@ SOUND = {"count": 1, "seeds": [0], "name": "a", "inner": {"size": 32, "std": [1]
         ({"inner": {**SOUND["inner"], "std": [0.5, 0]}}, "task.inner.std[1]=0: give a value above 0"),
         ({"inner": {**SOUND["inner"], "std": []}}, "task.inner.std=[]: give a list of 1 or more"),
         ({"inner": {**SOUND["inner"], "sizes": 1}}, "there is no setting task.inner.sizes; near it: task.inner.size"),
-        ({"inner": {"size": 32}}, "task.inner.std is not given: give task.inner.std="),
+        ({"inner": {"size": 32}}, "task.inner.std has no value: give task.inner.std="),
         ({"inner": 5}, "task.inner=5: give settings, such as {A: 1}, or null"),
         ({"recipes": {"a": 5}}, "task.recipes.a=5: give settings, such as {A: 1}, or null"),
         ({"of": 1.5}, "task.of=1.5: give a list, such as [A,B] or a text, or null"),

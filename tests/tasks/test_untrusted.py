@@ -211,7 +211,7 @@ def test_a_text_put_together_to_an_interpolation_is_refused(sat_exp):
     parts = ("+model.stand_in='$'", "+model.paper_name='{oc.env:HOME}'", "model.family='${.stand_in}${.paper_name}'")
     outcome = sat_exp(*parts)
     assert outcome.status == 1
-    assert "model.family is put together to an interpolation: give its value" in " ".join(outcome.text.split())
+    assert "model.family contains an interpolation: give its value" in " ".join(outcome.text.split())
 
 
 def test_files_that_no_run_has_written_are_left_alone(sat_exp, outputs):
