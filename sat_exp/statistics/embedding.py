@@ -1,4 +1,4 @@
-"""Models as points in a plane, similar ones close together; the distance of two is log 100 − SAT."""
+"""Models as points in a plane, similar ones close to each other; the distance of two is log 100 − SAT."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import spearmanr
 from sklearn.manifold import TSNE, trustworthiness
 
 from sat_exp.errors import UserError
 from sat_exp.statistics.clustering import distances
+from sat_exp.statistics.neighbours import are_nearest, without_diagonal
+from sat_exp.statistics.relations import spearman
 
 Array = NDArray[np.float64]
 
@@ -23,17 +24,18 @@ PERPLEXITY = 10.0
 
 @dataclass(frozen=True)
 class Embedding:
-    """points: model, x, y, a row for every model in the matrix's order. quality, what the drawing keeps, by name:
+    """points: model, x, y, one row per model in the matrix's order. quality: measures of faithfulness by name:
 
-    - neighbours_kept: the mean share of a model's five nearest (fewer in small pools) that are so in the plane too
+    - neighbours_kept: the mean share of a model's five nearest (fewer in small pools) that are also its nearest in the
+      plane
     - trustworthiness: 1 where all neighbours in the plane are true ones, less the further off the false ones are (Venna
       & Kaski, ICANN 2001)
     - rank_correlation: Spearman's, of distances in the plane with true ones
-    - of classical scaling: explained, the share that the two axes have of the sum of absolute eigenvalues (Mardia,
-      Kent & Bibby 1979, §14.4); stress, Kruskal's stress-1, √(Σ(d − d̂)²/Σd²)
-    - of t-SNE: perplexity; divergence, the Kullback–Leibler divergence it has come down to
+    - for classical scaling: explained, the two axes' share of the sum of absolute eigenvalues (Mardia, Kent & Bibby
+      1979, §14.4); stress, Kruskal's stress-1, √(Σ(d − d̂)²/Σd²)
+    - for t-SNE: perplexity; divergence, the final Kullback–Leibler divergence
 
-    NaN where there are too few models to tell.
+    NaN where there are too few models.
     """
 
     points: pd.DataFrame
@@ -43,8 +45,9 @@ class Embedding:
 def classical(sat: pd.DataFrame) -> Embedding:
     """Classical multidimensional scaling (Torgerson, Psychometrika 17, 1952) of a complete symmetric matrix [M, M].
 
-    The eigenvectors of −½JD²J, J the centring matrix, for its two largest eigenvalues, scaled by their roots: the same
-    drawing every time. On each axis the model farthest out is on the positive side.
+    The coordinates are the eigenvectors of −½JD²J for its two largest eigenvalues, scaled by the eigenvalues' roots; J
+    is the centring matrix. On each axis the model farthest from 0 is on the positive side, so that the result is the
+    same every time.
     """
     apart = distances(sat)
     centring = np.eye(len(apart)) - 1 / len(apart)
@@ -67,9 +70,9 @@ def classical(sat: pd.DataFrame) -> Embedding:
 def tsne(sat: pd.DataFrame, *, perplexity: float | None = None, seed: int = 0) -> Embedding:
     """t-SNE (van der Maaten & Hinton, JMLR 9, 2008) of a complete symmetric matrix [M, M], exact gradients.
 
-    It begins at a random drawing, as `seed` has it. Distances between groups, and sizes of groups, mean nothing in it.
-    perplexity: by default 10, or a third of the other models where that is less. UserError where it is below 1 or more
-    than that third, from where on every model is every other's neighbour.
+    It starts from random points that depend on `seed`. Distances between groups, and sizes of groups, mean nothing.
+    perplexity: by default 10, or a third of the other models where that is less. UserError where it is below 1 or above
+    that third, where every model would be a neighbour of every other.
     """
     most = (len(sat) - 1) / 3
     if most < 1:
@@ -89,23 +92,15 @@ def _points(placed: Array, sat: pd.DataFrame) -> pd.DataFrame:
 
 
 def _faithfulness(apart: Array, placed: Array) -> dict[str, float]:
+    """The measures of both methods, from true distances [M, M] and points [M, 2]."""
     drawn = squareform(pdist(placed))
     near = min(NEIGHBOURS, (len(apart) - 1) // 2)
     if near < 1:
         return dict.fromkeys(("neighbours_kept", "trustworthiness", "rank_correlation"), np.nan)
-    true, shown = _nearest(apart, near), _nearest(drawn, near)
+    true, kept = (are_nearest(without_diagonal(-values), near) for values in (apart, drawn))
     upper = np.triu_indices(len(apart), 1)
-    varied = all(np.ptp(values[upper]) > 0 for values in (apart, drawn))
     return {
-        "neighbours_kept": float((true & shown).sum() / true.sum()),
+        "neighbours_kept": float((true & kept).sum() / true.sum()),
         "trustworthiness": float(trustworthiness(apart, placed, n_neighbors=near, metric="precomputed")),
-        "rank_correlation": float(spearmanr(apart[upper], drawn[upper]).statistic) if varied else np.nan,
+        "rank_correlation": spearman(apart[upper], drawn[upper]),
     }
-
-
-def _nearest(apart: Array, near: int) -> NDArray[np.bool_]:
-    """Whether the column's model is one of the `near` closest to the row's, itself aside, bool [M, M]."""
-    others = apart + np.diag(np.full(len(apart), np.inf))
-    chosen = np.zeros(apart.shape, dtype=bool)
-    np.put_along_axis(chosen, np.argsort(others, axis=1, kind="stable")[:, :near], True, axis=1)
-    return chosen

@@ -1,9 +1,9 @@
-"""How far SAT goes with another measure of the same pairs, also once a third is accounted for.
+"""Rank correlations of SAT with other measures of the same pairs, plain and partial.
 
-Pairs that share a model are not independent: intervals come from drawing models, p values from exchanging them.
+Pairs with a model in common are not independent. Intervals therefore come from draws of models, and p values from
+permutations of models.
 """
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +11,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from sat_exp.statistics.resampling import percentile_interval, permutation_p
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+
+def pearson(x: Array, y: Array) -> float:
+    """The correlation of x and y, both [N]; NaN for fewer than two values and where one of the two is constant."""
+    if len(x) < 2 or min(np.ptp(x), np.ptp(y)) < 1e-12:
+        return np.nan
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def spearman(x: Array, y: Array) -> float:
+    """The rank correlation of x and y, both [N]; NaN as for `pearson`."""
+    return pearson(rankdata(x), rankdata(y))
 
 
 def relation(
@@ -25,50 +39,38 @@ def relation(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rank correlation of SAT with each of `measures`, over the pairs of distinct models where all is known.
+    """Rank correlation of SAT with each of `measures`, over the pairs of distinct models without missing values.
 
-    `pairs`: model_a, model_b, sat, and the columns `measures` and `given`, a row for each unordered pair.
+    `pairs`: model_a, model_b, sat, and the columns `measures` and `given`, one row per unordered pair.
 
-    Two rows a measure, one row without `given`: measure; given, the names of what is accounted for, "" for the plain
-    correlation; models, pairs, how many; spearman, the correlation of what least squares on the ranks of `given` leaves
-    of both ranks, with low and high, percentiles of `resamples` draws of models with replacement; p, see `exchanged`.
-    NaN where one of the two does not vary.
+    Two rows per measure, the second of them partial, or one row without `given`. Columns: measure; given, the names of
+    the control variables, "" for the plain correlation; models, pairs, how many; spearman, the correlation of both
+    ranks once least squares on the ranks of `given` is subtracted; low and high, percentiles of `resamples` draws of
+    models with replacement; p, see `model_permutation_p`. NaN where one of the two is constant.
     """
     apart = pairs[pairs["model_a"] != pairs["model_b"]]
-    tail = (1 - confidence) / 2
     rows = []
     for measure in measures:
-        for controls in [[], list(given)][: 2 if given else 1]:
+        for controls in [[], list(given)] if given else [[]]:
             known = apart.dropna(subset=["sat", measure, *controls])
             models = pd.Index(pd.unique(known[["model_a", "model_b"]].to_numpy().ravel()))
             first, second = (models.get_indexer(known[name]) for name in ("model_a", "model_b"))
-            columns = known[["sat", measure, *controls]].to_numpy(np.float64)
+            values = known[["sat", measure, *controls]].to_numpy(np.float64)
             rng = np.random.default_rng(seed)
             drawn = []
             for _ in range(resamples if len(known) else 0):
                 times = np.bincount(rng.integers(0, len(models), len(models)), minlength=len(models))
-                drawn.append(partial_correlation(columns.repeat(times[first] * times[second], axis=0)))
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
-                low, high = np.nanquantile(drawn, [tail, 1 - tail]) if drawn else (np.nan, np.nan)
-            ranks = rankdata(columns, axis=0)
-            p = exchanged(first, second, ranks[:, 1], ranks[:, 0], ranks[:, 2:], permutations, rng)
-            rows.append(
-                (
-                    measure,
-                    " + ".join(controls),
-                    len(models),
-                    len(known),
-                    partial_correlation(columns),
-                    float(low),
-                    float(high),
-                    p,
-                )
-            )
+                drawn.append(partial_correlation(values.repeat(times[first] * times[second], axis=0)))
+            low, high = percentile_interval(drawn, confidence)
+            ranks = rankdata(values, axis=0)
+            p = model_permutation_p(first, second, ranks[:, 1], ranks[:, 0], ranks[:, 2:], permutations, rng)
+            counts = len(models), len(known)
+            value = partial_correlation(values)
+            rows.append((measure, " + ".join(controls), *counts, value, float(low), float(high), p))
     return pd.DataFrame(rows, columns=["measure", "given", "models", "pairs", "spearman", "low", "high", "p"])
 
 
-def exchanged(
+def model_permutation_p(
     first: Indices,
     second: Indices,
     x: Array,
@@ -77,12 +79,12 @@ def exchanged(
     permutations: int,
     rng: np.random.Generator,
 ) -> float:
-    """Two-sided p of the partial correlation of x with y, both [P], given the columns of `controls`, [P, K].
+    """The two-sided p value of the partial correlation of x with y, both [P], given `controls`, [P, K].
 
-    `first`, `second`: which two models a pair is of. What least squares on `controls` leaves of x is, as a matrix over
-    models, put in `permutations` orders of the models, the identity counted beside them (Dekker, Krackhardt and
-    Snijders, Psychometrika 72, 2007: double semi-partialing; without `controls` Mantel's test); a missing pair counts
-    as an average one there. NaN where `controls` determine x or y.
+    `first`, `second`: the two models of each pair. The residuals of x on `controls`, as a matrix over models, are put
+    in `permutations` orders of the models (Dekker, Krackhardt and Snijders, Psychometrika 72, 2007: double
+    semi-partialing; without `controls` Mantel's test). A missing pair there counts as an average one. NaN where
+    `controls` determine x or y.
     """
     if not x.size:
         return np.nan
@@ -98,11 +100,11 @@ def exchanged(
     moved -= (moved @ basis) @ basis.T
     length = np.linalg.norm(moved, axis=1)
     sizes = np.abs(moved @ rest_y) / np.where(length > 0, length, 1)
-    return float((sizes >= sizes[0] * (1 - 1e-9)).mean())
+    return permutation_p(sizes[0], sizes[1:])
 
 
 def basis_of(controls: Array) -> Array:
-    """Orthonormal columns that span the constant and `controls`."""
+    """Orthonormal columns that span the constant and `controls`, [P, K]."""
     centred = controls - controls.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
     kept = sizes > 1e-9 * max(1.0, np.abs(controls).max(initial=0) * np.sqrt(len(controls)))
@@ -110,7 +112,7 @@ def basis_of(controls: Array) -> Array:
 
 
 def partial_correlation(columns: Array) -> float:
-    """Rank correlation of the first two columns given the others, [P, 2 + K]; NaN where it is not defined."""
+    """The rank correlation of the first two columns given the others, [P, 2 + K]; NaN where it is not defined."""
     if len(columns) < columns.shape[1] + 1:
         return np.nan
     ranks = rankdata(columns, axis=0)

@@ -1,30 +1,38 @@
 """Intervals from resampled values and p values from permuted ones, once for every study."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+TIE = 1e-9
+"""How much less than the observed value still counts as equal: relative above 1, absolute below."""
 
 
 def percentile_interval(
     drawn: ArrayLike, confidence: float = 0.95, axis: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The percentile interval of resampled values, along `axis`: lower and upper ends, float64.
+    """The percentile interval of resampled values along `axis`: lower and upper ends, float64.
 
-    Values that are NaN are left out; the ends are NaN where no value is left (Efron and Tibshirani 1993, §13.3).
+    NaN is left out. The ends are NaN where no value remains. Source: Efron and Tibshirani 1993, §13.3.
     """
-    values = np.asarray(drawn, np.float64)
-    if not values.size:
-        nothing = np.full(np.delete(values.shape, axis), np.nan)
-        return nothing, nothing
     tail = (1 - confidence) / 2
-    known = np.isfinite(values).any(axis=axis)
-    low, high = np.nanquantile(np.where(np.expand_dims(known, axis), values, 0), [tail, 1 - tail], axis=axis)
-    return np.where(known, low, np.nan), np.where(known, high, np.nan)
+    never_empty = np.insert(np.asarray(drawn, np.float64), 0, np.nan, axis)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        low, high = np.nanquantile(never_empty, [tail, 1 - tail], axis=axis)
+    return low, high
 
 
-def permutation_p(observed: float, permuted: ArrayLike) -> float:
-    """The p value of a permutation test: the share of `permuted`, and the observed value itself, that is at least as
-    large as `observed` (Phipson and Smyth 2010). Give absolute values for a two-sided test. NaN where `observed` is."""
-    if not np.isfinite(observed):
+def permutation_p(observed: float, permuted: ArrayLike, *, exact: bool = False) -> float:
+    """The p value of a permutation test: the share of values that are at least as large as `observed`.
+
+    The shares are of `permuted` [R] and the observed value itself (Phipson and Smyth 2010); with `exact`, of `permuted`
+    alone, which then holds every arrangement, the observed one included. Absolute values make a two-sided test. NaN
+    where `observed` is NaN.
+    """
+    if np.isnan(observed):
         return float("nan")
     values = np.asarray(permuted, np.float64)
-    return float((1 + (values >= observed * (1 - 1e-9)).sum()) / (1 + values.size))
+    at_least = int((values >= observed - TIE * max(1.0, abs(observed))).sum())
+    return at_least / values.size if exact else (1 + at_least) / (1 + values.size)

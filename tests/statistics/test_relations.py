@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from sat_exp.statistics.relations import exchanged, relation
+from sat_exp.statistics.relations import model_permutation_p, relation
 
 
 def table(models, rng, **columns):
@@ -56,7 +56,7 @@ def test_p_is_the_share_of_all_orders_of_few_models():
     every = [size(list(order)) for order in permutations(range(5))]
     expected = np.mean(np.array(every) >= every[0] - 1e-12)
     nothing = np.empty((10, 0))
-    found = exchanged(first, second, x[first, second], y[first, second], nothing, 20_000, rng)
+    found = model_permutation_p(first, second, x[first, second], y[first, second], nothing, 20_000, rng)
     assert found == pytest.approx(expected, abs=0.015)
 
 
@@ -78,7 +78,7 @@ def test_p_with_controls_is_that_of_the_regressions_one_by_one():
 
     orders = np.random.default_rng(5)
     every = np.array([t(np.arange(7)), *(t(orders.permutation(7)) for _ in range(400))])
-    found = exchanged(first, second, x, y, controls, 400, np.random.default_rng(5))
+    found = model_permutation_p(first, second, x, y, controls, 400, np.random.default_rng(5))
     assert found == pytest.approx(np.mean(every >= every[0] * (1 - 1e-9)))
 
 

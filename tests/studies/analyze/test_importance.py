@@ -183,7 +183,7 @@ def test_effects_are_those_planted():
 
 def test_a_pair_comes_up_as_often_as_both_its_models_do():
     pairs = pair_up(square(np.zeros((3, 3))), drawn(3, np.random.default_rng(8), kind=2))
-    weights = module._drawn(pairs, 500, np.random.default_rng(9))
+    weights = pairs.drawn(500, np.random.default_rng(9))
     assert set(map(tuple, weights)) == {(1, 1, 1), (2, 0, 0), (0, 2, 0), (0, 0, 2), (0, 0, 0)}
 
 

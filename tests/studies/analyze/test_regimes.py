@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_exp.errors import UserError
-from sat_exp.studies.analyze.regimes import _partitions, _ways, declared, regimes
+from sat_exp.studies.analyze.arrangements import partition_count, partitions
+from sat_exp.studies.analyze.regimes import declared, regimes
 
 QUICK = {"resamples": 50}
 
@@ -130,8 +131,8 @@ def test_recipes_are_exchanged_inside_their_architecture(six):
 
 @pytest.mark.parametrize("sizes", [[3, 2, 1, 1], [2, 2, 2], [3, 3, 1], [1, 1, 1], [4], [2, 2, 1, 1, 1]])
 def test_every_way_once(sizes):
-    ways = [frozenset(map(frozenset, groups)) for groups in _partitions(range(sum(sizes)), sizes)]
-    assert len(ways) == len(set(ways)) == _ways(sizes)
+    ways = [frozenset(map(frozenset, groups)) for groups in partitions(range(sum(sizes)), sizes)]
+    assert len(ways) == len(set(ways)) == partition_count(sizes)
     assert {tuple(sorted(map(len, way), reverse=True)) for way in ways} == {tuple(s for s in sizes if s > 1)}
 
 

@@ -1,8 +1,6 @@
-"""Agreement of matrices: identity, known noise, scipy's point values, names, intervals that cover, bad files."""
+"""Agreement of matrices: identity, known noise, scipy's point values, names, intervals that cover."""
 
 import math
-import os
-import socket
 
 import numpy as np
 import pandas as pd
@@ -11,9 +9,9 @@ from scipy import stats
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
-from sat_exp.studies.compare.comparison import Matrix, agreement, compare, of_pairs, read, sampling_error
-
-from ...command import PUBLISHED
+from sat_exp.similarity.matrices import Matrix, from_pairs, sampling_error
+from sat_exp.studies.compare.agreement import agreement
+from sat_exp.studies.compare.comparison import compare
 
 QUICK = {"resamples": 50}
 
@@ -97,15 +95,6 @@ def test_two_samples_of_one_truth_differ_by_what_their_errors_allow(published):
     assert table.loc["pearson", "value"] == pytest.approx(table.loc["pearson_ceiling", "value"], abs=0.002)
 
 
-def test_the_published_error_is_the_known_one_and_falls_with_the_root_of_the_images(published):
-    upper = np.triu_indices(69, 1)
-    error = sampling_error(published, 5000).to_numpy()[upper]
-    assert error.mean() == pytest.approx(0.027, abs=0.001)
-    assert sampling_error(published, 1000).to_numpy()[upper] == pytest.approx(math.sqrt(5) * error)
-    certain = pd.DataFrame([[math.log(100)]], index=["a"], columns=["a"])
-    assert 0 < sampling_error(certain, 5000).iloc[0, 0] < 0.001
-
-
 def test_nearest_neighbours_by_hand(square):
     swapped = square.copy()
     swapped.loc["a", "d"] = swapped.loc["d", "a"] = 3.2  # a's nearest becomes d; b's stays a, c's d, d's c
@@ -158,15 +147,6 @@ def test_models_are_matched_by_name_not_by_place(published):
     assert len(found.pairs_compared) == 69 * 70 // 2
 
 
-def test_other_names_of_a_model_are_known(square):
-    renamed = as_matrix(square).renamed({"b": "bee", "unused": "a"})
-    assert renamed.models == ["a", "bee", "c", "d"]
-    assert renamed.sat.loc["bee", "a"] == 3.0
-    assert renamed.error.loc["bee", "c"] == as_matrix(square).error.loc["b", "c"]
-    with pytest.raises(UserError, match="matrix has a twice"):
-        as_matrix(square).renamed({"b": "a"})
-
-
 def test_some_models_are_set_aside(published):
     aside = list(published.index[:9])
     changed = published.copy()
@@ -202,8 +182,8 @@ def test_standard_errors_of_a_run_are_read_off_its_intervals():
     sat = {"sat": [2.0], "sat_low": [1.9], "sat_high": [2.1]}
     pairs = pd.DataFrame({"model_a": ["a"], "model_b": ["b"]} | sat)
     z = stats.norm.ppf(0.95)
-    assert of_pairs("run", pairs, confidence=0.9).error.loc["b", "a"] == pytest.approx(0.1 / z)
-    assert of_pairs("run", pairs).sat.loc["b", "a"] == 2.0
+    assert from_pairs("run", pairs, confidence=0.9).error.loc["b", "a"] == pytest.approx(0.1 / z)
+    assert from_pairs("run", pairs).sat.loc["b", "a"] == 2.0
 
 
 def counted(rate, images, seed):
@@ -223,12 +203,12 @@ def counted(rate, images, seed):
 
 @pytest.mark.parametrize(("rate", "images"), [(0.0, 5000), (1.0, 20)])
 def test_a_run_without_a_hit_or_without_a_miss_has_standard_errors(rate, images):
-    found = of_pairs("run", counted(rate, images, 0))
+    found = from_pairs("run", counted(rate, images, 0))
     assert (found.error.to_numpy() > 0).all()
-    other = of_pairs("other", counted(0.3, 5000, 1))
+    other = from_pairs("other", counted(0.3, 5000, 1))
     pairs = compare(found, other, **QUICK).pairs_compared.query("model_a != model_b")
     assert np.isfinite(pairs["standard_errors"]).all()
-    same = compare(found, of_pairs("again", counted(rate, images, 2)), **QUICK).pairs_compared
+    same = compare(found, from_pairs("again", counted(rate, images, 2)), **QUICK).pairs_compared
     assert (same.query("model_a != model_b")["standard_errors"] == 0).all()
 
 
@@ -237,7 +217,7 @@ def test_two_measurements_of_one_truth_rarely_differ_by_two_standard_errors(rate
     """Where hits are few the errors of a percentile bootstrap call a fifth to a half of such pairs different."""
     parts = []
     for seed in range(30):
-        one, two = (of_pairs("run", counted(rate, images, start + seed)) for start in (0, 1000))
+        one, two = (from_pairs("run", counted(rate, images, start + seed)) for start in (0, 1000))
         found = compare(one, two, resamples=2).pairs_compared
         parts.append(found.query("model_a != model_b")["standard_errors"])
     assert (pd.concat(parts).abs() > 1.96).mean() <= 0.09
@@ -268,75 +248,3 @@ def test_three_models_are_enough(square):
     found = compare(as_matrix(noisy(few, 0.1)), as_matrix(few), **QUICK)
     assert set(found.agreement["pairs"]) == {3}
     assert values(found.agreement)[["spearman", "pearson"]].notna().all()
-
-
-def test_the_published_file_is_read_as_it_lies(published):
-    found = read(PUBLISHED, 5000)
-    pd.testing.assert_frame_equal(found.sat, published, check_names=False)
-    assert found.name == "sat_matrix_69"
-
-
-def test_columns_in_another_order_and_a_triangle_are_read(square, tmp_path):
-    upper = square.where(np.triu(np.ones((4, 4), dtype=bool)))
-    upper[["d", "b", "a", "c"]].to_csv(tmp_path / "upper.csv")
-    pd.testing.assert_frame_equal(read(tmp_path / "upper.csv", 100).sat, square)
-
-
-BAD = {
-    "missing file": (None, "no file .*other.csv; did you mean .*others.csv"),
-    "empty": ("", r"cannot be read as CSV \(no rows or no columns\): give a square matrix of SAT"),
-    "not square": (",a,b\na,1,2\n", "not a square matrix of the same models: 1 rows, 2 columns; b has not both"),
-    "other names": (",a,b\na,1,2\nc,2,1\n", "2 rows, 2 columns; b has not both a row and a column"),
-    "twice": (",a,a\na,1,2\na,2,1\n", "has a twice"),
-    "a word": (",a,b\na,1,x\nb,2,1\n", "has 'x' at a, b: give a number"),
-    "directed": (",a,b\na,1,2\nb,3,1\n", "is not symmetric: give SAT, not directed rates"),
-    "pairs": ("model_a,model_b,sat\na,b,1\n", "a table of pairs, not a square matrix: give the folder of its run"),
-    "bytes": (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
-    "a null": (b",a,b\na,1,2\nb,2,\x00\n", r"cannot be read as CSV \(it is binary\)"),
-    "names alone": (",a,b\n", "no rows or no columns"),
-    "a short row": (",a,b\na,1\nb,2,1\n", "has 2 entries in row 2, where 3 belong"),
-    "an open quotation": (',a,b\na,1,"2\nb,2,1\n', "cannot be read as CSV"),
-    "no name": (",a,\na,1,2\n,2,1\n", "has the name ''"),
-    "a name that a terminal obeys": (",a,\x1b[2Jb\na,1,2\n\x1b[2Jb,2,1\n", r"has the name '\\x1b\[2Jb'"),
-    "a name that turns": (",a,b\u202e\na,1,2\nb\u202e,2,1\n", "has the name"),
-    "a long name": (f",a,{'b' * 301}\na,1,2\n{'b' * 301},2,1\n", "has the name"),
-    "infinite": (",a,b\na,1,inf\nb,inf,1\n", "has 'inf' at a, b: give a number"),
-    "rates in percent": (",a,b\na,99,20\nb,20,99\n", "has 99 at a, a: SAT, .* lies between -4.61 and 4.61"),
-    "below the floor": (",a,b\na,4.6,-4.7\nb,-4.7,4.6\n", "has -4.7 at a, b"),
-    "not fooled by itself": (",a,b\na,-1,2\nb,2,4\n", "has -1 for a and itself"),
-    "the same everywhere": (",a,b,c\na,4,2,2\nb,2,4,2\nc,2,2,4\n", "has 2 for all pairs"),
-}
-
-
-@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "folder", "loop", "large"])
-def test_what_is_no_plain_file_gets_one_line_and_no_wait(kind, tmp_path):
-    path = tmp_path / "other.csv"
-    made = {
-        "pipe": lambda: os.mkfifo(path),
-        "device": lambda: path.symlink_to("/dev/zero"),
-        "socket": lambda: socket.socket(socket.AF_UNIX).bind(str(path)),
-        "folder": path.mkdir,
-        "loop": lambda: path.symlink_to(path),
-        "large": lambda: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 65 << 20),
-    }
-    made[kind]()
-    words = {"folder": "Is a directory", "loop": "Too many levels of symbolic links", "large": "Larger than 64 MB"}
-    with pytest.raises(UserError, match=rf"cannot be read as CSV \({words.get(kind, 'Not a regular file')}\)"):
-        read(path, 5000)
-
-
-def test_a_floor_of_ones_own_is_the_least(tmp_path):
-    (tmp_path / "low.csv").write_text(",a,b\na,4.6,-4.7\nb,-4.7,4.6\n")
-    assert read(tmp_path / "low.csv", 5000, floor=0.001).sat.loc["a", "b"] == -4.7
-
-
-@pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD.keys())
-def test_a_bad_file_gets_one_line(content, message, tmp_path):
-    path = tmp_path / "other.csv"
-    if content is None:
-        (tmp_path / "others.csv").touch()
-    else:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=message) as error:
-        read(path, 5000)
-    assert "\n" not in str(error.value)

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from sat_exp.studies.compare import comparison
-from sat_exp.studies.compare import task as compare
-from sat_exp.studies.compare.comparison import Matrix
+from sat_exp.similarity import matrices
+from sat_exp.similarity.matrices import Matrix
+from sat_exp.studies.compare import comparison, findings
 
 
 def matrix(name: str, shift: float = 0.0) -> Matrix:
@@ -13,14 +13,14 @@ def matrix(name: str, shift: float = 0.0) -> Matrix:
     half = np.triu(rng.uniform(1, 3, (8, 8)), 1)
     models = [f"m{number}" for number in range(8)]
     sat = pd.DataFrame(half + half.T + 4.6 * np.eye(8) + shift, index=models, columns=models)
-    error = comparison.sampling_error(sat, 500)
+    error = matrices.sampling_error(sat, 500)
     return Matrix(name, sat, error, error)
 
 
 def test_findings_name_both_matrices_and_agree_with_the_table():
     one, other = matrix("ours", 0.25), matrix("theirs")
     found = comparison.compare(one, other, set_aside=["m0"], reason="some", resamples=20)
-    whole, rest = compare.findings(found, "ours", "theirs")
+    whole, rest = findings.sentences(found, "ours", "theirs")
     assert "Over 28 pairs of 8 models (all) SAT in ours and in theirs has a rank correlation of 1.000" in whole
     assert "ours minus theirs is +0.250 on average" in whole
     assert "Over 21 pairs of 7 models (without some)" in rest
@@ -28,8 +28,8 @@ def test_findings_name_both_matrices_and_agree_with_the_table():
 
 
 def test_assumed_errors_are_said_to_be_assumed():
-    files, run = (compare.errors_of("one", "two", of_file, 1250) for of_file in (True, False))
-    assert "assumed, for 1,250 images a value in both files" in files
-    assert "those of one are" not in run
+    files, run = (findings.source_of_errors("one", "two", of_file, 1250) for of_file in (True, False))
+    assert "assumed, for 1,250 images per value in both files" in files
+    assert "Those of one are" not in run
     assert "of one are those of its intervals" in run
-    assert "those of two are assumed, for 1,250 images" in run
+    assert "Those of two are assumed, for 1,250 images" in run

@@ -1,4 +1,4 @@
-"""Neighbours, hubs and directions: by hand, planted, against statsmodels, and on the published matrix."""
+"""Neighbours and hubs: by hand, planted, against statsmodels, and on the published matrix."""
 
 import itertools
 import math
@@ -11,13 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, skew, spearmanr
 from sklearn.metrics import adjusted_rand_score
-from statsmodels.stats.anova import anova_lm
-from statsmodels.stats.proportion import confint_proportions_2indep
 
 from sat_exp.errors import UserError
-from sat_exp.similarity import wilson_interval
 from sat_exp.statistics.clustering import spectral, spectrum
-from sat_exp.studies.analyze.structure import directed, hubness, nearest, without_hubs
+from sat_exp.statistics.hubs import hubness, nearest, without_hubs
 
 
 def square(values, names=None):
@@ -227,131 +224,3 @@ def test_directed_rates_are_no_similarity():
     for study in (nearest, hubness, without_hubs):
         with pytest.raises(UserError, match="not symmetric"):
             study(lopsided)
-
-
-def table(rates, images=1000, names=None):
-    """A table of pairs from counts of images fooled, [M, M], source by target; NaN where not measured."""
-    names = [f"m{index}" for index in range(len(rates))] if names is None else names
-    rows = []
-    for i, j in itertools.combinations_with_replacement(range(len(rates)), 2):
-        row = {"model_a": names[i], "model_b": names[j], "images": images}
-        for way, fooled in (("ab", rates[i, j] * images), ("ba", rates[j, i] * images)):
-            ends = wilson_interval(fooled, images)
-            row |= {f"fooled_{way}": fooled, f"transfer_rate_{way}": fooled / images}
-            row |= {f"transfer_rate_{way}_low": float(ends[0]), f"transfer_rate_{way}_high": float(ends[1])}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def rates(models, seed=0, noise=0.05):
-    rng = np.random.default_rng(seed)
-    source, target = rng.normal(0, 0.1, models), rng.normal(0, 0.07, models)
-    values = 0.4 + source[:, None] + target[None, :] + noise * rng.standard_normal((models, models))
-    return np.round(values.clip(0.02, 0.98), 3)
-
-
-def test_planted_sources_and_targets_are_found_exactly():
-    source, target = np.array([0.2, 0.0, -0.05, -0.15]), np.array([-0.1, 0.1, 0.02, -0.02])
-    found = directed(table(0.4 + source[:, None] + target[None, :]), resamples=50)
-    models = found.models.set_index("model").loc[["m0", "m1", "m2", "m3"]]
-    assert found.mean == pytest.approx(0.4)
-    assert models["source"].tolist() == pytest.approx(source.tolist())
-    assert models["target"].tolist() == pytest.approx(target.tolist())
-    assert found.explained == pytest.approx(1)
-    assert math.isnan(found.reciprocity)
-    assert found.asymmetric["residual"].tolist() == pytest.approx([0] * 6)
-    # Rates of m0 to the others: 0.4 + 0.2 + the mean of their ease, 0.1/3
-    assert models.loc["m0", "fools"] == pytest.approx(0.6 + 0.1 / 3)
-    assert models.loc["m0", "fooled"] == pytest.approx(0.3 - 0.2 / 3)
-    assert models["fools_rank"].tolist() == [1, 2, 3, 4]
-    assert list(found.models["model"]) == ["m0", "m1", "m2", "m3"]
-
-
-@pytest.mark.parametrize("missing", [False, True])
-def test_the_two_way_fit_is_that_of_statsmodels(missing):
-    values = rates(7)
-    if missing:
-        values[[0, 3, 5], [4, 1, 6]] = np.nan
-    found = directed(table(values), resamples=50)
-    ways = pd.DataFrame(
-        [
-            {"source": f"m{i}", "target": f"m{j}", "rate": values[i, j]}
-            for i, j in itertools.permutations(range(7), 2)
-            if np.isfinite(values[i, j])
-        ]
-    )
-    fit = smf.ols("rate ~ C(source, Sum) + C(target, Sum)", ways).fit()
-    models = found.models.set_index("model").loc[[f"m{index}" for index in range(6)]]
-    assert models["source"].tolist() == pytest.approx(fit.params.filter(like="source").tolist())
-    assert models["target"].tolist() == pytest.approx(fit.params.filter(like="target").tolist())
-    assert found.mean == pytest.approx(fit.params["Intercept"])
-    assert found.explained == pytest.approx(fit.rsquared)
-    squares = anova_lm(fit, typ=2)["sum_sq"]
-    assert found.explained_source == pytest.approx(squares["C(source, Sum)"] / fit.centered_tss)
-    assert found.explained_target == pytest.approx(squares["C(target, Sum)"] / fit.centered_tss)
-    left = ways.assign(left=fit.resid).set_index(["source", "target"])["left"]
-    both = [(left[a, b], left[b, a]) for a, b in left.index if (b, a) in left.index]
-    assert found.reciprocity == pytest.approx(np.corrcoef(np.array(both).T)[0, 1])
-
-
-def test_which_of_a_pair_is_called_a_does_not_matter():
-    pairs = table(rates(6))
-    exchanged = {"a": "b", "b": "a", "ab": "ba", "ba": "ab"}
-    swapped = pairs.rename(columns=lambda name: "_".join(exchanged.get(part, part) for part in name.split("_")))
-    one, other = directed(pairs, resamples=50), directed(swapped.sample(frac=1, random_state=0), resamples=50)
-    keys = ["model_a", "model_b"]
-    pd.testing.assert_frame_equal(
-        one.asymmetric.sort_values(keys, ignore_index=True), other.asymmetric.sort_values(keys, ignore_index=True)
-    )
-    pd.testing.assert_frame_equal(
-        one.models.sort_values("model", ignore_index=True), other.models.sort_values("model", ignore_index=True)
-    )
-
-
-def test_asymmetric_pairs_have_newcombes_interval():
-    found = directed(table(rates(6, seed=2)), resamples=50).asymmetric
-    assert (found["difference"] >= 0).all()
-    assert found["difference"].is_monotonic_decreasing
-    assert len(found) == 15
-    for pair in found.itertuples():
-        low, high = confint_proportions_2indep(
-            pair.rate_ab * 1000, 1000, pair.rate_ba * 1000, 1000, compare="diff", method="newcomb"
-        )
-        assert (pair.low, pair.high) == pytest.approx((low, high), abs=1e-9)
-        assert pair.residual == pytest.approx(pair.difference - pair.expected)
-
-
-def test_correlations_with_accuracy():
-    values = rates(9, seed=1)
-    accuracy = {f"m{index}": 0.7 + 0.01 * ((index * 5) % 9) for index in range(8)}
-    found = directed(table(values), accuracy, resamples=500)
-    models = found.models.dropna(subset="accuracy")
-    assert len(models) == 8
-    by = found.correlations.set_index(["between", "and"])
-    assert by["models"].tolist() == [9, 8, 8]
-    for role in ("source", "target"):
-        row = by.loc[(role, "accuracy")]
-        reference = spearmanr(models[role], models["accuracy"])
-        assert row["value"] == pytest.approx(reference.statistic)
-        assert row["p"] == pytest.approx(reference.pvalue, abs=0.08)
-        assert row["low"] <= row["value"] <= row["high"]
-    assert directed(table(values), resamples=50).correlations["and"].tolist() == ["target"]
-
-
-def test_p_of_a_perfect_order_is_exact():
-    """Of 5! orders of five models only one, and its reverse, agree as well."""
-    source = np.array([0.2, 0.1, 0.0, -0.1, -0.2])
-    values = 0.4 + source[:, None] + 0.5 * source[None, :]
-    found = directed(table(values), dict(zip(["m0", "m1", "m2", "m3", "m4"], source, strict=True)), resamples=200)
-    assert found.correlations["value"].tolist() == pytest.approx([1, 1, 1])
-    assert found.correlations["p"].tolist() == pytest.approx([2 / 120] * 3)
-
-
-@pytest.mark.parametrize("kept", ["two models", "one row"])
-def test_directions_that_do_not_determine_the_effects_are_refused(kept):
-    values = rates(5)
-    if kept == "one row":
-        values[1:] = np.nan
-    pairs = table(values[:2, :2] if kept == "two models" else values)
-    with pytest.raises(UserError, match="do not tell the models' shares"):
-        directed(pairs)
