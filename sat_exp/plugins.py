@@ -66,12 +66,12 @@ def loaded(group: str, kind: type[Kind]) -> dict[str, Kind]:
     objects: dict[str, Kind] = {}
     for plugin in installed(group):
         try:
-            found = plugin.point.load()
+            loadable = plugin.point.load()
             if plugin.name in objects:
                 raise ValueError("another has its name")
-            if not isinstance(found, kind):
+            if not isinstance(loadable, kind):
                 raise TypeError(f"it is no {kind.__name__}")
-            objects[plugin.name] = found
+            objects[plugin.name] = loadable
         except Exception as error:
             log.warning("plug-in %s (%s) is left out: %s", plugin.name, plugin.point.value, one_line(error))
     return objects

@@ -124,12 +124,12 @@ def imported(name: str) -> Any:
     """The object of a dotted name. Unlike `pkgutil.resolve_name` it raises the error of a module that cannot be
     imported."""
     top, *parts = name.split(".")
-    found: Any = import_module(top)
+    target: Any = import_module(top)
     for part in parts:
-        if inspect.ismodule(found) and hasattr(found, "__path__") and not hasattr(found, part):
-            import_module(f"{found.__name__}.{part}")
-        found = getattr(found, part)
-    return found
+        if inspect.ismodule(target) and hasattr(target, "__path__") and not hasattr(target, part):
+            import_module(f"{target.__name__}.{part}")
+        target = getattr(target, part)
+    return target
 
 
 def check_network(node: Any, where: str) -> None:

@@ -52,8 +52,8 @@ def outputs(measure: Measure) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[
 def valued(measure: Measure, a: NDArray[Any], b: NDArray[Any], labels: NDArray[np.int64] | None) -> float:
     """The value; asserts that it and its interval are in order, and that the inputs stay as they are."""
     kept = [None if array is None else array.copy() for array in (a, b, labels)]
-    found = measure.compute(a, b, labels, 0.95)
-    value, low, high = found if isinstance(found, tuple) else (found, math.nan, math.nan)
+    result = measure.compute(a, b, labels, 0.95)
+    value, low, high = result if isinstance(result, tuple) else (result, math.nan, math.nan)
     for name, now, before in zip(("first model", "second model", "labels"), (a, b, labels), kept, strict=True):
         assert now is None or before is None or np.array_equal(now, before), (
             f"the measure changes its input, the {name}"

@@ -1,4 +1,4 @@
-"""The conformance check of data sets: those that can be had here pass, and each defect is found."""
+"""The conformance check of data sets: those available offline pass, and each defect is found."""
 
 from dataclasses import replace
 from itertools import count
@@ -17,9 +17,9 @@ def images():
 
 
 def module(images):
-    found = LightningDataModule()
-    found.images = images
-    return found
+    made = LightningDataModule()
+    made.images = images
+    return made
 
 
 def test_the_bundled_images_are_sound():

@@ -72,23 +72,23 @@ class Outputs(Protocol):
 @cache
 def measures() -> dict[str, Measure]:
     """All measures by name, those of this package first; UserError where a plug-in repeats a name."""
-    found: dict[str, Measure] = {}
+    registered: dict[str, Measure] = {}
     for module in pkgutil.iter_modules(__path__):
-        found |= {measure.name: measure for measure in import_module(f"{__name__}.{module.name}").MEASURES}
+        registered |= {measure.name: measure for measure in import_module(f"{__name__}.{module.name}").MEASURES}
     for plugin, measure in plugins.loaded("sat_exp.measures", Measure).items():
-        if measure.name in found:
+        if measure.name in registered:
             raise UserError(f"the plug-in {plugin} has a measure {measure.name}, which is there already: uninstall it")
-        found[measure.name] = measure
-    return found
+        registered[measure.name] = measure
+    return registered
 
 
 def chosen(names: Iterable[str]) -> list[Measure]:
     """The measures of those names, each once; UserError, with the nearest names, for one that does not exist."""
-    known = measures()
+    registered = measures()
     for name in names:
-        if name not in known:
-            raise UserError(f"measures: no measure called {name!r}; {suggest(name, known)}")
-    return [known[name] for name in dict.fromkeys(names)]
+        if name not in registered:
+            raise UserError(f"measures: no measure called {name!r}; {suggest(name, registered)}")
+    return [registered[name] for name in dict.fromkeys(names)]
 
 
 def table(

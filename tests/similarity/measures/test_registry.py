@@ -81,8 +81,8 @@ def test_measures_of_errors_are_missing_for_a_model_of_other_classes(models, lab
 def plugged(monkeypatch):
     """Installs measures as if they came from a plug-in."""
 
-    def install(**found):
-        monkeypatch.setattr(plugins, "loaded", lambda group, kind: found if group == "sat_exp.measures" else {})
+    def install(**installed):
+        monkeypatch.setattr(plugins, "loaded", lambda group, kind: installed if group == "sat_exp.measures" else {})
         measures.measures.cache_clear()
 
     yield install

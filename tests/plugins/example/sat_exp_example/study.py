@@ -1,4 +1,7 @@
-"""Hubs: models from which, or to which, adversarial examples transfer more than to others."""
+"""Hubs: models from which, or to which, adversarial examples transfer more than to others.
+
+Everything is in one file here. A larger study puts STUDY into a module of its own: whatever reads a run imports it.
+"""
 
 from typing import Any
 
