@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sat_exp import settings, sweeps
@@ -22,6 +22,16 @@ from sat_exp.names import CONF, check_choices, check_collisions, own_folder, res
 from sat_exp.settings import search_path
 
 log = logging.getLogger(__name__)
+
+
+def tasks() -> str:
+    """The tasks for `--help`, with one line each."""
+    from sat_exp.tasks import help
+
+    return help.tasks()
+
+
+OmegaConf.register_new_resolver("tasks", tasks, replace=True)
 
 
 def perform(config: DictConfig) -> str | None:

@@ -9,6 +9,7 @@ import hydra
 import pytest
 
 from sat_exp.__main__ import CONF
+from sat_exp.runs import registry
 
 HEAVY = ("torch", "timm", "lightning", "pandas", "wandb", "zarr", "seaborn", "matplotlib")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -52,6 +53,10 @@ def test_help_names_every_choice_and_loads_nothing_heavy():
     for group, choice in CHOICES:
         assert f"{group}: " in run.stdout
         assert choice in run.stdout
+    for study in registry.studies():
+        assert f"  {study.name} " in run.stdout
+        assert study.question in run.stdout
+    assert "the similarity of all pairs of a pool" in run.stdout
 
 
 def test_completion_offers_models():

@@ -1,20 +1,40 @@
 """Tables against their schemas: when a run is written, where a fault is a mistake in the program, and when it is read,
 because a run may come from other people."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sat_exp.runs import registry
+from sat_exp.runs import registry, text
+from sat_exp.runs.schema import Column, Table
 from sat_exp.similarity import SAT_FLOOR
+
+ROUNDING = 1e-6
+"""How far a number may be outside its range."""
+
+
+def is_text(column: pd.Series) -> bool:
+    return all(isinstance(value, str) for value in column.dropna())
+
+
+def is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+TYPES: dict[str, tuple[Callable[[pd.Series], bool], str]] = {
+    "text": (is_text, "text"),
+    "number": (is_number, "numbers"),
+    "flag": (pd.api.types.is_bool_dtype, "true and false"),
+}
+"""By type: the test of a column, and the word for its values."""
 
 
 def fault(name: str, table: pd.DataFrame, summary: Mapping[str, Any]) -> str | None:
     """The first thing in which a table differs from the schema of its name; None for a sound or an unknown table."""
     floor = (summary.get("settings", {}).get("score") or {}).get("floor", SAT_FLOOR)
-    return registry.table(name).fault(table, float(np.log(floor)))
+    return next(faults(registry.table(name), table, float(np.log(floor))), None)
 
 
 def incomplete(names: Collection[str]) -> str | None:
@@ -31,9 +51,71 @@ def check_written(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
     for name, table in tables.items():
         if name not in registry.tables():
             raise ValueError(f"tables/{name} has no schema: state it in the tables of the study that writes it")
-        if unstated := registry.table(name).unstated(table):
+        schema = registry.table(name)
+        if not schema.open and (unstated := [column for column in table if column not in schema.columns]):
             raise ValueError(f"tables/{name} has a column {unstated[0]} that its schema does not state")
         if found := fault(name, table, summary):
             raise ValueError(f"tables/{name} has {found}")
     if found := incomplete(tables):
         raise ValueError(f"a run has {found}")
+
+
+def faults(schema: Table, table: pd.DataFrame, floor: float) -> Iterator[str]:
+    """Everything in which a table differs from a schema; `floor`: the least SAT."""
+    if not table.columns.is_unique:
+        yield f"column {table.columns[table.columns.duplicated()][0]} twice"
+        return
+    for name, column in schema.columns.items():
+        if name not in table:
+            if not column.optional:
+                yield f"no column {name}"
+        elif not _fits(column, table[name]):
+            yield f"a column {name} of another type than {TYPES[column.type][1]}"
+        elif found := _wrong(column, table[name], floor):
+            yield f"a bad {name}: {found}"
+    for part, whole in schema.at_most:
+        if (table[part] > table[whole]).any():
+            yield f"more {part} than {whole}"
+    if len(table) < schema.least_rows:
+        yield f"{len(table)} rows, where {schema.least_rows} are the least"
+    if found := _repeated(table, [key for key in schema.unique if key in table]):
+        yield found
+
+
+def _fits(column: Column, values: pd.Series) -> bool:
+    """Whether a column has the type; one without any value has every type."""
+    if values.isna().all() and len(values):
+        return not column.required
+    return TYPES[column.type][0](values)
+
+
+def _wrong(column: Column, series: pd.Series, floor: float) -> str | None:
+    """What is wrong with the values of a column of the right type."""
+    values = series.dropna()
+    if column.required and len(values) < len(series):
+        return "a value is missing"
+    if column.name:
+        return next(filter(None, (text.faults(value, name=True) for value in text.texts(values))), None)
+    if column.type != "number" or values.empty:
+        return None
+    low, numbers = (floor if column.sat else column.low), values.to_numpy(np.float64)
+    within = np.isfinite(numbers) & (numbers >= low - ROUNDING) & (numbers <= column.high + ROUNDING)
+    if within.all():
+        return None
+    if np.isfinite(low) and np.isfinite(column.high):
+        allowed = f"from {low:.4g} to {column.high:.4g}"
+    else:
+        allowed = f"{low:g} or more" if np.isfinite(low) else "a finite number"
+    return f"{numbers[~within][0]:g} is not {allowed}"
+
+
+def _repeated(table: pd.DataFrame, keys: list[str]) -> str | None:
+    """The first row that is there twice by the columns `keys`."""
+    if not keys or not len(table):
+        return None
+    rows = table[keys].copy()
+    if {"model_a", "model_b"} <= set(keys):
+        ordered = np.sort(rows[["model_a", "model_b"]].to_numpy(str), axis=1)
+        rows["model_a"], rows["model_b"] = ordered[:, 0], ordered[:, 1]
+    twice = rows[rows.duplicated()]
+    return None if twice.empty else f"{' and '.join(str(value) for value in twice.iloc[0])} twice"

@@ -14,6 +14,7 @@ import pytest
 
 from sat_exp import runs, strict_json
 from sat_exp.errors import UserError
+from sat_exp.runs import tables
 from sat_exp.runs.manifest import Manifest
 
 from ..flipping import flips
@@ -140,10 +141,10 @@ def test_values_of_a_table_without_a_manifest_are_the_same_or_refused(folder, re
     """Pages are summed: a flip is noticed wherever values lie."""
     path = folder / "tables/pairs.parquet"
     content, found = path.read_bytes(), Counter[str]()
-    sound = runs.tables.decoded(content)
+    sound = tables.decoded(content)
     for changed in flips(content, count, "a table alone"):
         try:
-            read = runs.tables.decoded(changed)
+            read = tables.decoded(changed)
         except ValueError as error:
             found["one line" if str(error).isprintable() else "lines"] += 1
             continue

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sat_exp import files, runs, strict_json
 from sat_exp.errors import UserError
+from sat_exp.runs import predictions
 from sat_exp.runs.manifest import Manifest, decoded
 
 from ..schemas import table_of
@@ -207,8 +208,8 @@ def test_predictions_are_what_was_written(folder):
 
 def test_predictions_of_models_that_attacked_nothing(tmp_path):
     clean = {name: np.arange(IMAGES, dtype=np.int32) for name in MODELS}
-    runs.predictions.write(runs.Predictions(MODELS, None, clean, {}), tmp_path / "predictions.npz")
-    known = runs.predictions.read(tmp_path / "predictions.npz")
+    predictions.write(runs.Predictions(MODELS, None, clean, {}), tmp_path / "predictions.npz")
+    known = predictions.read(tmp_path / "predictions.npz")
     assert known.labels is None
     assert known.adversarial == {}
     assert known.clean["b"].tolist() == list(range(IMAGES))
@@ -242,7 +243,7 @@ def test_predictions_that_do_not_fit_together_are_refused(folder, changes):
         parts = dict(stored) | changes
     np.savez(folder / "predictions.npz", **parts)
     with pytest.raises(UserError, match=r"predictions\.npz holds no predictions of a run"):
-        runs.predictions.read(folder / "predictions.npz")
+        predictions.read(folder / "predictions.npz")
 
 
 NUMBERS = st.none() | st.booleans() | st.integers() | st.text() | st.floats()

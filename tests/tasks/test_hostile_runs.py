@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sat_exp import runs
+from sat_exp.runs.predictions import read as read_predictions
+from sat_exp.runs.predictions import write as write_predictions
 
 from ..command import QUICK, Outcome
 from ..runs.hostile import LACKING, PAIRS, SUMMARIES, Change, raw, sealed, summary, table, value
@@ -118,16 +120,16 @@ def test_a_plan_does_without_a_run_of_others(measured, sat_exp, outputs):
 def of_one_half(folder: Path) -> None:
     """Half of the images have no labels and no answers."""
     path = folder / "predictions.npz"
-    known = runs.predictions.read(path)
+    known = read_predictions(path)
     half = {name: classes[:20] for name, classes in known.clean.items()}
     cut = {way: classes[:20] for way, classes in known.adversarial.items()}
     shown = {way: classes[:20] for way, classes in known.reference.items()}
-    runs.predictions.write(runs.Predictions(known.names, known.labels[:20], half, cut, shown), path)
+    write_predictions(runs.Predictions(known.names, known.labels[:20], half, cut, shown), path)
 
 
 def predictions(change: Callable[[runs.Predictions], runs.Predictions]) -> Change:
     def changed(folder: Path) -> None:
-        runs.predictions.write(change(runs.predictions.read(folder / "predictions.npz")), folder / "predictions.npz")
+        write_predictions(change(read_predictions(folder / "predictions.npz")), folder / "predictions.npz")
 
     return changed
 

@@ -13,6 +13,7 @@ from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.models import loading
 from sat_exp.modules.training import Training
+from sat_exp.runs.predictions import read as read_predictions
 
 from ..command import QUICK
 
@@ -64,7 +65,7 @@ def test_pair_and_matrix_agree(sat_exp):
         .set_index(["source", "target", "image"])
         .prediction
     )
-    known = runs.predictions.read(folder_of(matrix) / "predictions.npz")
+    known = read_predictions(folder_of(matrix) / "predictions.npz")
     for source, target in ((PAIR[0], PAIR[1]), ("fashion_resnet_sgd", PAIR[0])):
         rows = seen[source, target]
         assert (known.adversarial[source, target][rows.index] == rows).all()

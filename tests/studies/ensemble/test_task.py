@@ -9,8 +9,8 @@ import pytest
 import zarr
 from scipy.special import softmax
 
-from sat_exp import runs
 from sat_exp.report.results import Results
+from sat_exp.runs.predictions import read as read_predictions
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
 from sat_exp.studies.ensemble import contests, figures
@@ -31,7 +31,7 @@ def tables_of(outcome):
 def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
     outcome = sat_exp(*QUICK, "task.sizes=[2,3]")
     assert outcome.status == 0, outcome.text
-    tables, known = tables_of(outcome), runs.predictions.read(folder_of(outcome) / "predictions.npz")
+    tables, known = tables_of(outcome), read_predictions(folder_of(outcome) / "predictions.npz")
     assert tables["ensemble_sizes"]["ensembles"].tolist() == [15, 20]
 
     store = Store.local(outputs / "store")
