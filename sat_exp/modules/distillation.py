@@ -6,6 +6,7 @@ labels and the distillation token.
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from lightning import LightningModule
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from sat_exp.models import Classifier, Model
 from sat_exp.modules.hardware import Hardware, in_halves
@@ -118,7 +119,7 @@ class WithTeacherLogits(Dataset):
 
 
 class TeacherPrediction(LightningModule):
-    """A predict loop over `MissingChunks`: logits of the plain and the mirrored image, [B, views, classes]."""
+    """A predict loop over `chunks_of`: logits of the plain and the mirrored image, [B, views, classes]."""
 
     def __init__(self, teacher: Classifier, views: int) -> None:
         super().__init__()
@@ -132,23 +133,12 @@ class TeacherPrediction(LightningModule):
         return torch.stack([self.teacher(view.float() / 255).float() for view in views], dim=1)
 
 
-@dataclass
-class MissingChunks(Dataset):
-    """The images of the chunks that a stored array lacks, one item per chunk."""
-
-    images: Dataset
-    output: StoredArray
-
-    def __post_init__(self) -> None:
-        self.chunks = self.output.missing()
-
-    def __len__(self) -> int:
-        return len(self.chunks)
-
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        span = self.output.span(self.chunks[position])
-        images = torch.stack([self.images[index][0] for index in range(span.start, span.stop)])
-        return {"images": images, "last_of": (self.output, self.chunks[position])}
+def chunks_of(images: Dataset, output: StoredArray, chunks: list[int]) -> Iterator[dict[str, Any]]:
+    """The images of some chunks of a stored array, one batch per chunk, for `ChunkWriter`."""
+    for chunk in chunks:
+        span = output.span(chunk)
+        pixels = torch.stack([images[index][0] for index in range(span.start, span.stop)])
+        yield {"images": pixels, "last_of": (output, chunk)}
 
 
 def teacher_logits(
@@ -168,10 +158,9 @@ def teacher_logits(
     with store.lock("teacher", stored.key):
         for reason in stored.damaged():
             log.warning("%s: it is computed again", reason)
-        missing = MissingChunks(images.training, stored)
-        if len(missing):
+        if missing := stored.missing():
             stored.note_versions(hardware.versions)
             trainer = hardware.trainer(callbacks=[ChunkWriter(lambda done: None)], enable_progress_bar=False)
-            batches = DataLoader(missing, batch_size=None)
+            batches = chunks_of(images.training, stored, missing)
             trainer.predict(TeacherPrediction(teacher.classifier, views), batches, return_predictions=False)
     return torch.from_numpy(stored.read_all())

@@ -1,10 +1,12 @@
 """What tasks print: text as it is, whatever it holds, for names may come from files of others."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 
@@ -21,7 +23,18 @@ def damaged(text: str) -> Text:
     return Text.assemble(("damaged:", "red"), " ", text)
 
 
-def table(title: str, *texts: str | Column, numbers: Sequence[str]) -> Table:
-    """An empty table with columns of texts, then columns of numbers."""
-    columns = (Column(name, justify="right") for name in numbers)
-    return Table(*texts, *columns, title=title, title_justify="left")
+def table(title: str, rows: pd.DataFrame, formats: Mapping[str, str]) -> Table:
+    """A table of some columns of `rows`. formats: per column, the format of its numbers, "" for texts; a missing number
+    is "–"."""
+    printed = Table(title=title, title_justify="left")
+    for name, form in formats.items():
+        printed.add_column(name.replace("_", "\n"), justify="right" if form else "left", overflow="fold")
+    for values in zip(*(rows[name] for name in formats), strict=True):
+        printed.add_row(*map(cell, values, formats.values()))
+    return printed
+
+
+def cell(value: Any, form: str) -> str | Text:
+    if not form:
+        return value if isinstance(value, Text) else str(value)
+    return "–" if pd.isna(value) else format(value, form)

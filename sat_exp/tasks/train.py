@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
@@ -22,6 +23,7 @@ from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import Job, Setup, Trainings, plain
 
 POOL = "trained"
+TRAINED = {"network": "", "test_accuracy": ".2%", "parameters": ",d", "seconds": "d"}
 
 
 @dataclass(frozen=True)
@@ -89,38 +91,32 @@ def run(
 
 
 def variants(
-    chosen: list[DictConfig],
-    recipe: dict[str, Any],
-    recipes: dict[str, dict[str, Any]] | None,
-    seeds: list[int] | None,
+    chosen: list[DictConfig], recipe: dict[str, Any], recipes: dict[str, dict[str, Any]] | None, seeds: list[int] | None
 ) -> list[Variant]:
     """Every model with every recipe and every seed; without recipes and seeds, every model as its file states."""
     every = []
     for model in chosen:
-        own = recipe | plain(model.get("training", {}))
-        if recipes is None and seeds is None:
-            every.append(Variant(model.name, model, Recipe.of(own, f"{model.name}: training"), None))
-            continue
-        stated = plain(model.get("group", {}))
+        own, stated = recipe | plain(model.get("training", {})), plain(model.get("group", {}))
         for label, changes in (recipes or {stated.get("recipe", ""): {}}).items():
             for seed in seeds or [(own | changes)["seed"]]:
                 settings = Recipe.of(own | changes | {"seed": seed}, f"{model.name}: training")
-                parts = [model.name, label if recipes else "", f"seed{seed}" if seeds else ""]
-                name = "_".join(part for part in parts if part)
-                check_name(name)
-                if (CONF / "model" / f"{name}.yaml").is_file():
-                    raise UserError(f"{name} is the name of another model: give another model.name=")
-                group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}
+                group, name = None, model.name
+                if recipes or seeds:
+                    group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}
+                    name = "_".join([model.name, *([label] if recipes else []), *([f"seed{seed}"] if seeds else [])])
+                    check_name(name)
                 every.append(Variant(name, model, settings, group))
     return every
 
 
 def check_name(name: str) -> None:
-    """UserError for a combined name that is too long for a file."""
+    """UserError for the combined name of a variant that is too long for a file, or that another model has."""
     try:
         file_name(name)
     except ValueError as error:
         raise UserError(f"{name} is not a file name ({error}): give shorter names") from error
+    if (CONF / "model" / f"{name}.yaml").is_file():
+        raise UserError(f"{name} is the name of another model: give another model.name=")
 
 
 def job(variant: Variant, images: TrainingImages) -> Job:
@@ -149,11 +145,8 @@ def write_pool(folder: Path, trained: list[DictConfig]) -> None:
 
 def show(trainings: Trainings, done: list[Job], pool: Path | None) -> None:
     """Print the trained networks, and the command that measures their similarity."""
-    console, numbers = printing.console(), ("test accuracy", "parameters", "seconds")
-    table = printing.table(f"trained, in {trainings.folder}", "network", numbers=numbers)
-    for job in done:
-        record = trainings.record(job)
-        table.add_row(job.name, f"{record['test_accuracy']:.2%}", f"{record['parameters']:,}", str(record["seconds"]))
-    console.print(table)
+    console = printing.console()
+    records = pd.DataFrame([{"network": job.name} | trainings.record(job) for job in done])
+    console.print(printing.table(f"trained, in {trainings.folder}", records, TRAINED))
     if pool is not None:
         console.print(f"their similarity: python -m sat_exp -cd {pool} task=matrix pool={POOL}", soft_wrap=True)

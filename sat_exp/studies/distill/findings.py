@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Column
 
 from sat_exp.studies.distill import gains
 from sat_exp.studies.distill.teachers import agreement
@@ -17,6 +15,13 @@ CHANGES = {
     "sat_change": ("Distillation changes the SAT of student and teacher", 1),
     "beyond_others": ("It changes the SAT with the teacher more than with the other teachers", 1),
 }
+PAIRS = {"teacher": "", "teacher_accuracy": ".1%", "sat_before": ".2f", "sat_after": ".2f"}
+PAIRS |= {"accuracy": ".2%", "gain": "+.2%"}
+RANKING = {"rank": "", "teacher": "", "sat_before": ".2f", "teacher_accuracy": ".1%"}
+RANKING |= {"expected": "+.2%", "gave_others": "+.2%"}
+CORRELATION = {"spearman": ".2f", "low": ".2f", "high": ".2f", "p": ".2f"}
+RELATIONS = {"measure": "", "given": ""} | CORRELATION
+RANKERS = {"ranker": "", "left_out": ""} | CORRELATION | {"regret": ".2%"}
 MEASURES = {gains.SIMILARITY: "the SAT of the two before", gains.ACCURACY: "the teacher's accuracy"}
 
 
@@ -34,10 +39,9 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
             sentences.append(f"{words} by {mean}{spread if row['pairs'] > 1 else ''}.")
     relations = tables["relations"].dropna(subset="spearman").query("group == @gains.ALL")
     for row in relations[relations["given"].str.contains("+", regex=False)].itertuples():
-        spearman, ends = correlation(row)
         sentences.append(
             f"Rank correlation of the gain with {MEASURES[row.measure]}, with the student and the other measure "
-            f"accounted for: {spearman} ({ends}, p = {number(row.p)})."
+            f"accounted for: {number(row.spearman)} ({number(row.low)} to {number(row.high)}, p = {number(row.p)})."
         )
     if "picked" in tables:
         sentences += [
@@ -55,55 +59,22 @@ def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: P
     for finding in summary["findings"]:
         console.print(finding, soft_wrap=True)
     if "gains" in tables:
-        show_pairs(console, tables["by_pair"])
-        show_relations(console, tables["relations"], tables["pickers"])
+        for student, rows in tables["by_pair"].groupby("student"):
+            title = f"{student}, {rows['baseline'].mean():.2%} alone"
+            console.print(printing.table(title, rows.sort_values("gain", ascending=False), PAIRS))
+        for group, rows in tables["relations"].dropna(subset="spearman").groupby("group", sort=False):
+            title = f"rank correlation with the gain, {group}: {rows['pairs'].iloc[0]} pairs"
+            console.print(printing.table(title, rows, RELATIONS))
+        title = "agreement of rankings made before training with the gain"
+        console.print(printing.table(title, tables["pickers"], RANKERS))
     console.print(f"report: {page}", soft_wrap=True)
 
 
 def show_ranking(ranking: pd.DataFrame) -> None:
     """Print the teachers of each student in the order of a ranking before training."""
-    console = printing.console()
     for student, rows in ranking.groupby("student", sort=False):
         title = f"{student}: teachers, ranked before training; gains above its average teacher's"
-        numbers = "SAT", "accuracy", "expected", "gave others"
-        table = printing.table(title, "rank", Column("teacher", overflow="fold"), numbers=numbers)
-        for row in rows.itertuples():
-            known = f"{row.sat_before:.2f}", f"{row.teacher_accuracy:.1%}"
-            expected = f"{row.expected:+.2%}", results.number(row.gave_others, "+.2%")
-            table.add_row(str(row.rank), str(row.teacher), *known, *expected)
-        console.print(table)
-
-
-def show_pairs(console: Console, pairs: pd.DataFrame) -> None:
-    """Print the gain of each student from each teacher, largest first."""
-    for student, rows in pairs.groupby("student"):
-        title = f"{student}, {rows['baseline'].mean():.2%} alone"
-        numbers = "teacher's accuracy", "SAT before", "after", "student", "gain"
-        table = printing.table(title, "teacher", numbers=numbers)
-        for row in rows.sort_values("gain", ascending=False).itertuples():
-            sat, rates = (number(row.sat_before), number(row.sat_after)), (f"{row.accuracy:.2%}", f"{row.gain:+.2%}")
-            table.add_row(str(row.teacher), f"{row.teacher_accuracy:.1%}", *sat, *rates)
-        console.print(table)
-
-
-def show_relations(console: Console, relations: pd.DataFrame, rankers: pd.DataFrame) -> None:
-    """Print the correlations of the gain, and how well rankings before training agreed with it."""
-    for group, rows in relations.dropna(subset="spearman").groupby("group", sort=False):
-        title = f"rank correlation with the gain, {group}: {rows['pairs'].iloc[0]} pairs"
-        table = printing.table(title, "measure", "given", numbers=["correlation", "95 %", "p"])
-        for row in rows.itertuples():
-            table.add_row(str(row.measure), str(row.given), *correlation(row), number(row.p))
-        console.print(table)
-    title = "agreement of rankings made before training with the gain"
-    table = printing.table(title, "ranking by", "fitted without", numbers=["correlation", "95 %", "p", "gain lost"])
-    for row in rankers.itertuples():
-        lost = results.number(row.regret, ".2%")
-        table.add_row(str(row.ranker), str(row.left_out), *correlation(row), number(row.p), lost)
-    console.print(table)
-
-
-def correlation(row: Any) -> tuple[str, str]:
-    return number(row.spearman), f"{number(row.low)} to {number(row.high)}"
+        printing.console().print(printing.table(title, rows, RANKING))
 
 
 def number(value: float) -> str:

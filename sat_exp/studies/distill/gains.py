@@ -84,7 +84,7 @@ def by_base(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {ALL: pairs, SAME: pairs[pairs["same_base"]], OTHER: pairs[~pairs["same_base"]]}
 
 
-def changes(pairs: pd.DataFrame, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
+def changes(pairs: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """The effect of distillation: one row for each of CHANGED and of the groups of `by_base` that is not empty.
 
     Columns: quantity, group, pairs, mean, low and high (draws of students and of teachers), positive, the share of
@@ -95,15 +95,15 @@ def changes(pairs: pd.DataFrame, *, resamples: int = 1000, confidence: float = 0
         for group, part in by_base(pairs.dropna(subset=quantity)).items():
             if len(part):
                 values = part[quantity].to_numpy(np.float64)
-                ends = interval(part, partial(_mean, values), resamples, confidence, seed)
+                ends = interval(part, partial(_mean, values), resamples, seed)
                 rows.append((quantity, group, len(part), values.mean(), *ends, float((values > 0).mean())))
     return pd.DataFrame(rows, columns=["quantity", "group", "pairs", "mean", "low", "high", "positive"])
 
 
 def interval(
-    pairs: pd.DataFrame, statistic: Callable[[Indices], float], resamples: int, confidence: float, seed: int
+    pairs: pd.DataFrame, statistic: Callable[[Indices], float], resamples: int, seed: int
 ) -> tuple[float, float]:
-    """The percentile interval of `statistic` over draws of students and, independently, of teachers with replacement;
+    """The 95 % interval of `statistic` over draws of students and, independently, of teachers with replacement;
     NaN for fewer than two pairs. statistic: a function of how often each pair occurs, int [P]."""
     if len(pairs) < 2:
         return np.nan, np.nan
@@ -116,7 +116,7 @@ def interval(
             number = position.max() + 1
             times *= np.bincount(rng.integers(0, number, number), minlength=number)[position]
         drawn.append(statistic(times))
-    low, high = percentile_interval(drawn, confidence)
+    low, high = percentile_interval(drawn)
     return float(low), float(high)
 
 

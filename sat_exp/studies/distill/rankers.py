@@ -35,8 +35,6 @@ class Ranker:
     def p_value(self, observed: float, permutations: int, rng: np.random.Generator) -> float:
         """The one-sided p value of the mean correlation `observed`: gains are permuted among the teachers, and the
         ranker is fitted again to each permutation."""
-        if np.isnan(observed):
-            return np.nan
         blocks, teachers = (pd.factorize(self.pairs[key])[0] for key in ("block", "teacher"))
         gain = np.full((blocks.max() + 1, teachers.max() + 1), np.nan)
         gain[blocks, teachers] = self.pairs["gain"]
@@ -52,9 +50,7 @@ class Ranker:
         return permutation_p(observed, permuted)
 
 
-def evaluated(
-    gains: pd.DataFrame, *, resamples: int = 1000, permutations: int = 999, confidence: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+def evaluated(gains: pd.DataFrame, *, resamples: int = 1000, permutations: int = 999, seed: int = 0) -> pd.DataFrame:
     """The agreement of rankings of a student's teachers with the gain, the mean over seeds; gains: see `gains.gains`.
 
     One row per ranker and left_out, student or teacher: models of SAT and accuracy, or of one of them, that were fitted
@@ -75,7 +71,7 @@ def evaluated(
         if len(scored):
             blocks = pd.factorize(scored["block"])[0]
             correlation = partial(mean_correlation, scored[["score", "gain"]].to_numpy(), blocks)
-            ends = interval(scored, correlation, resamples, confidence, seed)
+            ends = interval(scored, correlation, resamples, seed)
             p = ranker.p_value(correlation(), permutations, np.random.default_rng(seed))
             rows.append((ranker.name, ranker.left_out, *_counts(scored), correlation(), *ends, p, _regret(scored)))
     if len(pairs):
@@ -83,7 +79,7 @@ def evaluated(
         teachers, blocks = pd.factorize(pairs["teacher"])[0], pd.factorize(pairs["block"])[0]
         orders = (rng.permutation(teachers.max() + 1)[teachers] for _ in range(resamples))
         drawn = [mean_correlation(np.column_stack([order, pairs["gain"]]), blocks) for order in orders]
-        low, high = map(float, percentile_interval(drawn, confidence))
+        low, high = map(float, percentile_interval(drawn))
         rows.append((RANDOM, "", *_counts(pairs), 0.0, low, high, np.nan, _regret(pairs.assign(score=0.0))))
     columns = ["ranker", "left_out", "students", "teachers", "spearman", "low", "high", "p", "regret"]
     return pd.DataFrame(rows, columns=columns)

@@ -13,14 +13,7 @@ from sat_exp.statistics.resampling import permutation_p
 from sat_exp.studies.distill.gains import ACCURACY, KEYS, SIMILARITY, Array, Indices, by_base, interval
 
 
-def relations(
-    pairs: pd.DataFrame,
-    *,
-    resamples: int = 1000,
-    permutations: int = 5040,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> pd.DataFrame:
+def relations(pairs: pd.DataFrame, *, resamples: int = 1000, permutations: int = 5040, seed: int = 0) -> pd.DataFrame:
     """The rank correlation of the gain with SAT before distillation, and with the teacher's accuracy.
 
     One row per measure, group of pairs and controls (given): none; the student, because students differ in level; and
@@ -37,7 +30,7 @@ def relations(
                 counts = part["student"].nunique(), part["teacher"].nunique(), len(part)
                 spearman, ends, p = partial_correlation(table), (np.nan, np.nan), np.nan
                 if np.isfinite(spearman):
-                    ends = interval(part, partial(_weighted_correlation, table), resamples, confidence, seed)
+                    ends = interval(part, partial(_weighted_correlation, table), resamples, seed)
                     p = p_value(part, table, permutations, np.random.default_rng(seed))
                 rows.append((measure, group, given, *counts, spearman, *ends, p))
     columns = ["measure", "group", "given", "students", "teachers", "pairs", "spearman", "low", "high", "p"]

@@ -37,12 +37,10 @@ def relation(
     properties: Mapping[str, Property],
     measures: Sequence[str],
     *,
-    models: int,
     predictors: Sequence[str] = ("sat", "clusters"),
     controls: Sequence[str] = ("members_error", "accuracy_gap"),
     resamples: int = 1000,
     permutations: int = 999,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
     """The rank correlation of each of `measures`, columns of the table, with each of `predictors`.
@@ -69,11 +67,11 @@ def relation(
     covariances = [_covariance(_ranks(every), np.ones(len(every)))]
     ranked = _weighted_ranks(sample)
     for _ in range(resamples if len(used) else 0):
-        weights = multiplicity(members, models, rng)
+        weights = multiplicity(members, ensembles.models, rng)
         covariances.append(_covariance(ranked(weights), weights))
-    orders = [np.arange(models), *(rng.permutation(models) for _ in range(permutations))]
+    orders = [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
     moved = (_places(sample, [properties[name](np.sort(order[members], axis=1)) for name in names]) for order in orders)
-    tests = [(predictor, given) for predictor in predictors for given in ([], list(controls))[: 2 if controls else 1]]
+    tests = [(predictor, given) for predictor in predictors for given in ([], list(controls))[: 1 + bool(controls)]]
     position = {name: column for column, name in enumerate([*names, *measures])}
     p = _p_values(moved, _ranks(sample), [[position[name] for name in (one, *given)] for one, given in tests], names)
     rows = []
@@ -81,7 +79,7 @@ def relation(
         for test, (predictor, given) in enumerate(tests):
             at = np.ix_(*[[position[name] for name in (predictor, measure, *given)]] * 2)
             spearman, *drawn = (_partial_correlation(covariance[at]) for covariance in covariances)
-            low, high = percentile_interval(drawn, confidence)
+            low, high = percentile_interval(drawn)
             numbers = len(table), len(used), spearman, float(low), float(high), p[test, row]
             rows.append((ensembles.size, measure, predictor, " + ".join(given), *numbers))
     heads = ["size", "measure", "with", "given", "ensembles", "used", "spearman", "low", "high", "p"]

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.table import Column
 from rich.text import Text
 
 from sat_exp.studies.ensemble.held_out import SINGLE
@@ -19,8 +17,9 @@ from sat_exp.tasks.results import number
 FEW_ERRORS = 100
 """Errors of the best model below which differences between ensembles are mostly chance."""
 
-ERRORS = "ensembles", "members' error", "error", "reduction", "all wrong"
-CALIBRATION = "NLL", "members' NLL", "ECE", "members' ECE", "confidence", "accuracy"
+ERRORS = {"size": "", "ensembles": ",d", "members_error": ".2%", "error": ".2%", "reduction": ".1%", "all_wrong": ".2%"}
+CALIBRATION = {"size": "", "nll": ".3f", "members_nll": ".3f", "ece": ".1%", "members_ece": ".1%", "confidence": ".1%"}
+RECOMMENDED = {"chosen_by": "", "error": ".2%", "held_out": ".2%", "below_random": ".2%", "sat": ".2f"}
 WORDS = {"sat": "SAT", "sat_without_hubs": "SAT without hubs", "error_consistency": "error consistency"}
 
 
@@ -73,42 +72,24 @@ def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: P
     console = printing.console()
     console.print(summary["title"], soft_wrap=True)
     console.print(f"clusters: {summary['clusters']['SAT']}", soft_wrap=True)
-    table = printing.table("errors of ensembles", "members", numbers=ERRORS)
-    for row in tables["ensemble_sizes"].itertuples():
-        rates = f"{row.members_error:.2%}", f"{row.error:.2%}", f"{row.reduction:.1%}", f"{row.all_wrong:.2%}"
-        table.add_row(str(row.size), f"{row.ensembles:,}", *rates)
-    console.print(table)
+    console.print(printing.table("errors of ensembles", tables["ensemble_sizes"], ERRORS))
     for finding in summary["findings"]:
         console.print(finding, soft_wrap=True)
     if "calibration" in tables:
-        table = printing.table("calibration", "members", numbers=CALIBRATION)
-        for row in tables["calibration"].itertuples():
-            rates = (row.ece, row.members_ece, row.confidence, 1 - row.error)
-            likelihoods = f"{row.nll:.3f}", f"{row.members_nll:.3f}"
-            table.add_row(str(row.size), *likelihoods, *(f"{rate:.1%}" for rate in rates))
-        console.print(table)
-    show_recommended(console, tables["recommended"], tables["selection"])
+        calibration = tables["calibration"].assign(accuracy=1 - tables["calibration"]["error"])
+        console.print(printing.table("calibration", calibration, CALIBRATION | {"accuracy": ".1%"}))
+    gains = tables["selection"][["size", "strategy", "below_random"]]
+    recommended = tables["recommended"].query("place == 1").merge(gains, on=["size", "strategy"])
+    choices = [Text.assemble(row.strategy, "\n", (row.models, "dim")) for row in recommended.itertuples()]
+    for size, rows in recommended.assign(chosen_by=choices).groupby("size"):
+        console.print(printing.table(f"recommended ensembles of {size}", rows, RECOMMENDED))
+    console.print(
+        "(error: on all images, too low for a choice by validation error; held out: the mean error on one half of the "
+        "images of ensembles chosen on the other half; below random: how far this is below a random ensemble)",
+        soft_wrap=True,
+    )
+    for row in tables["selection"][tables["selection"]["strategy"] == SINGLE].itertuples():
+        console.print(f"the best single model of one half has an error of {row.held_out:.2%} on the other half")
     for warning in summary["warnings"]:
         console.print(printing.caution(warning), soft_wrap=True)
     console.print(f"report: {page}", soft_wrap=True)
-
-
-def show_recommended(console: Console, recommended: pd.DataFrame, selection: pd.DataFrame) -> None:
-    """Print the best ensemble of each size by each strategy, and the best single model."""
-    gain = selection.set_index(["size", "strategy"])["below_random"]
-    for size, rows in recommended.query("place == 1").groupby("size"):
-        strategy = Column("chosen by", overflow="fold", min_width=36)
-        numbers = "error", "held out", "gain", "SAT"
-        table = printing.table(f"recommended ensembles of {size}", strategy, numbers=numbers)
-        for row in rows.itertuples():
-            name = Text.assemble(str(row.strategy), "\n", (str(row.models), "dim"))
-            rates = f"{row.error:.2%}", f"{row.held_out:.2%}", f"{gain[(size, row.strategy)]:.2%}"
-            table.add_row(name, *rates, f"{row.sat:.2f}")
-        console.print(table)
-    console.print(
-        "(error: on all images, too low for a choice by validation error; held out: the mean error on one half of the "
-        "images of ensembles chosen on the other half; gain: how far that is below a random ensemble of the size)",
-        soft_wrap=True,
-    )
-    for row in selection[selection["strategy"] == SINGLE].itertuples():
-        console.print(f"the best single model of one half has an error of {row.held_out:.2%} on the other half")

@@ -25,7 +25,7 @@ def summary(ensembles: Ensembles) -> pd.DataFrame:
     return pd.DataFrame([counts | means | spread | {"error_least": table["error"].min()}])
 
 
-def by_clusters(ensembles: Ensembles, *, models: int, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+def by_clusters(ensembles: Ensembles, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """One row per number of different clusters of the members: size, clusters, ensembles; the means of reduction,
     all_wrong, error and members_error; and 95 % intervals of the first two, _low and _high, over draws of models with
     fixed clusters, NaN for fewer than five ensembles."""
@@ -34,7 +34,7 @@ def by_clusters(ensembles: Ensembles, *, models: int, resamples: int = 1000, see
     groups = table.groupby("clusters")
     means = groups[[*measures, "error", "members_error"]].mean()
     means.insert(0, "ensembles", groups.size())
-    drawn = _drawn_means(ensembles.members[table.index], cells, table[measures].to_numpy(), models, resamples, seed)
+    drawn = _drawn_means(ensembles, table, cells, measures, resamples, seed)
     low, high = (ends[means.index] for ends in percentile_interval(drawn))
     for column, measure in enumerate(measures):
         for end, bound in (("low", low), ("high", high)):
@@ -42,9 +42,7 @@ def by_clusters(ensembles: Ensembles, *, models: int, resamples: int = 1000, see
     return means.reset_index().assign(size=ensembles.size)[["size", "clusters", *means.columns]]
 
 
-def matched(
-    ensembles: Ensembles, *, models: int, groups: int = 5, resamples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def matched(ensembles: Ensembles, *, groups: int = 5, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """The third of lowest and the third of highest mean SAT among ensembles with about the same members' error.
 
     One row for each of `groups` equal parts by members_error (fewer if a part has less than twelve), and a last row,
@@ -72,8 +70,7 @@ def matched(
     total |= {"members_error_high": result["members_error_high"].max(), "size": ensembles.size, "group": "all"}
     result = pd.concat([result, pd.DataFrame([total])], ignore_index=True).astype({"ensembles": int})
 
-    measured, members = table[["reduction"]].to_numpy(), ensembles.members[table.index]
-    drawn = _drawn_means(members, 2 * group + side, measured, models, resamples, seed, cells=2 * groups)[:, :, 0]
+    drawn = _drawn_means(ensembles, table, 2 * group + side, ["reduction"], resamples, seed, cells=2 * groups)[:, :, 0]
     differences = drawn[:, 0::2] - drawn[:, 1::2]
     low, high = percentile_interval(np.column_stack([differences, differences.mean(axis=1)]))
     return result.assign(difference=result["reduction_unlike"] - result["reduction_alike"], low=low, high=high)
@@ -86,19 +83,13 @@ def binned(ensembles: Ensembles, by: str = "sat", bins: int = 20, least: int = 2
     table = ensembles.table.dropna()
     part = pd.qcut(table[by].rank(method="first"), min(bins, max(1, len(table) // least)), labels=False)
     groups = table.groupby(part)
-    return pd.DataFrame(
-        {
-            "size": ensembles.size,
-            "by": by,
-            "value": groups[by].mean(),
-            "value_low": groups[by].min(),
-            "value_high": groups[by].max(),
-            "ensembles": groups.size(),
-            **{name: groups[name].mean() for name in ("reduction", "all_wrong", "error")},
-            "reduction_low": groups["reduction"].quantile(0.05),
-            "reduction_high": groups["reduction"].quantile(0.95),
-        }
-    ).reset_index(drop=True)
+    result = groups[by].agg(value="mean", value_low="min", value_high="max", ensembles="size")
+    result = result.join(groups[["reduction", "all_wrong", "error"]].mean())
+    low, high = (groups["reduction"].quantile(q) for q in (0.05, 0.95))
+    result = result.assign(reduction_low=low, reduction_high=high).reset_index(drop=True)
+    result.insert(0, "size", ensembles.size)
+    result.insert(1, "by", by)
+    return result
 
 
 def multiplicity(members: Members, models: int, rng: np.random.Generator) -> Array:
@@ -108,24 +99,25 @@ def multiplicity(members: Members, models: int, rng: np.random.Generator) -> Arr
 
 
 def _drawn_means(
-    members: Members,
+    ensembles: Ensembles,
+    table: pd.DataFrame,
     cell: NDArray[np.integer],
-    measured: Array,
-    models: int,
+    measures: list[str],
     resamples: int,
     seed: int,
     cells: int | None = None,
 ) -> Array:
-    """The means of `measured` [E, K] in each cell, int [E], in draws of models, [resamples, cells, K]; NaN where a draw
-    has none of a cell's ensembles. At most three times SAMPLE ensembles are used."""
-    rng = np.random.default_rng([seed, members.shape[1]])
+    """The means of `measures` in each cell, int [E], in draws of models, [resamples, cells, measures]; NaN where a draw
+    has none of a cell's ensembles. table: rows of `ensembles.table`, of which at most three times SAMPLE are used."""
+    rng = np.random.default_rng([seed, ensembles.size])
     count = cells or int(cell.max(initial=0)) + 1
+    members, measured = ensembles.members[table.index], table[measures].to_numpy()
     if len(cell) > 3 * SAMPLE:
         kept = rng.choice(len(cell), 3 * SAMPLE, replace=False, shuffle=False)
         members, cell, measured = members[kept], cell[kept], measured[kept]
-    drawn = np.empty((resamples, count, measured.shape[1]))
+    drawn = np.empty((resamples, count, len(measures)))
     for row in range(resamples):
-        weights = multiplicity(members, models, rng)
+        weights = multiplicity(members, ensembles.models, rng)
         size = np.bincount(cell, weights, minlength=count)
         for at, column in enumerate(measured.T):
             with np.errstate(invalid="ignore"):

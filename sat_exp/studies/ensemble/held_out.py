@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_exp.studies.ensemble.contests import Contests, count_errors
-from sat_exp.studies.ensemble.members import Array, Ensembles
-from sat_exp.studies.ensemble.selection import STRATEGIES, Candidates, Limits, similarities
+from sat_exp.studies.ensemble.members import Array, Ensembles, pair_mean
+from sat_exp.studies.ensemble.selection import STRATEGIES, Limits, similarities
 
 RANDOM, SINGLE, BEST = "random", "best single model", "best possible"
 
@@ -58,7 +58,8 @@ def held_out(
         wrong = count_errors(of_half, members)
         error, held = wrong / half.sum(), (total - wrong) / (~half).sum()
         members_error, held_members = ((1 - accuracy)[members].mean(axis=1) for accuracy in (here, there))
-        candidates = Candidates.of(error, members_error, matrices, members)
+        means = {name: pair_mean(matrix, members) for name, matrix in matrices.items()}
+        candidates = pd.DataFrame({"error": error, "members_error": members_error, **means}).fillna(np.inf)
         chosen = {strategy: int(minimised(candidates).argmin()) for strategy, minimised in STRATEGIES.items()}
         for strategy, at in (chosen | {BEST: int(held.argmin())}).items():
             positions = " ".join(map(str, members[at]))
@@ -84,17 +85,13 @@ def compared(splits: Sequence[pd.DataFrame]) -> pd.DataFrame:
     every["better"] = (every["held_out"] < every["random"]).astype(float).where(every["random"].notna())
     groups = every.groupby(["size", "strategy"], sort=False)
     mean = groups[["candidates", "error", "held_out", "held_out_members", "random", "single", "better"]].mean()
-    return pd.DataFrame(
-        {
-            "splits": groups.size(),
-            "candidates": mean["candidates"],
-            "error": mean["error"],
-            "held_out": mean["held_out"],
-            "held_out_low": groups["held_out"].quantile(0.05),
-            "held_out_high": groups["held_out"].quantile(0.95),
-            "reduction": 1 - mean["held_out"] / mean["held_out_members"],
-            "below_random": mean["random"] - mean["held_out"],
-            "below_single": mean["single"] - mean["held_out"],
-            "better_than_random": mean["better"],
-        }
-    ).reset_index()
+    result = mean[["candidates", "error", "held_out"]].assign(
+        held_out_low=groups["held_out"].quantile(0.05),
+        held_out_high=groups["held_out"].quantile(0.95),
+        reduction=1 - mean["held_out"] / mean["held_out_members"],
+        below_random=mean["random"] - mean["held_out"],
+        below_single=mean["single"] - mean["held_out"],
+        better_than_random=mean["better"],
+    )
+    result.insert(0, "splits", groups.size())
+    return result.reset_index()

@@ -18,7 +18,7 @@ Members = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Ensembles:
-    """All ensembles of one size, or a sample. members: int16 [E, size]; whole: whether they are all.
+    """All ensembles of one size, or a sample. members: int16 [E, size]; models: their number in the pool.
 
     table, one row per ensemble: size; error, the share of images that it gets wrong; members_error, the mean error of
     its members; reduction = 1 − error/members_error, NaN if no member errs; all_wrong, the share of images that all
@@ -28,16 +28,21 @@ class Ensembles:
 
     members: NDArray[np.int16]
     table: pd.DataFrame
-    whole: bool
+    models: int
 
     @property
     def size(self) -> int:
         return self.members.shape[1]
 
+    @property
+    def whole(self) -> bool:
+        """Whether these are all ensembles of the size."""
+        return len(self.members) == comb(self.models, self.size)
+
     def sample(self, most: int, rng: np.random.Generator) -> "Ensembles":
         """At most `most` of them, drawn without replacement, in the same order."""
         rows = np.sort(rng.choice(len(self.members), min(most, len(self.members)), replace=False))
-        return Ensembles(self.members[rows], self.table.iloc[rows].reset_index(drop=True), self.whole)
+        return Ensembles(self.members[rows], self.table.iloc[rows].reset_index(drop=True), self.models)
 
 
 def tabulate(
@@ -51,23 +56,13 @@ def tabulate(
     right: bool [M, N]; similarities: [M, M] by name; clusters: int [M]."""
     models, images = right.shape
     errors = (1 - right.mean(axis=1))[members]
-    mean = errors.mean(axis=1)
-    error = counts[:, 0] / images
+    error, mean = counts[:, 0] / images, errors.mean(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         reduction = np.where(mean > 0, 1 - error / mean, np.nan)
-    table = pd.DataFrame(
-        {
-            "size": members.shape[1],
-            "error": error,
-            "members_error": mean,
-            "reduction": reduction,
-            "all_wrong": counts[:, 1] / images,
-            "accuracy_gap": np.ptp(errors, axis=1),
-            **{name: pair_mean(matrix, members) for name, matrix in similarities.items()},
-            "clusters": distinct(clusters, members),
-        }
-    )
-    return Ensembles(members, table, len(members) == comb(models, members.shape[1]))
+    columns = {"size": members.shape[1], "error": error, "members_error": mean, "reduction": reduction}
+    columns |= {"all_wrong": counts[:, 1] / images, "accuracy_gap": np.ptp(errors, axis=1)}
+    columns |= {name: pair_mean(matrix, members) for name, matrix in similarities.items()}
+    return Ensembles(members, pd.DataFrame(columns | {"clusters": distinct(clusters, members)}), models)
 
 
 def ranks(models: int, size: int, most: int | None = None, *, seed: int = 0) -> NDArray[np.int64]:

@@ -6,50 +6,26 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from sat_exp.similarity.agreement import kappa
 from sat_exp.similarity.intervals import wilson_interval
 from sat_exp.statistics.hubs import without_hubs
-from sat_exp.studies.ensemble.members import Array, Ensembles, Members, pair_mean
+from sat_exp.studies.ensemble.members import Array, Ensembles, Members
 
 SIMILARITIES = ("sat", "sat_without_hubs", "error_consistency")
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """The numbers by which a strategy chooses among ensembles, [E] each, from the images to choose on.
-
-    error: the share of images that the ensemble gets wrong; members_error: the mean of its members' shares. sat,
-    sat_without_hubs, error_consistency: means over pairs of members, infinite where a pair has none.
-    """
-
-    error: Array
-    members_error: Array
-    sat: Array
-    sat_without_hubs: Array
-    error_consistency: Array
-
-    @classmethod
-    def of(
-        cls, error: Array, members_error: Array, similarities: Mapping[str, Array], members: Members
-    ) -> "Candidates":
-        """similarities: [M, M] by name, as `similarities` returns them; members: int [E, n]."""
-        means = (np.nan_to_num(pair_mean(similarities[name], members), nan=np.inf) for name in SIMILARITIES)
-        return cls(error, members_error, *means)
-
-
-STRATEGIES: Mapping[str, Callable[[Candidates], Array]] = {
-    "validation error": lambda these: these.error + 1e-6 * these.members_error,
-    "accuracy": lambda these: these.members_error,
-    "low SAT": lambda these: these.sat,
-    "accuracy, low SAT": lambda these: rankdata(these.members_error) + rankdata(these.sat),
-    "accuracy, low SAT, no hubs": lambda these: rankdata(these.members_error) + rankdata(these.sat_without_hubs),
-    "accuracy, other errors": lambda these: rankdata(these.members_error) + rankdata(these.error_consistency),
+STRATEGIES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
+    "validation error": lambda table: table["error"] + 1e-6 * table["members_error"],
+    "accuracy": lambda table: table["members_error"],
+    "low SAT": lambda table: table["sat"],
+    "accuracy, low SAT": lambda table: table["members_error"].rank() + table["sat"].rank(),
+    "accuracy, low SAT, no hubs": lambda table: table["members_error"].rank() + table["sat_without_hubs"].rank(),
+    "accuracy, other errors": lambda table: table["members_error"].rank() + table["error_consistency"].rank(),
 }
-"""The quantity that each strategy minimises, [E]. validation error: the ensemble's own error and, among equals,
-the members' mean error. accuracy: the members' mean error. low SAT: the members' mean SAT. The others: the sum of two
-ranks, of accuracy and of SAT, SAT without hubs, or the consistency of the members' errors."""
+"""The quantity that each strategy minimises, from a table of candidates: error, members_error and the SIMILARITIES, all
+from the images to choose on and infinite if unknown. The last three strategies add two ranks: of accuracy, and of SAT,
+SAT without hubs or the consistency of the members' errors."""
 
 
 def similarities(sat: pd.DataFrame, right: NDArray[np.bool_]) -> dict[str, Array]:
@@ -93,7 +69,6 @@ class Limits:
 def recommended(
     ensembles: Sequence[Ensembles],
     right: NDArray[np.bool_],
-    matrices: Mapping[str, Array],
     names: Sequence[str],
     costs: pd.DataFrame,
     limits: Limits,
@@ -101,8 +76,8 @@ def recommended(
     *,
     places: int = 3,
 ) -> pd.DataFrame:
-    """The `places` best ensembles of each size by each strategy, chosen on all images. matrices: `similarities`;
-    results: `held_out.compared`.
+    """The `places` best ensembles of each size by each strategy, chosen on all images. results: see
+    `held_out.compared`.
 
     size, strategy, place from 1; models, joined by " + "; error with Wilson's error_low and error_high, which are too
     low for a choice by validation error; members_error, reduction, sat; least_accuracy, of the worst member; each cost,
@@ -116,10 +91,9 @@ def recommended(
         if not len(within):
             continue
         table, members = same_size.table.iloc[within], same_size.members[within]
-        errors = table["error"].to_numpy(), table["members_error"].to_numpy()
-        candidates = Candidates.of(*errors, matrices, members)
         for strategy, minimised in STRATEGIES.items():
-            for place, at in enumerate(np.argsort(minimised(candidates), kind="stable")[:places], 1):
+            order = np.argsort(minimised(table.fillna(np.inf)), kind="stable")
+            for place, at in enumerate(order[:places], 1):
                 row, chosen = table.iloc[at], members[at]
                 low, high = wilson_interval(np.rint(row["error"] * images), images)
                 rows.append(

@@ -25,8 +25,7 @@ def gains(
     ensembles: Sequence[Ensembles], pool: Pool, resamples: int, permutations: int, seed: int
 ) -> dict[str, pd.DataFrame]:
     """The tables of the members, and of the gain of ensembles by the similarity of their members."""
-    models = len(pool.names)
-    others = (pool.sat.sum() - np.diag(pool.sat)).to_numpy() / (models - 1)
+    others = (pool.sat.sum() - np.diag(pool.sat)).to_numpy() / (len(pool.names) - 1)
     by_size: dict[str, list[pd.DataFrame]] = {}
     for same_size in ensembles:
         tables = {
@@ -37,14 +36,13 @@ def gains(
                 same_size,
                 pool.properties,
                 ["reduction", "all_wrong"],
-                models=models,
                 predictors=(*selection.SIMILARITIES, "clusters"),
                 resamples=resamples,
                 permutations=permutations,
                 seed=seed,
             ),
-            "ensembles_matched": groups.matched(same_size, models=models, resamples=resamples, seed=seed),
-            "ensembles_by_clusters": groups.by_clusters(same_size, models=models, resamples=resamples, seed=seed),
+            "ensembles_matched": groups.matched(same_size, resamples=resamples, seed=seed),
+            "ensembles_by_clusters": groups.by_clusters(same_size, resamples=resamples, seed=seed),
         }
         for name, table in tables.items():
             by_size.setdefault(name, []).append(table)
@@ -90,7 +88,6 @@ def calibrated(
                 sample,
                 pool.properties,
                 ["nll_reduction", "ece"],
-                models=len(pool.names),
                 predictors=selection.SIMILARITIES,
                 resamples=resamples,
                 permutations=permutations,
@@ -119,5 +116,5 @@ def selected(
             splits.append(held_out.held_out(contests, pool.right, samples, half, matrix, pool.costs, limits))
             bar(1)
     compared = held_out.compared(splits)
-    best = selection.recommended(ensembles, pool.right, pool.similarities, pool.names, pool.costs, limits, compared)
+    best = selection.recommended(ensembles, pool.right, pool.names, pool.costs, limits, compared)
     return {"selection": compared, "recommended": best}

@@ -21,13 +21,13 @@ def pool(models, size, rng, effect=0.0):
     table["reduction"] = -effect * table["sat"] + rng.normal(0, 0.05, len(table))
     table["error"] = table["members_error"] * (1 - table["reduction"])
     table["all_wrong"] = table["error"] / 2
-    return Ensembles(members, table, True), known
+    return Ensembles(members, table, models), known
 
 
 def test_pairs_have_the_correlations_intervals_and_p_of_relations():
     rng = np.random.default_rng(0)
     found, known = pool(11, 2, rng, effect=0.1)
-    drawing = {"models": 11, "resamples": 200, "seed": 3}
+    drawing = {"resamples": 200, "seed": 3}
     ours = diversity.relation(found, known, ["reduction"], predictors=["sat"], permutations=0, **drawing)
     pairs = found.table.assign(model_a=found.members[:, 0], model_b=found.members[:, 1])
     theirs = relation(
@@ -41,9 +41,7 @@ def test_pairs_have_the_correlations_intervals_and_p_of_relations():
 def test_p_of_pairs_is_that_of_relations():
     rng = np.random.default_rng(1)
     found, known = pool(9, 2, rng, effect=0.1)
-    ours = diversity.relation(
-        found, known, ["reduction"], models=9, predictors=["sat"], resamples=0, permutations=150, seed=5
-    )
+    ours = diversity.relation(found, known, ["reduction"], predictors=["sat"], resamples=0, permutations=150, seed=5)
     ranks = found.table[["sat", "reduction", "members_error", "accuracy_gap"]].rank().to_numpy()
     for row, controls in enumerate(([], [2, 3])):
         p = model_permutation_p(
@@ -55,7 +53,7 @@ def test_p_of_pairs_is_that_of_relations():
 @pytest.mark.parametrize("size", [3, 5])
 def test_a_planted_relation_is_found_and_its_interval_holds_it(size):
     found, known = pool(14, size, np.random.default_rng(2), effect=1.0)
-    table = diversity.relation(found, known, ["reduction"], models=14, resamples=100, permutations=99)
+    table = diversity.relation(found, known, ["reduction"], resamples=100, permutations=99)
     plain = table[(table["with"] == "sat") & (table["given"] == "")].iloc[0]
     assert plain.spearman == pytest.approx(spearmanr(found.table["sat"], found.table["reduction"]).statistic)
     assert plain.low <= plain.spearman <= plain.high < -0.3
@@ -70,7 +68,7 @@ def test_p_is_uniform_where_ensembles_share_members_and_there_is_nothing():
     for seed in range(120):
         found, known = pool(9, 3, rng)
         found.table["reduction"] = rng.normal(size=9)[found.members].sum(axis=1)
-        quick = {"models": 9, "resamples": 0, "permutations": 39, "predictors": ["sat"], "seed": seed}
+        quick = {"resamples": 0, "permutations": 39, "predictors": ["sat"], "seed": seed}
         ours.append(diversity.relation(found, known, ["reduction"], **quick)["p"])
         independent.append(spearmanr(found.table["sat"], found.table["reduction"]).pvalue)
     assert np.mean(np.array(ours) <= 0.1, axis=0) == pytest.approx([0.1, 0.1], abs=0.08)
@@ -81,7 +79,7 @@ def test_p_is_uniform_where_ensembles_share_members_and_there_is_nothing():
 def test_many_ensembles_are_sampled_for_intervals_alone(monkeypatch):
     monkeypatch.setattr(diversity, "SAMPLE", 150)
     found, known = pool(14, 4, np.random.default_rng(4), effect=0.5)
-    table = diversity.relation(found, known, ["reduction"], models=14, resamples=20, permutations=19, controls=[])
+    table = diversity.relation(found, known, ["reduction"], resamples=20, permutations=19, controls=[])
     assert (table["ensembles"] == 1001).all()
     assert (table["used"] == 150).all()
     assert table["spearman"][0] == pytest.approx(spearmanr(found.table["sat"], found.table["reduction"]).statistic)
@@ -90,13 +88,13 @@ def test_many_ensembles_are_sampled_for_intervals_alone(monkeypatch):
 def test_what_does_not_vary_has_no_correlation():
     found, known = pool(7, 3, np.random.default_rng(5))
     found.table["reduction"] = 0.25
-    table = diversity.relation(found, known, ["reduction"], models=7, resamples=5, permutations=5)
+    table = diversity.relation(found, known, ["reduction"], resamples=5, permutations=5)
     assert table[["spearman", "low", "high", "p"]].isna().all(axis=None)
 
 
 def test_clusters_are_counted_and_averaged():
     found, _ = pool(12, 3, np.random.default_rng(6))
-    table = groups.by_clusters(found, models=12, resamples=50).set_index("clusters")
+    table = groups.by_clusters(found, resamples=50).set_index("clusters")
     of = found.table.groupby("clusters")
     assert table["ensembles"].sum() == len(found.members)
     assert table["reduction"].to_numpy() == pytest.approx(of["reduction"].mean().to_numpy())
@@ -107,12 +105,12 @@ def test_clusters_are_counted_and_averaged():
 def test_matched_ensembles_differ_in_sat_and_not_in_accuracy():
     found, _ = pool(14, 3, np.random.default_rng(7), effect=1.0)
     confounded = found.table.assign(reduction=found.table["members_error"] - found.table["sat"] * 0.0)
-    table = groups.matched(found, models=14, resamples=100)
+    table = groups.matched(found, resamples=100)
     assert table["group"].tolist() == ["1", "2", "3", "4", "5", "all"]
     whole = table.iloc[-1]
     assert whole.low > 0
     assert whole.members_error_unlike == pytest.approx(whole.members_error_alike, abs=0.003)
-    nothing = groups.matched(Ensembles(found.members, confounded, True), models=14, resamples=100).iloc[-1]
+    nothing = groups.matched(Ensembles(found.members, confounded, 14), resamples=100).iloc[-1]
     assert nothing.low < 0 < nothing.high
 
 
@@ -132,4 +130,4 @@ def test_ensembles_of_which_none_can_be_compared_make_no_rows():
             "size": 2, "error": 0.0, "members_error": 0.0, "reduction": np.nan, "all_wrong": 0.0, "clusters": [1, 2],
         }
     )  # fmt: skip
-    assert groups.by_clusters(Ensembles(members, table, True), models=3, resamples=5).empty
+    assert groups.by_clusters(Ensembles(members, table, 3), resamples=5).empty

@@ -24,11 +24,11 @@ def pool():
     sat = (sat + sat.T) / 2
     sat[4, 5] = sat[5, 4] = 4.5
     found = contests.contests([(logits, labels)])
-    candidates = []
+    candidates, similar = [], selection.similarities(pd.DataFrame(sat), right)
     for size in (2, 3):
         members = members_of(6, size, ranks(6, size))
         counted = np.column_stack([contests.count_errors(found, members), contests.count_common_errors(right, members)])
-        candidates.append(tabulate(members, counted, right, {"sat": sat}, np.arange(6)))
+        candidates.append(tabulate(members, counted, right, similar, np.arange(6)))
     return logits, labels, found, right, sat, candidates
 
 
@@ -86,9 +86,8 @@ def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
 
 
 def recommended(pool, limits, results, **how):
-    _, _, _, right, sat, candidates = pool
-    matrices = selection.similarities(pd.DataFrame(sat), right)
-    return selection.recommended(candidates, right, matrices, list("abcdef"), COSTS, limits, results, **how)
+    *_, right, _, candidates = pool
+    return selection.recommended(candidates, right, list("abcdef"), COSTS, limits, results, **how)
 
 
 def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
