@@ -9,9 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-SHOWN = 60
-"""Characters of a long name that an error repeats."""
-
+SHOWN = 60  # characters of a long name that an error repeats
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -12,8 +12,7 @@ from typing import BinaryIO
 
 MB = 1 << 20
 
-PARTIAL = ".partial"
-"""The end of a file's name while it is written."""
+PARTIAL = ".partial"  # the end of a file's name while it is written
 
 
 @contextmanager

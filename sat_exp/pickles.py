@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-MOST = 10_000_000
-"""The most values of one pickle; a value that is referred to several times counts as often."""
+MOST = 10_000_000  # the most values of one pickle; a value that is referred to several times counts as often
 
 PUTS, GETS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), ("GET", "BINGET", "LONG_BINGET")
 ENCODINGS = ("latin1", "latin-1", "iso-8859-1")

@@ -20,15 +20,10 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-ORDERLY = 7.0
-"""Seconds for an orderly end."""
-MARKING = 1.0
-"""Seconds for marking open runs before a hard end."""
-CHILDREN = 2.0
-"""Seconds for child processes of a launcher or of a training to end before they are killed."""
-AGAIN = 0.02
-"""Seconds after which a swallowed exception is raised again."""
-
+ORDERLY = 7.0  # seconds for an orderly end
+MARKING = 1.0  # seconds for marking open runs before a hard end
+CHILDREN = 2.0  # seconds for child processes of a launcher or of a training to end before they are killed
+AGAIN = 0.02  # seconds after which a swallowed exception is raised again
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 

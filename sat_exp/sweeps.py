@@ -27,12 +27,9 @@ from sat_exp.settings.types import Count, Text
 from sat_exp.tasks import composing
 
 SOURCE, TARGET = "model", "model@target"
-LONGEST = 100
-"""Characters of the overrides in a folder's name."""
-NAMED = 3
-"""The most models that a title names."""
-UNRELATED = ("output_dir", "tracking", "hardware")
-"""Settings that do not distinguish the results of two jobs."""
+LONGEST = 100  # characters of the overrides in a folder's name
+NAMED = 3  # the most models that a title names
+UNRELATED = ("output_dir", "tracking", "hardware")  # settings that do not distinguish the results of two jobs
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,7 @@ Mode = Literal["RGB", "L"]
 Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
-MOST_RESIZED = 100_000_000
-"""Pixels of an image after resizing, before cropping."""
-
+MOST_RESIZED = 100_000_000  # pixels of an image after resizing, before cropping
 FILTERS: dict[Filter, Image.Resampling] = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
 
 

@@ -22,8 +22,7 @@ CLASS_NAMES = (
 BUNDLED = Path(__file__).parent / "fashion_mnist"
 BORDER = 2
 SIDE = 28
-MOST_BYTES = 16 + 60_000 * SIDE**2
-"""Bytes of the largest file of the set, the training images, unpacked."""
+MOST_BYTES = 16 + 60_000 * SIDE**2  # bytes of the largest file of the set, the training images, unpacked
 
 
 class FashionMNIST(DataSet):

@@ -13,8 +13,7 @@ from sat_exp import files
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.errors import UserError, one_line
 
-MOST_LISTED = 1 << 28
-"""Bytes of a list of images."""
+MOST_LISTED = 1 << 28  # bytes of a list of images
 
 
 @dataclass(frozen=True)

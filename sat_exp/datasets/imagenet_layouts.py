@@ -28,9 +28,7 @@ KAGGLE = Path("ILSVRC/Data/CLS-LOC/val")
 TARS = ("ILSVRC2012_img_val.tar", "val.tar")
 DEVKIT = "ILSVRC2012_devkit_t12"
 META, TRUTH, SOLUTION = "meta.mat", "ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv"
-MOST_DEVKIT = 1 << 26
-"""Bytes of the devkit, unpacked."""
-
+MOST_DEVKIT = 1 << 26  # bytes of the devkit, unpacked
 DAMAGED = (
     OSError, EOFError, LookupError, ValueError, TypeError, OverflowError, RecursionError, zlib.error, tarfile.TarError,
     csv.Error,

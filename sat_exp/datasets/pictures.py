@@ -25,9 +25,7 @@ DEEP = ("I", "F")  # Pillow's modes of more than 8 bits; it would clip them, not
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """The formats that are decoded, whatever a file's name. Pillow's others are rare, and one of them runs a program."""
 
-MOST_BYTES = 1 << 28
-"""The largest encoded picture."""
-
+MOST_BYTES = 1 << 28  # the largest encoded picture
 UNNAMEABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Characters that tables and pages cannot show, or that UTF-8 lacks."""
 

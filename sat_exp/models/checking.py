@@ -18,8 +18,7 @@ from sat_exp.settings.schema import checked
 NO_VALUES = "meta"
 """A word in the errors of networks whose code reads values, which tensors on the meta device do not have."""
 
-MOST_PIXELS = 4096
-"""The longest side of an image before it is cropped to a network's input."""
+MOST_PIXELS = 4096  # the longest side of an image before it is cropped to a network's input
 
 
 def check(config: DictConfig) -> None:

@@ -12,8 +12,7 @@ from sat_exp import files, pickles
 from sat_exp.errors import UserError, one_line
 
 POSITIONS = {"fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
-MOST_BYTES = 50_000_000
-"""Ten times the size of the published file."""
+MOST_BYTES = 50_000_000  # ten times the size of the published file
 
 
 def read(path: Path) -> dict[str, Tensor]:

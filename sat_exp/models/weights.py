@@ -14,18 +14,10 @@ from torch import Tensor
 from sat_exp import pickles, strict_json
 from sat_exp.errors import UserError, one_line
 
-ON_RECORD = "weights_sha256"
-"""The field of a record with the SHA-256 of its weights."""
-
-ZIP = b"PK\x03\x04"
-"""The first bytes of a file in PyTorch's present format."""
-
-OLD_PICKLES = 5
-"""The number of pickles at the start of a file in PyTorch's old format."""
-
-LEAST_BITS = 16
-"""Bits of a weight; narrower ones are quantised and need scales."""
-
+ON_RECORD = "weights_sha256"  # the field of a record with the SHA-256 of its weights
+ZIP = b"PK\x03\x04"  # the first bytes of a file in PyTorch's present format
+OLD_PICKLES = 5  # the number of pickles at the start of a file in PyTorch's old format
+LEAST_BITS = 16  # bits of a weight; narrower ones are quantised and need scales
 Reader = Callable[[Path], Mapping[str, Tensor]]
 
 

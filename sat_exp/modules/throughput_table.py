@@ -37,8 +37,7 @@ RATES = ["forward_images_per_second", "attack_step_images_per_second"]
 NUMBERS = [*RATES, "load_seconds", "parameters", "peak_memory_bytes", "batch_size"]
 COLUMNS = ["model", "input_size", *NUMBERS, *MACHINE, "torch"]
 
-Key = tuple[str, int]
-"""A network in a table: model and input_size."""
+Key = tuple[str, int]  # a network in a table: model and input_size
 
 
 @dataclass(frozen=True)

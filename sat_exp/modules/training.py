@@ -29,9 +29,7 @@ from sat_exp.modules.hardware import Hardware
 from sat_exp.settings import checked
 from sat_exp.settings.types import Count, NonNegative, Positive, Seed, Text, Whole
 
-FINISHING_RATE = 0.25
-"""The learning rate of the finishing epochs, as a fraction of the main one."""
-
+FINISHING_RATE = 0.25  # the learning rate of the finishing epochs, as a fraction of the main one
 ONE_CYCLE: Final = "one_cycle"
 Schedule = Literal["one_cycle", "cosine", "tanh", "poly", "multistep", "step"]
 Shift = Annotated[int, Field(ge=0, le=4096)]

@@ -22,8 +22,7 @@ from sat_exp.errors import UserError, one_line
 from sat_exp.settings import build
 from sat_exp.settings.targets import resolve
 
-PROBED = 1000
-"""The number of photographs, evenly spaced, whose contents are in the digest of a set."""
+PROBED = 1000  # the number of photographs, evenly spaced, whose contents are in the digest of a set
 
 
 @dataclass

@@ -16,9 +16,7 @@ from sat_exp.names import choose
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 """No value is converted to another type: neither true nor '5' is a number."""
 
-LONGEST = 60
-"""The most characters of a wrong value in an error."""
-
+LONGEST = 60  # the most characters of a wrong value in an error
 KINDS = {
     "int_type": "a whole number",
     "float_type": "a number",

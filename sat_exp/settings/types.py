@@ -5,12 +5,8 @@ from typing import Annotated, Any
 from pathvalidate import ValidationError, validate_filename
 from pydantic import AfterValidator, BeforeValidator, Field
 
-LONGEST = 200
-"""The most characters of a text; file names allow more."""
-
-LONGEST_PART = 255
-"""The most bytes of a name in a path."""
-
+LONGEST = 200  # the most characters of a text; file names allow more
+LONGEST_PART = 255  # the most bytes of a name in a path
 RESERVED = frozenset({"store", "wandb", "tables", "figures", "examples"})
 """Names of folders in which no runs are searched, so that no run may have them."""
 
@@ -63,33 +59,19 @@ def package(text: str) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST), BeforeValidator(as_text), AfterValidator(one_line)]
 """A text on one line, such as a name."""
 
-FileName = Annotated[Text, AfterValidator(file_name)]
-"""A text that can be the name of a file."""
-
-RunName = Annotated[Text, AfterValidator(run_name)]
-"""The folder of a run, below output_dir."""
-
+FileName = Annotated[Text, AfterValidator(file_name)]  # a text that can be the name of a file
+RunName = Annotated[Text, AfterValidator(run_name)]  # the folder of a run, below output_dir
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
 """The path of a file or a folder."""
 
-Package = Annotated[Text, AfterValidator(package)]
-"""The name of a Python package."""
-
+Package = Annotated[Text, AfterValidator(package)]  # the name of a Python package
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Images = Annotated[int, Field(ge=1, le=1_000_000_000)]
-"""A number of images."""
-
-Repeats = Annotated[int, Field(ge=1, le=100_000)]
-"""A number of repetitions."""
-
-Draws = Annotated[int, Field(ge=2, le=100_000)]
-"""A number of bootstrap resamples for an interval."""
-
-Side = Annotated[int, Field(ge=1, le=4096)]
-"""The side of an image, in pixels."""
-
+Images = Annotated[int, Field(ge=1, le=1_000_000_000)]  # a number of images
+Repeats = Annotated[int, Field(ge=1, le=100_000)]  # a number of repetitions
+Draws = Annotated[int, Field(ge=2, le=100_000)]  # a number of bootstrap resamples for an interval
+Side = Annotated[int, Field(ge=1, le=4096)]  # the side of an image, in pixels
 NonNegative = Annotated[float, Field(ge=0, le=1e12)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -101,5 +83,4 @@ Grid = Annotated[int, Field(ge=0, le=255)]
 StepSize = Annotated[float, Field(gt=0, le=255)]
 """A step size in units of 1/255; with a whole number every iterate of an attack is an 8-bit image."""
 
-Confidence = Annotated[float, Field(gt=0, lt=1)]
-"""The probability that an interval covers the value, such as 0.95."""
+Confidence = Annotated[float, Field(gt=0, lt=1)]  # the probability that an interval covers the value, such as 0.95

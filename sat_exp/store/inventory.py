@@ -14,8 +14,7 @@ from sat_exp.store.encoding import Unsound, verify
 from sat_exp.store.store import NOT_KINDS, QUARANTINE, WHY, Store
 from sat_exp.store.tables import StoredRow, StoredTable, name_of_row
 
-LEFT_OVER_SECONDS = 60
-"""The writer of a partial file older than this has died."""
+LEFT_OVER_SECONDS = 60  # the writer of a partial file older than this has died
 
 
 @dataclass(frozen=True)
