@@ -1,6 +1,9 @@
 """A package of one attack, model, measure, data set and study: installed, it is there; uninstalled, it is not."""
 
+import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 
 import pandas as pd
@@ -20,6 +23,16 @@ def named(text: str) -> set[str]:
 def test_help_lists_its_choices_only_while_it_is_installed(command, example):
     assert named(command("--help", installed=(example,)).stdout) == CHOICES
     assert not named(command("--help").stdout)
+
+
+def test_reading_a_run_imports_no_large_library_for_its_study(example):
+    code = "import sys; from sat_exp.runs import registry; print(*(study.name for study in registry.studies()))"
+    code += "; print(*{'torch', 'matplotlib'} & set(sys.modules))"
+    environment = os.environ | {"PYTHONPATH": str(example)}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    names, loaded = ended.stdout.split("\n")[:2]
+    assert "example_hubs" in names.split()
+    assert not loaded
 
 
 def test_a_name_typed_wrongly_finds_the_plug_ins(command, example):

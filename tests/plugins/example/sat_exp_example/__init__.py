@@ -1,1 +1,15 @@
-"""An example of a plug-in for sat_exp."""
+"""An example of a plug-in for sat_exp: one file for each kind, and here the registration of the study.
+
+Whatever reads a run imports this file, so it imports nothing large.
+"""
+
+from sat_exp.runs.registry import Study
+from sat_exp.runs.schema import NAME, RATE, Table, columns
+
+STUDY = Study(
+    "example_hubs",
+    "which models are hubs of transfer",
+    {"example_hubs": Table(columns(NAME, "model") | columns(RATE, "from_it to_it"), unique=("model",))},
+    drawings="sat_exp_example.study:drawings",
+    computes=False,
+)

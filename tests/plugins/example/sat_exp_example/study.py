@@ -1,7 +1,4 @@
-"""Hubs: models from which, or to which, adversarial examples transfer more than to others.
-
-Everything is in one file here. A larger study puts STUDY into a module of its own: whatever reads a run imports it.
-"""
+"""Hubs: models from which, or to which, adversarial examples transfer more than to others."""
 
 from typing import Any
 
@@ -12,20 +9,10 @@ from omegaconf import DictConfig
 from sat_exp.report import one_way, theme
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
-from sat_exp.runs.registry import Study
-from sat_exp.runs.schema import NAME, RATE, Table, columns
 from sat_exp.settings.types import FileName, FilePath
 from sat_exp.tasks import printing
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import chosen
-
-STUDY = Study(
-    "example_hubs",
-    "which models are hubs of transfer",
-    {"example_hubs": Table(columns(NAME, "model") | columns(RATE, "from_it to_it"), unique=("model",))},
-    drawings="sat_exp_example.study:drawings",
-    computes=False,
-)
 
 
 def hubs(pairs: pd.DataFrame) -> pd.DataFrame:
