@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,16 @@ def test_predictions_are_what_was_written(folder):
             assert getattr(known, part)[key].tolist() == values.tolist()
 
 
+def test_goals_are_stored_for_targeted_attacks_alone(tmp_path):
+    known, goals = predicted(1), {name: np.arange(-1, IMAGES - 1) for name in MODELS}
+    predictions.write(known, tmp_path / "plain.npz")
+    predictions.write(replace(known, goals=goals), tmp_path / "targeted.npz")
+    assert predictions.read(tmp_path / "plain.npz").goals == {}
+    assert "goals" not in np.load(tmp_path / "plain.npz")
+    read = predictions.read(tmp_path / "targeted.npz").goals
+    assert {name: classes.tolist() for name, classes in read.items()} == dict.fromkeys(MODELS, goals["a"].tolist())
+
+
 def test_predictions_of_models_that_attacked_nothing(tmp_path):
     clean = {name: np.arange(IMAGES, dtype=np.int32) for name in MODELS}
     predictions.write(runs.Predictions(MODELS, None, clean, {}), tmp_path / "predictions.npz")
@@ -233,6 +244,9 @@ BAD = {
     "a direction twice": {"directions": np.array([["a", "b"]] * 9)},
     "classes that are words": {"clean": np.full((3, IMAGES), "a")},
     "complex numbers": {"clean": np.zeros((3, IMAGES), complex)},
+    "goals of fewer sources": {"goals": np.zeros((2, IMAGES), np.int32)},
+    "goals below -1": {"goals": np.full((3, IMAGES), -2, np.int32)},
+    "goals that are words": {"goals": np.full((3, IMAGES), "a")},
     "an unknown direction": {"directions": np.array([["a", "x"]] * 9)},
 }
 
