@@ -21,18 +21,19 @@ Styles = Mapping[str, FamilyStyle]
 
 
 def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the figure's lower left corner."""
+    """Axes at a place in inches from the figure's lower left corner."""
     across, up = figure.get_size_inches()
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
 def side_of(models: int) -> tuple[float, float]:
-    """Side of a heat map of that many models, and of one of its cells."""
+    """The side of a heat map of that many models, and the side of a cell."""
     cell = min(0.9, 4.4 / models) if models <= 8 else min(0.55, max(0.165, 11 / models))
     return cell * models, cell
 
 
 def cells(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
+    """Draw the cells of a heat map, hatched where a value is missing; few cells have their values in them."""
     annotated = len(values) <= ANNOTATED
     axes.patch.set(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0)
     sns.heatmap(
@@ -54,7 +55,7 @@ def cells(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
 def names(
     figure: Figure, heat: Axes, cell: float, values: pd.DataFrame, families: Mapping[str, str], styles: Styles
 ) -> tuple[Axes, Axes]:
-    """Draws strips of family colours left of and below a heat map of `values`, with the model names on them."""
+    """Draw strips of family colours left of and below a heat map of `values`, with the model names."""
     place, (across, up) = heat.get_position(), figure.get_size_inches()
     left, bottom, strip = place.x0 * across, place.y0 * up, 0.13
     size = min(9.0, max(6.2, 30 * cell))
@@ -79,7 +80,7 @@ def names(
 
 
 def colour_bar(figure: Figure, heat: Axes, bottom: float, cmap: str, low: float, high: float, label: str) -> Axes:
-    """A horizontal colour bar above a heat map, left-aligned with it, its label on top."""
+    """Draw a horizontal colour bar above a heat map, left-aligned with it, with its label on top."""
     place, across = heat.get_position(), figure.get_figwidth()
     axes = axes_at(figure, place.x0 * across, bottom, min(max(place.width * across, 2.6), 4.4), 0.13)
     mappable = ScalarMappable(Normalize(low, high), sns.color_palette(cmap, as_cmap=True))
@@ -91,7 +92,7 @@ def colour_bar(figure: Figure, heat: Axes, bottom: float, cmap: str, low: float,
 def family_legend(
     figure: Figure, left: float, top: float, values: pd.DataFrame, families: Mapping[str, str], styles: Styles
 ) -> None:
-    """The families in a heat map of `values`, its upper left corner at a place in inches."""
+    """Draw the legend of the families in a heat map of `values`, its upper left corner at a place in inches."""
     present = {families[name] for name in values.columns}
     handles: list[Patch] = [
         Patch(color=style.colour, label=family) for family, style in styles.items() if family in present
@@ -125,7 +126,7 @@ def whole(
     digits: str,
     groups: Sequence[int] = (),
 ) -> Figure:
-    """A heat map of square `values` [M, M] with all that belongs to it; boxes around models of equal `groups`, [M]."""
+    """A complete figure of a heat map of `values` [M, M], with boxes around models of equal `groups`, [M]."""
     side, cell = side_of(len(values))
     figure = Figure(figsize=(side + 5.2, side + 4))
     heat = axes_at(figure, 2.8, 2.8, side, side)
@@ -147,7 +148,7 @@ def whole(
 
 
 def _gaps(values: pd.DataFrame) -> bool:
-    """Whether something is missing but the diagonal of a square."""
+    """Whether a value is missing outside the diagonal."""
     missing = values.isna().to_numpy()
     diagonal = values.index.to_numpy()[:, None] == values.columns.to_numpy()
     return bool((missing & ~diagonal).any())

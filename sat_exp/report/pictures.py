@@ -1,4 +1,4 @@
-"""Example images of a run, as PNG files that may have been made by others."""
+"""Example images of a run: PNG files that may come from other people."""
 
 from pathlib import Path
 
@@ -8,13 +8,14 @@ from PIL import Image
 from sat_exp.errors import UserError
 
 LARGEST = 4096
-"""Pixels a side."""
+"""Pixels per side."""
 
 MODES = ("L", "RGB")
 
 
 def pixels(file: Path) -> np.ndarray:
-    """uint8 [H, W] or [H, W, 3]; UserError for what is no PNG of 8 bits a channel, or is too large."""
+    """The pixels of a file, uint8 [H, W] or [H, W, 3]; UserError unless it is a PNG of 8 bits per channel and not too
+    large."""
     try:
         with Image.open(file, formats=["PNG"]) as picture:
             if max(picture.size) > LARGEST or picture.mode not in MODES:
@@ -25,6 +26,6 @@ def pixels(file: Path) -> np.ndarray:
 
 
 def checked(file: Path) -> Path:
-    """`file`; UserError where it is no such picture."""
+    """`file`; UserError where `pixels` cannot read it."""
     pixels(file)
     return file

@@ -52,16 +52,16 @@ RC: dict[str, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's own defaults plus `RC`, whatever the user's matplotlibrc says; undone on leaving."""
+    """Matplotlib's own defaults plus `RC`, whatever the user's matplotlibrc states; undone at the end."""
     with matplotlib.style.context(["default", RC]):
         yield
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, the numbers in it, and what a reader should know of it.
+    """A figure with its heading and caption.
 
-    data: what is drawn, in the order in which it is drawn; its index is written where it has a name.
+    data: the numbers in the figure, in the order in which they are drawn; an index with a name is written too.
     """
 
     figure: Figure
@@ -71,7 +71,7 @@ class Drawing:
 
 
 def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
-    """Writes `stem`.svg and `stem`.png, with a note on top, and its numbers as `stem`.csv; the path of the PNG file."""
+    """Write `stem`.svg and `stem`.png, with a note on top, and the numbers as `stem`.csv; returns the PNG file."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     png = stem.with_suffix(".png")
     with style():
@@ -83,7 +83,7 @@ def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
 
 
 def label(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
-    """Names beside points, moved apart where they would overlap; none where a coordinate is missing."""
+    """Write names next to points, moved apart where they would overlap; none where a coordinate is missing."""
     known = x.notna().to_numpy() & y.notna().to_numpy()
     x, y, names = x[known], y[known], names[known]
     size = float(np.interp(len(names), (15, 70), (8.5, 6)))
@@ -99,10 +99,10 @@ class FamilyStyle:
 
 
 def family_styles(families: Iterable[str]) -> dict[str, FamilyStyle]:
-    """Styles by family name, in alphabetical order; `families` names one for each model.
+    """Styles by family name, in alphabetical order. families: of every model.
 
-    The ten with most models have ten colour-blind-safe hues, the others darker shades of them. Markers run in a cycle
-    of another length, so that no two of the first seventy families share hue and marker.
+    The ten families with most models get ten colour-blind-safe hues, the others darker shades of them. Markers repeat
+    with another period, so that no two of the first seventy families share hue and marker.
     """
     hues = sns.color_palette("colorblind", 10)
     styles = {}

@@ -18,28 +18,28 @@ from sat_exp.runs import text
 NAME = "manifest.json"
 FORMAT = 1
 RESULTS = ("tables", "figures", "examples", "predictions.npz", "summary.json", "report.html")
-"""What of a run's folder are its results; everything else in it belongs to others."""
+"""The results in a run's folder; other files in it are not a part of the run."""
 
 MOST = 64 << 20
-"""Bytes of a manifest: a hundred times that of a large pool."""
+"""Bytes of a manifest, a hundred times those of a large pool."""
 
 TABLE = re.compile(r"tables/\w{1,100}\.(parquet|csv)", re.ASCII)
 
 MOST_TYPED = 64 << 10
-"""Bytes of what was typed for a run."""
+"""Bytes of the file with the command of a run."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """files: by name, relative to the folder and with slashes, the SHA-256 and the size in bytes. identity: which file
-    on disk it was read from, which differs for every writing."""
+    """files: SHA-256 and size in bytes by name, relative to the folder and with slashes. identity: of the file on disk
+    that it was read from, different for every writing."""
 
     files: dict[str, tuple[str, int]]
     identity: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, folder: Path) -> "Manifest":
-        """What the folder holds now."""
+        """The manifest of the results that are in a folder now."""
         paths = [path for name in RESULTS for path in [folder / name, *folder.glob(f"{name}/**/*")] if path.is_file()]
         return cls({path.relative_to(folder).as_posix(): summed(path) for path in paths})
 
@@ -53,7 +53,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
-        """The folder's manifest, None where it has none; UserError for one that is damaged or of another format."""
+        """The manifest in a folder, None where it has none; UserError for a damaged one and for another format."""
         path = folder / NAME
         try:
             with files.opened(path, MOST) as file:
@@ -65,12 +65,12 @@ class Manifest:
         return cls(decoded(content, path), identity)
 
     def digest(self, *names: str) -> str:
-        """One digest of those of the named files that there are."""
+        """One digest of those of the named files that exist."""
         return digest_of({name: self.files[name] for name in names if name in self.files})
 
 
 def decoded(content: bytes, path: Path) -> dict[str, tuple[str, int]]:
-    """The files that a manifest names; UserError where a single byte of it is not as written."""
+    """The files that a manifest names; UserError where a single byte of it was changed."""
     damaged = UserError(f"{path} is damaged: {remedy(path.parent)}")
     try:
         stated: Any = strict_json.loads(content)
@@ -85,7 +85,7 @@ def decoded(content: bytes, path: Path) -> dict[str, tuple[str, int]]:
 
 
 def belongs(name: str) -> bool:
-    """Whether a name is that of a result: it never leads out of the folder, and a table is called by one plain word."""
+    """Whether a name is that of a result: it does not lead out of the folder, and the name of a table is one word."""
     parts = name.split("/")
     if parts[0] not in RESULTS or {"", ".", ".."} & set(parts) or any(text.faults(part, name=True) for part in parts):
         return False
@@ -107,7 +107,7 @@ def identity_of(descriptor: int) -> tuple[int, int]:
 
 
 def remedy(folder: Path) -> str:
-    """How to have the results of a run's folder again."""
+    """The advice how to restore the results of a folder: its command."""
     again = "run its command again"
     try:
         content = files.contents(folder / ".hydra" / "overrides.yaml", MOST_TYPED).decode("utf-8")

@@ -1,4 +1,4 @@
-"""What `summary.json` may say: types of all that is read of it, for it may have been made by others."""
+"""The types of `summary.json`, which may come from other people."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -59,7 +59,7 @@ class Task(TypedDict, total=False):
 
 @READABLE
 class Settings(TypedDict, total=False):
-    """The configuration, as far as readers know it."""
+    """The part of the configuration that is read again."""
 
     seed: Seed
     labels: Labels
@@ -146,11 +146,11 @@ class Summary(TypedDict, total=False):
 
 SUMMARY = TypeAdapter(Summary)
 CONFIGURED = ("settings", "models")
-"""Fields that a run is set up from again: they name nothing that is looked up when they are."""
+"""Fields that a run is configured from again. They must not contain interpolations, which would be resolved then."""
 
 
 def decoded(content: bytes) -> dict[str, Any]:
-    """The summary that the bytes of `summary.json` are; ValueError that names the field at fault for others."""
+    """The summary in the bytes of `summary.json`; ValueError that names the wrong field."""
     try:
         summary = strict_json.loads(content)
     except ValueError as error:
@@ -172,7 +172,7 @@ def decoded(content: bytes) -> dict[str, Any]:
 
 
 def leaves(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in `value`, with the field that it stands in; names of fields, too."""
+    """Every text in `value` with the field that it is in; the names of fields are texts too."""
     if isinstance(value, str):
         yield field, value
     elif isinstance(value, Mapping):
@@ -185,7 +185,7 @@ def leaves(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
 
 
 def lacking(summary: Mapping[str, Any], *fields: str) -> str | None:
-    """The first of `fields`, such as settings.score.floor, that the summary does not have; None where it has all."""
+    """The first of `fields`, such as settings.score.floor, that the summary lacks; None where it has all."""
     for field in fields:
         found: Any = summary
         for part in field.split("."):

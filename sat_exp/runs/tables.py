@@ -1,4 +1,4 @@
-"""Tables as Parquet: written with a checksum of every page, and read only where they can be nothing but a table."""
+"""Tables as Parquet: written with a checksum of every page, and checked before they are read."""
 
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +12,7 @@ from sat_exp.runs import text
 MOST_CELLS = 100_000_000
 MOST_COLUMNS = 2_000
 MOST_BYTES = 2 << 30
-"""Of a table once its pages are unpacked."""
+"""Of a table whose pages are unpacked."""
 
 
 def write(table: pd.DataFrame, file: Path) -> None:
@@ -20,8 +20,8 @@ def write(table: pd.DataFrame, file: Path) -> None:
 
 
 def decoded(content: bytes) -> pd.DataFrame:
-    """The table that the bytes of a Parquet file are. ValueError for others, for one that is too large, or would be
-    once it is unpacked, for columns that are neither text, numbers nor flags, and for text that a terminal obeys."""
+    """The table in the bytes of a Parquet file. ValueError for other bytes, for a table that is too large, packed or
+    unpacked, for columns that are neither text, numbers nor flags, and for texts with control characters."""
     try:
         check(content)
         return pd.read_parquet(BytesIO(content))
@@ -30,7 +30,7 @@ def decoded(content: bytes) -> pd.DataFrame:
 
 
 def check(content: bytes) -> None:
-    """ValueError for what `decoded` refuses; texts are read once each, however often they stand in a column."""
+    """ValueError for a table that `decoded` refuses. A text that is in a column many times is checked once."""
     with parquet.ParquetFile(BytesIO(content)) as file:
         facts = file.metadata
         groups = [facts.row_group(group).total_byte_size for group in range(facts.num_row_groups)]

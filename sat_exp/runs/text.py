@@ -1,4 +1,4 @@
-"""Text in the files of a run: none that a terminal would obey, or that would read otherwise than it is written."""
+"""Text in the files of a run, without control characters and characters that change the direction of writing."""
 
 import re
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 
 LONGEST = 20_000
-"""Characters of a text; a command that names many models is long."""
+"""Characters of a text. A command that names many models is long."""
 
 LONGEST_NAME = 300
-"""Characters of the name of a model, a family, a file and the like."""
+"""Characters of a name, such as that of a model, a family or a file."""
 
 OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\N{LEFT-TO-RIGHT EMBEDDING}-\N{RIGHT-TO-LEFT OVERRIDE}"
     "\N{LEFT-TO-RIGHT ISOLATE}-\N{POP DIRECTIONAL ISOLATE}\ud800-\udfff]"
 )
-"""Control characters but tab and newline, those that turn the direction of writing, and halves of surrogates."""
+"""Control characters except tab and newline, characters that change the direction of writing, and lone surrogates."""
 
 
 def faults(text: str, *, name: bool = False) -> str | None:
-    """What is wrong with a text, or with a name, which is on one line and not empty; None where nothing is."""
+    """What is wrong with a text, or with a name, which is one line and not empty; None for a sound one."""
     if OBEYED.search(text) or (name and ("\n" in text or "\t" in text)):
         return f"{shown(text)} has control characters"
     if len(text) > (LONGEST_NAME if name else LONGEST):
@@ -30,13 +30,13 @@ def faults(text: str, *, name: bool = False) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """A value as it is written in a program, cut where it is long."""
+    """A value as in the source of a program, cut after 60 characters."""
     text = repr(value) if repr(value).isprintable() else ascii(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def cleaned(value: Any) -> Any:
-    """`value` with � for each character in a text that `faults` would refuse, and long texts cut."""
+    """`value` with � for each character that `faults` refuses, and long texts cut."""
     if isinstance(value, str):
         return OBEYED.sub("\N{REPLACEMENT CHARACTER}", value)[:LONGEST]
     if isinstance(value, Mapping):
@@ -47,12 +47,12 @@ def cleaned(value: Any) -> Any:
 
 
 def texts(column: pd.Series) -> np.ndarray:
-    """The different texts in a column, an array of them."""
+    """The different texts in a column, an array of objects."""
     return np.array([value for value in column.unique() if isinstance(value, str)], object)
 
 
 def cleaned_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table with `cleaned` texts."""
+    """A table with `cleaned` texts."""
     changed = {
         name: column.map(cleaned, na_action="ignore")
         for name, column in table.items()

@@ -1,4 +1,4 @@
-"""task=dashboard: a W&B workspace and a W&B report in which the runs of a project are reviewed."""
+"""task=dashboard: a W&B workspace and a W&B report that show the runs of a project."""
 
 from importlib.util import find_spec
 
@@ -14,11 +14,11 @@ from sat_exp.tracking.client import credentials
 def run(config: DictConfig, *, name: FileName, title: Text) -> None:
     tracking = build(config.tracking, "tracking")
     if find_spec("wandb_workspaces") is None:
-        raise UserError("task=dashboard needs W&B's library of dashboards: pip install 'sat_exp[dashboard]'")
+        raise UserError("task=dashboard needs W&B's library for dashboards: pip install 'sat_exp[dashboard]'")
     if not credentials(explicit=True):
         raise UserError(
-            "a dashboard is made online and W&B has no credentials: wandb login, or set WANDB_API_KEY, then wandb sync "
-            "the runs that were recorded offline"
+            "a dashboard needs a connection, and W&B has no credentials: wandb login, or set WANDB_API_KEY, then "
+            "wandb sync the runs that were recorded offline"
         )
     from sat_exp.tracking import dashboard
 

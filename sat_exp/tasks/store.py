@@ -1,9 +1,10 @@
-"""task=store: what is stored, how large it is, whether it is sound; and removing what is not wanted any more."""
+"""task=store: list, check or remove the stored results."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import humanize
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
@@ -37,7 +38,7 @@ def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None)
         size = amount(sum(size for _, size in quarantined))
         console.print(
             f"{len(quarantined)} damaged files, {size}, are in {store.backend.locate(inventory.QUARANTINE)}, each with "
-            "a line that says why; task.prune=quarantine removes them",
+            "a line that states why; task.prune=quarantine removes them",
             soft_wrap=True,
             highlight=False,
         )
@@ -60,13 +61,13 @@ def remove(store: Store, pattern: str, console: Console) -> None:
 
 
 def show(store: Store, found: Sequence[Item], console: Console) -> None:
-    """A row for each array, one for all predictions on the same images, and the totals by kind."""
+    """Print one row per array, one for all predictions on the same images, and the totals by kind."""
     table = Table("kind", "what", title=f"stored in {store.backend.locate('')}", title_justify="left")
     for heading in ("rows", "size", "age"):
         table.add_column(heading, justify="right", no_wrap=True)
     digests = inventory.image_sets(store, found)
     for kind, name, rows, size, modified in lines(found, digests):
-        table.add_row(kind, name, rows, amount(size), age(modified))
+        table.add_row(kind, name, rows, amount(size), humanize.naturaldelta(max(0.0, time.time() - modified)))
     table.add_section()
     for kind in sorted({item.kind for item in found}):
         members = [item for item in found if item.kind == kind]
@@ -80,7 +81,7 @@ def arrays(members: Sequence[Item]) -> str:
 
 
 def lines(found: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:
-    """Kind, what it is, rows, bytes and time of last change; the rows of a table together.
+    """Kind, title, rows, bytes and time of the last write of each array and of each table.
 
     sets: the names of image sets by the digest of their pixels.
     """
@@ -112,17 +113,6 @@ def progress(done: int, rows: int) -> str:
     return f"{rows:,}" if done == rows else f"{done:,} of {rows:,}"
 
 
-def amount(size: int) -> str:
-    """Bytes, readably."""
-    number, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while number >= 1000 and len(units) > 1:
-        number, units = number / 1000, units[1:]
-    return f"{number:.0f} {units[0]}" if units[0] == "B" else f"{number:.1f} {units[0]}"
-
-
-def age(modified: float) -> str:
-    seconds = max(0.0, time.time() - modified)
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def amount(size: float) -> str:
+    """Bytes in a readable unit, for instance '1.5 MB'."""
+    return humanize.naturalsize(size)
