@@ -244,7 +244,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("content", ARCHIVES.values(), ids=ARCHIVES)
-@pytest.mark.parametrize("part", (*predictions.PARTS, predictions.GOALS))
+@pytest.mark.parametrize("part", [*predictions.PARTS, predictions.GOALS])
 def test_an_archive_that_was_made_to_harm_is_refused(measured, tmp_path, part, content):
     path = tmp_path / "predictions.npz"
     clean = {name: np.arange(4, dtype=np.int32) for name in MODELS}
