@@ -71,17 +71,17 @@ def relation(
         covariances.append(_covariance(ranked(weights), weights))
     orders = [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
     moved = (_places(sample, [properties[name](np.sort(order[members], axis=1)) for name in names]) for order in orders)
-    tests = [(predictor, given) for predictor in predictors for given in ([], list(controls))[: 1 + bool(controls)]]
+    tests = [(predictor, fixed) for predictor in predictors for fixed in ([], list(controls))[: 1 + bool(controls)]]
     position = {name: column for column, name in enumerate([*names, *measures])}
-    p = _p_values(moved, _ranks(sample), [[position[name] for name in (one, *given)] for one, given in tests], names)
+    p = _p_values(moved, _ranks(sample), [[position[name] for name in (one, *fixed)] for one, fixed in tests], names)
     rows = []
     for row, measure in enumerate(measures):
-        for test, (predictor, given) in enumerate(tests):
-            at = np.ix_(*[[position[name] for name in (predictor, measure, *given)]] * 2)
+        for test, (predictor, fixed) in enumerate(tests):
+            at = np.ix_(*[[position[name] for name in (predictor, measure, *fixed)]] * 2)
             spearman, *drawn = (_partial_correlation(covariance[at]) for covariance in covariances)
             low, high = percentile_interval(drawn)
             numbers = len(table), len(used), spearman, float(low), float(high), p[test, row]
-            rows.append((ensembles.size, measure, predictor, " + ".join(given), *numbers))
+            rows.append((ensembles.size, measure, predictor, " + ".join(fixed), *numbers))
     heads = ["size", "measure", "with", "given", "ensembles", "used", "spearman", "low", "high", "p"]
     return pd.DataFrame(rows, columns=heads)
 

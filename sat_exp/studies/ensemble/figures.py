@@ -39,19 +39,26 @@ def drawings(results: Results) -> dict[str, Drawing]:
 @theme.style()
 def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
     """Error reduction against the similarity of the members: one column of panels per size, one row per measure."""
-    shown = ensembles[ensembles["kept"].isin(["all", "sample"])].dropna(subset="reduction")
+    dots = ensembles[ensembles["kept"].isin(["all", "sample"])].dropna(subset="reduction")
     sizes = list(binned["size"].unique())
     figure = Figure(figsize=(3.4 * len(sizes) + 0.4, 3.2 * len(SIMILARITY) + 0.3), layout="constrained")
     grid = figure.subplots(len(SIMILARITY), len(sizes), sharey=True, sharex="row", squeeze=False)
     for row, (measure, label) in zip(grid, SIMILARITY.items(), strict=True):
         for axes, size in zip(row, sizes, strict=True):
-            of = shown[shown["size"] == size]
-            if len(of) <= DOTS:
-                dots = float(np.clip(2500 / len(of), 3, 22))
-                axes.scatter(of[measure], 100 * of["reduction"], s=dots, color=theme.GOOD, alpha=0.45, linewidths=0)
+            points = dots[dots["size"] == size]
+            if len(points) <= DOTS:
+                size_of_dot = float(np.clip(2500 / len(points), 3, 22))
+                axes.scatter(
+                    points[measure],
+                    100 * points["reduction"],
+                    s=size_of_dot,
+                    color=theme.GOOD,
+                    alpha=0.45,
+                    linewidths=0,
+                )
             else:
                 counts = {"gridsize": 45, "mincnt": 1, "norm": LogNorm(), "cmap": "mako_r", "linewidths": 0}
-                axes.hexbin(of[measure], 100 * of["reduction"], **counts)
+                axes.hexbin(points[measure], 100 * points["reduction"], **counts)
             trend = binned[(binned["size"] == size) & (binned["by"] == measure)]
             axes.plot(trend["value"], 100 * trend["reduction"], color=theme.BAD, linewidth=1.8)
             axes.axhline(0, color=theme.QUIET, linewidth=0.8)
@@ -62,9 +69,9 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
         axes.set_title(f"{size} members\n{axes.get_title(loc='left')}", loc="left", fontsize=8.5)
     return Drawing(
         figure,
-        shown[["size", "models", *SIMILARITY, "reduction", "members_error", "clusters"]],
+        dots[["size", "models", *SIMILARITY, "reduction", "members_error", "clusters"]],
         "The gain of ensembles",
-        f"Each dot is an ensemble{', from a random sample' * bool((shown['kept'] == 'sample').any())} (more than "
+        f"Each dot is an ensemble{', from a random sample' * bool((dots['kept'] == 'sample').any())} (more than "
         f"{DOTS:,} are drawn as a density, darker for more). The error reduction is how far the ensemble's error is "
         "below the mean error of its members. The similarity of the members is measured by SAT, by SAT without each "
         "model's mean level, and by the consistency of their errors beyond chance, from the same images as the "
@@ -159,5 +166,5 @@ def selection(table: pd.DataFrame) -> Drawing:
 
 
 def _colours(sizes: pd.Series) -> dict[int, tuple[float, ...]]:
-    found = sorted(sizes.unique())
-    return dict(zip(found, sns.color_palette("viridis", len(found) + 1), strict=False))
+    ordered = sorted(sizes.unique())
+    return dict(zip(ordered, sns.color_palette("viridis", len(ordered) + 1), strict=False))

@@ -8,13 +8,13 @@ from sat_exp.studies.ensemble import calibration, contests
 from sat_exp.studies.ensemble.members import members_of
 
 
-def by_hand(given, labels):
+def by_hand(probabilities, labels):
     """Error, confidence, ECE and negative log-likelihood of probabilities [N, classes]."""
-    said, sure = given.argmax(axis=1), given.max(axis=1)
-    right, bins = said == labels, np.minimum((sure * 15).astype(int), 14)
+    predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right, bins = predicted == labels, np.minimum((sure * 15).astype(int), 14)
     parts = [(bins == number) for number in range(15)]
     ece = sum(abs(right[part].mean() - sure[part].mean()) * part.mean() for part in parts if part.any())
-    return 1 - right.mean(), sure.mean(), ece, -np.log(given[np.arange(len(labels)), labels]).mean()
+    return 1 - right.mean(), sure.mean(), ece, -np.log(probabilities[np.arange(len(labels)), labels]).mean()
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ def test_of_single_models_and_ensembles_against_the_definition(outputs, average)
     logits, labels = outputs
     groups = [np.arange(5)[:, None], members_of(5, 3, np.arange(10))]
     blocks = [(logits[:, part], labels[part]) for part in (slice(0, 128), slice(128, 300))]
-    found = calibration.calibration(blocks, groups, average)
-    for group, table in zip(groups, found, strict=True):
+    tables = calibration.calibration(blocks, groups, average)
+    for group, table in zip(groups, tables, strict=True):
         for row, members in zip(table.itertuples(index=False), group, strict=True):
             wide = logits[members].astype(np.float64)
-            given = (
+            probabilities = (
                 softmax(wide, axis=-1).mean(axis=0) if average == "probabilities" else softmax(wide.mean(axis=0), -1)
             )
-            assert tuple(row) == pytest.approx(by_hand(given, labels), abs=1e-5)
+            assert tuple(row) == pytest.approx(by_hand(probabilities, labels), abs=1e-5)
 
 
 def test_the_error_is_the_one_counted(outputs):

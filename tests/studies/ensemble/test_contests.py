@@ -21,12 +21,12 @@ def every(models, size):
 
 def added_up(logits, labels, members, average):
     """How many images each ensemble gets wrong when all classes are added and the largest is taken."""
-    given = contests.scores(logits, average).astype(np.int64)
-    return np.array([(given[row].sum(axis=0).argmax(axis=1) != labels).sum() for row in members])
+    summed = contests.scores(logits, average).astype(np.int64)
+    return np.array([(summed[row].sum(axis=0).argmax(axis=1) != labels).sum() for row in members])
 
 
 def networks(rng, models, images, classes, spread):
-    """Logits of networks that are right for most images, and wrong together on some."""
+    """Logits of networks that are right for most images, and wrong on the same few."""
     labels = rng.integers(0, classes, images)
     shared = rng.normal(0, 1, (images, classes))
     logits = spread * (shared + rng.normal(0, 0.7, (models, images, classes)))
@@ -51,8 +51,8 @@ def test_counts_are_those_of_adding_up_every_class(seed, models, size, classes, 
     if levels:
         logits = np.round(logits * levels / max(1, np.abs(logits).max()))
     blocks = [(logits[:, part], labels[part]) for part in (slice(0, 11), slice(11, 30))]
-    found, members = contests.contests(blocks, average), every(models, size)
-    assert (contests.count_errors(found, members) == added_up(logits, labels, members, average)).all()
+    result, members = contests.contests(blocks, average), every(models, size)
+    assert (contests.count_errors(result, members) == added_up(logits, labels, members, average)).all()
 
 
 @settings(max_examples=20, deadline=None)
@@ -60,46 +60,46 @@ def test_counts_are_those_of_adding_up_every_class(seed, models, size, classes, 
 def test_samples_and_parts_of_the_images_are_counted_alike(seed, size):
     rng = np.random.default_rng(seed)
     logits, labels = networks(rng, 12, 40, 6, 1.0)
-    found = contests.contests([(logits, labels)])
+    result = contests.contests([(logits, labels)])
     at = ranks(12, size, 50, seed=seed)
     members = members_of(12, size, at)
-    assert (contests.count_errors(found, members) == contests.count_errors(found, every(12, size))[at]).all()
+    assert (contests.count_errors(result, members) == contests.count_errors(result, every(12, size))[at]).all()
     half = rng.random(40) < 0.5
-    assert found.subset(half).images == half.sum()
+    assert result.subset(half).images == half.sum()
     expected = added_up(logits[:, half], labels[half], members, "probabilities")
-    assert (contests.count_errors(found.subset(half), members) == expected).all()
+    assert (contests.count_errors(result.subset(half), members) == expected).all()
 
 
 @pytest.mark.parametrize("average", ["probabilities", "logits"])
-def test_whole_steps_say_what_float64_says(average):
+def test_whole_steps_give_the_counts_of_float64(average):
     logits, labels = networks(np.random.default_rng(0), 9, 400, 10, 1.5)
     members = every(9, 4)
-    given = softmax(logits.astype(np.float64), axis=-1) if average == "probabilities" else logits.astype(np.float64)
-    expected = [(given[row].mean(axis=0).argmax(axis=1) != labels).sum() for row in members]
+    summed = softmax(logits.astype(np.float64), axis=-1) if average == "probabilities" else logits.astype(np.float64)
+    expected = [(summed[row].mean(axis=0).argmax(axis=1) != labels).sum() for row in members]
     assert (contests.count_errors(contests.contests([(logits, labels)], average), members) == expected).all()
 
 
 def test_a_tie_goes_to_the_lowest_class():
-    """Three networks of one opinion each; and two probabilities of one half."""
+    """Three networks with one vote each; and two probabilities of one half."""
     votes = np.array([[[0, 5, 0]], [[0, 0, 5]], [[5, 0, 0]]], np.float32)
     for label, wrong in ((0, [1, 0, 0]), (1, [0, 1, 1]), (2, [1, 1, 1])):
-        found = contests.contests([(votes, np.array([label]))], "votes")
-        assert contests.count_errors(found, np.array([[0, 1], [0, 2], [1, 2]])).tolist() == wrong
+        result = contests.contests([(votes, np.array([label]))], "votes")
+        assert contests.count_errors(result, np.array([[0, 1], [0, 2], [1, 2]])).tolist() == wrong
     even = np.zeros((2, 2, 2), np.float32)
-    found = contests.contests([(even, np.array([0, 1]))])
-    assert contests.count_errors(found, np.array([[0, 1]])).tolist() == [1]
+    result = contests.contests([(even, np.array([0, 1]))])
+    assert contests.count_errors(result, np.array([[0, 1]])).tolist() == [1]
 
 
-def test_what_cannot_matter_is_left_out():
-    """Of 200 classes on images that most networks get right, few contests are left."""
+def test_contests_that_cannot_matter_are_left_out():
+    """Few contests remain of 200 classes on images that most networks get right."""
     logits, labels = networks(np.random.default_rng(1), 10, 200, 200, 1.0)
     logits[:, np.arange(200), labels] += 2
-    found = contests.contests([(logits, labels)])
-    assert 0 < len(found.tie) < 0.05 * 200 * 200
+    result = contests.contests([(logits, labels)])
+    assert 0 < len(result.tie) < 0.05 * 200 * 200
     right = logits.argmax(axis=2) == labels
-    assert set(found.image).isdisjoint(found.lost)
-    assert right.all(axis=0)[np.setdiff1d(np.arange(200), np.r_[found.image, found.lost])].all()
-    assert not right.all(axis=0)[found.image].any()
+    assert set(result.image).isdisjoint(result.lost)
+    assert right.all(axis=0)[np.setdiff1d(np.arange(200), np.r_[result.image, result.lost])].all()
+    assert not right.all(axis=0)[result.image].any()
 
 
 def test_images_that_all_members_get_wrong():
@@ -131,14 +131,14 @@ def test_samples_are_seeded_and_without_repetition():
 def test_the_table_of_one_ensemble():
     right = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 0, 1]], bool)
     sat = np.array([[4.6, 2.0, 3.0], [2.0, 4.6, 4.0], [3.0, 4.0, 4.6]])
-    found = tabulate(np.array([[0, 1, 2]]), np.array([[1, 0]]), right, {"sat": sat}, np.array([1, 2, 1]))
-    row = found.table.iloc[0]
+    result = tabulate(np.array([[0, 1, 2]]), np.array([[1, 0]]), right, {"sat": sat}, np.array([1, 2, 1]))
+    row = result.table.iloc[0]
     assert row.error == 0.25
     assert row.members_error == pytest.approx((0.25 + 0.75 + 0.25) / 3)
     assert row.reduction == pytest.approx(1 - 0.25 / (1.25 / 3))
     assert (row.accuracy_gap, row.clusters, row.all_wrong) == (0.5, 2, 0)
     assert row.sat == pytest.approx(3.0)
-    assert found.whole
+    assert result.whole
     perfect = tabulate(np.array([[0, 1]]), np.array([[0, 0]]), np.ones((3, 4), bool), {"sat": sat}, np.arange(3))
     assert np.isnan(perfect.table.reduction.item())
     assert not perfect.whole

@@ -13,7 +13,7 @@ from sat_exp.studies.ensemble.selection import Limits
 
 @pytest.fixture
 def pool():
-    """Six networks, of which 4 and 5 are all but one and the same; contests, who is right, SAT, all pairs and trios."""
+    """Six networks, of which 4 and 5 are almost the same; logits, labels, contests, right, SAT, all pairs and trios."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 5, 400)
     logits = rng.normal(0, 1, (6, 400, 5)).astype(np.float32)
@@ -23,62 +23,65 @@ def pool():
     sat = rng.uniform(2, 3, (6, 6))
     sat = (sat + sat.T) / 2
     sat[4, 5] = sat[5, 4] = 4.5
-    found = contests.contests([(logits, labels)])
+    of_pool = contests.contests([(logits, labels)])
     candidates, similar = [], selection.similarities(pd.DataFrame(sat), right)
     for size in (2, 3):
         members = members_of(6, size, ranks(6, size))
-        counted = np.column_stack([contests.count_errors(found, members), contests.count_common_errors(right, members)])
+        counted = np.column_stack(
+            [contests.count_errors(of_pool, members), contests.count_common_errors(right, members)]
+        )
         candidates.append(tabulate(members, counted, right, similar, np.arange(6)))
-    return logits, labels, found, right, sat, candidates
+    return logits, labels, of_pool, right, sat, candidates
 
 
 COSTS = pd.DataFrame({"parameters": [1, 2, 3, 4, 5, 6], "flops": [6, 5, 4, 3, 2, 1]})
 
 
 def errors(logits, labels, members, images):
-    given = contests.scores(logits[members][:, images], "probabilities").sum(axis=0)
-    return (given.argmax(axis=1) != labels[images]).mean()
+    added = contests.scores(logits[members][:, images], "probabilities").sum(axis=0)
+    return (added.argmax(axis=1) != labels[images]).mean()
 
 
-def test_choices_are_made_on_one_half_and_tried_on_the_other(pool):
-    logits, labels, found, right, sat, candidates = pool
+def test_choices_are_made_on_one_half_and_evaluated_on_the_other(pool):
+    logits, labels, of_pool, right, sat, candidates = pool
     chosen = held_out.halves(400, 3, seed=0)
     assert chosen.sum(axis=1).tolist() == [200] * 3
     for half in chosen:
-        table = held_out.held_out(found, right, candidates, half, sat, COSTS, Limits())
+        table = held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits())
         rows = table.set_index(["size", "strategy"])
-        for of in candidates:
+        for same_size in candidates:
             before, after = (
-                np.array([errors(logits, labels, members, part) for members in of.members]) for part in (half, ~half)
+                np.array([errors(logits, labels, members, part) for members in same_size.members])
+                for part in (half, ~half)
             )
-            by = rows.loc[of.size]
+            by = rows.loc[same_size.size]
             assert by.error["validation error"] == pytest.approx(before.min())
             assert by.held_out["best possible"] == pytest.approx(after.min())
             assert by.held_out["random"] == pytest.approx(after.mean())
             for strategy in selection.STRATEGIES:
                 members = [int(number) for number in by.models[strategy].split()]
-                at = of.members.tolist().index(members)
+                at = same_size.members.tolist().index(members)
                 assert by.held_out[strategy] == pytest.approx(after[at])
             own = selection.similarities(pd.DataFrame(sat), right[:, half])["error_consistency"]
-            members_error = 1 - right[:, half].mean(axis=1)[of.members].mean(axis=1)
-            rank = rankdata(members_error) + rankdata(pair_mean(own, of.members))
-            expected = of.members[rank.argmin()]
+            members_error = 1 - right[:, half].mean(axis=1)[same_size.members].mean(axis=1)
+            rank = rankdata(members_error) + rankdata(pair_mean(own, same_size.members))
+            expected = same_size.members[rank.argmin()]
             assert by.models["accuracy, other errors"] == " ".join(map(str, expected))
             members = [int(number) for number in by.models["accuracy"].split()]
             each = 1 - right[:, half].mean(axis=1)
             assert by.held_out_members["accuracy"] == pytest.approx((1 - right[:, ~half].mean(axis=1))[members].mean())
-            assert each[members].mean() == pytest.approx(each[of.members].mean(axis=1).min())
+            assert each[members].mean() == pytest.approx(each[same_size.members].mean(axis=1).min())
         single = rows.loc[(1, held_out.SINGLE)]
         best = right[:, half].mean(axis=1).argmax()
         assert single.held_out == pytest.approx(1 - right[best, ~half].mean())
 
 
 def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
-    _, _, found, right, sat, candidates = pool
+    _, _, of_pool, right, sat, candidates = pool
     other = sat.copy()
     other[0, 3] = other[3, 0] = 0.5
     one, two = (
-        held_out.held_out(found, right, candidates[:1], half, matrix, COSTS, Limits())
+        held_out.held_out(of_pool, right, candidates[:1], half, matrix, COSTS, Limits())
         for half, matrix in zip(held_out.halves(400, 2, seed=1), (sat, other), strict=True)
     )
     assert two.set_index("strategy").models["low SAT"] == "0 3"
@@ -90,10 +93,10 @@ def recommended(pool, limits, results, **how):
     return selection.recommended(candidates, right, list("abcdef"), COSTS, limits, results, **how)
 
 
-def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
-    _, _, found, right, sat, candidates = pool
+def test_limits_hold_and_limits_without_candidates_are_empty(pool):
+    _, _, of_pool, right, sat, candidates = pool
     half = held_out.halves(400, 2, seed=0)[0]
-    table = held_out.held_out(found, right, candidates, half, sat, COSTS, Limits(most={"parameters": 6}))
+    table = held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits(most={"parameters": 6}))
     assert set(table["models"]) <= {"0", "1", "2", "3", "4", "5", "0 1", "0 2", "0 3", "0 4", "1 2", "1 3", "0 1 2", ""}
     assert table.set_index(["size", "strategy"]).candidates[3, "random"] == 1
     best = recommended(pool, Limits(most={"parameters": 6}), held_out.compared([table]))
@@ -107,13 +110,13 @@ def test_limits_hold_and_limits_that_leave_nothing_are_refused(pool):
     assert not Limits(accuracy=floor).allow_any(3, right.mean(axis=1), COSTS)
     for size, most, possible in ((2, 3, True), (2, 2, False), (3, 6, True), (3, 5, False)):
         assert Limits(most={"parameters": most}).allow_any(size, right.mean(axis=1), COSTS) == possible
-    assert held_out.held_out(found, right, candidates, half, sat, COSTS, Limits(accuracy=0.999)).empty
+    assert held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits(accuracy=0.999)).empty
 
 
-def test_recommendations_are_named_ranked_and_carry_what_is_expected_of_them(pool):
-    _, _, found, right, sat, candidates = pool
+def test_recommendations_are_named_ranked_and_have_their_expected_error(pool):
+    _, _, of_pool, right, sat, candidates = pool
     chosen = held_out.halves(400, 4, seed=2)
-    splits = [held_out.held_out(found, right, candidates, half, sat, COSTS, Limits()) for half in chosen]
+    splits = [held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits()) for half in chosen]
     compared = held_out.compared(splits)
     expected = pd.concat(splits).groupby(["size", "strategy"])["held_out"].mean()
     table = recommended(pool, Limits(), compared, places=2)
@@ -133,11 +136,11 @@ def test_similarities_of_errors_and_without_hubs(pool):
     logits, labels, _, right, sat, _ = pool
     names = list("abcdef")
     frame = pd.DataFrame(sat, names, names)
-    found = selection.similarities(frame, right)
+    of_pool = selection.similarities(frame, right)
     clean = dict(zip(names, logits.argmax(axis=2), strict=True))
     expected = agreement(names, labels, clean).set_index(["model_a", "model_b"])["error_consistency"]
     for (a, b), value in expected.items():
-        assert found["error_consistency"][names.index(a), names.index(b)] == pytest.approx(value)
-    left = found["sat_without_hubs"]
+        assert of_pool["error_consistency"][names.index(a), names.index(b)] == pytest.approx(value)
+    left = of_pool["sat_without_hubs"]
     assert np.nanmean(left, axis=1) == pytest.approx(0, abs=1e-9)
     assert left[4, 5] == np.nanmax(left)

@@ -1,4 +1,4 @@
-"""Ensembles of a small pool, as a user types it."""
+"""Ensembles of a small pool, from the command line."""
 
 import re
 from pathlib import Path
@@ -45,8 +45,8 @@ def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
     for models, row in rows.iterrows():
         members = models.split(" + ")
         assert row["members_error"] == pytest.approx(np.mean([errors[name] for name in members]))
-        said = softmax([logits[name] for name in members], axis=-1).mean(axis=0).argmax(axis=1)
-        assert row["error"] == pytest.approx((said != known.labels).mean())
+        predicted = softmax([logits[name] for name in members], axis=-1).mean(axis=0).argmax(axis=1)
+        assert row["error"] == pytest.approx((predicted != known.labels).mean())
         wrong = np.all([known.clean[name] != known.labels for name in members], axis=0)
         assert row["all_wrong"] == pytest.approx(wrong.mean())
     pairs = tables["pairs"].query("model_a != model_b").set_index(["model_a", "model_b"])["sat"]
@@ -62,8 +62,8 @@ def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
     assert "differences between ensembles are mostly chance" in " ".join(outcome.text.split())
 
 
-def test_what_was_counted_is_not_counted_again(sat_exp, outputs, monkeypatch):
-    """The counts of trios are there, a file of those of pairs is gone."""
+def test_stored_counts_are_not_counted_again(sat_exp, outputs, monkeypatch):
+    """The counts of trios are stored, a file of those of pairs is missing."""
     logits = (*QUICK, "task.sizes=[2,3]", "task.average=logits")
     first = sat_exp(*logits)
     assert first.status == 0, first.text
@@ -72,11 +72,11 @@ def test_what_was_counted_is_not_counted_again(sat_exp, outputs, monkeypatch):
     (outputs / "store" / pairs / "0.0").unlink()
     counted = []
 
-    def noted(right, members):
+    def counting(right, members):
         counted.append(members.shape)
         return np.asarray([(~right[row]).all(axis=0).sum() for row in members])
 
-    monkeypatch.setattr(contests, "count_common_errors", noted)
+    monkeypatch.setattr(contests, "count_common_errors", counting)
     again = sat_exp(*logits)
     assert again.status == 0, again.text
     assert counted == [(15, 2)]
@@ -104,7 +104,7 @@ def test_votes_have_no_calibration(sat_exp):
         (("task.least_accuracy=0.999",), "no ensemble of 2 or 3 or 4 or 5 is within the limits"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(sat_exp, arguments, message):
+def test_wrong_settings_are_refused_in_one_line(sat_exp, arguments, message):
     outcome = sat_exp(*QUICK, *arguments)
     assert outcome.status == 1
     assert message in " ".join(outcome.text.split())
