@@ -3,7 +3,8 @@
 import difflib
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -32,6 +33,18 @@ def one_line(error: BaseException) -> str:
     """The message of `error`, or of its cause, as one line of at most 200 characters; its type if empty."""
     root = error.__cause__ or error
     return printable(" ".join(str(root).split()))[:200] or type(root).__name__
+
+
+@contextmanager
+def explained(failure: str, advice: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn exceptions of `kinds`, by default all, into the UserError "FAILURE (reason): ADVICE", except a UserError."""
+    caught = kinds or (Exception,)
+    try:
+        yield
+    except UserError:
+        raise
+    except caught as error:
+        raise UserError(f"{failure} ({one_line(error)}): {advice}") from error
 
 
 def nearest(value: Any, known: Iterable[Any], *, most: int = 3, cutoff: float = 0.6) -> list[str]:

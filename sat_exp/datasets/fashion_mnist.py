@@ -13,7 +13,7 @@ from sat_exp import files
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.data_set import DataSet
 from sat_exp.datasets.image_set import ImageSet
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, explained
 from sat_exp.settings.types import Count, FilePath, Images, Seed
 
 CLASS_NAMES = (
@@ -80,15 +80,11 @@ class FashionMNIST(DataSet):
 def read_idx(path: Path) -> np.ndarray:
     """The unsigned bytes of a gzipped idx file, in its own shape; UserError when it is absent or damaged."""
     if not path.is_file():
-        raise UserError(
-            f"no {path.name} in {path.parent}: give dataset.root=FOLDER with the four Fashion-MNIST files "
-            "(the bundled subset has test images only)"
-        )
-    try:
+        what = "the four Fashion-MNIST files (the bundled subset has test images only)"
+        raise UserError(f"no {path.name} in {path.parent}: give dataset.root=FOLDER with {what}")
+    with explained(f"{path} is damaged", "fetch it again", OSError, EOFError, IndexError, ValueError, zlib.error):
         raw = files.unzipped(path, MOST_BYTES)
         if raw[:3] != b"\0\0\x08":
             raise ValueError("no idx header of unsigned bytes")
         shape = np.frombuffer(raw, dtype=">u4", count=raw[3], offset=4)
         return np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
-    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): fetch it again") from error

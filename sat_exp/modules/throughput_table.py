@@ -28,7 +28,7 @@ from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from sat_exp import files, models
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained
 from sat_exp.modules.hardware import Hardware
 
 SHIPPED = Path(__file__).parent / "throughput.csv"
@@ -86,7 +86,8 @@ def read(path: Path) -> pd.DataFrame:
     """A table of throughput, empty where there is no such file; UserError where the file is not such a table."""
     if not path.is_file():
         return pd.DataFrame(columns=COLUMNS)
-    try:
+    advice = "move it away and measure again with task.measure=true"
+    with explained(f"{path} is not a table of throughput", advice, OSError, ValueError):
         table = pd.read_csv(path, dtype={"model": str, "device": str, "precision": str, "torch": str})
         missing = [column for column in COLUMNS if column not in table]
         if missing:
@@ -95,11 +96,6 @@ def read(path: Path) -> pd.DataFrame:
         if not (np.isfinite(numbers).all(axis=None) and (numbers > 0).all(axis=None)):
             raise ValueError("numbers that are missing or not above 0")
         return table[COLUMNS].astype({"input_size": int, "threads": int} | dict.fromkeys(RATES, float))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a table of throughput ({one_line(error)}): move it away and measure again with "
-            "task.measure=true"
-        ) from error
 
 
 def add(path: Path, row: dict[str, Any]) -> None:

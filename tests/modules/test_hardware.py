@@ -98,7 +98,7 @@ def test_counts_are_whole_numbers_of_1_or_more(field: str, value: Any) -> None:
 
 
 def test_hardware_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(UserError, match=r"hardware.accelerator=mps.* cannot be used here: [^\n]+$"):
+    with pytest.raises(UserError, match=r"hardware.accelerator=mps.* cannot be used here \([^\n]+$"):
         Hardware(**SOUND | {"accelerator": "mps"}).trainer()
 
 
