@@ -19,6 +19,8 @@ EXAMPLE = Path(__file__).parent / "example"
 @pytest.fixture(scope="session")
 def example(tmp_path_factory) -> Path:
     """A folder into which the example is installed, offline and without its dependencies, which are here."""
+    for tool in ("pip", "hatchling"):
+        pytest.importorskip(tool, reason=f"needs {tool} to install the example offline")
     target = tmp_path_factory.mktemp("installed")
     offline = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet")
     subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", target, EXAMPLE], check=True)

@@ -4,12 +4,12 @@ Whatever reads a run imports this file, so it imports nothing large.
 """
 
 from sat_exp.runs.registry import Study
-from sat_exp.runs.schema import NAME, RATE, Table, columns
+from sat_exp.runs.schema import Table, columns
 
 STUDY = Study(
     "example_hubs",
     "which models are hubs of transfer",
-    {"example_hubs": Table(columns(NAME, "model") | columns(RATE, "from_it to_it"), unique=("model",))},
+    {"example_hubs": Table(columns(name="model", rate="from_it to_it"), unique=("model",))},
     drawings="sat_exp_example.study:drawings",
     computes=False,
 )
