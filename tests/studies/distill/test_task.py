@@ -1,4 +1,4 @@
-"""task=distill, as a user types it: small trainings on a few images."""
+"""task=distill, from the command line: small trainings on a few images."""
 
 import pandas as pd
 import pytest
@@ -28,12 +28,12 @@ def tables(outputs, name):
 def test_a_study_is_trained_measured_and_written(sat_exp, command, outputs):
     outcome = sat_exp(*command, "name=whole")
     assert outcome.status == 0, outcome.text
-    found = tables(outputs, "whole")
-    gains = found["gains"].set_index("teacher")
+    written = tables(outputs, "whole")
+    gains = written["gains"].set_index("teacher")
     assert set(gains.index) == set(TEACHERS)
-    trainings = found["trainings"].set_index("teacher")["accuracy"]
+    trainings = written["trainings"].set_index("teacher")["accuracy"]
     assert trainings[""] > 0.3
-    pairs = found["similarity"].set_index(["model_a", "model_b"])["sat"]
+    pairs = written["similarity"].set_index(["model_a", "model_b"])["sat"]
     for teacher, row in gains.iterrows():
         assert row["gain"] == pytest.approx(trainings[teacher] - trainings[""])
         assert row["sat_before"] == pairs[teacher, f"{STUDENT}_seed0"]
@@ -47,7 +47,7 @@ def test_a_study_is_trained_measured_and_written(sat_exp, command, outputs):
 
     again = sat_exp(*command, "name=again")
     assert again.text.count("is trained already") == 4
-    pd.testing.assert_frame_equal(tables(outputs, "again")["gains"], found["gains"])
+    pd.testing.assert_frame_equal(tables(outputs, "again")["gains"], written["gains"])
 
     longer = sat_exp(*command, "name=longer", "task.teachers=[fashion_resnet]", "task.temperature=1")
     assert longer.text.count("is trained already") == 1  # the baseline has no temperature
@@ -74,20 +74,20 @@ def test_one_training_that_fails_does_not_stop_the_rest_and_is_tried_again(sat_e
     monkeypatch.setattr(Training, "training_step", dying)
     outcome = sat_exp(*command, "name=failed")
     assert outcome.status == 1
-    told = " ".join(outcome.text.split())
-    assert f"not in the results, as they failed: {STUDENT}_seed2_from_fashion_nfnet: RuntimeError: the power" in told
-    found = tables(outputs, "failed")
-    assert set(found["gains"]["teacher"]) == set(TEACHERS) - {"fashion_nfnet"}
-    assert found["failures"]["model"].tolist() == [f"{STUDENT}_seed2_from_fashion_nfnet"]
+    printed = " ".join(outcome.text.split())
+    assert f"not in the results, as they failed: {STUDENT}_seed2_from_fashion_nfnet: RuntimeError: the power" in printed
+    written = tables(outputs, "failed")
+    assert set(written["gains"]["teacher"]) == set(TEACHERS) - {"fashion_nfnet"}
+    assert written["failures"]["model"].tolist() == [f"{STUDENT}_seed2_from_fashion_nfnet"]
 
     monkeypatch.setattr(Training, "training_step", step)
-    mended = sat_exp(*command, "name=failed")
-    assert mended.status == 0, mended.text
-    assert mended.text.count("is trained already") == 3
+    repeated = sat_exp(*command, "name=failed")
+    assert repeated.status == 0, repeated.text
+    assert repeated.text.count("is trained already") == 3
     assert set(tables(outputs, "failed")["gains"]["teacher"]) == set(TEACHERS)
 
 
-def test_photographs_of_a_folder_with_timms_augmentation_teach_too(sat_exp, fashion_mnist, tmp_path):  # noqa: F811
+def test_photographs_of_a_folder_with_timms_augmentation_are_training_images_too(sat_exp, fashion_mnist, tmp_path):  # noqa: F811
     from PIL import Image
 
     from sat_exp.datasets import FashionMNIST
@@ -104,8 +104,8 @@ def test_photographs_of_a_folder_with_timms_augmentation_teach_too(sat_exp, fash
         "task.transform={scale:[0.8,1.0],color_jitter:null}", "task.mixup=0.2", "task.average=0.9", "labels=own",
         "hardware.threads=1", "hardware.workers=1", "name=photographs", "task.schedule=cosine",
     )  # fmt: skip
-    told = " ".join(outcome.text.split())
-    assert f"{STUDENT}_seed0_from_fashion_resnet: test accuracy" in told, outcome.text
+    printed = " ".join(outcome.text.split())
+    assert f"{STUDENT}_seed0_from_fashion_resnet: test accuracy" in printed, outcome.text
 
 
 BAD = {
