@@ -1,89 +1,49 @@
 """The schemas of the tables that a measurement writes."""
 
-from sat_exp.runs.schema import (
-    CLASS,
-    COUNT,
-    FLAG,
-    NAME,
-    NUMBER,
-    RATE,
-    SAT,
-    SECONDS,
-    TEXT,
-    Column,
-    Table,
-    columns,
-    optional,
-    with_interval,
-)
+from functools import partial
 
-PAIR = columns(NAME, "model_a model_b")
+from sat_exp.runs.schema import Table, columns, optional, with_interval
+
+PAIR = columns(name="model_a model_b")
 UNIQUE_PAIR = ("model_a", "model_b")
-GREY_LEVELS = Column("number", low=0, unit="1/255")
 
-MODELS = Table(
-    columns(NAME, "model family")
-    | {"images": Column("number", low=0, required=True)}
-    | columns(COUNT, "parameters attacked fooled")
-    | optional(columns(COUNT, "clean_correct"))
-    | with_interval(RATE, "clean_accuracy white_box_success")
-    | columns(FLAG, "weak_attack pretrained")
-    | columns(GREY_LEVELS, "mean_linf mean_l2")
-    | {"changed_pixels": RATE, "attack_seconds": SECONDS, "attack_images_per_second": Column("number", 0, unit="1/s")},
+Measured = partial(Table, finding=False, on_page=False)
+"""A table that the page draws in another form, or that is for programs."""
+
+MODELS = Measured(
+    columns(name="model family", known_count="images", count="parameters attacked fooled")
+    | with_interval(rate="clean_accuracy white_box_success")
+    | columns(flag="weak_attack pretrained", grey_levels="mean_linf mean_l2", rate="changed_pixels")
+    | columns(seconds="attack_seconds", images_per_second="attack_images_per_second")
+    | optional(count="clean_correct"),
     unique=("model",),
     at_most=(("fooled", "attacked"), ("attacked", "images")),
-    finding=False,
-    on_page=False,
 )
-PAIRS = Table(
+PAIRS = Measured(
     PAIR
-    | columns(NAME, "family_a family_b")
-    | columns(COUNT, "images fooled_ab fooled_ba")
-    | with_interval(RATE, "transfer_rate_ab transfer_rate_ba")
-    | with_interval(SAT, "sat", NUMBER)
-    | optional(columns(FLAG, "pretrained")),
+    | columns(name="family_a family_b", count="images fooled_ab fooled_ba")
+    | with_interval(rate="transfer_rate_ab transfer_rate_ba", sat="sat")
+    | optional(flag="pretrained"),
     unique=UNIQUE_PAIR,
     at_most=(("fooled_ab", "images"), ("fooled_ba", "images")),
-    finding=False,
-    on_page=False,
 )
 
 TABLES = {
     "models": MODELS,
     "pairs": PAIRS,
-    "components": Table({"model": NAME}, unique=("model",), open=True, finding=False),
-    "images": Table(
-        columns(NAME, "id sha256") | optional({"label": COUNT, "class": TEXT}),
-        finding=False,
-        on_page=False,
-    ),
-    "store": Table(
-        columns(NAME, "kind name key") | optional({"sha256": TEXT} | columns(COUNT, "rows chunks bytes")),
-        finding=False,
-        on_page=False,
-    ),
-    "measures": Table(PAIR | {"measure": NAME} | columns(NUMBER, "value low high")),
-    "failures": Table({"model": NAME, "reason": TEXT}, finding=False),
-    "examples": Table(
-        columns(NAME, "model clean adversarial")
-        | {"image_id": TEXT, "image": COUNT, "known": FLAG}
-        | columns(CLASS, "label clean_prediction adversarial_prediction")
-        | optional(columns(CLASS, "goal")),
+    "components": Table(columns(name="model"), unique=("model",), open=True, finding=False),
+    "images": Measured(columns(text="id", name="sha256") | optional(count="label", text="class")),
+    "store": Measured(columns(name="kind key", text="name") | optional(text="sha256", count="rows chunks bytes")),
+    "measures": Table(PAIR | columns(name="measure", number="value low high")),
+    "failures": Table(columns(name="model", text="reason"), finding=False),
+    "examples": Measured(
+        columns(name="model clean adversarial", text="image_id", count="image", flag="known")
+        | columns(label="label clean_prediction adversarial_prediction")
+        | optional(label="goal"),
         unique=("model", "image"),
-        finding=False,
-        on_page=False,
     ),
-    "example_predictions": Table(
-        columns(NAME, "source target") | {"image": COUNT, "prediction": CLASS},
-        unique=("source", "target", "image"),
-        finding=False,
-        on_page=False,
+    "example_predictions": Measured(
+        columns(name="source target", count="image", label="prediction"), unique=("source", "target", "image")
     ),
-    "embedding": Table(
-        columns(NAME, "model method") | columns(Column("number", required=True), "x y"),
-        unique=("model", "method"),
-        least_rows=3,
-        finding=False,
-        on_page=False,
-    ),
+    "embedding": Measured(columns(name="model method", coordinate="x y"), unique=("model", "method"), least_rows=3),
 }

@@ -48,33 +48,42 @@ class Table:
     on_page: bool = True
 
 
-TEXT = Column("text")
-NAME = Column("text", required=True, name=True)
-FLAG = Column("flag", required=True)
-NUMBER = Column("number")
-COUNT = Column("number", low=0)
-RANK = Column("number", low=1)
-RATE = Column("number", 0, 1)
-CORRELATION = Column("number", -1, 1)
-CLASS = Column("number", low=-1, required=True)
-"""A class by its index; -1: not evaluated."""
-SAT = Column("number", high=math.log(100), sat=True)
-SECONDS = Column("number", low=0, unit="s")
-BYTES = Column("number", low=0, unit="bytes")
+KINDS = {
+    "text": Column("text"),
+    "name": Column("text", required=True, name=True),
+    "flag": Column("flag", required=True),
+    "number": Column("number"),
+    "coordinate": Column("number", required=True),
+    "count": Column("number", low=0),
+    "known_count": Column("number", low=0, required=True),
+    "rank": Column("number", low=1),
+    "rate": Column("number", 0, 1),
+    "correlation": Column("number", -1, 1),
+    "label": Column("number", low=-1, required=True),  # the index of a class; -1: not evaluated
+    "sat": Column("number", high=math.log(100), sat=True),
+    "seconds": Column("number", low=0, unit="s"),
+    "bytes": Column("number", low=0, unit="bytes"),
+    "flops": Column("number", low=0, unit="FLOPs"),
+    "grey_levels": Column("number", low=0, unit="1/255"),
+    "images_per_second": Column("number", low=0, unit="images/s"),
+}
+"""The kinds of columns by name."""
 
 
-def columns(column: Column, names: str) -> dict[str, Column]:
-    """One column of that kind for each of the names."""
-    return dict.fromkeys(names.split(), column)
+def columns(**names: str) -> dict[str, Column]:
+    """Columns by kind, names separated by spaces: columns(name="model", rate="fools fooled")."""
+    return {name: KINDS[kind] for kind, listed in names.items() for name in listed.split()}
 
 
-def with_interval(column: Column, names: str, ends: Column | None = None) -> dict[str, Column]:
-    """Columns, each followed by NAME_low and NAME_high, the ends of its interval."""
+def with_interval(**names: str) -> dict[str, Column]:
+    """Columns by kind, each followed by NAME_low and NAME_high, the ends of its interval. Those of SAT are numbers."""
     return {
-        f"{name}{end}": ends or column if end else column for name in names.split() for end in ("", "_low", "_high")
+        f"{name}{end}": KINDS["number"] if end and column.sat else column
+        for name, column in columns(**names).items()
+        for end in ("", "_low", "_high")
     }
 
 
-def optional(stated: Mapping[str, Column]) -> dict[str, Column]:
-    """The same columns, each of which a table may lack."""
-    return {name: replace(column, optional=True) for name, column in stated.items()}
+def optional(**names: str) -> dict[str, Column]:
+    """Columns by kind that a table may lack."""
+    return {name: replace(column, optional=True) for name, column in columns(**names).items()}

@@ -10,9 +10,9 @@ from sat_exp import plugins
 from sat_exp.errors import UserError
 from sat_exp.runs import registry
 from sat_exp.runs.registry import Study
-from sat_exp.runs.schema import NAME, Table
+from sat_exp.runs.schema import Table, columns
 
-MINE = Study("mine", "what is mine", MappingProxyType({"my_table": Table({"model": NAME})}))
+MINE = Study("mine", "what is mine", MappingProxyType({"my_table": Table(columns(name="model"))}))
 
 
 @pytest.fixture

@@ -1,21 +1,15 @@
 """The schemas of the tables of a comparison."""
 
 from sat_exp.runs.measurement_tables import PAIR, UNIQUE_PAIR
-from sat_exp.runs.schema import COUNT, FLAG, NAME, NUMBER, RATE, SAT, Table, columns
+from sat_exp.runs.schema import Table, columns
 
-COMPARED = (
-    PAIR
-    | columns(SAT, "measured reference")
-    | columns(NUMBER, "difference standard_errors")
-    | {"error": COUNT, "set_aside": FLAG}
+COMPARED = PAIR | columns(
+    sat="measured reference", number="difference standard_errors", count="error", flag="set_aside"
 )
 
 TABLES = {
     "agreement": Table(
-        columns(NAME, "group measure")
-        | columns(COUNT, "models pairs")
-        | columns(NUMBER, "value low high expected")
-        | {"p": RATE},
+        columns(name="group measure", count="models pairs", number="value low high expected", rate="p"),
         unique=("group", "measure"),
     ),
     "pairs_compared": Table(COMPARED, unique=UNIQUE_PAIR),

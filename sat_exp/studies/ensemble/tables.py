@@ -1,86 +1,59 @@
 """The schemas of the tables of a study of ensembles. Errors and reductions of the error are fractions."""
 
-from sat_exp.runs.schema import (
-    CORRELATION,
-    COUNT,
-    FLAG,
-    NAME,
-    NUMBER,
-    RANK,
-    RATE,
-    TEXT,
-    Column,
-    Table,
-    columns,
-    with_interval,
-)
+from sat_exp.runs.schema import Table, columns, with_interval
 
-SIZE = columns(COUNT, "size ensembles")
-FLOPS = Column("number", low=0, unit="FLOPs")
-RELATION = (
-    SIZE
-    | columns(NAME, "measure with")
-    | {"given": TEXT, "used": COUNT, "p": RATE}
-    | columns(CORRELATION, "spearman low high")
+RELATION = columns(
+    count="size ensembles used",
+    name="measure with",
+    text="given",
+    correlation="spearman low high",
+    rate="p",
 )
 
 TABLES = {
     "members": Table(
-        {"model": NAME, "accuracy": RATE, "flops": FLOPS, "sat_mean": NUMBER} | columns(COUNT, "cluster parameters"),
+        columns(name="model", rate="accuracy", count="cluster parameters", flops="flops", number="sat_mean"),
         unique=("model",),
     ),
     "ensemble_sizes": Table(
-        SIZE
-        | {"whole": FLAG, "sat": NUMBER}
-        | columns(RATE, "members_error error error_least all_wrong")
-        | with_interval(NUMBER, "reduction"),
+        columns(count="size ensembles", flag="whole", number="sat", rate="members_error error error_least all_wrong")
+        | with_interval(number="reduction"),
         unique=("size",),
     ),
     "ensembles": Table(
-        columns(COUNT, "size clusters")
-        | {"models": TEXT, "kept": NAME}
-        | columns(RATE, "members_error error all_wrong accuracy_gap")
-        | columns(NUMBER, "reduction sat sat_without_hubs error_consistency"),
+        columns(count="size clusters", text="models", name="kept", rate="members_error error all_wrong accuracy_gap")
+        | columns(number="reduction sat sat_without_hubs error_consistency")
     ),
     "ensembles_binned": Table(
-        SIZE | {"by": NAME} | with_interval(NUMBER, "value reduction") | columns(RATE, "error all_wrong"),
+        columns(count="size ensembles", name="by", rate="error all_wrong") | with_interval(number="value reduction"),
         requires=("ensembles", "ensemble_relations", "ensembles_by_clusters", "selection"),
     ),
     "ensemble_relations": Table(RELATION),
     "ensembles_matched": Table(
-        SIZE
-        | {"group": NAME}
-        | columns(RATE, "members_error_low members_error_high members_error_unlike members_error_alike")
-        | columns(NUMBER, "reduction_unlike reduction_alike difference low high"),
+        columns(count="size ensembles", name="group", number="reduction_unlike reduction_alike difference low high")
+        | columns(rate="members_error_low members_error_high members_error_unlike members_error_alike")
     ),
     "ensembles_by_clusters": Table(
-        SIZE
-        | {"clusters": COUNT}
-        | columns(RATE, "error members_error")
-        | with_interval(NUMBER, "reduction all_wrong"),
+        columns(count="size ensembles clusters", rate="error members_error")
+        | with_interval(number="reduction all_wrong"),
         unique=("size", "clusters"),
     ),
     "calibration": Table(
-        SIZE
-        | columns(RATE, "error confidence")
-        | with_interval(COUNT, "nll ece")
-        | columns(COUNT, "members_nll members_ece"),
+        columns(count="size ensembles members_nll members_ece", rate="error confidence")
+        | with_interval(count="nll ece"),
         unique=("size",),
     ),
     "calibration_relations": Table(RELATION),
     "selection": Table(
-        columns(COUNT, "size splits candidates")
-        | {"strategy": NAME}
-        | with_interval(RATE, "held_out")
-        | columns(NUMBER, "reduction below_random below_single")
-        | columns(RATE, "error better_than_random"),
+        columns(count="size splits candidates", name="strategy", rate="error better_than_random")
+        | columns(number="reduction below_random below_single")
+        | with_interval(rate="held_out"),
         unique=("size", "strategy"),
     ),
     "recommended": Table(
-        {"size": COUNT, "strategy": NAME, "place": RANK, "models": TEXT, "parameters": COUNT, "flops": FLOPS}
-        | with_interval(RATE, "error")
-        | columns(RATE, "members_error least_accuracy held_out")
-        | columns(NUMBER, "reduction sat"),
+        columns(count="size parameters", name="strategy", rank="place", text="models", flops="flops")
+        | columns(rate="members_error least_accuracy held_out", number="reduction sat")
+        | with_interval(rate="error"),
         unique=("size", "strategy", "place"),
     ),
 }

@@ -1,18 +1,14 @@
-"""The schemas of the tables of a placement; the placed model is named in the title of the run."""
+"""The schemas of the tables of a placement. The title of the run names the placed model."""
 
-from sat_exp.runs.schema import COUNT, NAME, NUMBER, RANK, RATE, SAT, TEXT, Table, columns, with_interval
+from sat_exp.runs.schema import Table, columns, with_interval
 
 TABLES = {
     "nearest_models": Table(
-        {"model": NAME} | with_interval(SAT, "sat", NUMBER) | columns(RATE, "fools fooled_by"), unique=("model",)
+        columns(name="model", rate="fools fooled_by") | with_interval(sat="sat"), unique=("model",)
     ),
     "rates": Table(
-        columns(NAME, "role most least")
-        | {"rank": RANK, "models": COUNT}
-        | columns(RATE, "mean_rate most_rate least_rate"),
+        columns(name="role most least", rank="rank", count="models", rate="mean_rate most_rate least_rate"),
         unique=("role",),
     ),
-    "nearest_clusters": Table(
-        {"cluster": COUNT, "mean_sat": SAT, "models": COUNT, "members": TEXT}, unique=("cluster",)
-    ),
+    "nearest_clusters": Table(columns(count="cluster models", sat="mean_sat", text="members"), unique=("cluster",)),
 }

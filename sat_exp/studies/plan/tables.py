@@ -1,41 +1,23 @@
 """The schemas of the tables of a plan."""
 
-from sat_exp.runs.schema import (
-    BYTES,
-    COUNT,
-    NAME,
-    NUMBER,
-    RATE,
-    SECONDS,
-    TEXT,
-    Column,
-    Table,
-    columns,
-    with_interval,
-)
-
-SPEED = Column("number", low=0, unit="images/s")
+from sat_exp.runs.schema import Table, columns, with_interval
 
 TABLES = {
     "plan": Table(
-        {"name": NAME, "attacked": Column("number", low=0, unit="images")}
-        | columns(SECONDS, "load_seconds clean_seconds attack_seconds transfer_seconds")
-        | with_interval(SECONDS, "seconds")
-        | columns(BYTES, "weights_bytes peak_bytes"),
+        columns(name="name", count="attacked", bytes="weights_bytes peak_bytes")
+        | columns(seconds="load_seconds clean_seconds attack_seconds transfer_seconds")
+        | with_interval(seconds="seconds"),
         unique=("name",),
     ),
     "throughput_used": Table(
-        columns(NAME, "name source")
-        | columns(TEXT, "model torch device precision")
-        | columns(COUNT, "input_size parameters batch_size threads slow fast")
-        | columns(SPEED, "forward_images_per_second attack_step_images_per_second")
-        | {"load_seconds": SECONDS, "peak_memory_bytes": BYTES},
+        columns(name="name source", text="model torch device precision", seconds="load_seconds")
+        | columns(count="input_size parameters batch_size threads slow fast", bytes="peak_memory_bytes")
+        | columns(images_per_second="forward_images_per_second attack_step_images_per_second"),
         unique=("name",),
     ),
     "images_needed": Table(
-        {"transfer_rate": RATE, "sat": NUMBER, "correlation": NUMBER}
-        | columns(COUNT, "common_images images planned_images")
-        | columns(COUNT, "width width_planned standard_error_planned"),
+        columns(rate="transfer_rate", number="sat correlation", count="common_images images planned_images")
+        | columns(count="width width_planned standard_error_planned"),
         unique=("transfer_rate", "width"),
     ),
 }
