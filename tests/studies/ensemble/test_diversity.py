@@ -1,27 +1,13 @@
 """For pairs, the results of `statistics.relations`; for any size, planted relations and none."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
 from sat_exp.statistics.relations import model_permutation_p, relation
-from sat_exp.studies.ensemble import diversity, groups
-from sat_exp.studies.ensemble.members import Ensembles, members_of, ranks
+from sat_exp.studies.ensemble import diversity
 
-
-def pool(models, size, rng, effect=0.0):
-    """Ensembles whose reduction falls by `effect` with their mean SAT, plus noise; and the properties of ensembles."""
-    sat = rng.normal(2.7, 0.3, (models, models))
-    sat, errors, clusters = (sat + sat.T) / 2, rng.uniform(0.15, 0.3, models), rng.integers(0, 3, models)
-    members = members_of(models, size, ranks(models, size))
-    properties = diversity.properties({"sat": sat}, clusters, errors)
-    table = pd.DataFrame({"size": size, **{name: value(members) for name, value in properties.items()}})
-    table = table.astype({"clusters": np.int64})
-    table["reduction"] = -effect * table["sat"] + rng.normal(0, 0.05, len(table))
-    table["error"] = table["members_error"] * (1 - table["reduction"])
-    table["all_wrong"] = table["error"] / 2
-    return Ensembles(members, table, models), properties
+from .synthetic import pool
 
 
 def test_pairs_have_the_correlations_intervals_and_p_of_relations():
@@ -94,44 +80,3 @@ def test_what_does_not_vary_has_no_correlation():
     ensembles.table["reduction"] = 0.25
     table = diversity.relation(ensembles, properties, ["reduction"], resamples=5, permutations=5)
     assert table[["spearman", "low", "high", "p"]].isna().all(axis=None)
-
-
-def test_clusters_are_counted_and_averaged():
-    ensembles, _ = pool(12, 3, np.random.default_rng(6))
-    table = groups.by_clusters(ensembles, resamples=50).set_index("clusters")
-    by_number = ensembles.table.groupby("clusters")
-    assert table["ensembles"].sum() == len(ensembles.members)
-    assert table["reduction"].to_numpy() == pytest.approx(by_number["reduction"].mean().to_numpy())
-    many = table["ensembles"] >= 5
-    assert (table["reduction_low"] < table["reduction_high"]).tolist() == many.tolist()
-
-
-def test_matched_ensembles_differ_in_sat_and_not_in_accuracy():
-    ensembles, _ = pool(14, 3, np.random.default_rng(7), effect=1.0)
-    confounded = ensembles.table.assign(reduction=ensembles.table["members_error"] - ensembles.table["sat"] * 0.0)
-    table = groups.matched(ensembles, resamples=100)
-    assert table["group"].tolist() == ["1", "2", "3", "4", "5", "all"]
-    whole = table.iloc[-1]
-    assert whole.low > 0
-    assert whole.members_error_unlike == pytest.approx(whole.members_error_alike, abs=0.003)
-    nothing = groups.matched(Ensembles(ensembles.members, confounded, 14), resamples=100).iloc[-1]
-    assert nothing.low < 0 < nothing.high
-
-
-def test_parts_by_sat_are_of_one_size():
-    ensembles, _ = pool(12, 3, np.random.default_rng(8))
-    table = groups.binned(ensembles, bins=4)
-    assert table["ensembles"].tolist() == [55] * 4
-    assert (table["value_high"].to_numpy()[:-1] <= table["value_low"].to_numpy()[1:]).all()
-    assert len(groups.binned(ensembles)) == 11
-
-
-def test_ensembles_without_a_reduction_make_no_rows():
-    """On a few images no member may err, so nothing can be reduced."""
-    members = np.array([[0, 1], [0, 2]])
-    table = pd.DataFrame(
-        {
-            "size": 2, "error": 0.0, "members_error": 0.0, "reduction": np.nan, "all_wrong": 0.0, "clusters": [1, 2],
-        }
-    )  # fmt: skip
-    assert groups.by_clusters(Ensembles(members, table, 3), resamples=5).empty
