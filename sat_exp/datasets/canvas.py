@@ -32,9 +32,7 @@ class Canvas:
     def __post_init__(self) -> None:
         checked(type(self), vars(self), "dataset")
         if self.crop > self.resize:
-            raise UserError(
-                f"dataset.crop={self.crop} is larger than dataset.resize={self.resize}: give a smaller crop"
-            )
+            raise UserError(f"dataset.crop={self.crop} is larger than dataset.resize={self.resize}: give a smaller one")
 
     @classmethod
     def native(cls, size: int, crop_fraction: float, interpolation: Filter = "bicubic", mode: Mode = "RGB") -> "Canvas":

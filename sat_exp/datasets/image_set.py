@@ -73,9 +73,8 @@ class ImageSet:
         if size is None:
             return self
         if type(size) is not int or not 1 <= size <= len(self):
-            raise UserError(
-                f"dataset.size={size}: {self.name} has {len(self)} images; choose 1 to {len(self)}, or null for all"
-            )
+            advice = f"choose 1 to {len(self)}, or null for all"
+            raise UserError(f"dataset.size={size}: {self.name} has {len(self)} images; {advice}")
         labels = np.zeros(len(self), dtype=np.int64) if self.labels is None else self.labels
         return self.take(balanced(labels, size, seed))
 
@@ -94,10 +93,8 @@ class ImageSet:
             raise UserError(f"{file} lists no images: give the tables/images.csv of a run")
         places = {name: index for index, name in enumerate(self.ids)}
         if unknown := [name for name in table["id"] if name not in places]:
-            raise UserError(
-                f"{len(unknown)} of the {len(table)} images in {file} are not in {self.name}, the first is "
-                f"{unknown[0]}: give the data set that the file was made from"
-            )
+            missing = f"{len(unknown)} of the {len(table)} images in {file} are not in {self.name}"
+            raise UserError(f"{missing}, the first is {unknown[0]}: give the data set that the file was made from")
         if "sha256" in table:
             for name, digest in zip(table["id"], table["sha256"], strict=True):
                 if self.contents(places[name]) != digest:

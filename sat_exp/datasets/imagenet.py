@@ -32,10 +32,8 @@ class ImageNet(ResizedDataSet):
 
     def read(self, root: str | None) -> ImageSet:
         if root is None:
-            raise UserError(
-                f"dataset=imagenet needs a copy of ImageNet: give dataset.root= {EXPECTED}; "
-                "or try experiment=quickstart, which brings its own images"
-            )
+            advice = f"give dataset.root= {EXPECTED}; or try experiment=quickstart, which brings its own images"
+            raise UserError(f"dataset=imagenet needs a copy of ImageNet: {advice}")
         return image_set("imagenet", imagenet_pictures(str(root)), self.canvas)
 
 

@@ -136,10 +136,8 @@ def validation_synsets(root: Path, label_folders: Sequence[Path]) -> dict[str, s
                     if labels := read(file):
                         return labels
                     raise ValueError("it is empty")
-    raise UserError(
-        f"{root} has ILSVRC2012_val_*.JPEG without their labels: put {DEVKIT}.tar.gz, or the folder that it unpacks "
-        f"to, or Kaggle's {SOLUTION} next to it"
-    )
+    advice = f"put {DEVKIT}.tar.gz, or the folder that it unpacks to, or Kaggle's {SOLUTION} next to it"
+    raise UserError(f"{root} has ILSVRC2012_val_*.JPEG without their labels: {advice}")
 
 
 def packed_devkit(archive: Path) -> dict[str, str]:

@@ -33,10 +33,8 @@ def check(config: DictConfig) -> None:
     check_input(config.name, own)
     network, shape = network_and_shape(config, own)
     if shape != (1, config.classes):
-        raise UserError(
-            f"model {config.name}: its network returns logits of shape {shape}, model.classes={config.classes} needs "
-            f"{(1, config.classes)}: correct one of the two"
-        )
+        needed = f"model.classes={config.classes} needs {(1, config.classes)}"
+        raise UserError(f"model {config.name}: its network returns logits of shape {shape}, {needed}: correct one")
     if config.pretrained and config.checkpoint is not None:
         loading.weights_of(config, network)
 
@@ -58,9 +56,9 @@ def check_input(name: str, own: Preprocessing) -> None:
     """UserError where `own`, the preprocessing of the model `name`, has wrong values."""
     checked(Input, vars(own), f"model {name}: input")
     if (wide := own.size / own.crop) > MOST_PIXELS:
+        images = f"images {wide:.0f} pixels wide; {MOST_PIXELS} are the most"
         raise UserError(
-            f"model {name}: input.size={own.size} and input.crop={own.crop} make images {wide:.0f} pixels wide; "
-            f"{MOST_PIXELS} are the most: give a larger crop"
+            f"model {name}: input.size={own.size} and input.crop={own.crop} make {images}: give a larger one"
         )
     mean, std = own.mean, own.std
     if len(mean) != len(std):

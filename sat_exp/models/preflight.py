@@ -30,28 +30,23 @@ def check(model: Model, images: Tensor, classes: int) -> Checked:
     than rounding when they are computed again.
     """
     pixels = (images.float() / 255).requires_grad_()
+    name = f"model {model.name}"
     try:
         logits = model.classifier(pixels)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise UserError(
-            f"model {model.name} cannot take images of shape {tuple(images.shape[1:])}: {one_line(error)}"
-        ) from error
+        raise UserError(f"{name} cannot take images of shape {tuple(images.shape[1:])}: {one_line(error)}") from error
     if logits.shape != (len(images), classes):
-        raise UserError(
-            f"model {model.name} gives {logits.shape[-1]} classes, the data set has {classes}: choose another dataset="
-        )
+        raise UserError(f"{name} gives {logits.shape[-1]} classes, the data set has {classes}: choose another dataset=")
     if not torch.isfinite(logits).all():
-        raise UserError(
-            f"model {model.name} gives logits that are not finite: check its weights and hardware.precision"
-        )
+        raise UserError(f"{name} gives logits that are not finite: check its weights and hardware.precision")
     again = model.classifier(pixels)
     if not torch.allclose(again, logits, rtol=0, atol=ROUNDING * float(logits.detach().abs().max())):
-        raise UserError(f"model {model.name} gives other logits for the same images: make it deterministic")
+        raise UserError(f"{name} gives other logits for the same images: make it deterministic")
     gradients = [input_gradient(each, pixels) for each in (logits, again)]
     if not torch.isfinite(gradients[0]).all():
-        raise UserError(f"model {model.name} has input gradients that are not finite: check hardware.precision")
+        raise UserError(f"{name} has input gradients that are not finite: check hardware.precision")
     warnings = []
     zero = float((gradients[0] == 0).float().mean())
     if zero > MASKED_GRADIENT_SHARE:
@@ -71,7 +66,6 @@ def check_accuracy(model: Model, predictions: np.ndarray, labels: np.ndarray, cl
     """UserError for trained weights whose accuracy is not above chance by three standard errors."""
     accuracy, chance = float((predictions == labels).mean()), 1 / classes
     if model.pretrained and len(labels) >= 20 and accuracy < chance + 3 * (chance / len(labels)) ** 0.5:
-        raise UserError(
-            f"model {model.name} classifies {accuracy:.1%} of the clean images correctly, which is chance: check its "
-            "weights, its preprocessing and the data set's class order"
-        )
+        share = f"{accuracy:.1%} of the clean images correctly, which is chance"
+        advice = "check its weights, its preprocessing and the data set's class order"
+        raise UserError(f"model {model.name} classifies {share}: {advice}")

@@ -31,10 +31,8 @@ def check_sources(config: DictConfig) -> None:
     if config.network.get(TARGET) == HUB_TARGET:
         facts = timm_facts(config)
         if config.pretrained and config.checkpoint is None and not facts.has_weights:
-            raise UserError(
-                f"model {config.name}: timm publishes no weights of {timm_name(config)}: give model.checkpoint=PATH, "
-                "or model.pretrained=false for random weights"
-            )
+            advice = "give model.checkpoint=PATH, or model.pretrained=false for random weights"
+            raise UserError(f"model {config.name}: timm publishes no weights of {timm_name(config)}: {advice}")
 
 
 def check_arguments(node: Any, name: str) -> None:
@@ -42,10 +40,8 @@ def check_arguments(node: Any, name: str) -> None:
     if isinstance(node, Mapping):
         for key, value in node.items():
             if key in BARRED and value not in (None, False):
-                raise UserError(
-                    f"model {name}: network.{key}={value} would read weights: leave it out, and give "
-                    "model.checkpoint=PATH or model.pretrained=true"
-                )
+                advice = "leave it out, and give model.checkpoint=PATH or model.pretrained=true"
+                raise UserError(f"model {name}: network.{key}={value} would read weights: {advice}")
             check_arguments(value, name)
         target, positional = str(node.get(TARGET, "")), node.get(ARGUMENTS) or ()
         if builds(target) and len(positional) > (target == HUB_TARGET):
@@ -75,10 +71,8 @@ def timm_facts(config: DictConfig) -> PretrainedCfg:
     name = timm_name(config)
     architecture = name.partition(".")[0]
     if ":" in name or "/" in name:
-        raise UserError(
-            f"model {config.name}: {name} is no name in timm's registry, the only one that is read: give the name of "
-            "its architecture, and model.checkpoint=PATH of its weights"
-        )
+        advice = "give the name of its architecture, and model.checkpoint=PATH of its weights"
+        raise UserError(f"model {config.name}: {name} is no name in timm's registry, the only one read: {advice}")
     if not timm.is_model(architecture):
         near = nearest(name, [*timm.list_models(), *timm.list_pretrained()])
         advice = " or ".join(near) or "one of timm.list_models()"

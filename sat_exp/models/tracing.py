@@ -49,10 +49,6 @@ class Call:
         return bool(self.kernel) or self.name == "linear"
 
 
-class Unseen(Exception):
-    """A forward pass does not determine a network's components."""
-
-
 class Trace(TorchFunctionMode):
     """The torch functions called during a forward pass, recorded by `run`."""
 
@@ -86,7 +82,7 @@ class Trace(TorchFunctionMode):
         """The kernel, stride and groups of a learned convolution; {} for a linear layer and a fixed filter.
 
         A weight is learned if it is a parameter, or computed from parameters of its module. Otherwise a convolution
-        with one filter per channel is a fixed filter. Unseen for other weights that mix channels: they may be either.
+        with one filter per channel is a fixed filter. ValueError for other weights that mix channels.
         """
         weight, stride, groups = arguments["weight"], arguments.get("stride", 1), arguments.get("groups", 1)
         module = self.modules[self.stack[-1]]
@@ -94,7 +90,7 @@ class Trace(TorchFunctionMode):
         if not learned and name == "conv2d" and groups == arguments["input"].shape[1]:
             return {}
         if not learned:
-            raise Unseen(f"{self.stack[-1] or 'it'} has weights that are no parameters")
+            raise ValueError(f"{self.stack[-1] or 'it'} has weights that are no parameters")
         if name == "linear":
             return {}
         stride = stride if isinstance(stride, int) else stride[0]
@@ -150,7 +146,7 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
     try:
         scripted = isinstance(network, torch.jit.ScriptModule)
         if not scripted and all(parameter.ndim < 2 for parameter in network.parameters()):
-            raise Unseen("it has no weights that are parameters")
+            raise ValueError("it has no weights that are parameters")
         for name, module in trace.modules.items():
             handles += [
                 module.register_forward_pre_hook(lambda _, inputs, name=name: trace.enter(name, inputs)),
@@ -159,16 +155,10 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
         with torch.no_grad(), trace:
             network.eval()(image)
         if not any(call.weighs for call in trace.calls):
-            raise Unseen("neither a convolution nor a linear layer was called")
-    except Unseen as error:
-        raise UserError(
-            f"the network's components cannot be derived: {error}; state all of components: in its model file"
-        ) from error
+            raise ValueError("neither a convolution nor a linear layer was called")
     except Exception as error:
-        raise UserError(
-            f"the network's components cannot be derived on images {list(image.shape)} ({one_line(error)}): "
-            "check the size and channels of model.input, or state model.components"
-        ) from error
+        failure = f"the network's components cannot be derived on images {list(image.shape)} ({one_line(error)})"
+        raise UserError(f"{failure}: check model.input, or state all of components: in its model file") from error
     finally:
         for handle in handles:
             handle.remove()

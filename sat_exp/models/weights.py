@@ -4,6 +4,7 @@ import hashlib
 import mmap
 import zipfile
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,8 @@ def check_record(path: Path) -> None:
     except (ValueError, LookupError, TypeError, RecursionError):
         stated = None
     if stated != digest(path):
-        raise UserError(
-            f"{path} is not the file that {record.name} describes (its SHA-256 differs): one of the two is damaged; "
-            "install, fetch or train them again"
-        )
+        advice = "one of the two is damaged; install, fetch or train them again"
+        raise UserError(f"{path} is not the file that {record.name} describes (its SHA-256 differs): {advice}")
 
 
 def digest(path: Path) -> str:
@@ -132,13 +131,10 @@ def check_names_and_shapes(state: Mapping[str, Tensor], expected: Mapping[str, T
     ]
     missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
     if wrong or missing or extra:
-        example = (
-            wrong + [f"{name} is missing" for name in sorted(missing)] + [f"{name[:100]} is unknown" for name in extra]
-        )[0]
-        raise UserError(
-            f"{path} does not fit the network: {len(missing)} tensors missing, {len(extra)} unknown, "
-            f"{len(wrong)} of another shape (first: {example})"
-        )
+        absent = (f"{name} is missing" for name in sorted(missing))
+        unknown = (f"{name[:100]} is unknown" for name in extra)
+        counts = f"{len(missing)} tensors missing, {len(extra)} unknown, {len(wrong)} of another shape"
+        raise UserError(f"{path} does not fit the network: {counts} (first: {next(chain(wrong, absent, unknown))})")
 
 
 def fitted(name: str, found: Tensor, own: Tensor, path: Path) -> Tensor:

@@ -128,6 +128,5 @@ def set_aside(path: Path, reason: str) -> None:
         with suppress(FileNotFoundError):  # another process has
             path.rename(place)
     except OSError as error:
-        raise UserError(
-            f"{reason}; it cannot be moved to {place.parent}: {error.strerror}; move it elsewhere"
-        ) from error
+        obstacle = f"it cannot be moved to {place.parent}: {error.strerror}"
+        raise UserError(f"{reason}; {obstacle}; move it elsewhere") from error

@@ -61,10 +61,8 @@ class Measured:
             task = progress.add_task("", total=len(missing))
             for position, (key, config) in enumerate(missing.items()):
                 if time.perf_counter() > deadline:
-                    raise UserError(
-                        f"no table has the throughput of {len(missing) - position} of these models: measure them "
-                        "once, with task.measure=true"
-                    )
+                    failure = f"no table has the throughput of {len(missing) - position} of these models"
+                    raise UserError(f"{failure}: measure them once, with task.measure=true")
                 progress.update(task, description=config.name)
                 try:
                     row = stopwatch.measure(config, self.hardware, self.canvas)

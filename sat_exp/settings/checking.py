@@ -111,10 +111,8 @@ def check_secrets(node: Any, where: str = "") -> None:
     """UserError for a setting with the name of a secret, because settings are kept in files and sent to W&B."""
     for name, _ in walked(node, where):
         if SECRET.search(name.rpartition(".")[2]):
-            raise UserError(
-                f"{name} would be kept in the run's folder: leave it out, and give secrets in the environment, such as "
-                "WANDB_API_KEY"
-            )
+            advice = "leave it out, and give secrets in the environment, such as WANDB_API_KEY"
+            raise UserError(f"{name} would be kept in the run's folder: {advice}")
 
 
 def check_output(path: Any) -> None:

@@ -104,9 +104,8 @@ class Folder:
         except OSError as error:
             path = self.root / name
             if error.errno in FULL:
-                raise Unwritable(
-                    f"the disk is full at {path}: free some space and run the same command again"
-                ) from error
+                advice = "free some space and run the same command again"
+                raise Unwritable(f"the disk is full at {path}: {advice}") from error
             raise Unwritable(f"cannot {verb} {path}: {error.strerror}; {remedy(error)}") from error
 
     @contextmanager

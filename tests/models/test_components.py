@@ -412,7 +412,7 @@ def test_an_image_that_the_network_cannot_take() -> None:
 
 def test_a_scripted_network_shows_nothing() -> None:
     scripted = torch.jit.script(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
-    with pytest.raises(UserError, match=r"or state model\.components"):
+    with pytest.raises(UserError, match=r"or state all of components"):
         derive(scripted, 3, 32)
 
 
