@@ -145,25 +145,21 @@ def _p_values(moved: Iterator[Array], ranks: Array, tests: Sequence[Sequence[int
         coefficients = np.linalg.lstsq(_with_constant(ranks[:, test[1:]]), ranks[:, test[0]], rcond=None)[0]
         basis, measured = basis_of(ranks[:, test[1:]]), ranks[:, len(names) :]
         residuals.append((test, coefficients, basis, measured - basis @ (basis.T @ measured)))
-    sizes = np.array([
-        [_size(properties[:, test[0]] - _with_constant(properties[:, test[1:]]) @ coefficients, basis, measured)
-         for test, coefficients, basis, measured in residuals]
-        for properties in moved
-    ])  # fmt: skip
+    sizes = np.array([[_size(properties, *residual) for residual in residuals] for properties in moved])
     constant = np.array([np.ptp(measured, axis=0) <= 1e-9 * len(ranks) for *_, measured in residuals])
     p = np.apply_along_axis(lambda column: permutation_p(column[0], column[1:]), 0, sizes)
     return np.where(constant, np.nan, p)
 
 
-def _size(residual: Array, basis: Array, measured: Array) -> Array:
-    """The absolute correlation of `residual` [E], without its part in `basis`, with each column of `measured`, up to a
-    factor that is the same for all permutations; NaN if it is constant."""
-    varies = np.ptp(residual) > 1e-9 * len(residual)
-    residual_of_basis = residual - basis @ (basis.T @ residual)
-    length = np.linalg.norm(residual_of_basis)
-    return (
-        np.abs(residual_of_basis @ measured) / length if varies and length > 0 else np.full(measured.shape[1], np.nan)
-    )
+def _size(properties: Array, test: Sequence[int], coefficients: NDArray, basis: Array, measured: Array) -> Array:
+    """The absolute correlation of the predictor's residual, without its part in `basis`, with each column of
+    `measured`, up to a factor that is the same for all permutations; NaN if the residual is constant."""
+    residual = properties[:, test[0]] - _with_constant(properties[:, test[1:]]) @ coefficients
+    remainder = residual - basis @ (basis.T @ residual)
+    length = np.linalg.norm(remainder)
+    if np.ptp(residual) <= 1e-9 * len(residual) or length == 0:
+        return np.full(measured.shape[1], np.nan)
+    return np.abs(remainder @ measured) / length
 
 
 def _with_constant(columns: Array) -> Array:

@@ -47,18 +47,11 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
         for axes, size in zip(row, sizes, strict=True):
             points = dots[dots["size"] == size]
             if len(points) <= DOTS:
-                size_of_dot = float(np.clip(2500 / len(points), 3, 22))
-                axes.scatter(
-                    points[measure],
-                    100 * points["reduction"],
-                    s=size_of_dot,
-                    color=theme.GOOD,
-                    alpha=0.45,
-                    linewidths=0,
-                )
+                dot = {"s": float(np.clip(2500 / len(points), 3, 22)), "color": theme.GOOD, "alpha": 0.45}
+                axes.scatter(points[measure], 100 * points["reduction"], **dot, linewidths=0)
             else:
-                counts = {"gridsize": 45, "mincnt": 1, "norm": LogNorm(), "cmap": "mako_r", "linewidths": 0}
-                axes.hexbin(points[measure], 100 * points["reduction"], **counts)
+                density = {"gridsize": 45, "mincnt": 1, "norm": LogNorm(), "cmap": "mako_r", "linewidths": 0}
+                axes.hexbin(points[measure], 100 * points["reduction"], **density)
             trend = binned[(binned["size"] == size) & (binned["by"] == measure)]
             axes.plot(trend["value"], 100 * trend["reduction"], color=theme.BAD, linewidth=1.8)
             axes.axhline(0, color=theme.QUIET, linewidth=0.8)
