@@ -1,4 +1,4 @@
-"""Cautions: what limits the numbers of a page."""
+"""Cautions about the numbers of a page."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them: rates, times, durations."""
+"""Numbers in readable form: rates, times, durations."""
 
 from collections.abc import Mapping
 from datetime import datetime

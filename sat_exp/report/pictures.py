@@ -22,7 +22,7 @@ def pixels(file: Path) -> np.ndarray:
                 raise ValueError(f"{picture.width} x {picture.height}, {picture.mode}")
             return np.asarray(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{file.name} of the examples is no picture that can be shown ({error})") from error
+        raise UserError(f"{file.name} of the examples is not a readable picture ({error})") from error
 
 
 def checked(file: Path) -> Path:

@@ -54,10 +54,10 @@ def check_written(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
         schema = registry.table(name)
         if not schema.open and (unstated := [column for column in table if column not in schema.columns]):
             raise ValueError(f"tables/{name} has a column {unstated[0]} that its schema does not state")
-        if found := fault(name, table, summary):
-            raise ValueError(f"tables/{name} has {found}")
-    if found := incomplete(tables):
-        raise ValueError(f"a run has {found}")
+        if wrong := fault(name, table, summary):
+            raise ValueError(f"tables/{name} has {wrong}")
+    if wrong := incomplete(tables):
+        raise ValueError(f"a run has {wrong}")
 
 
 def faults(schema: Table, table: pd.DataFrame, floor: float) -> Iterator[str]:
@@ -71,15 +71,15 @@ def faults(schema: Table, table: pd.DataFrame, floor: float) -> Iterator[str]:
                 yield f"no column {name}"
         elif not _fits(column, table[name]):
             yield f"a column {name} of another type than {TYPES[column.type][1]}"
-        elif found := _wrong(column, table[name], floor):
-            yield f"a bad {name}: {found}"
+        elif wrong := _wrong(column, table[name], floor):
+            yield f"a bad {name}: {wrong}"
     for part, whole in schema.at_most:
         if (table[part] > table[whole]).any():
             yield f"more {part} than {whole}"
     if len(table) < schema.least_rows:
         yield f"{len(table)} rows, where {schema.least_rows} are the least"
-    if found := _repeated(table, [key for key in schema.unique if key in table]):
-        yield found
+    if wrong := _repeated(table, [key for key in schema.unique if key in table]):
+        yield wrong
 
 
 def _fits(column: Column, values: pd.Series) -> bool:

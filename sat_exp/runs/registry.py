@@ -22,7 +22,7 @@ STUDIES = "sat_exp.studies"
 class Study:
     """A task that studies measured models.
 
-    name: of the task. question: what it answers, in one line. tables: the schemas of its own tables by name. drawings:
+    name: of the task. question: one line. tables: the schemas of its own tables by name. drawings:
     "package.module:function", a function of a run's `Results` that returns its figures by name, {} for a run that is no
     such study; "" without figures. choices: the groups of the command line that it uses. computes: whether it runs a
     model. pool_replaces_model: whether a pool takes the place of `model=`.
@@ -46,9 +46,9 @@ def studies() -> tuple[Study, ...]:
     """All studies, the package's own first; UserError where two have one name, or a table of one name."""
     package = import_module(STUDIES)
     own = [import_module(f"{STUDIES}.{module.name}").STUDY for module in pkgutil.iter_modules(package.__path__)]
-    found = [*own, *plugins.loaded(STUDIES, Study).values()]
-    refuse_repeated(found)
-    return tuple(found)
+    registered = [*own, *plugins.loaded(STUDIES, Study).values()]
+    refuse_repeated(registered)
+    return tuple(registered)
 
 
 @cache
@@ -65,11 +65,11 @@ def table(name: str) -> Table:
     return tables().get(name, Table({}, open=True))
 
 
-def refuse_repeated(found: list[Study]) -> None:
+def refuse_repeated(registered: list[Study]) -> None:
     """UserError where two studies have one name, or state a table of one name."""
     names: set[str] = set()
     owners = dict.fromkeys(measurement_tables.TABLES, "a measurement")
-    for study in found:
+    for study in registered:
         if study.name in names:
             raise UserError(f"two studies are called {study.name}: remove one of the plug-ins")
         names.add(study.name)

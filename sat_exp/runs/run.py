@@ -58,12 +58,12 @@ class Run:
 
         A folder whose manifest or summary is damaged is one of them: `open` then says so.
         """
-        found = []
+        runs = []
         for place, folders, names in os.walk(outputs):
             folders[:] = [name for name in folders if name not in RESERVED and not name.startswith(".")]
             if manifest.NAME in names and _may_have(Path(place), file):
-                found.append(Path(place))
-        return sorted(found, key=_written, reverse=True)
+                runs.append(Path(place))
+        return sorted(runs, key=_written, reverse=True)
 
     def with_studied(self) -> "Run":
         """This run with the run that it is a study of, if any; UserError where that is gone, damaged, or has other
@@ -96,14 +96,14 @@ class Run:
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table by name; UserError where one does not fit its schema, or a table that it requires is missing."""
         names = [Path(file).stem for file in self.files if file.endswith(".parquet")]
-        found = {name: table for name in names if (table := self.table(name)) is not None}
-        if fault := checking.incomplete(found):
+        read = {name: table for name in names if (table := self.table(name)) is not None}
+        if fault := checking.incomplete(read):
             raise UserError(f"{self.folder} has {fault}: {remedy(self.folder)}")
-        return found
+        return read
 
     def require(self, *fields: str) -> None:
         """UserError for the first of the fields, such as settings.labels, that the summary lacks."""
-        if missing := summary.lacking(self.summary, *fields):
+        if missing := summary.first_missing(self.summary, *fields):
             raise UserError(f"{self.folder / SUMMARY} has no {missing}: {remedy(self.folder)}")
 
     @property

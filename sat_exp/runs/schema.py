@@ -1,4 +1,4 @@
-"""Schemas of tables: the columns with their types, ranges and units, and what the page and W&B do with the table.
+"""Schemas of tables: the columns with their types, ranges and units, and the use of the table on the page and in W&B.
 
 Nothing heavy is imported here; `checking` compares tables with their schemas.
 """

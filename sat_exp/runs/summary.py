@@ -161,13 +161,13 @@ def decoded(content: bytes) -> dict[str, Any]:
         if fault := text.faults(value):
             raise ValueError(f"has a bad {field}: {fault}")
         if "${" in value and field.split(".")[0] in CONFIGURED:
-            raise ValueError(f"has a bad {field}: {text.shown(value)} is no plain text")
+            raise ValueError(f"has a bad {field}: {text.quoted(value)} is no plain text")
     try:
         SUMMARY.validate_python(summary)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"has a bad {text.cleaned(where)}: {text.shown(first['input'])}, {first['msg']}") from None
+        raise ValueError(f"has a bad {text.cleaned(where)}: {text.quoted(first['input'])}, {first['msg']}") from None
     return summary
 
 
@@ -184,12 +184,12 @@ def leaves(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
             yield from leaves(item, field)
 
 
-def lacking(summary: Mapping[str, Any], *fields: str) -> str | None:
+def first_missing(summary: Mapping[str, Any], *fields: str) -> str | None:
     """The first of `fields`, such as settings.score.floor, that the summary lacks; None where it has all."""
     for field in fields:
-        found: Any = summary
+        value: Any = summary
         for part in field.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-            if found is None:
+            value = value.get(part) if isinstance(value, Mapping) else None
+            if value is None:
                 return field
     return None

@@ -26,7 +26,7 @@ def decoded(content: bytes) -> pd.DataFrame:
         check(content)
         return pd.read_parquet(BytesIO(content))
     except (pa.ArrowException, OSError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"is no table ({text.shown(' '.join(str(error).split()))})") from error
+        raise ValueError(f"is no table ({text.quoted(' '.join(str(error).split()))})") from error
 
 
 def check(content: bytes) -> None:
@@ -41,7 +41,7 @@ def check(content: bytes) -> None:
         fields = list(file.schema_arrow)
     wrong = [field.name for field in fields if not simple(field.type)]
     if wrong:
-        raise ValueError(f"has a column {text.shown(wrong[0])} of neither text, numbers nor flags")
+        raise ValueError(f"has a column {text.quoted(wrong[0])} of neither text, numbers nor flags")
     if unclear := next(filter(None, (text.faults(field.name, name=True) for field in fields)), None):
         raise ValueError(f"has a bad column: {unclear}")
     words = [field.name for field in fields if is_text(field.type)]

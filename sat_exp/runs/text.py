@@ -23,13 +23,13 @@ OBEYED = re.compile(
 def faults(text: str, *, name: bool = False) -> str | None:
     """What is wrong with a text, or with a name, which is one line and not empty; None for a sound one."""
     if OBEYED.search(text) or (name and ("\n" in text or "\t" in text)):
-        return f"{shown(text)} has control characters"
+        return f"{quoted(text)} has control characters"
     if len(text) > (LONGEST_NAME if name else LONGEST):
-        return f"{shown(text)} has {len(text):,} characters"
+        return f"{quoted(text)} has {len(text):,} characters"
     return "it is empty" if name and not text.strip() else None
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     """A value as in the source of a program, cut after 60 characters."""
     text = repr(value) if repr(value).isprintable() else ascii(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

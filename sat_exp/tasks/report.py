@@ -33,14 +33,14 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
     printing.console().print(f"report: {drawn.page}", soft_wrap=True)
 
 
-def existing(run: str, what: str) -> Path:
+def existing(run: str, kind: str) -> Path:
     """The folder that `run` names; UserError where there is none."""
     try:
         there = Path(run).is_dir()
     except OSError as error:
-        raise UserError(f"{run} cannot be read ({error.strerror}): give task.run=FOLDER of {what}") from error
+        raise UserError(f"{run} cannot be read ({error.strerror}): give task.run=FOLDER of {kind}") from error
     if not there:
-        raise UserError(f"there is no folder {run}: give task.run=FOLDER of {what}")
+        raise UserError(f"there is no folder {run}: give task.run=FOLDER of {kind}")
     return Path(run)
 
 

@@ -22,16 +22,16 @@ def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None)
     console = printing.console()
     if prune is not None:
         remove(store, prune, console)
-    found = inventory.items(store)
-    if not found:
+    stored = inventory.items(store)
+    if not stored:
         console.print(f"nothing is stored in {store.backend.locate('')}", soft_wrap=True)
     damaged = []
     if verify:
-        paths = list(dict.fromkeys(item.path for item in found))
+        paths = list(dict.fromkeys(item.path for item in stored))
         damaged = [line for path in track(paths, "checking", transient=True) for line in inventory.check(store, path)]
-        found = inventory.items(store)
-    if found:
-        show(store, found, console)
+        stored = inventory.items(store)
+    if stored:
+        show(store, stored, console)
     for line in damaged:
         console.print(printing.damaged(line), soft_wrap=True)
     if quarantined := inventory.quarantined(store):
@@ -44,7 +44,7 @@ def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None)
         )
     if damaged:
         raise UserError(f"damaged files: {len(damaged)}; run the task that made them again")
-    if verify and found:
+    if verify and stored:
         console.print("every file is as it was written")
 
 
@@ -60,19 +60,19 @@ def remove(store: Store, pattern: str, console: Console) -> None:
     console.print(f"freed {amount(freed)}", highlight=False)
 
 
-def show(store: Store, found: Sequence[Item], console: Console) -> None:
+def show(store: Store, stored: Sequence[Item], console: Console) -> None:
     """Print one row per array, one for all predictions on the same images, and the totals by kind."""
-    table = Table("kind", "what", title=f"stored in {store.backend.locate('')}", title_justify="left")
+    table = Table("kind", "name", title=f"stored in {store.backend.locate('')}", title_justify="left")
     for heading in ("rows", "size", "age"):
         table.add_column(heading, justify="right", no_wrap=True)
-    digests = inventory.image_sets(store, found)
-    for kind, name, rows, size, modified in lines(found, digests):
+    digests = inventory.image_sets(store, stored)
+    for kind, name, rows, size, modified in lines(stored, digests):
         table.add_row(kind, name, rows, amount(size), humanize.naturaldelta(max(0.0, time.time() - modified)))
     table.add_section()
-    for kind in sorted({item.kind for item in found}):
-        members = [item for item in found if item.kind == kind]
+    for kind in sorted({item.kind for item in stored}):
+        members = [item for item in stored if item.kind == kind]
         table.add_row(kind, arrays(members), "", amount(sum(item.size for item in members)), "")
-    table.add_row("total", arrays(found), "", amount(sum(item.size for item in found)), "", style="bold")
+    table.add_row("total", arrays(stored), "", amount(sum(item.size for item in stored)), "", style="bold")
     console.print(table)
 
 
@@ -80,13 +80,13 @@ def arrays(members: Sequence[Item]) -> str:
     return f"{len(members)} array" + "s" * (len(members) != 1)
 
 
-def lines(found: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:
+def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:
     """Kind, title, rows, bytes and time of the last write of each array and of each table.
 
     sets: the names of image sets by the digest of their pixels.
     """
     groups: dict[str, list[Item]] = {}
-    for item in found:
+    for item in stored:
         groups.setdefault(item.path, []).append(item)
     return [
         (

@@ -23,7 +23,7 @@ AXES: dict[str, reports.Config | reports.SummaryMetric] = {
 
 
 @dataclass
-class Logged:
+class Logs:
     """The results in the runs of a project: models, and keys of figures and tables of measurements and of studies."""
 
     runs: int = 0
@@ -43,24 +43,24 @@ class Part:
     panels: Sequence[Any]
 
 
-def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Logged:
+def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Logs:
     """The results in (config, summary) of each run."""
-    found, names = Logged(), {study.name for study in registry.studies()}
+    logs, names = Logs(), {study.name for study in registry.studies()}
     for config, summary in runs:
-        found.runs += 1
+        logs.runs += 1
         study = "measured" in config or config.get("task") in names
         for key in summary:
             kind, _, name = key.partition("/")
             if kind == "models" and name.endswith("/clean_accuracy"):
-                found.models.add(name.removesuffix("/clean_accuracy"))
+                logs.models.add(name.removesuffix("/clean_accuracy"))
             elif kind == "figures":
-                (found.study_figures if study else found.figures).add(key)
+                (logs.study_figures if study else logs.figures).add(key)
             elif kind == "tables":
-                (found.study_tables if study else found.tables).add(key)
-    return found
+                (logs.study_tables if study else logs.tables).add(key)
+    return logs
 
 
-def parts(found: Logged) -> list[Part]:
+def parts(logs: Logs) -> list[Part]:
     """The panels of a dashboard, without those that no run has results for."""
     columns = [reports.ParallelCoordinatesPlotColumn(metric, display_name=name) for name, metric in AXES.items()]
     sweep = [
@@ -73,17 +73,17 @@ def parts(found: Logged) -> list[Part]:
         Part(
             "Models",
             "One bar per model and run.",
-            [bars(found.models, column) for column in ("white_box_success", "clean_accuracy")] if found.models else [],
+            [bars(logs.models, column) for column in ("white_box_success", "clean_accuracy")] if logs.models else [],
         ),
         Part(
             "Matrix",
             "SAT of all pairs; below are the rates in both directions with their intervals.",
-            pictures({"figures/matrix"} & found.figures, wide) + tables({"tables/pairs"} & found.tables),
+            pictures({"figures/matrix"} & logs.figures, wide) + tables({"tables/pairs"} & logs.tables),
         ),
-        Part("Figures", "The other figures of measurements.", pictures(found.figures - {"figures/matrix"}, half)),
-        Part("Studies", "The figures of studies.", pictures(found.study_figures - found.figures, half)),
-        Part("Examples", "Images before and after the attack.", tables({"tables/examples"} & found.tables)),
-        Part("Tables of studies", "Every number of the studies.", tables(found.study_tables - found.tables)),
+        Part("Figures", "The other figures of measurements.", pictures(logs.figures - {"figures/matrix"}, half)),
+        Part("Studies", "The figures of studies.", pictures(logs.study_figures - logs.figures, half)),
+        Part("Examples", "Images before and after the attack.", tables({"tables/examples"} & logs.tables)),
+        Part("Tables of studies", "Every number of the studies.", tables(logs.study_tables - logs.tables)),
     ]
     return [part for part in all_parts if part.panels]
 
@@ -161,10 +161,10 @@ def create(settings: Tracking, title: str) -> dict[str, str]:
     api = wandb.Api(timeout=math.ceil(settings.connect_seconds))
     owner, project = settings.entity or api.default_entity or "", settings.project
     runs = api.runs(f"{owner}/{project}", lazy=False)
-    found = logged((run.config, dict(run.summary)) for run in runs)
-    if not found.runs:
+    logs = logged((run.config, dict(run.summary)) for run in runs)
+    if not logs.runs:
         raise LookupError(f"{owner}/{project} has no runs")
-    content = parts(found)
+    content = parts(logs)
     return {
         "workspace": save_workspace(owner, project, title, content),
         "report": save_report(owner, project, title, content),

@@ -237,6 +237,6 @@ def test_an_example_that_is_no_picture_is_one_line(run, tmp_path, content):
     path = folder / "examples/clean.png"
     path.write_bytes(content if isinstance(content, bytes) else content(path.read_bytes()))
     runs.seal(folder)
-    with pytest.raises(UserError, match=r"clean\.png of the examples is no picture that can be shown") as error:
+    with pytest.raises(UserError, match=r"clean\.png of the examples is not a readable picture") as error:
         draw(folder)
     assert "\n" not in str(error.value)
