@@ -159,8 +159,8 @@ PREDICTIONS = {
         predictions(lambda known: runs.Predictions(known.names, None, known.clean, known.adversarial, known.reference)),
         "has no labels",
     ),
-    "no answers": (predictions(without_answers), "lacks answers of"),
-    "one way": (predictions(one_way), "has no answers of"),
+    "no answers": (predictions(without_answers), "lacks predictions of"),
+    "one way": (predictions(one_way), "has no predictions of"),
     "garbage": (raw("predictions.npz", b"PK\3\4garbage"), "holds no predictions of a run"),
 }
 
