@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -92,11 +92,9 @@ class ModelSweeper(Sweeper):
         OmegaConf.save(self.config, folder / "multirun.yaml")
         size = self.max_batch_size or len(jobs)
         returns = [self.launch(jobs[first : first + size], first) for first in range(0, len(jobs), size)]
-        reasons = [done.return_value for batch in returns for done in batch]
-        failures = [(job, reason) for job, reason in zip(jobs, reasons, strict=True) if isinstance(reason, str)]
-        if failures:
-            lines = [f"  {job.title}: {reason}" for job, reason in failures]
-            sys.exit("\n".join([f"error: {len(failures)} of {len(jobs)} jobs failed:", *lines]))
+        reasons = zip(jobs, (done.return_value for batch in returns for done in batch), strict=True)
+        if failures := [f"  {job.title}: {reason}" for job, reason in reasons if isinstance(reason, str)]:
+            sys.exit("\n".join([f"error: {len(failures)} of {len(jobs)} jobs failed:", *failures]))
         return returns
 
     def check(self, job: Job) -> None:
@@ -209,8 +207,7 @@ class ModelSweeper(Sweeper):
     def file(self, path: str) -> DictConfig:
         """The configuration file at `path`, such as model/resnet50, from the first source that has it."""
         source = next(source for source in self.loader.get_sources() if source.is_config(path))
-        content: DictConfig = source.load_config(path).config
-        return content
+        return cast(DictConfig, source.load_config(path).config)
 
     def chosen(self, overrides: list[str]) -> frozenset[tuple[str, str]]:
         """The choice of every group except models and pool."""

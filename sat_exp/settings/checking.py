@@ -44,7 +44,6 @@ def check_values(config: DictConfig) -> None:
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
         if not str(folder).strip():
             raise UserError(f"hydra.{name}={folder}: give the path of a folder")
-    check_output(whole["output_dir"])
     check_secrets(whole)
     check_secrets(dict(hydra.job.env_set), "hydra.job.env_set")
     for group in GROUPS:
@@ -52,6 +51,7 @@ def check_values(config: DictConfig) -> None:
             raise UserError(f"{group}={whole.get(group)}: give {choose(whole.get(group), choices_of(group))}")
     check_resolved(whole)
     checked(Configuration, whole)
+    check_output(whole["output_dir"])
     with allowing(config):
         for group in GROUPS:
             checked(*parts(whole[group], group), prefix=group)
@@ -117,7 +117,7 @@ def check_secrets(node: Any, where: str = "") -> None:
 
 def check_output(path: Any) -> None:
     """UserError where a part of the path `output_dir` exists and is not a folder."""
-    place = Path(str(path)).absolute() if path else Path()
+    place = Path(str(path)).absolute()
     for folder in (place, *place.parents):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"output_dir={path}: {folder} is no folder, give another")

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sat_exp.store.artefact import SEAL, Artefact, Damaged, log
+from sat_exp.store.artefact import SEAL, Artefact, Damaged, damage_in, log
 from sat_exp.store.encoding import CRC_BYTES, Unsound, decode, encode, sign, stored_checksum, zarr_metadata
 
 if TYPE_CHECKING:
@@ -170,13 +171,7 @@ class StoredArray(Artefact):
 
     def damaged(self) -> list[str]:
         """Check every stored chunk. A line for each damaged one, which is moved to the quarantine."""
-        reasons = []
-        for chunk in self.present():
-            try:
-                self.read(chunk)
-            except Damaged as damage:
-                reasons.append(damage.reason)
-        return reasons
+        return damage_in(partial(self.read, chunk) for chunk in self.present())
 
     def seal(self) -> dict[str, Any] | None:
         """The SHA-256 of all rows, the rows per chunk and every chunk's checksum; None where there is no seal yet."""

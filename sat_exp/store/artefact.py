@@ -3,7 +3,7 @@
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sat_exp.errors import UserError
@@ -28,7 +28,32 @@ class Damaged(UserError):
         self.reason = reason
 
 
-class Artefact(ABC):
+def damage_in(reads: Iterable[Callable[[], Any]]) -> list[str]:
+    """The reasons of those `reads` that raise Damaged."""
+    reasons = []
+    for read in reads:
+        try:
+            read()
+        except Damaged as damage:
+            reasons.append(damage.reason)
+    return reasons
+
+
+class Named:
+    """Anything at a `path` KIND/KEY of a store."""
+
+    path: str
+
+    @property
+    def kind(self) -> str:
+        return self.path.split("/")[0]
+
+    @property
+    def key(self) -> str:
+        return self.path.split("/")[1]
+
+
+class Artefact(Named, ABC):
     """An array or a table at `path`, KIND/KEY, in a store. facts: everything that determines its contents."""
 
     def __init__(self, store: "Store", path: str, facts: Mapping[str, Any]) -> None:
@@ -44,14 +69,6 @@ class Artefact(ABC):
             raise RuntimeError(f"{self.path} is sound, but has other facts: two artefacts share one key")
         self.note_missing(notes)
         return metadata
-
-    @property
-    def kind(self) -> str:
-        return self.path.split("/")[0]
-
-    @property
-    def key(self) -> str:
-        return self.path.split("/")[1]
 
     @abstractmethod
     def described(self) -> tuple[str, str, str, str | None, int, int, int]:

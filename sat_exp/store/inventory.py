@@ -9,7 +9,8 @@ from typing import Any
 
 from sat_exp.files import PARTIAL
 from sat_exp.store.arrays import StoredArray
-from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Damaged, parts_of
+from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Named, damage_in, parts_of
+from sat_exp.store.backend import Entry
 from sat_exp.store.encoding import Unsound, verify
 from sat_exp.store.store import NOT_KINDS, QUARANTINE, WHY, Store
 from sat_exp.store.tables import StoredRow, StoredTable, name_of_row
@@ -18,7 +19,7 @@ LEFT_OVER_SECONDS = 60  # the writer of a partial file older than this has died
 
 
 @dataclass(frozen=True)
-class Item:
+class Item(Named):
     """An array, a row of a table, or an empty table.
 
     done: how many of its `rows` rows are stored. size: bytes of its objects. modified: the time of the last write, in
@@ -34,14 +35,6 @@ class Item:
     modified: float
     row: str | None = None
     damage: str | None = None
-
-    @property
-    def kind(self) -> str:
-        return self.path.split("/")[0]
-
-    @property
-    def key(self) -> str:
-        return self.path.split("/")[1]
 
     def fits(self, pattern: str) -> bool:
         """Whether its kind or its name matches the glob `pattern`."""
@@ -136,15 +129,7 @@ def damaged_parts(store: Store, path: str) -> list[str]:
         return array.damaged()
     facts, form = metadata["attributes"]["facts"], metadata["table"]
     table = StoredTable(store, path, facts, form["columns"], form["dtype"])
-    return [line for key in table.listed().copy() for line in damaged_row(StoredRow(table, key, ""))]
-
-
-def damaged_row(row: StoredRow) -> list[str]:
-    try:
-        row.read_all()
-    except Damaged as damage:
-        return [damage.reason]
-    return []
+    return damage_in(StoredRow(table, key, "").read_all for key in table.listed().copy())
 
 
 def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
@@ -154,9 +139,9 @@ def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
     """
     with store.alone():
         chosen = [item for item in items(store) if item.fits(pattern)]
-        gone = list(left_over(store))
+        gone = left_over(store)
         if pattern == QUARANTINE:
-            gone += everything_below(store, QUARANTINE)
+            gone += [(name, entry.size) for name, entry in everything_below(store, QUARANTINE)]
         freed = sum(item.size for item in chosen) + sum(size for _, size in gone)
         for name, _ in gone:
             remove_object(store, name)
@@ -181,24 +166,23 @@ def remove_item(store: Store, item: Item) -> None:
     store.backend.remove_folder(item.path)
 
 
-def left_over(store: Store) -> Iterator[tuple[str, int]]:
+def left_over(store: Store) -> list[tuple[str, int]]:
     """The partial files of dead writers, each with its size."""
     before = time.time() - LEFT_OVER_SECONDS
-    for kind in store.backend.list("").folders:
-        for key in store.backend.list(kind).folders:
-            for name, entry in store.backend.list(f"{kind}/{key}").objects.items():
-                if name.endswith(PARTIAL) and entry.modified < before:
-                    yield f"{kind}/{key}/{name}", entry.size
+    folders = [folder for folder in store.backend.list("").folders if folder not in NOT_KINDS]
+    entries = [each for folder in folders for each in everything_below(store, folder)]
+    return [(name, entry.size) for name, entry in entries if name.endswith(PARTIAL) and entry.modified < before]
 
 
 def quarantined(store: Store) -> list[tuple[str, int]]:
     """The files in the quarantine, without the reasons, each with its size."""
-    return [(name, size) for name, size in everything_below(store, QUARANTINE) if not name.endswith(WHY)]
+    return [(name, entry.size) for name, entry in everything_below(store, QUARANTINE) if not name.endswith(WHY)]
 
 
-def everything_below(store: Store, folder: str) -> Iterator[tuple[str, int]]:
+def everything_below(store: Store, folder: str) -> Iterator[tuple[str, Entry]]:
+    """The full name of every object in a folder, at any depth, with its entry."""
     listing = store.backend.list(folder)
-    yield from ((f"{folder}/{name}", entry.size) for name, entry in listing.objects.items())
+    yield from ((f"{folder}/{name}", entry) for name, entry in listing.objects.items())
     for below in listing.folders:
         yield from everything_below(store, f"{folder}/{below}")
 
