@@ -52,10 +52,8 @@ def downloaded(title: str, root: str | None, folder: str, files: Sequence[Publis
         place = Path(root).expanduser()
         parent = place.parent if place.name == folder else place
         if not (parent / folder).is_dir():
-            raise UserError(
-                f"no {folder} in {parent}: give dataset.root=FOLDER with {folder} in it, or leave it out to download "
-                f"{title} once"
-            )
+            advice = f"give dataset.root=FOLDER with {folder} in it, or leave it out to download {title} once"
+            raise UserError(f"no {folder} in {parent}: {advice}")
         return parent
     parent = platformdirs.user_cache_path("sat_exp", appauthor=False)
     target = parent / folder
