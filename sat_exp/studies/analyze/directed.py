@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sat_exp.similarity.directions import DIRECTIONS, transfer_rates
 from sat_exp.statistics.effects import contrasts, explained, solve
 from sat_exp.statistics.hubs import ranks
-
-DIRECTIONS = (("a", "b"), ("b", "a"))
 
 
 @dataclass(frozen=True)
@@ -42,28 +41,22 @@ def directed(pairs: pd.DataFrame) -> Directed:
     only as source or only as target.
     """
     models = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
-    between = pairs[pairs["model_a"] != pairs["model_b"]]
-    ways = pd.concat(
-        [
-            between[[f"model_{a}", f"model_{b}", f"transfer_rate_{a}{b}"]].set_axis(["i", "j", "rate"], axis=1)
-            for a, b in DIRECTIONS
-        ]
-    ).dropna(subset="rate")
+    ways = transfer_rates(pairs)
     place = {model: position for position, model in enumerate(models)}
-    i, j, rates = ways["i"].map(place).to_numpy(), ways["j"].map(place).to_numpy(), ways["rate"].to_numpy(np.float64)
+    i, j, rates = ways["source"].map(place).to_numpy(), ways["target"].map(place).to_numpy(), ways["rate"].to_numpy()
     design = np.hstack([np.ones((len(ways), 1)), contrasts(i, len(models)), contrasts(j, len(models))])
     coefficients = solve(design, rates, len(models))
     parts = coefficients[1 : len(models)], coefficients[len(models) :]
     source, target = (np.append(part, -part.sum()) for part in parts)
     table = pd.DataFrame({"model": models})
-    for name, by in (("fools", "i"), ("fooled", "j")):
+    for name, by in (("fools", "source"), ("fooled", "target")):
         mean = ways.groupby(by)["rate"].mean().reindex(models)
         table[name], table[f"{name}_rank"] = mean.to_numpy(), ranks(mean).to_numpy()
     table["source"], table["target"] = source, target
     return Directed(
         mean=float(coefficients[0]),
         models=table.sort_values("source", ascending=False, kind="stable", ignore_index=True),
-        asymmetric=_asymmetric(between, dict(zip(models, source - target, strict=True))),
+        asymmetric=_asymmetric(pairs, dict(zip(models, source - target, strict=True))),
         explained=explained(rates, rates - coefficients[0] - source[i] - target[j]),
     )
 
@@ -72,7 +65,8 @@ def _asymmetric(pairs: pd.DataFrame, lean: Mapping[str, float]) -> pd.DataFrame:
     """Directed.asymmetric; lean: source − target effect of every model."""
     columns = ["model_a", "model_b", "rate_ab", "rate_ba", "difference", "low", "high", "expected", "residual"]
     rows = []
-    for pair in pairs.dropna(subset=["transfer_rate_ab", "transfer_rate_ba"]).to_dict("records"):
+    between = pairs[pairs["model_a"] != pairs["model_b"]]
+    for pair in between.dropna(subset=["transfer_rate_ab", "transfer_rate_ba"]).to_dict("records"):
         a, b = DIRECTIONS[pair["transfer_rate_ba"] > pair["transfer_rate_ab"]]
         (p, p_low, p_high), (q, q_low, q_high) = (
             [pair[f"transfer_rate_{way}{end}"] for end in ("", "_low", "_high")] for way in (a + b, b + a)

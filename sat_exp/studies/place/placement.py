@@ -1,4 +1,4 @@
-"""Where one model lies among others: its nearest, whom it fools and who fools it, its cluster."""
+"""The place of one model among others: its nearest models, its transfer rates, its cluster."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,27 @@ import pandas as pd
 
 from sat_exp import similarity
 from sat_exp.errors import UserError, nearest
+from sat_exp.similarity.directions import DIRECTIONS, transfer_rates
 from sat_exp.statistics.clustering import spectral
+
+NEAREST = ["model", "sat", "sat_low", "sat_high", "fools", "fooled_by"]
+RATES = ["role", "mean_rate", "rank", "models", "most", "most_rate", "least", "least_rate"]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """nearest: every other model by SAT, the most similar first: model, sat, sat_low, sat_high, fools = the share
-    of the placed model's adversarial images that fool it, fooled_by = the share of its that fool the placed model; the
+    """nearest, one row per other model, the most similar first: model, sat, sat_low, sat_high; fools, the share of the
+    placed model's adversarial images that fool it; fooled_by, the share of its images that fool the placed model. The
     last four are NaN without a table of pairs.
 
-    rates: role (source: the placed model's adversarial images fool others; target: theirs fool it), mean_rate over the
-    others, rank of that among all models' (1: the highest rate), models = how many are ranked, most and least = the
-    others with the highest and the lowest rate, most_rate, least_rate; no rows without a table of pairs.
+    rates, one row per role (source: the placed model's images fool others; target: theirs fool it), none without a
+    table of pairs: role; mean_rate over the others; rank of that among all models' (1: the highest); models, how many
+    are ranked; most and least, the others with the highest and the lowest rate; most_rate, least_rate.
 
-    clusters: of the others, as they are without the placed model: cluster, mean_sat with it (the highest first),
-    models = how many, members. `cluster` is the first of them and `margin` how far its mean SAT is above the second's
-    (NaN where there is one cluster): how clear the choice is.
+    clusters of the others, by mean_sat: cluster, mean_sat with the placed model, models = how many, members. cluster:
+    the first of them. margin: its mean SAT minus the second's, NaN where there is one cluster.
 
-    typicality: mean_sat with the others, rank of that among all models' (1: the most similar to others), models.
+    mean_sat: with the others; rank of that among all models' (1: the most similar to others); models: how many.
     """
 
     model: str
@@ -39,95 +42,74 @@ class Placement:
 
 
 def place(model: str, scores: pd.DataFrame, clusters: int, *, seed: int = 0) -> Placement:
-    """Places `model`. `scores`: a table of pairs (see `similarity.score`), or a symmetric matrix of SAT [M, M].
+    """The placement of `model`. `scores`: a table of pairs (see `similarity.score`), or a matrix of SAT [M, M].
 
-    The others are clustered first, so that placing a model does not change their clusters; it then belongs to the
-    cluster with the highest mean SAT to it. Pairs of the placed model that are missing are left out of all means.
-    UserError for an unknown name, fewer than two others, a model without a measured pair, a missing pair of two others,
-    or a number of clusters outside 1 to the number of the others.
+    The others are clustered without the placed model, which then belongs to the cluster with the highest mean SAT to
+    it. Missing pairs of the placed model are left out of all means. UserError for an unknown name, fewer than two
+    others, a model without a measured pair, a missing pair of two others, or a number of clusters outside 1 to the
+    number of the others.
     """
     paired = "model_a" in scores.columns
     sat = similarity.matrix(scores) if paired else scores
     if model not in sat.index:
-        near = nearest(model, sat.index)
-        raise UserError(f"no scores of {model!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        hint = f"; did you mean {' or '.join(names)}?" if (names := nearest(model, sat.index)) else ""
+        raise UserError(f"no scores of {model!r}{hint}")
     others = sat.index.drop(model)
     own = sat.loc[model, others].dropna()
     if len(others) < 2 or own.empty:
         raise UserError(f"{model} has SAT with {len(own)} of {len(others)} others: measure it with at least two")
 
-    found = spectral(sat.loc[others, others], clusters, seed=seed)
-    groups = _clusters(own, found)
-    between = sat.mask(np.eye(len(sat), dtype=bool)).mean(axis=1)
-    directed = _directed(scores) if paired else pd.DataFrame(columns=["source", "target", "rate"])
+    groups = _clusters(own, spectral(sat.loc[others, others], clusters, seed=seed))
+    means = sat.mask(np.eye(len(sat), dtype=bool)).mean(axis=1)
+    best = groups["mean_sat"].to_numpy()
+    near = _oriented(model, scores) if paired else own.rename("sat").rename_axis("model").reset_index()
     return Placement(
         model=model,
-        nearest=_nearest(model, own, scores if paired else None),
-        rates=_rates(model, directed),
+        nearest=near.sort_values("sat", ascending=False, kind="stable", ignore_index=True).reindex(columns=NEAREST),
+        rates=_rates(model, transfer_rates(scores)) if paired else pd.DataFrame(columns=RATES),
         clusters=groups,
         cluster=int(groups["cluster"].iloc[0]),
-        margin=float(groups["mean_sat"].iloc[0] - groups["mean_sat"].iloc[1]) if len(groups) > 1 else np.nan,
-        mean_sat=float(between[model]),
-        rank=_rank(between, model),
-        models=int(between.notna().sum()),
+        margin=float(best[0] - best[1]) if len(groups) > 1 else np.nan,
+        mean_sat=float(means[model]),
+        rank=_rank(means, model),
+        models=int(means.notna().sum()),
     )
 
 
-def _clusters(own: pd.Series, found: pd.Series) -> pd.DataFrame:
-    """The clusters of the others by their mean SAT with the placed model; one without a measured pair comes last."""
-    groups = found.groupby(found)
-    table = pd.DataFrame(
-        {
-            "mean_sat": own.groupby(found).mean(),
-            "models": groups.size(),
-            "members": groups.apply(lambda members: ", ".join(map(str, members.index))),
-        }
-    )
-    return table.rename_axis("cluster").sort_values("mean_sat", ascending=False, kind="stable").reset_index()
+def _clusters(own: pd.Series, labels: pd.Series) -> pd.DataFrame:
+    """Placement.clusters, from SAT with each other model and the cluster of each; those without SAT come last."""
+    groups = labels.groupby(labels)
+    columns = {
+        "mean_sat": own.groupby(labels).mean(),
+        "models": groups.size(),
+        "members": groups.apply(lambda members: ", ".join(map(str, members.index))),
+    }
+    table = pd.DataFrame(columns).rename_axis("cluster")
+    return table.sort_values("mean_sat", ascending=False, kind="stable").reset_index()
 
 
-def _directed(pairs: pd.DataFrame) -> pd.DataFrame:
-    """source, target, rate: both directions of every measured pair of two models."""
-    ways = [
-        pairs[[source, target, rate]].set_axis(["source", "target", "rate"], axis=1)
-        for source, target, rate in (
-            ("model_a", "model_b", "transfer_rate_ab"),
-            ("model_b", "model_a", "transfer_rate_ba"),
-        )
-    ]
-    both = pd.concat(ways, ignore_index=True)
-    return both[both["source"] != both["target"]].dropna(subset="rate")
-
-
-def _nearest(model: str, own: pd.Series, pairs: pd.DataFrame | None) -> pd.DataFrame:
-    table = own.rename("sat").rename_axis("model").reset_index()
-    columns = ["model", "sat", "sat_low", "sat_high", "fools", "fooled_by"]
-    if pairs is None:
-        return table.sort_values("sat", ascending=False, kind="stable", ignore_index=True).reindex(columns=columns)
+def _oriented(model: str, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The measured pairs of `model` with each other model, with the columns of Placement.nearest."""
     ways = []
-    for this, other, fools, fooled_by in (("a", "b", "ab", "ba"), ("b", "a", "ba", "ab")):
-        of = pairs[(pairs[f"model_{this}"] == model) & (pairs[f"model_{other}"] != model)]
-        names = [f"model_{other}", "sat", "sat_low", "sat_high", f"transfer_rate_{fools}", f"transfer_rate_{fooled_by}"]
-        ways.append(of[names].set_axis(columns, axis=1))
-    both = pd.concat(ways).dropna(subset="sat")
-    return both.sort_values("sat", ascending=False, kind="stable", ignore_index=True)
+    for this, other in DIRECTIONS:
+        own = pairs[(pairs[f"model_{this}"] == model) & (pairs[f"model_{other}"] != model)]
+        rates = f"transfer_rate_{this}{other}", f"transfer_rate_{other}{this}"
+        ways.append(own[[f"model_{other}", "sat", "sat_low", "sat_high", *rates]].set_axis(NEAREST, axis=1))
+    return pd.concat(ways).dropna(subset="sat")
 
 
-def _rates(model: str, directed: pd.DataFrame) -> pd.DataFrame:
+def _rates(model: str, rates: pd.DataFrame) -> pd.DataFrame:
+    """Placement.rates, from the transfer rates of all models."""
     rows = []
     for role, other in (("source", "target"), ("target", "source")):
-        own = directed[directed[role] == model].set_index(other)["rate"]
-        if own.empty:
-            continue
-        means = directed.groupby(role)["rate"].mean()
-        most, least = str(own.idxmax()), str(own.idxmin())
-        rows.append(
-            (role, means[model], _rank(means, model), len(means), most, own.max(), least, own.min()),
-        )
-    columns = ["role", "mean_rate", "rank", "models", "most", "most_rate", "least", "least_rate"]
-    return pd.DataFrame(rows, columns=columns)
+        own = rates[rates[role] == model].set_index(other)["rate"]
+        if not own.empty:
+            means = rates.groupby(role)["rate"].mean()
+            ends = str(own.idxmax()), own.max(), str(own.idxmin()), own.min()
+            rows.append((role, means[model], _rank(means, model), len(means), *ends))
+    return pd.DataFrame(rows, columns=RATES)
 
 
 def _rank(values: pd.Series, model: str) -> int:
-    """1 for the highest; of equals, all have the best rank."""
+    """1 for the highest; equal values all have the best rank."""
     return int((values > values[model]).sum()) + 1
