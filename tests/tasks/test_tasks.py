@@ -174,7 +174,7 @@ def test_a_model_is_placed_beside_a_matrix(sat_exp):
     models = tables(placed)["models"].drop(columns=["attack_seconds", "attack_images_per_second"])
     pd.testing.assert_frame_equal(models, tables(whole)["models"][models.columns])
     nearest = pd.read_parquet(folder_of(placed) / "tables/nearest_models.parquet").iloc[0]
-    assert "where fashion_vit lies" in placed.text
+    assert "nearest to fashion_vit" in placed.text
     assert nearest.sat == others[[("fashion_vit" in pair) and pair[0] != pair[1] for pair in others.index]].sat.max()
 
 

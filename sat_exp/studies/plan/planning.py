@@ -1,7 +1,7 @@
-"""What a study needs before it is begun: time, memory and disk, and how many images for an interval of a wanted width.
+"""The cost of a measurement: time, memory and disk, and the number of images for an interval of a wanted width.
 
-Times are the canvas protocol's matrix: every model is loaded twice, once to classify the clean images and to attack
-those it gets right, once to classify the adversarial images of all models.
+Times are those of a matrix with the canvas protocol. Every model is loaded twice: to classify the clean images and to
+attack those it classifies correctly, and to classify the adversarial images of all models.
 """
 
 import math
@@ -20,20 +20,23 @@ BYTES_OF_A_PARAMETER = {"64-true": 8, "bf16-true": 2}
 
 LEAST_IMAGES = 100
 LEAST_HITS = 10
-"""Images fooled, and images not fooled, from which an interval's width tells of its standard error."""
+"""Images fooled, and images not fooled, that a standard error from an interval's width needs."""
+
+RATES = (0.06, 0.15, 0.40)
+"""Transfer rates of unlike, typical and like pairs."""
 
 
 def times(
     throughput: pd.DataFrame, images: int, steps: int, attacked_share: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
-    """Seconds by model and stage, one row a model.
+    """Seconds by stage, one row per model.
 
-    throughput: the rows of `sat_exp.modules.throughput.Throughput`. steps: gradient steps of the attack an image.
-    attacked_share: model name → share of the images that are attacked, those it gets right; 1, hence an upper bound,
-    where that is not known.
+    throughput: the rows of `sat_exp.modules.throughput.Throughput`. steps: gradient steps of the attack per image.
+    attacked_share: model name → share of the images that are attacked, because the model classifies them correctly; 1,
+    an upper bound, where it is missing.
 
     Columns: name, attacked (images), load_, clean_, attack_ and transfer_seconds, seconds, their sum, and seconds_low,
-    seconds_high: the sum where the rates lie off by the factors `fast` and `slow`.
+    seconds_high, the sum for rates that differ by the factors `fast` and `slow`.
     """
     attacked = np.array([images * (attacked_share or {}).get(name, 1.0) for name in throughput["name"]])
     forward, step = throughput["forward_images_per_second"], throughput["attack_step_images_per_second"]
@@ -55,14 +58,14 @@ def times(
 
 
 def shared_seconds(plan: pd.DataFrame, devices: int) -> float:
-    """Seconds on so many equal devices that divide the models among them: no less than any one model's stage takes."""
+    """Seconds on equal devices that share the models; no less than any stage of one model takes."""
     parts = (plan[["load_seconds", "clean_seconds", "attack_seconds"]].sum(axis=1), plan["transfer_seconds"])
     return float(sum(max(part.sum() / devices, part.max()) for part in parts))
 
 
 def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.DataFrame:
-    """Bytes by model: `weights` in `precision`, as a table of throughput names it, and `peak` of an attack step on
-    `batch_size` images, in proportion to what was measured."""
+    """name, and bytes: `weights` in `precision`, as a table of throughput names it, and `peak` of an attack step on
+    `batch_size` images, in proportion to the measured one."""
     width = throughput["precision"].map(bytes_of_a_parameter)
     each = (throughput["peak_memory_bytes"] - width * throughput["parameters"]) / throughput["batch_size"]
     weights = bytes_of_a_parameter(precision) * throughput["parameters"]
@@ -89,11 +92,11 @@ def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes:
 def expected_interval(
     rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The interval of SAT where as many of the pair's `images` are fooled as expected: lower and upper ends, float64.
+    """The interval of SAT for expected counts of fooled images: lower and upper ends, float64.
 
-    Both transfer rates are `rate` and the indicators that an image's two adversarial versions fool the other model
-    correlate by ρ, so that p² + ρp(1 − p) of the images are fooled both ways: as many as there can be, or none, where
-    rates of p do not allow that. ρ = 1 gives the widest interval, for unequal rates of mean p too.
+    Both transfer rates are p = `rate`. The indicators that an image's two adversarial versions fool the other model
+    have correlation ρ, so p² + ρp(1 − p) of the `images` are fooled both ways, within the bounds that p sets. ρ = 1
+    gives the widest interval, also for unequal rates of mean p.
     """
     p, n, rho = (np.asarray(value, np.float64) for value in (rate, images, correlation))
     both = np.maximum(p**2 + rho * p * (1 - p), np.maximum(2 * p - 1, 0))
@@ -103,8 +106,8 @@ def expected_interval(
 def standard_error(rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0) -> NDArray[np.float64]:
     """The standard error of SAT that `expected_interval` implies (`similarity.standard_error`).
 
-    For many hits and misses it is that of the delta method, √((1 − p)(1 + ρ)/2pn), p the rate of n images and ρ the
-    correlation; where none or all are expected to be fooled it is not 0.
+    For many hits and misses it is that of the delta method, √((1 − p)(1 + ρ)/2pn), with rate p, n images and
+    correlation ρ. It is positive even where none or all images are expected to be fooled.
     """
     p, n = np.asarray(rate, np.float64), np.asarray(images, np.float64)
     return similarity.standard_error(sat(n, n * p, n * p), *expected_interval(p, n, correlation))
@@ -121,8 +124,8 @@ def interval_width(
 def images_needed(
     rate: ArrayLike, width: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
 ) -> NDArray[np.int64]:
-    """How many images both models must get right for an interval of SAT of full `width` > 0, int64; one image fewer
-    gives a wider one. `rate` in (0, 1]. See `expected_interval`."""
+    """The least number of images, int64, that both models must classify correctly for an interval of SAT of full
+    `width` > 0. `rate` in (0, 1]. See `expected_interval`."""
     p, wanted, rho = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (rate, width, correlation)))
 
     def too_few(images: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -143,11 +146,35 @@ def images_needed(
 
 
 def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
-    """The correlation ρ of `expected_interval` that the intervals in a table of pairs imply, by the delta method, as
-    the median over pairs of two models; None where no pair has enough images, hits and misses for that."""
+    """The correlation ρ of `expected_interval` that the intervals in a table of pairs imply, by the delta method.
+
+    It is the median over pairs of distinct models; None where no pair has enough images, hits and misses.
+    """
     found = pairs[(pairs["model_a"] != pairs["model_b"]) & (pairs["images"] >= LEAST_IMAGES)]
     rate = (found["fooled_ab"] + found["fooled_ba"]) / (2 * found["images"])
-    telling = found["images"] * np.minimum(rate, 1 - rate) >= LEAST_HITS
+    enough = found["images"] * np.minimum(rate, 1 - rate) >= LEAST_HITS
     error = (found["sat_high"] - found["sat_low"]) / (2 * ndtri((1 + confidence) / 2))
-    implied = (2 * found["images"] * error**2 * rate / (1 - rate) - 1)[telling].dropna()
+    implied = (2 * found["images"] * error**2 * rate / (1 - rate) - 1)[enough].dropna()
     return float(np.clip(implied.median(), -1, 1)) if len(implied) else None
+
+
+def sample_sizes(width: float, images: int, correlation: float, common: float, confidence: float) -> pd.DataFrame:
+    """The images that each of `RATES` needs for an interval of `width`, of half and of double that width.
+
+    images: the planned number; common: the share of them in X_AB; correlation: ρ of `expected_interval`. Columns:
+    transfer_rate, sat, width; common_images, which both models must classify correctly; images, which the data set must
+    have for that; correlation, planned_images, standard_error_planned and width_planned, of the planned number.
+    """
+    rows = []
+    for rate in RATES:
+        planned = {
+            "correlation": correlation,
+            "planned_images": images,
+            "standard_error_planned": float(standard_error(rate, images * common, correlation)),
+            "width_planned": float(interval_width(rate, images * common, correlation, confidence)),
+        }
+        for wanted in (2 * width, width, width / 2):
+            needed = int(images_needed(rate, wanted, correlation, confidence))
+            sizes = {"common_images": needed, "images": math.ceil(needed / common)}
+            rows.append({"transfer_rate": rate, "sat": math.log(100 * rate), "width": wanted} | sizes | planned)
+    return pd.DataFrame(rows)
