@@ -1,18 +1,17 @@
 """Servers that W&B cannot work with."""
 
-import runpy
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
+
+from ..tracking.conftest import Server
 
 Address = Iterator[int]
 ONLINE = ("tracking=online", "tracking.connect_seconds=3", "tracking.upload_seconds=3")
-ANSWERS = runpy.run_path(str(Path(__file__).parents[1] / "tracking" / "conftest.py"))["Server"]
 
 
 @contextmanager
@@ -70,7 +69,7 @@ def saying(status: int, content: bytes) -> Callable[[], Any]:
 def dying(requests: int, then: str) -> Callable[[], Any]:
     """A server that answers so many requests, and from then on closes connections, hangs, or is broken."""
 
-    class Dying(ANSWERS):  # type: ignore[misc, valid-type]
+    class Dying(Server):  # type: ignore[misc, valid-type]
         count = 0
         lock = threading.Lock()
 
