@@ -1,4 +1,4 @@
-"""SAT matrices of other draws: of images, of sampling errors, of models."""
+"""SAT matrices from other draws of images, and with other sampling errors."""
 
 from collections.abc import Iterator
 
@@ -65,14 +65,6 @@ def perturbed(matrix: pd.DataFrame, error: pd.DataFrame, *, draws: int = 100, se
     for _ in range(draws):
         noise = np.triu(rng.standard_normal(matrix.shape) * error.to_numpy(), 1)
         yield matrix + noise + noise.T
-
-
-def thinned(matrix: pd.DataFrame, *, share: float = 0.8, draws: int = 100, seed: int = 0) -> Iterator[pd.DataFrame]:
-    """`draws` matrices of a random `share` of the models, to see whether clusters depend on the rest of the pool."""
-    rng = np.random.default_rng(seed)
-    for _ in range(draws):
-        kept = np.sort(rng.choice(len(matrix), round(share * len(matrix)), replace=False))
-        yield matrix.iloc[kept, kept]
 
 
 def _complete_indicators(

@@ -45,11 +45,10 @@ class Stability:
 
 def stability(
     affinity: pd.DataFrame,
-    draws: Iterable[pd.DataFrame] | None = None,
+    draws: Iterable[pd.DataFrame],
     *,
-    changed: str = "",
+    changed: str = "resamples",
     most: int | None = None,
-    runs: int = 100,
     restarts: int = 20,
     seed: int = 0,
 ) -> Stability:
@@ -57,8 +56,7 @@ def stability(
 
     draws: one matrix per run, [M', M'], of all or some of the models in any order (see `similarity.draws`); a missing
     entry is taken from the whole matrix. changed: what differs between runs, for the reason. restarts: starts of
-    k-means in each run. Without draws, `runs` runs cluster the matrix itself, each from one start of k-means. They show
-    how clear the clusters are, but not whether other images would give the same.
+    k-means in each run.
 
     UserError for too few models, too few runs, or a run of fewer than `most` models.
     """
@@ -67,12 +65,7 @@ def stability(
         raise UserError(f"no number of clusters to choose from 2 to {most} of {len(affinity)} models: give more models")
     spectra = spectrum(affinity).set_index("clusters")
     tree = hierarchy(affinity)
-    if draws is None:
-        restarts, changed = 1, changed or "starts of k-means"
-        spaces = [_space(affinity, affinity, most)] * runs
-    else:
-        changed = changed or "resamples"
-        spaces = [_space(affinity, draw, most) for draw in draws]
+    spaces = [_space(affinity, draw, most) for draw in draws]
     if len(spaces) < 2:
         raise UserError(f"{len(spaces)} run cannot be compared with others: give at least two")
     rows, consensus = [], {}

@@ -3,10 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Column, Table
-
 from sat_exp.studies.compare.comparison import Comparison
 from sat_exp.tasks import printing, results
 
@@ -22,6 +18,14 @@ MEASURES = {
     "nearest_overlap": "overlap of the five nearest",
     "white_box_measured": "white-box success, {measured}",
     "white_box_reference": "white-box success, {reference}",
+}
+
+FORMATS = {"measure": ""} | dict.fromkeys(["value", "low", "high", "expected", "p"], ".3f")
+
+LARGEST = "largest disagreements (in standard errors of a difference)"
+DIFFERENCES = {"model_a": "", "model_b": "", "measured": ".2f", "reference": ".2f"} | {
+    "difference": "+.2f",
+    "standard_errors": "+.1f",
 }
 
 
@@ -52,48 +56,20 @@ def source_of_errors(measured: str, reference: str, of_file: bool, images: int) 
 
 
 def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
-    """Print the measures, one table per group, and the pairs with the largest differences."""
+    """Print the measures, one table per group, the pairs with the largest differences, and the cautions."""
     console = printing.console()
-    console.print(summary["title"], soft_wrap=True)
-    console.print(summary["errors"], soft_wrap=True)
+    for text in (summary["title"], summary["errors"]):
+        console.print(text, soft_wrap=True)
     names = {role: summary[f"{role}_name"] for role in ("measured", "reference")}
-    for group, measures in found.agreement.groupby("group", sort=False):
-        console.print(_measures(str(group), measures, names))
-    console.print(_disagreements(found.disagreements, names))
-    _show_rest(console, summary)
-    console.print(f"report: {page}", soft_wrap=True)
-
-
-def _measures(group: str, measures: pd.DataFrame, names: dict[str, str]) -> Table:
-    count, pairs = measures[["models", "pairs"]].iloc[0]
-    output = Table(title=f"{group}: {count} models, {pairs} pairs", title_justify="left")
-    output.add_column()
-    for heading in ("value", "interval", "expected", "p"):
-        output.add_column(heading, justify="right", no_wrap=True)
-    for row in measures.itertuples():
-        value = results.number(row.value, ".0f" if row.measure == "same_nearest" else ".3f")
-        interval = f"{row.low:.3f} to {row.high:.3f}" if pd.notna(row.low) else ""
-        expected, p = (format(number, ".3g") if pd.notna(number) else "" for number in (row.expected, row.p))
-        output.add_row(MEASURES[str(row.measure)].format(**names), value, interval, expected, p)
-    return output
-
-
-def _disagreements(pairs: pd.DataFrame, names: dict[str, str]) -> Table:
-    models = (Column(f"model {side}", overflow="fold") for side in "AB")
-    title = "largest disagreements (s.e.: standard errors of a difference)"
-    output = Table(*models, title=title, title_justify="left")
-    for heading in (*names.values(), "difference", "in s.e."):
-        output.add_column(heading, justify="right")
-    for row in pairs.itertuples():
-        numbers = f"{row.measured:.2f}", f"{row.reference:.2f}", f"{row.difference:+.2f}", f"{row.standard_errors:+.1f}"
-        output.add_row(str(row.model_a), str(row.model_b), *numbers)
-    return output
-
-
-def _show_rest(console: Console, summary: dict[str, Any]) -> None:
-    """Print the models of one matrix only, and the cautions."""
+    words = {measure: text.format(**names) for measure, text in MEASURES.items()}
+    for group, table in found.agreement.groupby("group", sort=False):
+        count, pairs = table[["models", "pairs"]].iloc[0]
+        rows = table.assign(measure=table["measure"].map(words))
+        console.print(printing.table(f"{group}: {count} models, {pairs} pairs", rows, FORMATS))
+    console.print(printing.table(LARGEST, found.disagreements, DIFFERENCES))
     for side in ("measured", "reference"):
         if rest := summary[f"only_{side}"]:
             console.print(f"only in {summary[side]}: {len(rest)} models ({', '.join(rest[:3])}, …)", soft_wrap=True)
     for warning in summary["warnings"]:
         console.print(printing.caution(warning), soft_wrap=True)
+    console.print(f"report: {page}", soft_wrap=True)
