@@ -39,8 +39,8 @@ described by the widest. A block of nothing else is a layer of the stem if other
 after training).
 
 One forward pass cannot show that an architecture was found by search (NAS-CNN is derived as CNN, NAS-Transformer as
-Transformer), attention in classes with unknown names, and scripted code. Weights that are no parameters cannot be told
-from fixed filters: `derive` then raises UserError.
+Transformer), attention in classes with unknown names, and scripted code. Weights that are no parameters look
+like fixed filters: `derive` then raises UserError.
 
 The files of the paper's 69 models state the paper's facts with these values, even where a forward pass shows something
 else. Two files share a value if and only if the models share one in the authors' table. That table has no kind and no
