@@ -12,6 +12,7 @@ from PIL import Image
 
 from sat_exp.datasets import Canvas, Folder, ImageSet
 from sat_exp.datasets.canvas import Mode
+from sat_exp.datasets.pictures import DEEP
 from sat_exp.errors import UserError, one_line
 
 EXACT = 1e-3
@@ -146,6 +147,8 @@ def parts(item: Any) -> tuple[Any, Any]:
 
 def of_pictures(pictures: Sequence[Image.Image], labels: Sequence[int] | None) -> ImageSet:
     """Pillow images. Squares of one size are kept; others are resized and cropped as those of a folder are."""
+    if deep := [picture.mode for picture in pictures if picture.mode.startswith(DEEP)]:
+        raise UserError(f"images of Pillow's mode {deep[0]} have more than 8 bits a channel: convert them to RGB or L")
     sizes = {picture.size for picture in pictures}
     mode: Mode = "L" if all(picture.mode in ("L", "1") for picture in pictures) else "RGB"
     side = pictures[0].width

@@ -1,11 +1,13 @@
 """The function `sat_exp.measure`."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -108,30 +110,47 @@ def measure(
     0.25
     """
     checked(Choices, {"compare": compare, "protocol": protocol, "seed": seed, "confidence": confidence})
-    hardware = Hardware(device, precision, batch_size, threads, workers=2)
     other_measures.chosen(measures)
-    found = image_set(images, labels)
-    listed = candidates(models, found.images.label_space if found.fixed else None)
-    measured_images = with_classes(found, listed)
-    check(listed, measured_images, compare, protocol)
-    measurement = Measurement(
-        images=measured_images,
-        attack=PGD(epsilon=8) if attack is None else attack,
-        store=Store.local(Path(store)),
-        hardware=hardware,
-        seed=seed,
-        labels=compare,
-        protocol=protocol,
-    )
-    measured, examples = with_examples(measurement, listed, None)
+    with torch_restored():
+        hardware = Hardware(device, precision, batch_size, threads, workers=2)
+        found = image_set(images, labels)
+        listed = candidates(models, found.images.label_space if found.fixed else None)
+        measurement = Measurement(
+            images=with_classes(found, listed, compare),
+            attack=PGD(epsilon=8) if attack is None else attack,
+            store=Store.local(Path(store)),
+            hardware=hardware,
+            seed=seed,
+            labels=compare,
+            protocol=protocol,
+        )
+        measured, examples = with_examples(measurement, listed, None)
     measured = replace(measured, warnings=[*found.notes, *measured.warnings])
     scoring = Scoring(compare, confidence=confidence, measures=tuple(measures))
     return Result(measured, measurement, scoring, examples, settings(measurement, scoring))
 
 
-def with_classes(found: Images, listed: Sequence[Candidate]) -> ImageSet:
-    """The images with the classes of the models, unless a data set of this package states its own."""
+@contextmanager
+def torch_restored() -> Iterator[None]:
+    """Restore what a measurement changes in the process: random state, threads, TF32."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    threads, tf32 = torch.get_num_threads(), (matmul.allow_tf32, cudnn.allow_tf32)
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        matmul.allow_tf32, cudnn.allow_tf32 = tf32
+
+
+def with_classes(found: Images, listed: Sequence[Candidate], compare: str) -> ImageSet:
+    """The images with the classes of the models, unless a data set of this package states its own.
+
+    UserError for labels beyond these classes, and if `compare` needs labels and there are none.
+    """
     images, first = found.images, listed[0]
+    if compare == "truth" and images.labels is None:
+        raise UserError("the images have no labels: give labels=, or compare='consensus'")
     if images.labels is None or found.fixed:
         return images
     names = images.class_names or tuple(str(index) for index in range(first.classes))
@@ -141,24 +160,6 @@ def with_classes(found: Images, listed: Sequence[Candidate]) -> ImageSet:
             "give the class indices that the models predict"
         )
     return replace(images, label_space=first.label_space, class_names=names)
-
-
-def check(listed: Sequence[Candidate], images: ImageSet, compare: str, protocol: str) -> None:
-    """UserError if the models cannot be measured on the images."""
-    if compare == "truth" and images.labels is None:
-        raise UserError("the images have no labels: give labels=, or compare='consensus'")
-    for model in listed:
-        channels = len(model.preprocessing.mean)
-        if protocol == "canvas" and channels != images.shape[0]:
-            raise UserError(
-                f"model {model.name} takes images of {channels} channels, the images have {images.shape[0]}: give "
-                "images or a preprocessing that fit"
-            )
-        if compare == "truth" and model.classes != len(images.class_names):
-            raise UserError(
-                f"model {model.name} has {model.classes} classes, the images have {len(images.class_names)}: give "
-                "models of the same classes, or compare='own'"
-            )
 
 
 def settings(measurement: Measurement, scoring: Scoring) -> dict[str, Any]:

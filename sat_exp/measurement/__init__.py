@@ -1,8 +1,9 @@
 """From models and images to stored predictions, tables and examples: every part is computed once and read from the
 store afterwards."""
 
+from sat_exp.measurement.checks import check_models
 from sat_exp.measurement.examples import Examples, with_examples
-from sat_exp.measurement.measurement import Measurement, check_labels
+from sat_exp.measurement.measurement import Measurement
 from sat_exp.measurement.progress import Advance, ignore, progress
 from sat_exp.measurement.scheduling import reason
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject
@@ -20,7 +21,7 @@ __all__ = [
     "Subject",
     "View",
     "Views",
-    "check_labels",
+    "check_models",
     "facts",
     "ignore",
     "model_table",

@@ -12,6 +12,7 @@ import numpy as np
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
+from sat_exp.measurement.checks import check_models
 from sat_exp.measurement.progress import progress
 from sat_exp.measurement.scheduling import Schedule, repaired
 from sat_exp.measurement.stages import Stages
@@ -68,13 +69,8 @@ class Measurement:
         directions: (source, target) names, by default all pairs of `candidates`; a source is always evaluated on its
         own images too. A model that fails is left out and named in `failures`. UserError where no result is left.
         """
+        check_models(candidates, self.images, self.attack, labels=self.labels, protocol=self.protocol)
         names = [candidate.name for candidate in candidates]
-        if repeated := {name for name in names if names.count(name) > 1}:
-            raise UserError(
-                f"{', '.join(sorted(repeated))} is named twice: give each model once, or another model.name"
-            )
-        for candidate in candidates:
-            check_labels(candidate, candidates[0], self.images, self.labels, self.attack)
         wanted = {(a, b) for a in names for b in names} if directions is None else set(directions)
         wanted |= {(source, source) for source, _ in wanted}
         return self.repaired(lambda: self.measured(candidates, wanted))
@@ -170,27 +166,3 @@ def sources_of(subjects: Sequence[Subject], wanted: set[Direction]) -> dict[str,
     """For each model as a target the sources on whose adversarial images it is evaluated."""
     attacked = [subject for subject in subjects if isinstance(subject, Source)]
     return {target.name: [source for source in attacked if (source.name, target.name) in wanted] for target in subjects}
-
-
-def check_labels(candidate: Candidate, first: Candidate, images: ImageSet, labels: str, attack: Attack) -> None:
-    """UserError for a model whose classes cannot be compared with those of the image set, or of the `first` model."""
-    if labels == "truth" and candidate.label_space != images.label_space:
-        raise UserError(
-            f"model {candidate.name} predicts {candidate.label_space}, the data set {images.name} is labelled "
-            f"{images.label_space}: choose a fitting dataset= or model="
-        )
-    if labels == "truth" and candidate.classes != len(images.class_names):
-        raise UserError(
-            f"model {candidate.name} has {candidate.classes} classes, the data set {images.name} "
-            f"{len(images.class_names)}: correct model.classes, or choose a fitting dataset="
-        )
-    if labels == "consensus" and candidate.label_space != first.label_space:
-        raise UserError(
-            f"model {candidate.name} predicts {candidate.label_space}, {first.name} {first.label_space}: they can "
-            "never agree; give labels=own"
-        )
-    if attack.threat.targeted and candidate.label_space != first.label_space:
-        raise UserError(
-            f"model {candidate.name} predicts {candidate.label_space}, {first.name} {first.label_space}: the goal "
-            "class of one is no class of the other; choose an untargeted attack="
-        )

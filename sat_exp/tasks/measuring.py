@@ -16,7 +16,7 @@ from sat_exp.measurement import (
     Measured,
     Measurement,
     Scoring,
-    check_labels,
+    check_models,
     facts,
     model_table,
 )
@@ -58,20 +58,9 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
     if wrong:
         raise UserError("; ".join(wrong))
     if images:
-        check_images(config, [Configured(model) for model in chosen])
-
-
-def check_images(config: DictConfig, candidates: Sequence[Configured]) -> None:
-    """UserError if a model's classes or channels are not those of the images, or of the other models."""
-    images, attack = image_set(config), settings.build(config.attack, "attack")
-    for candidate in candidates:
-        check_labels(candidate, candidates[0], images, config.labels, attack)
-        channels = len(candidate.preprocessing.mean)
-        if config.protocol == "canvas" and channels != images.shape[0]:
-            raise UserError(
-                f"model {candidate.name} takes images of {channels} channels, {images.name} has {images.shape[0]}: "
-                "choose a fitting dataset=, or dataset.mode="
-            )
+        attack = settings.build(config.attack, "attack")
+        candidates = [Configured(model) for model in chosen]
+        check_models(candidates, image_set(config), attack, labels=config.labels, protocol=config.protocol)
 
 
 def image_set(config: DictConfig) -> ImageSet:

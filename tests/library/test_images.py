@@ -139,6 +139,7 @@ def test_rounding_is_among_the_warnings_of_the_result(tmp_path: Path) -> None:
         (3, "int is no images"),
         (None, "NoneType is no images"),
         ("/nowhere", "/nowhere"),
+        (Items([Image.new("I;16", (4, 4))]), "mode I;16 have more than 8 bits a channel"),
         (Items([]), "the data set holds no images"),
         (Items([torch.zeros(1, 4, 4), torch.zeros(1, 5, 5)]), "are of several shapes"),
     ],

@@ -120,6 +120,15 @@ def test_a_module_stays_as_it_was(measure: Any) -> None:
         assert torch.equal(tensor, state[name]), name
 
 
+def test_the_state_of_torch_stays_as_it_was(measure: Any) -> None:
+    torch.set_num_threads(2)
+    before = torch.get_rng_state(), torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    measure(["fashion_resnet"], fashion(4), threads=1)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) == before[1:]
+    assert torch.is_grad_enabled()
+
+
 def test_a_repeated_call_computes_nothing_and_a_new_model_only_its_own_part(measure: Any, tmp_path: Path) -> None:
     first = measure({"a": small(0), "b": small(1)}, pixels())
     before = files(tmp_path / "store")
@@ -244,12 +253,12 @@ def test_the_default_store_is_that_of_the_command_line(tmp_path: Path, monkeypat
         (
             {"a": small(0), "b": sat_exp.Model(linear(0, classes=4), GREY)},
             {"labels": [0] * 6, "compare": "truth"},
-            "model b has 4 classes, the images have 3",
+            "model b has 4 classes, the data set images 3: choose models and images of the same classes",
         ),
         (
             [sat_exp.Model(linear(0, channels=3), {"size": 8, "mean": [0.5] * 3, "std": [0.5] * 3})],
             {},
-            "takes images of 3 channels, the images have 1",
+            "takes images of 3 channels, images has 1",
         ),
         ([small(0)], {"compare": "guess"}, "compare=guess: give one of truth, consensus, own"),
         ([small(0)], {"seed": -1}, "seed=-1: give a value of 0 or more"),
