@@ -1,4 +1,4 @@
-"""Images given in Python, as an image set."""
+"""Images of Python objects, as an image set."""
 
 import hashlib
 from collections.abc import Sequence
@@ -35,19 +35,19 @@ class Images:
     fixed: bool = False
 
 
-def image_set(given: Any, labels: Any) -> Images:
+def image_set(value: Any, labels: Any) -> Images:
     """The images of `sat_exp.measure`, with their labels; UserError for other forms, ranges or numbers of labels."""
-    source = getattr(given, "images", given)
+    source = getattr(value, "images", value)
     if isinstance(source, ImageSet):
         found = Images(source, fixed=labels is None)
-    elif isinstance(given, (str, Path)):
-        found = Images(Folder(root=str(given), size=None, seed=0).images)
-    elif hasattr(given, "__array__") or hasattr(given, "numpy"):
-        found = of_array(as_array(given))
-    elif hasattr(given, "__getitem__") and hasattr(given, "__len__"):
-        found = of_dataset(given)
+    elif isinstance(value, (str, Path)):
+        found = Images(Folder(root=str(value), size=None, seed=0).images)
+    elif hasattr(value, "__array__") or hasattr(value, "numpy"):
+        found = of_array(as_array(value))
+    elif hasattr(value, "__getitem__") and hasattr(value, "__len__"):
+        found = of_dataset(value)
     else:
-        raise UserError(f"{type(given).__name__} is no images: {FORMS}")
+        raise UserError(f"{type(value).__name__} is no images: {FORMS}")
     return found if labels is None else replace(found, images=labelled(found.images, labels))
 
 
@@ -62,9 +62,9 @@ def labelled(images: ImageSet, labels: Any) -> ImageSet:
     return replace(images, labels=values.astype(np.int64), class_names=())
 
 
-def as_array(given: Any) -> NDArray[Any]:
+def as_array(value: Any) -> NDArray[Any]:
     """A tensor on any device, an array or a list as an array."""
-    return np.asarray(given.detach().cpu().numpy() if hasattr(given, "detach") else given)
+    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 
 def of_array(pixels: NDArray[Any], labels: Sequence[int] | None = None) -> Images:

@@ -1,4 +1,20 @@
-"""The function `sat_exp.measure`."""
+"""The function `sat_exp.measure`.
+
+>>> import torch
+>>> from torch import nn
+>>> import sat_exp
+>>> grey = {"size": 8, "mean": [0.5], "std": [0.5]}
+>>> def network(seed):
+...     with torch.random.fork_rng(devices=[]):
+...         torch.manual_seed(seed)
+...         return sat_exp.Model(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), grey, pretrained=False)
+>>> images = torch.arange(4 * 64, dtype=torch.uint8).reshape(4, 1, 8, 8)
+>>> result = sat_exp.measure({"a": network(0), "b": network(1)}, images, compare="own")
+>>> list(result.sat.columns)
+['a', 'b']
+>>> float(result.transfer_rates.loc["b", "a"])  # the fraction of the adversarial images of b that fools a
+0.25
+"""
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,11 +37,11 @@ from sat_exp.library.result import Result
 from sat_exp.library.wrapping import Model, candidates
 from sat_exp.measurement import Measurement, Scoring, with_examples
 from sat_exp.models import Candidate
-from sat_exp.modules.hardware import Accelerator, Hardware, Precision
+from sat_exp.modules.hardware import Accelerator, Hardware
 from sat_exp.settings import checked
 from sat_exp.settings.configuration import Labels, Protocol
 from sat_exp.settings.types import Confidence, Seed
-from sat_exp.similarity import measures as other_measures
+from sat_exp.similarity.measures import chosen
 from sat_exp.store import Store
 
 
@@ -53,80 +69,44 @@ def measure(
     protocol: Protocol = "canvas",
     seed: int = 0,
     device: Accelerator = "auto",
-    precision: Precision = "32-true",
     batch_size: int = 64,
     threads: int | None = None,
     measures: Collection[str] = (),
     confidence: float = 0.95,
 ) -> Result:
-    """Attack every model, evaluate every other model on the adversarial images, and score all pairs.
+    """Attack every model, evaluate every model on the adversarial images, and score all pairs.
 
-    Everything computed is kept in the store, which the command line shares: a repeated call reads it from there, and a
-    call with one more model computes that model only.
+    A repeated call reads everything from the store; with one more model it computes that model's part only. Models that
+    fail are in `failures` of the result. UserError if something does not fit, or if no pair could be measured.
 
     Args:
-        models: a list, or a dictionary from names to models. A model is an `nn.Module` of timm or transformers with its
-            own preprocessing, any other module as `sat_exp.Model(module, preprocessing)`, an image-classification
-            pipeline of transformers, or the name of a model in conf/model, such as "fashion_resnet". Modules are copied
-            and stay as they are.
-        images: uint8 or float in [0, 1], a tensor or an array [N, C, H, W] of squares; a torch Dataset of images or of
-            (image, label); a folder, read as the command line's `dataset=folder`; or a data set of `sat_exp.datasets`,
-            which gives exactly the images of the command line. They are not normalised: every model does that itself.
-            Random starts depend on what the images are decoded from, so tensors of the same pixels have others.
-        labels: class indices, int [N]; by default those of a Dataset, a folder or a data set.
-        attack: `sat_exp.PGD(epsilon=8)` by default: L∞ ≤ 8/255, 50 steps of 1/255 with a random start.
+        models: a list, or a dictionary from names to models: modules of timm or transformers, which state their
+            preprocessing; `sat_exp.Model(module, preprocessing)`; image-classification pipelines of transformers; names
+            of models in conf/model, such as "fashion_resnet". Modules are copied and stay as they are.
+        images: squares [N, C, H, W], uint8 or float in [0, 1], as tensor or array; a torch Dataset of images or of
+            (image, label); a folder, read as by `dataset=folder`; or a data set of `sat_exp.datasets`, with exactly the
+            images of the command line. They are not normalised. Random starts depend on the file or array that an image
+            is decoded from: the same pixels in another form have others.
+        labels: class indices, int [N]; by default those of the Dataset, the folder or the data set.
+        attack: `sat_exp.PGD(epsilon=8)` by default.
         store: the folder of the store; by default that of the command line, in the current folder.
         compare: the images on which a pair is compared: `truth`, those that both classify as labelled; `consensus`,
             those on which both agree; `own`, all.
-        protocol: `canvas`, all models are attacked on the given pixels; `native`, each on its own resize and crop.
-        seed: of all random numbers.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        precision: as Lightning calls it.
-        batch_size: images computed at once.
-        threads: of the CPU, all cores by default.
+        protocol: `canvas`, all models are attacked on the same pixels; `native`, each on its own resize and crop.
+        batch_size: images computed at once. threads: of the CPU, all cores by default.
         measures: names of further measures of similarity, such as "agreement".
-        confidence: of all intervals.
-
-    Returns:
-        The result: scores as tables, the figure, the report.
-
-    Raises:
-        UserError: in one line, if models, images or settings do not fit, or if no pair could be measured. A model that
-            fails on its own is left out and is in `failures` of the result.
-
-    >>> import torch
-    >>> from torch import nn
-    >>> import sat_exp
-    >>> grey = {"size": 8, "mean": [0.5], "std": [0.5]}
-    >>> def network(seed):
-    ...     with torch.random.fork_rng(devices=[]):
-    ...         torch.manual_seed(seed)
-    ...         return sat_exp.Model(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), grey, pretrained=False)
-    >>> images = torch.arange(4 * 64, dtype=torch.uint8).reshape(4, 1, 8, 8)
-    >>> result = sat_exp.measure({"a": network(0), "b": network(1)}, images, compare="own")
-    >>> list(result.sat.columns)
-    ['a', 'b']
-    >>> float(result.transfer_rates.loc["b", "a"])  # the fraction of the adversarial images of b that fools a
-    0.25
     """
     checked(Choices, {"compare": compare, "protocol": protocol, "seed": seed, "confidence": confidence})
-    other_measures.chosen(measures)
+    scoring = Scoring(compare, confidence=confidence, measures=tuple(measure.name for measure in chosen(measures)))
     with torch_restored():
-        hardware = Hardware(device, precision, batch_size, threads, workers=2)
+        hardware = Hardware(device, "32-true", batch_size, threads, workers=2)
         found = image_set(images, labels)
         listed = candidates(models, found.images.label_space if found.fixed else None)
-        measurement = Measurement(
-            images=with_classes(found, listed, compare),
-            attack=PGD(epsilon=8) if attack is None else attack,
-            store=Store.local(Path(store)),
-            hardware=hardware,
-            seed=seed,
-            labels=compare,
-            protocol=protocol,
-        )
+        used = with_classes(found, listed, compare)
+        attack = PGD(epsilon=8) if attack is None else attack
+        measurement = Measurement(used, attack, Store.local(Path(store)), hardware, seed, compare, protocol)
         measured, examples = with_examples(measurement, listed, None)
     measured = replace(measured, warnings=[*found.notes, *measured.warnings])
-    scoring = Scoring(compare, confidence=confidence, measures=tuple(measures))
     return Result(measured, measurement, scoring, examples, settings(measurement, scoring))
 
 

@@ -1,4 +1,4 @@
-"""Models given in Python, as candidates of a measurement."""
+"""Models of Python objects, as candidates of a measurement."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Model:
     pretrained: bool = True
 
 
-class Given(Candidate):
+class PythonModel(Candidate):
     """A module given in Python. The module itself is only read: every use is of a frozen copy on the CPU."""
 
     def __init__(self, model: Model, name: str, label_space: str) -> None:
@@ -148,20 +148,20 @@ class Logits(nn.Module):
         return logits
 
 
-def candidates(given: Any, label_space: str | None) -> list[Candidate]:
+def candidates(value: Any, label_space: str | None) -> list[Candidate]:
     """The models of `sat_exp.measure`; `label_space` is that of the images, None where they may have any.
 
     UserError for none, for two of a name, and for what is no model.
     """
-    listed = list(given.items()) if isinstance(given, Mapping) else [(None, model) for model in sequence(given)]
+    listed = list(value.items()) if isinstance(value, Mapping) else [(None, model) for model in sequence(value)]
     if not listed:
         raise UserError("there are no models: give one or more")
     described = [(name, model if isinstance(model, str) else as_model(model)) for name, model in listed]
     named = [configured(model, name) for name, model in described if isinstance(model, str)]
     space = label_space or next((candidate.label_space for candidate in named), "labels")
-    configured_ones = iter(named)
+    remaining = iter(named)
     found: list[Candidate] = [
-        next(configured_ones) if isinstance(model, str) else Given(model, name or name_of(model), space)
+        next(remaining) if isinstance(model, str) else PythonModel(model, name or name_of(model), space)
         for name, model in described
     ]
     names = [candidate.name for candidate in found]
@@ -170,23 +170,23 @@ def candidates(given: Any, label_space: str | None) -> list[Candidate]:
     return found
 
 
-def sequence(given: Any) -> Sequence[Any]:
-    """`given` as several models; one alone is a list of it."""
-    if isinstance(given, (str, nn.Module, Model)) or not isinstance(given, Sequence):
-        return [given]
-    return given
+def sequence(value: Any) -> Sequence[Any]:
+    """`value` as several models; one alone is a list of it."""
+    if isinstance(value, (str, nn.Module, Model)) or not isinstance(value, Sequence):
+        return [value]
+    return value
 
 
-def as_model(given: Any) -> Model:
+def as_model(value: Any) -> Model:
     """A module, or an image-classification pipeline of transformers, as a `Model`; UserError for anything else."""
-    if isinstance(given, Model):
-        return given
-    if isinstance(given, nn.Module):
-        return Model(given)
-    if isinstance(getattr(given, "model", None), nn.Module) and getattr(given, "image_processor", None):
-        return Model(given.model, given.image_processor)
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, nn.Module):
+        return Model(value)
+    if isinstance(getattr(value, "model", None), nn.Module) and getattr(value, "image_processor", None):
+        return Model(value.model, value.image_processor)
     raise UserError(
-        f"{type(given).__name__} is no model: give a torch.nn.Module, sat_exp.Model(module, preprocessing), a pipeline "
+        f"{type(value).__name__} is no model: give a torch.nn.Module, sat_exp.Model(module, preprocessing), a pipeline "
         "of transformers, or the name of a configured model"
     )
 

@@ -143,7 +143,7 @@ def from_hub(config: DictConfig) -> nn.Module:
 
 @contextmanager
 def without_retries() -> Iterator[None]:
-    """Where the hub does not answer, look only in its cache, at once, instead of asking again for a minute."""
+    """Without an answer of the hub within seconds, only its cache is read, instead of a minute of retries."""
     try:
         get_session().head(hub.ENDPOINT, timeout=5)
     except Exception:

@@ -1,4 +1,4 @@
-"""task=attack: adversarial examples of one model, or of each of a pool or a sweep, and how well they fool it."""
+"""task=attack: the success of the attack on one model, or on each model of a pool or a sweep."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The models a task works on, from the composed configuration."""
+"""The models of a task, from the composed configuration."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -9,14 +9,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp.errors import UserError, nearest
-from sat_exp.names import CONF, aliases, choose
+from sat_exp.errors import UserError
+from sat_exp.names import CONF, aliases, suggest
 
 TEMPLATE = "timm"  # a model's file that needs an id to become a model
 
 
 def models(config: DictConfig) -> list[DictConfig]:
-    """The pool's models where a pool is chosen, else `model` and, where given, `model@target`."""
+    """The models of the pool; without a pool `model` and, if it is set, `model@target`."""
     if config.pool is not None:
         refuse_settings_of_one_model()
         return pool(config)
@@ -37,7 +37,7 @@ def sources(config: DictConfig) -> list[DictConfig]:
 
 
 def targets(config: DictConfig) -> list[DictConfig]:
-    """The models that a sweep over `model@target` handed to this job, else `model@target`, where given."""
+    """The models that a sweep over `model@target` handed to this job, else `model@target`, if it is set."""
     if config.sweep.targets:
         return members(list(config.sweep.targets), "sweep.targets")
     return [config.target] if config.target is not None else []
@@ -71,24 +71,22 @@ def distinct(chosen: Sequence[DictConfig]) -> list[DictConfig]:
 
 
 def names(patterns: Sequence[str], where: str = "pool.models") -> list[str]:
-    """Model names in the order of `patterns`, globs and aliases resolved, each once; UserError where one fits none."""
+    """Names of the models that `patterns` (names, globs, aliases) fit, each once; UserError if one fits none."""
     if not patterns:
         raise UserError("the pool has no models: give 'pool.models=[A,B,C]'")
-    known = GlobalHydra.instance().config_loader().get_group_options("model")
-    other = aliases(CONF)
-    found: dict[str, None] = {}
-    for pattern in (other.get(str(pattern), str(pattern)) for pattern in patterns):
-        fitting = [name for name in known if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
+    choices = GlobalHydra.instance().config_loader().get_group_options("model")
+    by_alias = aliases(CONF)
+    chosen: dict[str, None] = {}
+    for pattern in (by_alias.get(str(pattern), str(pattern)) for pattern in patterns):
+        fitting = [name for name in choices if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
         if not fitting:
-            near = nearest(pattern, [*known, *other])
-            advice = " or ".join(near) or choose(pattern, known)
-            raise UserError(f"{where}: no model {pattern[:60]!r} in the pool's list: give {advice}")
-        found |= dict.fromkeys(fitting)
-    return list(found)
+            raise UserError(f"{where}: no model {pattern[:60]!r}; {suggest(pattern, [*choices, *by_alias])}")
+        chosen |= dict.fromkeys(fitting)
+    return list(chosen)
 
 
 def stated(name: str) -> DictConfig:
-    """What the file of a model states, without the data set that it chooses; UserError where it states only a part."""
+    """The configuration in a model's file, without its choice of a data set; UserError if it builds on another file."""
     found = GlobalHydra.instance().config_loader().repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
     if any(not (default.is_override() or default.is_self()) for default in found.defaults_list):
         raise UserError(f"model {name} builds on another file: with a pool or a sweep, its own must state everything")
@@ -97,7 +95,7 @@ def stated(name: str) -> DictConfig:
 
 
 def retyped(prefix: str) -> dict[str, Any]:
-    """What was typed on the command line as PREFIX.KEY=VALUE."""
+    """The values by key of the overrides PREFIX.KEY=VALUE on the command line."""
     typed = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
     return {
         override.key_or_group.removeprefix(f"{prefix}."): override.value()
@@ -107,6 +105,7 @@ def retyped(prefix: str) -> dict[str, Any]:
 
 
 def changed(node: DictConfig, changes: dict[str, Any]) -> DictConfig:
+    """`node` itself, with the changes."""
     for key, value in changes.items():
         OmegaConf.update(node, key, value, force_add=True)
     return node

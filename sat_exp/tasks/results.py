@@ -15,9 +15,7 @@ ENDS = 5
 """Pairs printed from either end of a long list."""
 
 
-def show(
-    tables: dict[str, pd.DataFrame], summary: Mapping[str, Any], drawn: report.Report, confidence: float
-) -> None:
+def show(tables: dict[str, pd.DataFrame], summary: Mapping[str, Any], drawn: report.Report, confidence: float) -> None:
     """Print the title, the attack, the models, the pairs, the failures, the warnings, and the path of the page."""
     console = printing.console()
     title = f"{summary['title']}\n{Attack.of(summary).name}"

@@ -146,7 +146,8 @@ def write_pool(folder: Path, trained: list[DictConfig]) -> None:
 def show(trainings: Trainings, done: list[Job], pool: Path | None) -> None:
     """Print the trained networks, and the command that measures their similarity."""
     console = printing.console()
-    records = pd.DataFrame([{"network": job.name} | trainings.record(job) for job in done])
-    console.print(printing.table(f"trained, in {trainings.folder}", records, TRAINED))
+    if done:
+        records = pd.DataFrame([trainings.record(job) | {"network": job.name} for job in done])
+        console.print(printing.table(f"trained, in {trainings.folder}", records, TRAINED))
     if pool is not None:
         console.print(f"their similarity: python -m sat_exp -cd {pool} task=matrix pool={POOL}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""task=transfer: how well the adversarial examples of two models fool each other; of one, a whole pool."""
+"""task=transfer: transfer rates between two models in both directions, or from a source to a pool."""
 
 from typing import Any
 

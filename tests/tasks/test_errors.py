@@ -19,7 +19,7 @@ BAD = {
     "no such folder of choices": (["-cd", "/no/such/folder"], "'/no/such/folder' not found"),
     "the name of another model": (
         ["task=train", "model=fashion_resnet", "task.seeds=[0,1]"],
-        "fashion_resnet_seed1 is the name of another model: give model.name=",
+        "fashion_resnet_seed1 is the name of another model: give another model.name=",
     ),
     "epsilon too large": (["attack.epsilon=300"], "attack.epsilon=300: give a value of 255 or less"),
     "epsilon in [0, 1]": (["attack.epsilon=0.03"], "attack.epsilon=0.03: give a whole number"),
@@ -47,7 +47,7 @@ BAD = {
     "place beside nothing": (["task=place", "task.run=/no/such/run"], "give task.run=FOLDER of a matrix"),
     "attack with a target": (["model@target=fashion_vit"], "has no model@target=: use task=transfer"),
     "empty pool": (["task=matrix", "pool=any"], "give 'pool.models=[A,B,C]'"),
-    "unknown in a pool": (["task=matrix", "pool=any", "pool.models=[fashion_rsnet]"], "give fashion_resnet"),
+    "unknown in a pool": (["task=matrix", "pool=any", "pool.models=[fashion_rsnet]"], "did you mean fashion_resnet"),
     "any timm model without a name": (["model=timm", "dataset=foolbox20"], "model.id"),
     "report of nothing": (["task=report", "task.run=/no/such/run"], "give task.run=FOLDER"),
     "nothing to train on": (["task=train"], "give dataset.root=FOLDER with the four Fashion-MNIST files"),

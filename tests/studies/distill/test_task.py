@@ -124,7 +124,7 @@ BAD = {
     "weight": (["task.weight=2"], "task.weight=2: give a value of 1 or less"),
     "optimizer": (["task.optimizer=adamww"], "optimizer=adamww: give one of timm's"),
     "picker": (["task.picker=/no/such/study"], "there is no folder /no/such/study: give the folder of a finished run"),
-    "an unknown teacher": (["task.teachers=[fashion_resnt]"], "give fashion_resnet"),
+    "an unknown teacher": (["task.teachers=[fashion_resnt]"], "did you mean fashion_resnet"),
     "a teacher without its weights": (
         ["model@target=fashion_resnet", "task.teachers=[vit_tini]"],
         "no model 'vit_tini'",

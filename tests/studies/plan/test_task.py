@@ -109,7 +109,7 @@ BAD = {
     "size of none": (["dataset.size=0"], "dataset.size=0: give a value of 1 or more"),
     "no width": (["task.width=0"], "task.width=0: give a value above 0"),
     "width in words": (["task.width=narrow"], "task.width='narrow': give a number"),
-    "unknown model": (["pool=any", "pool.models=[fashion_rsnet]"], "give fashion_resnet"),
+    "unknown model": (["pool=any", "pool.models=[fashion_rsnet]"], "did you mean fashion_resnet"),
     "no steps": (["attack.steps=0"], "attack.steps=0: give a value of 1 or more"),
 }
 
