@@ -35,7 +35,7 @@ demo: $(READY) ## the main job: the similarity of thirteen bundled networks, wit
 	@$(RUN) sat_exp experiment=quickstart
 
 test: $(READY) lint ## lint, type check and the quick tests
-	@OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile --durations=15 --durations-min=5
 
 test-all: $(READY) lint ## every test, the long ones too
 	@OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile -m 'not faults'
