@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from sat_exp.datasets import ImageSet
 from sat_exp.measurement.measurement import Measurement
+from sat_exp.measurement.scheduling import repaired
 from sat_exp.measurement.subjects import Direction, Measured, Source
 from sat_exp.models import Candidate
 
@@ -22,23 +22,15 @@ OF_EACH = 3
 
 @dataclass(frozen=True)
 class Examples:
-    """A few images with their adversarial versions; all sources that attacked an image show the same ones.
+    """A few images with their adversarial versions, the same for all sources that attacked them.
 
-    table: one row per source and image: model, image (its row in the image set), image_id, label, known (whether that
-    is the true class, or else the clean prediction), clean_prediction and adversarial_prediction of the source, goal
-    (the class that a targeted attack leads to) and the files clean and adversarial, relative to the run's folder.
-    predictions: source, target, image, prediction: the class that a target predicts for the adversarial image.
-    pictures: uint8 [C, H, W] by file.
+    tables: `examples` and `example_predictions`, none where no image was attacked. The column `known` says whether
+    `label` is the true class; else it is the clean prediction. pictures: uint8 [C, H, W] by file, relative to the run's
+    folder.
     """
 
-    table: pd.DataFrame
-    predictions: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
     pictures: dict[str, np.ndarray]
-
-    @property
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables by name; none where no image was attacked."""
-        return {"examples": self.table, "example_predictions": self.predictions} if len(self.table) else {}
 
 
 def with_examples(
@@ -50,51 +42,43 @@ def with_examples(
         measured = measurement.run(candidates, directions)
         return measured, examples(measured, measurement.images)
 
-    return measurement.repaired(work)
+    return repaired(measurement.store, work)
 
 
 def examples(measured: Measured, images: ImageSet) -> Examples:
     """The images that most sources attacked, of different classes."""
     sources = [source for source in measured.sources if len(source.rows)]
     if not sources:
-        return Examples(pd.DataFrame(), pd.DataFrame(), {})
+        return Examples({}, {})
     labels = images.labels if images.labels is not None else sources[0].clean
     chosen = most_attacked(sources, labels, max(OF_EACH, -(-IN_ALL // len(sources))))
     one_view = len({source.view.digest for source in sources}) == 1
-    records: list[dict[str, Any]] = []
+    parts: list[pd.DataFrame] = []
     pictures: dict[str, np.ndarray] = {}
     for source in sources:
-        rows = np.intersect1d(source.rows, chosen)
+        rows, own = np.intersect1d(source.rows, chosen), quote(source.name, safe="")
+        clean = "clean" if one_view else f"clean of {own}"
         truth = images.labels if source.labelled else None
+        part = {
+            "model": source.name,
+            "image": rows,
+            "image_id": [images.ids[row] for row in rows],
+            "label": (source.clean if truth is None else truth)[rows].astype(np.int64),
+            "known": truth is not None,
+            "clean_prediction": source.clean[rows],
+            "adversarial_prediction": measured.predictions[source.name, source.name][rows],
+            "goal": None if source.goals is None else source.of_all_images(source.goals)[rows],
+            "clean": [f"examples/{row:05d}/{clean}.png" for row in rows],
+            "adversarial": [f"examples/{row:05d}/{own}.png" for row in rows],
+        }
+        parts.append(pd.DataFrame({name: column for name, column in part.items() if column is not None}))
         adversarial = source.adversarial.gather(np.searchsorted(source.rows, rows))
-        for row, before, after in zip(rows, source.view.pixels.gather(rows), adversarial, strict=True):
-            folder, own = f"examples/{row:05d}", quote(source.name, safe="")
-            files = {
-                "clean": f"{folder}/clean.png" if one_view else f"{folder}/clean of {own}.png",
-                "adversarial": f"{folder}/{own}.png",
-            }
-            pictures |= {files["clean"]: before, files["adversarial"]: after}
-            records.append(
-                {
-                    "model": source.name,
-                    "image": row,
-                    "image_id": images.ids[row],
-                    "label": int((source.clean if truth is None else truth)[row]),
-                    "known": truth is not None,
-                    "clean_prediction": source.clean[row],
-                    "adversarial_prediction": measured.predictions[source.name, source.name][row],
-                }
-                | ({} if source.goals is None else {"goal": source.of_all_images(source.goals)[row]})
-                | files
-            )
-    predicted = [
-        (source, target, row, classes[row])
-        for (source, target), classes in measured.predictions.items()
-        for row in chosen
-        if classes[row] >= 0
-    ]
-    predictions = pd.DataFrame(predicted, columns=["source", "target", "image", "prediction"])
-    return Examples(pd.DataFrame(records), predictions, pictures)
+        pictures |= zip(part["clean"], source.view.pixels.gather(rows), strict=True)
+        pictures |= zip(part["adversarial"], adversarial, strict=True)
+    predicted = pd.DataFrame({way: classes[chosen] for way, classes in measured.predictions.items()}, index=chosen)
+    predictions = predicted.rename_axis(index="image", columns=["source", "target"]).unstack().rename("prediction")
+    predictions = predictions[predictions >= 0].reset_index()
+    return Examples({"examples": pd.concat(parts, ignore_index=True), "example_predictions": predictions}, pictures)
 
 
 def most_attacked(sources: Sequence[Source], labels: np.ndarray, count: int) -> np.ndarray:

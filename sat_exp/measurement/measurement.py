@@ -1,11 +1,10 @@
 """The measurement: which models are attacked, which are evaluated on whose images, in which order."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar, get_args
 
 import numpy as np
 
@@ -20,20 +19,16 @@ from sat_exp.measurement.subjects import Direction, Measured, Source, Subject
 from sat_exp.measurement.views import View, Views
 from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
-from sat_exp.settings.configuration import Labels, Protocol
 from sat_exp.store import Store, key_of
-
-Result = TypeVar("Result")
 
 
 @dataclass
 class Measurement:
-    """Measures models on `images` under `attack`, with everything random drawn from `seed`.
+    """Measures models on `images` under `attack`; everything random is drawn from `seed`.
 
-    labels: which images are attacked and compared: `truth`, those classified as labelled; `consensus` and `own`, all
-    of them. An untargeted attack leads away from the model's own clean prediction, which is the label for `truth`.
-    protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size, its
-    adversarial images resized to the target's input size. timings: seconds by stage.
+    labels: which images are attacked: `truth`, those that the model classifies as labelled; `consensus` and `own`, all.
+    protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size.
+    timings: seconds by stage.
     """
 
     images: ImageSet
@@ -46,9 +41,6 @@ class Measurement:
     timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, allowed in (("labels", get_args(Labels)), ("protocol", get_args(Protocol))):
-            if (chosen := getattr(self, name)) not in allowed:
-                raise UserError(f"{name}={chosen}: choose one of {', '.join(allowed)}")
         if self.labels == "truth" and self.images.labels is None:
             raise UserError(
                 f"the data set {self.images.name} has no labels: give labels=consensus (images on which two models "
@@ -73,11 +65,7 @@ class Measurement:
         names = [candidate.name for candidate in candidates]
         wanted = {(a, b) for a in names for b in names} if directions is None else set(directions)
         wanted |= {(source, source) for source, _ in wanted}
-        return self.repaired(lambda: self.measured(candidates, wanted))
-
-    def repaired(self, work: Callable[[], Result]) -> Result:
-        """The result of `work` on the store; damaged files that it finds are computed again."""
-        return repaired(self.store, work)
+        return repaired(self.store, lambda: self.measured(candidates, wanted))
 
     def measured(self, candidates: Sequence[Candidate], wanted: set[Direction]) -> Measured:
         """The four stages, one after the other."""
@@ -137,26 +125,24 @@ class Measurement:
             raise UserError("; ".join(reasons) if len(reasons) > 1 else next(iter(schedule.failures.values())))
         return Measured(
             models=left,
-            predictions={(source.name, target.name): self.predicted(source, target) for source, target in ways},
+            predictions={
+                (source.name, target.name): source.of_all_images(self.stages.predictions(source, target).read_all())
+                for source, target in ways
+            },
             reference={(source.name, target.name): self.unattacked(source, target) for source, target in ways},
             failures=schedule.failures,
             timings=self.timings,
             warnings=list(self.stages.warnings),
         )
 
-    def predicted(self, source: Source, target: Subject) -> np.ndarray:
-        """The classes that `target` predicts for the source's adversarial images, int64 [N], −1 where there is none."""
-        return source.of_all_images(self.stages.predictions(source, target).read_all())
-
     def unattacked(self, source: Source, target: Subject) -> np.ndarray:
         """The classes that `target` predicts for the clean images in the view of `source`, int64 [N]."""
         if source.view.digest == target.view.digest:
             return target.clean
-        return self.stages.clean_predictions(source.view, target).read_all().astype(np.int64)
+        return self.stages.predictions(source.view, target).read_all().astype(np.int64)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Record how many seconds the body takes."""
         started = time.perf_counter()
         yield
         self.timings[stage] = time.perf_counter() - started

@@ -5,27 +5,18 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from filelock import Timeout
 
 from sat_exp.errors import UserError, one_line
+from sat_exp.measurement.subjects import Subject
+from sat_exp.models import Candidate
 from sat_exp.store import Damaged, Store, Unwritable
 
 log = logging.getLogger(__name__)
 
-
-class Named(Protocol):
-    """A model, loaded or not."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def parameters(self) -> int: ...
-
-
-Item = TypeVar("Item", bound=Named)
+Item = TypeVar("Item", Candidate, Subject)
 Result = TypeVar("Result")
 
 
@@ -59,26 +50,21 @@ class Schedule:
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[None]:
-        """Record why the body fails for one model, so that the others continue; damage and a full disk stop them all.
-
-        The error itself is not kept: its traceback holds the model and all that was computed with it.
-        """
+        """Record why the body fails for one model; the others continue. Damage and a full disk stop them all."""
         try:
             yield
             return
         except (Damaged, Unwritable):
             raise
-        except Exception as error:
+        except Exception as error:  # is not kept: its traceback holds the model and all that was computed with it
             log.error("%s failed: %s", name, reason(error), exc_info=None if isinstance(error, UserError) else error)
             self.failures[name] = reason(error)
         gc.collect()  # Lightning's trainer and module refer to each other
 
 
 def repaired(store: Store, work: Callable[[], Result]) -> Result:
-    """The result of `work`, repeated while it finds damaged files: these are then missing and computed again.
-
-    UserError where a file is damaged again after it was computed again.
-    """
+    """The result of `work`. Where it finds damaged files, they are quarantined and it is repeated, which computes them
+    again; UserError where one of them is then damaged once more."""
     named: set[str] = set()
     with store.in_use():
         while True:

@@ -5,11 +5,11 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
 from sat_exp.attacks import Attack
@@ -28,8 +28,6 @@ from sat_exp.modules.writing import ChunkWriter
 from sat_exp.store import Store, StoredArray, StoredRow
 
 PREFLIGHT_IMAGES = 8
-
-Placed = TypeVar("Placed", bound=LightningModule)
 
 
 @dataclass
@@ -74,7 +72,7 @@ class Stages:
                 logits.note(**asdict(self.preflight(model, few, classes)))
             if len(batches):
                 logits.note_versions(self.hardware.versions)
-                self.predict(Evaluation(model.classifier, logits=True), batches, ignore)
+                self.predict(Evaluation(model.classifier, logits=True), batches)
         self.warnings += [f"{model.name}: {warning}" for warning in logits.notes["warnings"]]
         self.warn_of_versions(model.name, logits)
         clean = logits.read_all().argmax(axis=1)
@@ -93,9 +91,8 @@ class Stages:
 
     def preflight(self, model: Model, few: torch.Tensor, classes: int) -> preflight.Checked:
         """The result of `preflight.check` on the device and in the precision of the run."""
-        module = self.placed(Preflight(model, classes))
-        trainer = self.hardware.trainer(inference_mode=False, enable_progress_bar=False)
-        trainer.predict(module, DataLoader([few], batch_size=None), return_predictions=False)  # type: ignore[arg-type]
+        module = Preflight(model, classes)
+        self.loop(module, [few])
         return module.checked
 
     def components(self, model: Model, candidate: Candidate) -> dict[str, Any]:
@@ -154,41 +151,34 @@ class Stages:
         """Store what `target` predicts for the adversarial images of `sources` and for the clean images of their views.
 
         The target is loaded once, or not at all where everything is stored."""
-        jobs: list[tuple[StoredArray, StoredArray | StoredRow]] = [
-            (source.adversarial, self.predictions(source, target)) for source in sources
-        ]
         views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
-        clean = EvaluationBatches([(view.pixels, self.clean_predictions(view, target)) for view in views.values()])
-        batches = EvaluationBatches(jobs)
+        clean = EvaluationBatches([(view.pixels, self.predictions(view, target)) for view in views.values()])
+        batches = EvaluationBatches([(source.adversarial, self.predictions(source, target)) for source in sources])
         if len(batches) + len(clean):
             module = Evaluation(target.candidate.load().classifier, logits=False)
-            self.predict(module, clean, ignore)
+            self.predict(module, clean)
             self.predict(module, batches, bar)
-        bar(sum(images.rows for images, _ in jobs) - batches.images())
+        bar(sum(len(source.rows) for source in sources) - batches.images())
 
-    def predictions(self, source: Source, target: Subject) -> StoredRow:
-        """The stored classes that `target` predicts for the source's adversarial images, int32 [N']."""
-        return self.predictions_of(source.digest, source.adversarial.rows, source.name, target)
-
-    def clean_predictions(self, view: View, target: Subject) -> StoredRow:
-        """The stored classes that `target` predicts for the clean images of another model's view, int32 [N]."""
-        return self.predictions_of(view.digest, view.pixels.rows, "clean images", target)
-
-    def predictions_of(self, digest: str, number: int, name: str, target: Subject) -> StoredRow:
-        """The stored classes that `target` predicts for the images with this SHA-256."""
-        table = self.store.table("predictions", {"images": digest}, columns=number, dtype="int32", name=name)
+    def predictions(self, images: Source | View, target: Subject) -> StoredRow:
+        """The stored classes that `target` predicts, int32: for the adversarial images of a source, [N'], or for the
+        clean images of another model's view, [N]."""
+        name, array = ("clean images", images.pixels) if isinstance(images, View) else (images.name, images.adversarial)
+        table = self.store.table("predictions", {"images": images.digest}, columns=array.rows, dtype="int32", name=name)
         return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
 
-    def predict(self, module: LightningModule, batches: AttackBatches | EvaluationBatches, advance: Advance) -> None:
+    def predict(
+        self, module: LightningModule, batches: AttackBatches | EvaluationBatches, advance: Advance = ignore
+    ) -> None:
         """Run Lightning's predict loop over `batches`; each result is written to the store at once."""
-        trainer = self.hardware.trainer(
-            callbacks=[ChunkWriter(advance)], inference_mode=False, enable_progress_bar=False
-        )
-        trainer.predict(self.placed(module), DataLoader(Ahead(batches), batch_size=None), return_predictions=False)
+        self.loop(module, Ahead(batches), ChunkWriter(advance))
 
-    def placed(self, module: Placed) -> Placed:
-        """`module` in the memory format of the run."""
-        return module.to(memory_format=torch.channels_last) if self.hardware.channels_last else module
+    def loop(self, module: LightningModule, batches: Any, *callbacks: Callback) -> None:
+        """Run Lightning's predict loop on the hardware of the run, in its memory format."""
+        if self.hardware.channels_last:
+            module.to(memory_format=torch.channels_last)
+        trainer = self.hardware.trainer(callbacks=[*callbacks], inference_mode=False, enable_progress_bar=False)
+        trainer.predict(module, DataLoader(batches, batch_size=None), return_predictions=False)
 
     def warn_of_versions(self, name: str, array: StoredArray) -> None:
         if mixed := array.mixed_versions():

@@ -17,10 +17,9 @@ Direction = tuple[str, str]
 
 @dataclass(frozen=True)
 class Subject:
-    """A model whose clean predictions are known.
+    """A model with its clean logits, float32 [N, classes], for the images of `view`.
 
-    logits: float32 [N, classes] of the images of `view`. clean: the classes with the largest logits, int64 [N].
-    labelled: whether its classes are those of the image set.
+    clean: the classes with the largest logits, int64 [N]. labelled: whether its classes are those of the image set.
     """
 
     candidate: Candidate
@@ -36,21 +35,12 @@ class Subject:
     def name(self) -> str:
         return self.candidate.name
 
-    @property
-    def family(self) -> str:
-        return self.candidate.family
-
-    @property
-    def pretrained(self) -> bool:
-        return self.candidate.pretrained
-
 
 @dataclass(frozen=True)
 class Source(Subject):
-    """A model that has been attacked.
+    """A model that has been attacked on the images `rows`, int64 [N'].
 
-    rows: the images attacked, int64 [N']. adversarial: uint8 [N', C, H, W]. goals: the classes that a targeted attack
-    leads them to, int64 [N']; None for an untargeted attack.
+    adversarial: uint8 [N', C, H, W]. goals: the classes that a targeted attack leads them to, int64 [N'], or None.
     """
 
     rows: np.ndarray
@@ -73,10 +63,9 @@ class Source(Subject):
 class Measured:
     """The result of a measurement.
 
-    predictions: for each (source, target) the classes, int64 [N], that the target predicts for the source's adversarial
-    images, −1 where the source was not attacked. reference: those that it predicts for the source's clean images; they
-    differ from `clean` of the target where the two have different views. failures: the reason for each model that
-    could not be measured. timings: seconds by stage.
+    predictions: by (source, target), the classes that the target predicts for the source's adversarial images, int64
+    [N], −1 where the source was not attacked. reference: those that it predicts for the same images before the attack,
+    in the source's view. failures: the reason for each model that could not be measured. timings: seconds by stage.
     """
 
     models: list[Subject]

@@ -16,11 +16,8 @@ from sat_exp.statistics import embedding
 
 @dataclass(frozen=True)
 class Scoring:
-    """How models are compared.
-
-    compare: on which images, see `similarity.score`. floor: ε_s of SAT, in percent. confidence: of all intervals.
-    measures: the names of further measures of similarity.
-    """
+    """How models are compared: on which images (see `similarity.score`), with which least mean transfer rate in percent
+    (`floor`, ε_s of SAT), with which confidence of intervals, and by which further measures of similarity."""
 
     compare: str = "truth"
     floor: float = SAT_FLOOR
@@ -29,8 +26,7 @@ class Scoring:
 
 
 def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> dict[str, pd.DataFrame]:
-    """The tables of a run by name: models, components, images, and store, the manifest of the store; with several
-    models pairs, embedding and measures; failures if a model failed."""
+    """The tables of a run by name, without those of the examples."""
     images = measurement.images
     found = {
         "models": model_table(measured, images.labels, scoring.confidence),
@@ -53,14 +49,14 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
 
 
 def model_table(measured: Measured, labels: np.ndarray | None, confidence: float) -> pd.DataFrame:
-    """One row per model: accuracy, white-box success, perturbation norms, throughput of the attack."""
+    """The table `models`."""
     goals = measured.predicted(labels).goals
     rows = []
     for model in measured.models:
         notes = model.adversarial.notes if isinstance(model, Source) else {}
         seconds = notes.get("seconds", np.nan)
         rows.append(
-            {"model": model.name, "family": model.family, "parameters": model.parameters}
+            {"model": model.name, "family": model.candidate.family, "parameters": model.parameters}
             | similarity.model_rates(
                 labels if model.labelled else None,
                 model.clean,
@@ -74,18 +70,18 @@ def model_table(measured: Measured, labels: np.ndarray | None, confidence: float
                 "changed_pixels": notes.get("mean_changed", np.nan),
                 "attack_seconds": seconds,
                 "attack_images_per_second": notes["images"] / seconds if "images" in notes else np.nan,
-                "pretrained": model.pretrained,
+                "pretrained": model.candidate.pretrained,
             }
         )
     return pd.DataFrame(rows)
 
 
 def pair_table(measured: Measured, labels: np.ndarray | None, scoring: Scoring) -> pd.DataFrame:
-    """One row per pair: the columns of `similarity.score`, and pretrained: whether both models are."""
-    trained = {model.name: model.pretrained for model in measured.models}
+    """The table `pairs`: that of `similarity.score`, and whether both models are pretrained."""
+    trained = {model.name: model.candidate.pretrained for model in measured.models}
     pairs = similarity.score(
         measured.predicted(labels),
-        {model.name: model.family for model in measured.models},
+        {model.name: model.candidate.family for model in measured.models},
         compare=scoring.compare,
         floor=scoring.floor,
         confidence=scoring.confidence,

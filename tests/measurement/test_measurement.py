@@ -305,12 +305,6 @@ def test_models_of_different_classes_compare_only_by_their_own_labels(study: Any
         targeted.run(both)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("labels", "guess"), ("protocol", "naive")])
-def test_other_labels_or_protocols_are_refused(study: Any, tmp_path: Path, setting: str, value: str) -> None:
-    with pytest.raises(UserError, match=f"{setting}={value}: choose one of"):
-        study.measurement(tmp_path, **{setting: value})
-
-
 def other_input(study: Any, name: str, **changes: Any) -> Any:
     """A bundled network told to take images of another size, normalisation and crop."""
     facts = {"size": 40, "mean": [0.5], "std": [0.5], "crop": 0.8, "interpolation": "bilinear"}
