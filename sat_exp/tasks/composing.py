@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases, suggest
+from sat_exp.settings import plain
 
 TEMPLATE = "timm"  # a model's file that needs an id to become a model
 
@@ -19,13 +20,8 @@ def models(config: DictConfig) -> list[DictConfig]:
     """The models of the pool; without a pool `model` and, if it is set, `model@target`."""
     if config.pool is not None:
         refuse_settings_of_one_model()
-        return pool(config)
+        return members(config.pool.models, "pool.models")
     return distinct([config.model] + ([config.target] if config.target is not None else []))
-
-
-def pool(config: DictConfig) -> list[DictConfig]:
-    """The pool's models; `model.pretrained=` is that of all of them."""
-    return members(list(config.pool.models), "pool.models")
 
 
 def sources(config: DictConfig) -> list[DictConfig]:
@@ -33,23 +29,20 @@ def sources(config: DictConfig) -> list[DictConfig]:
     if len(config.sweep.models) < 2:
         return [config.model]
     refuse_settings_of_one_model()
-    return members(list(config.sweep.models), "sweep.models")
+    return members(config.sweep.models, "sweep.models")
 
 
 def targets(config: DictConfig) -> list[DictConfig]:
     """The models that a sweep over `model@target` handed to this job, else `model@target`, if it is set."""
     if config.sweep.targets:
-        return members(list(config.sweep.targets), "sweep.targets")
+        return members(config.sweep.targets, "sweep.targets")
     return [config.target] if config.target is not None else []
 
 
 def members(patterns: Sequence[str], where: str) -> list[DictConfig]:
-    """The configurations of the models that `patterns` name, all of them pretrained or not, as typed.
-
-    where: the setting that lists them.
-    """
+    """The models that `patterns` in the setting `where` name; `model.pretrained=` on the command line is for all."""
     everywhere = {key: value for key, value in retyped("model").items() if key == "pretrained"}
-    return [changed(stated(name), everywhere) for name in names(patterns, where)]
+    return [changed(stated(name), **everywhere) for name in names(patterns, where)]
 
 
 def refuse_settings_of_one_model() -> None:
@@ -104,8 +97,6 @@ def retyped(prefix: str) -> dict[str, Any]:
     }
 
 
-def changed(node: DictConfig, changes: dict[str, Any]) -> DictConfig:
-    """`node` itself, with the changes."""
-    for key, value in changes.items():
-        OmegaConf.update(node, key, value, force_add=True)
-    return node
+def changed(model: DictConfig, **settings: Any) -> DictConfig:
+    """A copy of a model's configuration with other settings."""
+    return OmegaConf.create(plain(model) | settings)

@@ -51,7 +51,7 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
             settings.check_model(model, f"model {model.get('name')}")
             key = key_of({"model": settings.plain(model), "weights": weights})
             if key not in checked_models:
-                models.check(model if weights else composing.changed(model.copy(), {"pretrained": False}))
+                models.check(model if weights else composing.changed(model, pretrained=False))
                 checked_models.add(key)
         except UserError as error:
             wrong.append(str(error))
@@ -125,8 +125,8 @@ def scoring(config: DictConfig) -> Scoring:
     return Scoring(config.labels, config.score.floor, config.score.confidence, tuple(config.measures))
 
 
-def refuse(failures: dict[str, str]) -> None:
+def refuse(failures: dict[str, str], outcome: str = "not in the results") -> None:
     """UserError that names every model that failed."""
     if failures:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
-        raise UserError(f"not in the results, as they failed: {reasons}; the same command tries again")
+        raise UserError(f"{outcome}, as they failed: {reasons}; the same command tries again")

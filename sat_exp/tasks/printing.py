@@ -24,8 +24,8 @@ def damaged(text: str) -> Text:
 
 
 def table(title: str, rows: pd.DataFrame, formats: Mapping[str, str]) -> Table:
-    """A table of some columns of `rows`. formats: per column, the format of its numbers, "" for texts; a missing number
-    is "–"."""
+    """A table of some columns of `rows`. formats: per column, "" for texts; else the format of its entries, which are
+    aligned at the right, "–" where missing."""
     printed = Table(title=title, title_justify="left")
     for name, form in formats.items():
         printed.add_column(name.replace("_", "\n"), justify="right" if form else "left", overflow="fold")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import humanize
+from more_itertools import map_reduce
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
@@ -85,9 +86,6 @@ def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, 
 
     sets: the names of image sets by the digest of their pixels.
     """
-    groups: dict[str, list[Item]] = {}
-    for item in stored:
-        groups.setdefault(item.path, []).append(item)
     return [
         (
             members[0].kind,
@@ -96,7 +94,7 @@ def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, 
             sum(item.size for item in members),
             max(item.modified for item in members),
         )
-        for members in groups.values()
+        for members in map_reduce(stored, lambda item: item.path).values()
     ]
 
 

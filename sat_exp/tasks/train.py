@@ -16,11 +16,11 @@ from sat_exp.models import Classifier
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.names import CONF
-from sat_exp.settings import build, checked
+from sat_exp.settings import build, checked, plain
 from sat_exp.settings.types import FileName, FilePath, Seed, file_name
 from sat_exp.tasks import composing, measuring, printing
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import Job, Setup, Trainings, plain
+from sat_exp.tasks.training import Job, Setup, Trainings
 
 POOL = "trained"
 TRAINED = {"network": "", "test_accuracy": ".2%", "parameters": ",d", "seconds": "d"}
@@ -28,7 +28,7 @@ TRAINED = {"network": "", "test_accuracy": ".2%", "parameters": ",d", "seconds":
 
 @dataclass(frozen=True)
 class Variant:
-    """One training of an architecture. group: that of the trained model's file, None without variants."""
+    """One training of an architecture. group: that of the trained model's file, None without seeds and recipes."""
 
     name: str
     model: DictConfig
@@ -70,7 +70,7 @@ def run(
     `recipe`: the settings of a `Recipe`. A model's `training`, then an entry of `recipes`, then the seed override it.
     """
     folder = Path(directory)
-    chosen = variants(composing.models(config), plain(recipe), plain(recipes), seeds)
+    chosen = variants(composing.models(config), recipe, recipes, seeds)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     hardware = build(config.hardware, "hardware")
     with recorded(config, f"Training of {len(chosen)} models") as recording:
@@ -85,9 +85,7 @@ def run(
         if pooled:
             write_pool(folder, pooled)
     show(trainings, [done for done in jobs if done.name not in failures], folder if pooled else None)
-    if failures:
-        reasons = "; ".join(f"{model}: {why}" for model, why in failures.items())
-        raise UserError(f"not trained, as they failed: {reasons}; the same command tries again")
+    measuring.refuse(failures, "not trained")
 
 
 def variants(
@@ -96,7 +94,8 @@ def variants(
     """Every model with every recipe and every seed; without recipes and seeds, every model as its file states."""
     every = []
     for model in chosen:
-        own, stated = recipe | plain(model.get("training", {})), plain(model.get("group", {}))
+        own, stated = (plain(model[part]) if part in model else {} for part in ("training", "group"))
+        own = recipe | own
         for label, changes in (recipes or {stated.get("recipe", ""): {}}).items():
             for seed in seeds or [(own | changes)["seed"]]:
                 settings = Recipe.of(own | changes | {"seed": seed}, f"{model.name}: training")

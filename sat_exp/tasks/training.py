@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock, Timeout
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from sat_exp import models, tracking
@@ -24,6 +24,7 @@ from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import TrainingImages
 from sat_exp.store import key_of
+from sat_exp.tasks.composing import changed
 
 ACCURACY, PARAMETERS, SECONDS = NUMBERS = ("test_accuracy", "parameters", "seconds")
 """The numbers in every training's record."""
@@ -193,15 +194,3 @@ class Trainings:
         weights = str(self.weights(job).absolute())
         changes = {"name": job.name, "group": group, "pretrained": True, "checkpoint": weights}
         return changed(job.model, **changes, training=job.recipe.facts())
-
-
-def plain(node: Any) -> Any:
-    """A part of a configuration, or a dictionary of such parts, as plain dictionaries, lists and values."""
-    if isinstance(node, dict):
-        return {key: plain(value) for key, value in node.items()}
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-
-
-def changed(model: DictConfig, **settings: Any) -> DictConfig:
-    """A copy of a model's configuration with other settings."""
-    return OmegaConf.create(plain(model) | settings)

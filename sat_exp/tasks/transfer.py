@@ -16,7 +16,7 @@ def check(config: DictConfig, **_: Any) -> None:
 
 
 def partners_of(config: DictConfig) -> list[DictConfig]:
-    return composing.targets(config) or composing.pool(config)
+    return composing.targets(config) or composing.members(config.pool.models, "pool.models")
 
 
 def run(config: DictConfig, *, name: FileName) -> None:

@@ -19,7 +19,7 @@ from sat_exp.studies.distill.teachers import with_gain
 from sat_exp.studies.distill.trainings import Experiment, Trial, fingerprints_of
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import Trainings, plain
+from sat_exp.tasks.training import Trainings
 
 OTHER_SETTINGS = ("name", "directory", "hard", "weight", "temperature")
 """Settings that neither belong to the recipe nor have a rule in `check`."""
@@ -74,8 +74,7 @@ def run(
     rank = None if picker is None else study.ranking_from(Path(picker))
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
-    settings = plain(recipe)
-    images.augmented(settings["transform"])
+    images.augmented(recipe["transform"])
     numbers = f"{counted(len(student_models), 'student')}, {counted(len(teacher_models), 'teacher')}"
     title = f"Distillation on {measurement.images.name}: {numbers}"
     with recorded(config, title, tags=[measurement.images.name]) as recording:
@@ -83,7 +82,7 @@ def run(
         fingerprints, failures = fingerprints_of(teacher_models)
         loaded = [teacher for teacher in teacher_models if teacher.name in fingerprints]
         distillation = Distillation(hard, weight, temperature)
-        experiment = Experiment(trainings, measurement, settings, distillation, loaded, fingerprints)
+        experiment = Experiment(trainings, measurement, recipe, distillation, loaded, fingerprints)
         alone = [Trial(student, seed) for student in student_models for seed in seeds]
         with_teacher = [Trial(trial.student, trial.seed, teacher) for teacher in loaded for trial in alone]
         ranking = None

@@ -14,8 +14,9 @@ from sat_exp.measurement import Measured, Measurement
 from sat_exp.models import Classifier
 from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
 from sat_exp.modules.training import Recipe, Training
+from sat_exp.settings import plain
 from sat_exp.store import key_of
-from sat_exp.tasks.training import Job, Setup, Trainings, plain
+from sat_exp.tasks.training import Job, Setup, Trainings
 
 
 @dataclass(frozen=True, eq=False)

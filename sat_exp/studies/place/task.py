@@ -93,7 +93,8 @@ def with_settings_of(of_run: dict[str, Any], config: DictConfig) -> DictConfig:
         merged[key] = stated(of_run, key)
     for switch in NUMERICS:
         merged.hardware[switch] = stated(stated(of_run, "hardware"), switch)
-    composing.changed(merged.dataset, composing.retyped("dataset"))
+    for key, value in composing.retyped("dataset").items():
+        OmegaConf.update(merged.dataset, key, value, force_add=True)
     return merged
 
 
