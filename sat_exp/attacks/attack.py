@@ -10,6 +10,9 @@ from torch import Tensor
 from sat_exp.attacks.threat import Threat
 from sat_exp.settings import checked
 
+Network = Callable[[Tensor], Tensor]  # float pixels in [0, 1], [B, C, H, W] → logits [B, classes]
+Generators = Sequence[np.random.Generator]  # one per image
+
 
 class Attack(ABC):
     """Base of all attacks: a frozen dataclass whose fields are the settings of conf/attack.
@@ -30,18 +33,11 @@ class Attack(ABC):
         """The threat model: which perturbations the attack may make, and what it wants the model to predict."""
 
     @abstractmethod
-    def __call__(
-        self,
-        classifier: Callable[[Tensor], Tensor],
-        images: Tensor,
-        labels: Tensor,
-        generators: Sequence[np.random.Generator],
-    ) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
         """Adversarial images, uint8 [B, C, H, W], for clean `images` of the same form.
 
         `labels`, int64 [B], are the classes that an untargeted attack leads away from, or the goal classes of a
-        targeted attack. All randomness comes from `generators`, one per image. `classifier` maps float pixels in [0, 1]
-        to logits; its parameters should be frozen.
+        targeted attack. All randomness comes from `generators`. The parameters of `classifier` should be frozen.
         """
 
 

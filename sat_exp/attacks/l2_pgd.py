@@ -1,6 +1,5 @@
 """Projected gradient descent (Madry et al. 2018) in an L2 ball, untargeted."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor
 from typing import Annotated, ClassVar
@@ -11,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack
+from sat_exp.attacks.attack import Attack, Generators, Network
 from sat_exp.attacks.threat import Threat
 from sat_exp.settings.types import Repeats
 
@@ -40,13 +39,7 @@ class L2PGD(Attack):
         return Threat("l2", self.epsilon)
 
     @torch.enable_grad()
-    def __call__(
-        self,
-        classifier: Callable[[Tensor], Tensor],
-        images: Tensor,
-        labels: Tensor,
-        generators: Sequence[np.random.Generator],
-    ) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
         clean = images.to(torch.float32)
         x = (clean + self.start(images, generators)).clamp(0, 255) if self.random_start else clean
         for _ in range(self.steps):
@@ -57,7 +50,7 @@ class L2PGD(Attack):
             x = (clean + projected(x - clean, self.epsilon)).clamp(0, 255)
         return (clean + rounded(x - clean, self.epsilon)).to(torch.uint8)
 
-    def start(self, images: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
+    def start(self, images: Tensor, generators: Generators) -> Tensor:
         """One perturbation per image, uniform in the ball of radius epsilon; float32 [B, C, H, W]."""
         normal = np.stack([g.standard_normal(i.shape, np.float32) for g, i in zip(generators, images, strict=True)])
         radius = [self.epsilon * generator.random() ** (1 / images[0].numel()) for generator in generators]

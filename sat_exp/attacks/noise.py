@@ -1,6 +1,5 @@
 """Random signs: the control that shows what gradients add to a perturbation of the same size."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.attacks.attack import Attack
+from sat_exp.attacks.attack import Attack, Generators, Network
 from sat_exp.attacks.threat import Threat
 from sat_exp.settings.types import Grid
 
@@ -24,13 +23,7 @@ class Noise(Attack):
     def threat(self) -> Threat:
         return Threat("linf", self.epsilon)
 
-    def __call__(
-        self,
-        classifier: Callable[[Tensor], Tensor],
-        images: Tensor,
-        labels: Tensor,
-        generators: Sequence[np.random.Generator],
-    ) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
         """Noisy images; `classifier` and `labels` are not used."""
         signs = [
             generator.choice(np.array([-1, 1], np.int16), image.shape)

@@ -1,6 +1,5 @@
 """Projected gradient descent (Madry et al. 2018) in an L∞ ball, untargeted, on the 8-bit grid."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack
+from sat_exp.attacks.attack import Attack, Generators, Network
 from sat_exp.attacks.threat import Threat
 from sat_exp.settings.types import Grid, Repeats, StepSize
 
@@ -33,13 +32,7 @@ class PGD(Attack):
         return Threat("linf", self.epsilon)
 
     @torch.enable_grad()
-    def __call__(
-        self,
-        classifier: Callable[[Tensor], Tensor],
-        images: Tensor,
-        labels: Tensor,
-        generators: Sequence[np.random.Generator],
-    ) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
         clean = images.to(torch.float32, copy=True)
         low, high = (clean - self.epsilon).clamp(min=0), (clean + self.epsilon).clamp(max=255)
         x = (clean + self.start(images, generators)).clamp_(0, 255) if self.random_start else clean
@@ -53,7 +46,7 @@ class PGD(Attack):
         """The value to increase: the cross-entropy, as a sum, so that images do not depend on their batch."""
         return F.cross_entropy(logits, labels, reduction="sum")
 
-    def start(self, images: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
+    def start(self, images: Tensor, generators: Generators) -> Tensor:
         """One perturbation per image, uniform over the whole numbers from −epsilon to epsilon; int16 [B, C, H, W]."""
         noise = [
             generator.integers(-self.epsilon, self.epsilon, image.shape, np.int16, endpoint=True)

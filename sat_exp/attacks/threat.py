@@ -6,8 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from sat_exp.attacks.norms import perturbation_norms
-
 Norm = Literal["linf", "l2"]
 Policy = Literal["random", "least_likely", "next"]
 """How the goal class of a targeted attack is chosen."""
@@ -60,3 +58,16 @@ class Threat:
         if self.goal == "random":
             steps = np.array([np.random.default_rng((*seed, GOAL)).integers(1, classes) for seed in seeds], np.int64)
         return (predicted + steps) % classes
+
+
+def perturbation_norms(clean: np.ndarray, adversarial: np.ndarray) -> dict[str, np.ndarray]:
+    """Three numbers per image, [N] each, from uint8 arrays [N, C, H, W].
+
+    `linf` and `l2` are norms in units of 1/255; `changed` is the share of values that differ.
+    """
+    difference = (adversarial.astype(np.int16) - clean).reshape(len(clean), -1)
+    return {
+        "linf": np.abs(difference).max(axis=1, initial=0),
+        "l2": np.sqrt((difference.astype(np.int64) ** 2).sum(axis=1)),
+        "changed": (difference != 0).mean(axis=1),
+    }
