@@ -28,6 +28,7 @@ from sat_exp.modules.batches import Ahead, EvaluationBatches
 from sat_exp.store import Store
 from sat_exp.store.folder import Folder
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 store = Store.local(Path(sys.argv[1]))
 shape, read = dict(shape=(200, 3, 5, 5), dtype="uint8", chunk=2, name="some"), Folder.read
 images = store.open("adversarial", {"images": "ab"}, **shape)
