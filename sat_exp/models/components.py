@@ -1,33 +1,23 @@
 """The 13 components of a network, derived from one forward pass.
 
-The table lists the values in the model files (`conf/model/*.yaml`, `components`) and the rules of `derive`. Several
-values are joined by " + " in alphabetical order; a stem's convolutions by " / " in the order of execution.
+The table says what each component is in the model files (`conf/model/*.yaml`, `components`) and how `derive` finds it.
+The constants below list the further values, by function and by class. Several values are joined by " + " in
+alphabetical order, the convolutions of a stem by " / " in the order of execution.
 
-    component                   values                                      rule
-    base_architecture           CNN, Transformer, Hybrid, MLP-Mixer, MLP,   see below
-                                NAS-CNN, NAS-Transformer
-    hierarchical                true, false                                 the number of positions in blocks changes
-                                                                            at least twofold
-    stem                        7x7 s2, 3x3 s2 / 3x3, ..., none             sequence of convolutions before the first
-                                                                            block; stride 1 is not written
-    input_resolution            '224', ...                                  the input size
-    normalization               BN, LN, GN, IN, RMSNorm, SimpleNorm, FRN,   normalisations applied; affine: scale and
-                                EvoNorm, affine, none, none (weight         shift without statistics
-                                standardisation)
-    activation                  ReLU, ReLU6, Leaky ReLU, PReLU, ELU, CELU,  activations applied, including those in
-                                SELU, GELU, SiLU, Mish, Hard-Swish,         channel attention and the head, without
-                                Hard-Mish, StarReLU, Squared ReLU, Tanh,    gates
-                                none
-    pooling_stem                true, false                                 max or average pooling before any block
-    pooling_final               GAP, class token, attention, none           the last step from all positions to one
-                                                                            vector
-    self_attention_2d           none, BoT, Halo, Lambda                     by class: self-attention inside a CNN
-    channel_attention           none, SE, ECA, ESE, GCA, CBAM, SK, split    by class; SE for an unknown module that
-                                                                            weights channels by a sigmoid of global
-                                                                            averages
-    channel_attention_location  none, middle, end                           end: in most blocks no learned layer follows
-    depthwise_conv              true, false                                 any convolution with one channel per group
-    group_conv                  true, false                                 any other convolution with several groups
+    component                   values, rule
+    base_architecture           CNN, Transformer, Hybrid, MLP-Mixer, MLP, NAS-CNN, NAS-Transformer; see below
+    hierarchical                whether the number of positions in blocks changes at least twofold
+    stem                        7x7 s2, 3x3 s2 / 3x3, ..., none: convolutions before the first block; no s for stride 1
+    input_resolution            '224', ...: the input size
+    normalization               those applied, none, none (weight standardisation); affine: a scale and shift alone
+    activation                  those applied, including those in channel attention and the head, without gates; none
+    pooling_stem                whether there is max or average pooling before any block
+    pooling_final               GAP, class token, attention, none: the last step from all positions to one vector
+    self_attention_2d           self-attention inside a CNN, by class; none
+    channel_attention           by class; SE for an unknown module that weights channels by a sigmoid of global averages
+    channel_attention_location  middle, end, none; end: in most blocks no learned layer follows
+    depthwise_conv              whether any convolution has one channel per group
+    group_conv                  whether any other convolution has several groups
 
 A network with self-attention is a Transformer, or a Hybrid if learned convolutions wider than 1x1 follow the stem.
 Without self-attention it is a CNN if they do; else an MLP-Mixer if linear layers act on tokens; else a CNN if it has
@@ -38,14 +28,13 @@ block takes the pixels, it is the widest convolution of the pixels. Parallel con
 described by the widest. A block of nothing else is a layer of the stem if other blocks follow (networks that are folded
 after training).
 
-One forward pass cannot show that an architecture was found by search (NAS-CNN is derived as CNN, NAS-Transformer as
-Transformer), attention in classes with unknown names, and scripted code. Weights that are no parameters look
-like fixed filters: `derive` then raises UserError.
+One forward pass does not show that an architecture was found by search: NAS-CNN is derived as CNN, NAS-Transformer as
+Transformer. It shows no attention in classes with unknown names, and nothing of scripted code. Weights that are no
+parameters look like fixed filters: `derive` then raises UserError.
 
-The files of the paper's 69 models state the paper's facts with these values, even where a forward pass shows something
-else. Two files share a value if and only if the models share one in the authors' table. That table has no kind and no
-location of resnest50d's channel attention (here split and none), and no activation of resnetv2_50d_evos, because
-EvoNorm includes it.
+The files of the paper's 69 models state what the paper states, even where a forward pass shows something else. Two
+files share a value if and only if the models share one in the authors' table. That table has no kind and no location of
+resnest50d's channel attention (here split and none), and no activation of resnetv2_50d_evos: EvoNorm includes it.
 """
 
 import itertools
@@ -55,22 +44,9 @@ from collections.abc import Collection, Iterable
 from torch import nn
 
 from sat_exp.models.tracing import Call, Trace, positions, run
+from sat_exp.settings.configuration import Components
 
-COMPONENTS = (
-    "base_architecture",
-    "hierarchical",
-    "stem",
-    "input_resolution",
-    "normalization",
-    "activation",
-    "pooling_stem",
-    "pooling_final",
-    "self_attention_2d",
-    "channel_attention",
-    "channel_attention_location",
-    "depthwise_conv",
-    "group_conv",
-)
+COMPONENTS = tuple(Components.__annotations__)
 # Values of the table by torch function, and by pattern of the class name.
 NORMALISATIONS = {
     "batch_norm": "BN",
@@ -89,20 +65,8 @@ NORMALISATION_CLASSES = {
     r"^FilterResponseNorm": "FRN",
     r"^Affine$": "affine",
 }
-ACTIVATIONS = {
-    "relu": "ReLU",
-    "relu6": "ReLU6",
-    "leaky_relu": "Leaky ReLU",
-    "prelu": "PReLU",
-    "elu": "ELU",
-    "gelu": "GELU",
-    "celu": "CELU",
-    "selu": "SELU",
-    "silu": "SiLU",
-    "mish": "Mish",
-    "hardswish": "Hard-Swish",
-    "tanh": "Tanh",
-}
+SPELT_ALIKE = ("ReLU", "ReLU6", "PReLU", "ELU", "GELU", "CELU", "SELU", "SiLU", "Mish", "Tanh")
+ACTIVATIONS = {word.lower(): word for word in SPELT_ALIKE} | {"leaky_relu": "Leaky ReLU", "hardswish": "Hard-Swish"}
 ACTIVATION_CLASSES = {
     r"^ReLU6$": "ReLU6",
     r"^QuickGELU": "GELU",
@@ -136,10 +100,9 @@ def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool
     trace = run(network, channels, size)
     convolutions = [index for index, call in enumerate(trace.calls) if call.kernel]
     learned = [trace.calls[index] for index in convolutions]
-    if trace.first_block is None:  # no blocks: the stem is the first convolution
+    stem_end = trace.first_block
+    if stem_end is None:  # no blocks: the stem is the first convolution
         stem_end = convolutions[1] if len(convolutions) > 1 else len(trace.calls)
-    else:
-        stem_end = trace.first_block
     stem, body = trace.calls[:stem_end], trace.calls[stem_end:]
     self_attention_2d = trace.of_class(SELF_ATTENTION_2D)
     channel_attention = trace.of_class(CHANNEL_ATTENTION)
