@@ -14,7 +14,6 @@ from sat_exp import models
 from sat_exp.errors import UserError, one_line
 from sat_exp.library.preprocessing import ADVICE, preprocessing_of
 from sat_exp.models import Candidate, Configured, Preprocessing
-from sat_exp.models.candidate import count_flops
 from sat_exp.models.loading import fingerprint
 from sat_exp.names import CONF, aliases, files_of, suggest
 from sat_exp.settings import checked
@@ -101,10 +100,6 @@ class PythonModel(Candidate):
             fingerprint=fingerprint(classifier, self.name, [structure(network), asdict(self.preprocessing)]),
             classifier=classifier,
         )
-
-    def flops(self) -> int:
-        with torch.device("meta"):
-            return count_flops(self.network().to("meta"), self.preprocessing)
 
     def network(self) -> nn.Module:
         """A frozen copy of the module on the CPU that returns logits."""

@@ -94,8 +94,20 @@ class Candidate(ABC):
         return {}
 
     @abstractmethod
+    def network(self) -> nn.Module:
+        """Its network, on the current default device of torch or on the CPU; perhaps untrained."""
+
     def flops(self) -> int:
-        """Multiply-adds of the network for one image, see `count_flops`."""
+        """Multiply-adds of the network for one image, which papers call FLOPs: 4.1e9 for a ResNet-50.
+
+        They are those of convolutions, matrix products and attention. Nothing is computed.
+        """
+        own = self.preprocessing
+        with torch.device("meta"):
+            network = self.network().to("meta").eval()
+            with FlopCounterMode(display=False) as counter:
+                network(torch.empty(1, len(own.mean), own.size, own.size))
+        return counter.get_total_flops() // 2
 
     @abstractmethod
     def load(self) -> Model:
@@ -108,15 +120,3 @@ class Candidate(ABC):
             return stated
         own = self.preprocessing
         return components.derive(network, len(own.mean), own.size) | stated
-
-
-def count_flops(network: nn.Module, preprocessing: Preprocessing) -> int:
-    """Multiply-adds of `network` for one image, which papers call FLOPs: 4.1e9 for a ResNet-50.
-
-    They are those of convolutions, matrix products and attention. The network is on the meta device: nothing is
-    computed.
-    """
-    shape = (1, len(preprocessing.mean), preprocessing.size, preprocessing.size)
-    with FlopCounterMode(display=False) as counter:
-        network.eval()(torch.empty(shape, device="meta"))
-    return counter.get_total_flops() // 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import loading
 from sat_exp.models.candidate import Preprocessing
-from sat_exp.models.sources import HUB_TARGET, check_sources
+from sat_exp.models.sources import check_sources
 from sat_exp.models.weights import check_file
 from sat_exp.settings.configuration import Input
 from sat_exp.settings.schema import checked
@@ -28,28 +28,26 @@ def check(config: DictConfig) -> None:
     The network is built and run on PyTorch's meta device, which needs no memory; on the CPU where that is impossible.
     """
     check_sources(config)
-    check_checkpoint(config)
+    trained = config.pretrained and config.checkpoint is not None
+    if trained:
+        check_checkpoint(config)
     own = loading.preprocessing(config)
     check_input(config.name, own)
     network, shape = network_and_shape(config, own)
     if shape != (1, config.classes):
         needed = f"model.classes={config.classes} needs {(1, config.classes)}"
         raise UserError(f"model {config.name}: its network returns logits of shape {shape}, {needed}: correct one")
-    if config.pretrained and config.checkpoint is not None:
+    if trained:
         loading.weights_of(config, network)
 
 
 def check_checkpoint(config: DictConfig) -> None:
     """UserError where the weights that `config` names do not exist."""
-    if not config.pretrained:
-        return
-    if config.checkpoint is not None:
-        if "checkpoint_reader" not in config:
-            check_file(Path(str(config.checkpoint)))
-        elif not Path(str(config.checkpoint)).is_file():
-            raise UserError(f"model {config.name}: no weights at {config.checkpoint}: give model.checkpoint=PATH")
-    elif config.network.get("_target_") != HUB_TARGET:
-        loading.refuse_unpublished(config)
+    path = Path(str(config.checkpoint))
+    if "checkpoint_reader" not in config:
+        check_file(path)
+    elif not path.is_file():
+        raise UserError(f"model {config.name}: no weights at {path}: give model.checkpoint=PATH")
 
 
 def check_input(name: str, own: Preprocessing) -> None:

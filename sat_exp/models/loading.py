@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from sat_exp.errors import UserError, one_line
-from sat_exp.models.candidate import Candidate, Model, Preprocessing, count_flops
+from sat_exp.models.candidate import Candidate, Model, Preprocessing
 from sat_exp.models.classifier import Classifier
 from sat_exp.models.sources import HUB_TARGET, check_arguments, check_sources, timm_facts
 from sat_exp.models.weights import fitting, read_state
@@ -46,12 +46,11 @@ class Configured(Candidate):
     def stated_components(self) -> dict[str, Any]:
         return {key: value for key, value in (self.config.get("components") or {}).items() if value is not None}
 
+    def network(self) -> nn.Module:
+        return build(self.config)
+
     def load(self) -> Model:
         return load(self.config)
-
-    def flops(self) -> int:
-        """See `flops`."""
-        return flops(self.config)
 
 
 def load(config: DictConfig) -> Model:
@@ -98,12 +97,6 @@ def preprocessing(config: DictConfig) -> Preprocessing:
     return Preprocessing.of_timm(timm_facts(config).to_dict())
 
 
-def flops(config: DictConfig) -> int:
-    """Multiply-adds of the network of `config` for one image, see `count_flops`."""
-    with torch.device("meta"):
-        return count_flops(build(config), preprocessing(config))
-
-
 def build(config: DictConfig) -> nn.Module:
     """The network of `config` with freshly initialised weights."""
     stated = OmegaConf.to_container(config.network, resolve=True)
@@ -118,17 +111,8 @@ def build(config: DictConfig) -> nn.Module:
     return network
 
 
-def refuse_unpublished(config: DictConfig) -> NoReturn:
-    raise UserError(
-        f"model {config.name}: {config.network.get('_target_')} has no published weights; "
-        "give model.checkpoint=PATH, or model.pretrained=false for random weights"
-    )
-
-
 def from_hub(config: DictConfig) -> nn.Module:
     """The network of `config` with timm's published weights, downloaded once into the hub's cache."""
-    if config.network.get("_target_") != HUB_TARGET:
-        refuse_unpublished(config)
     check_sources(config)
     try:
         with without_retries():

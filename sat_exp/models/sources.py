@@ -25,13 +25,19 @@ ARGUMENTS, TARGET = "_args_", "_target_"
 
 
 def check_sources(config: DictConfig) -> None:
-    """UserError where the network of `config` names weights itself, or has a name that timm lacks."""
+    """UserError where the network of `config` names weights itself, has a name that timm lacks, or needs published
+    weights that do not exist."""
     network = OmegaConf.to_container(config.network, resolve=True)
     check_arguments(network, config.name)
-    if config.network.get(TARGET) == HUB_TARGET:
-        facts = timm_facts(config)
-        if config.pretrained and config.checkpoint is None and not facts.has_weights:
-            advice = "give model.checkpoint=PATH, or model.pretrained=false for random weights"
+    target, advice = (
+        config.network.get(TARGET),
+        "give model.checkpoint=PATH, or model.pretrained=false for random weights",
+    )
+    facts = timm_facts(config) if target == HUB_TARGET else None
+    if config.pretrained and config.checkpoint is None:
+        if facts is None:
+            raise UserError(f"model {config.name}: {target} has no published weights; {advice}")
+        if not facts.has_weights:
             raise UserError(f"model {config.name}: timm publishes no weights of {timm_name(config)}: {advice}")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sat_exp.errors import UserError
-from sat_exp.models import Classifier, flops, load
+from sat_exp.models import Classifier, Configured, load
 from sat_exp.models.weights import fitting, read_state
 
 SETTINGS = """
@@ -232,7 +232,7 @@ def test_a_network_that_cannot_be_built() -> None:
 
 
 def test_multiply_adds_of_convolutions_and_matrix_products() -> None:
-    assert flops(settings()) == 6 * 6 * 3 * 9 + 108 * 5
+    assert Configured(settings()).flops() == 6 * 6 * 3 * 9 + 108 * 5
 
 
 def test_the_fingerprint_follows_function_not_name(state: dict[str, Tensor], tmp_path: Path) -> None:

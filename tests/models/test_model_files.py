@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional as F
 
 from sat_exp.__main__ import CONF
-from sat_exp.models import flops, load
+from sat_exp.models import Configured, load
 from sat_exp.models.components import COMPONENTS
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
@@ -246,4 +246,4 @@ def test_each_of_the_69_gives_logits_and_an_input_gradient_in_bounded_memory(nam
     ],
 )
 def test_flops_are_those_of_the_networks_papers(name: str, published: float) -> None:
-    assert flops(FILES[name]) == pytest.approx(published, rel=0.015)
+    assert Configured(FILES[name]).flops() == pytest.approx(published, rel=0.015)
