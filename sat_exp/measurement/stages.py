@@ -19,12 +19,9 @@ from sat_exp.measurement.progress import Advance, ignore
 from sat_exp.measurement.subjects import Source, Subject
 from sat_exp.measurement.views import View, Views
 from sat_exp.models import Candidate, Model, preflight
-from sat_exp.modules.batches import Ahead, AttackBatches, EvaluationBatches
-from sat_exp.modules.evaluation import Evaluation
-from sat_exp.modules.generation import Generation
+from sat_exp.modules.batches import Ahead, AttackBatches, ChunkWriter, EvaluationBatches
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.preflight import Preflight
-from sat_exp.modules.writing import ChunkWriter
+from sat_exp.modules.prediction import Evaluation, Generation, Preflight
 from sat_exp.store import Store, StoredArray, StoredRow
 
 PREFLIGHT_IMAGES = 8

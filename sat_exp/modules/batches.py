@@ -1,7 +1,7 @@
-"""The batches that are not stored yet, read from the store ahead of the device."""
+"""Batches of images whose results are not stored yet: read ahead of the device, and their results written."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from sat_exp.store import StoredArray, StoredRow
 
-AHEAD = 2
-"""Batches read in advance."""
+AHEAD = 2  # batches read in advance
 
 
 @dataclass
@@ -93,3 +94,25 @@ class Ahead(IterableDataset):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+class ChunkWriter(Callback):
+    """Writes the outputs of Lightning's predict loop as chunks of stored arrays.
+
+    `last_of` of a batch is the array and the chunk that ends with this batch, or None. A chunk consists of all outputs
+    since the previous chunk. advance: called with the number of images after each batch.
+    """
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.advance = advance
+        self.pending: list[np.ndarray] = []
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, index: int, loader: int = 0
+    ) -> None:
+        self.pending.append(outputs.cpu().numpy())
+        if batch["last_of"] is not None:
+            array, chunk = batch["last_of"]
+            array.write(chunk, np.concatenate(self.pending))
+            self.pending = []
+        self.advance(len(outputs))

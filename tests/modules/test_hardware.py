@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from sat_exp.attacks import PGD
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
-from sat_exp.modules.generation import Generation
 from sat_exp.modules.hardware import Hardware, Precision, in_halves
+from sat_exp.modules.prediction import Generation
 
 
 class Memory:
