@@ -1,7 +1,21 @@
 """How well two SAT matrices agree."""
 
+from sat_exp.runs.measurement_tables import PAIR, UNIQUE_PAIR
 from sat_exp.runs.registry import Study
-from sat_exp.studies.compare.tables import TABLES
+from sat_exp.runs.schema import Table, columns
+
+COMPARED = PAIR | columns(
+    sat="measured reference", number="difference standard_errors", count="error", flag="set_aside"
+)
+
+TABLES = {
+    "agreement": Table(
+        columns(name="group measure", count="models pairs", number="value low high expected", rate="p"),
+        unique=("group", "measure"),
+    ),
+    "pairs_compared": Table(COMPARED, unique=UNIQUE_PAIR),
+    "disagreements": Table(COMPARED, unique=UNIQUE_PAIR),
+}
 
 STUDY = Study(
     "compare",

@@ -52,15 +52,11 @@ def agreement(
     known = np.isfinite(a[upper])
     errors = [matrix.error.to_numpy()[upper][known] for matrix in (measured, reference)]
     noise = float(np.sqrt(2 / np.pi) * np.mean(np.hypot(*errors)))
-    expected = {
-        "mean_absolute_difference": noise,
-        "centred_absolute_difference": noise,
-        "spearman": 0.0,
-        "pearson": 0.0,
-    }
-
+    expected = dict.fromkeys(["mean_absolute_difference", "centred_absolute_difference"], noise)
+    expected |= {"spearman": 0.0, "pearson": 0.0}
     rng = np.random.default_rng(seed)
-    samples = pd.DataFrame([_measures(x, y) for x, y in _resampled(a, b, resamples, rng)])
+    observed = _measures(a[upper][known], b[upper][known])
+    samples = pd.DataFrame([_measures(*drawn) for drawn in _resampled(a, b, resamples, rng)], columns=list(observed))
     ends = pd.DataFrame(percentile_interval(samples, confidence), columns=samples.columns)
     orders = [rng.permutation(len(a)) for _ in range(resamples - 1)]
     p = {
@@ -68,8 +64,7 @@ def agreement(
         "pearson": _permuted_p(_standard(a), _standard(b), orders),
     }
     rows: list[tuple[str | float, ...]] = [
-        (name, value, *ends[name], expected.get(name, np.nan), p.get(name, np.nan))
-        for name, value in _measures(a[upper][known], b[upper][known]).items()
+        (name, value, *ends[name], expected.get(name, np.nan), p.get(name, np.nan)) for name, value in observed.items()
     ]
     reliability = [_reliability(matrix[upper][known], error) for matrix, error in zip((a, b), errors, strict=True)]
     rows.insert(2, ("pearson_ceiling", float(np.sqrt(np.prod(reliability)))))
@@ -88,10 +83,9 @@ def _both_known(measured: Matrix, reference: Matrix) -> tuple[Array, Array]:
 
 
 def _measures(x: Array, y: Array) -> dict[str, float]:
-    """The measures that are sums over pairs, x measured and y reference, both [P]; NaN where either is constant."""
+    """The measures that are sums over pairs, x measured and y reference, both [P]; none where there is no pair."""
     if not x.size:
-        names = "spearman", "pearson", "offset", "slope", "mean_absolute_difference", "centred_absolute_difference"
-        return dict.fromkeys(names, np.nan)
+        return {}
     difference = x - y
     offset = difference.mean()
     centred = y - y.mean()
@@ -106,7 +100,6 @@ def _measures(x: Array, y: Array) -> dict[str, float]:
 
 
 def _neighbours(a: Array, b: Array, orders: Sequence[Order]) -> Iterator[tuple[str | float, ...]]:
-    """The rows of the measures of nearest neighbours."""
     partners = np.isfinite(a).sum(axis=1)
     for name, number, total in (("same_nearest", 1, 1), ("nearest_overlap", NEAREST, int((partners > 0).sum()))):
         k = min(number, len(a) - 1)

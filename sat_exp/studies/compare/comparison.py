@@ -1,7 +1,6 @@
 """The comparison of two SAT matrices over their common models: agreement, and every pair."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,42 +11,20 @@ from sat_exp.similarity.matrices import Matrix
 from sat_exp.studies.compare.agreement import agreement
 
 LEAST = 3
-"""Models that a comparison needs: their three pairs are the fewest that can be correlated."""
+"""Models, and pairs, that a comparison needs."""
 
 LARGEST = 10
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """agreement: group, models, pairs, measure, value, low, high, expected, p; see `agreement.agreement`.
-
-    pairs_compared, one row per unordered pair, the diagonal included: model_a, model_b, measured, reference, difference
-    = measured − reference, error of the difference, standard_errors = difference/error, set_aside = whether one of the
-    two models is. The error is the root of the sum of squares of the larger value's error downwards and the smaller
-    one's upwards (Zou and Donner, Statistics in Medicine 27, 2008); NaN on the diagonal, where the attack differs.
-
-    disagreements: the ten rows of pairs_compared off the diagonal with the largest differences.
-    """
-
-    agreement: pd.DataFrame
-    pairs_compared: pd.DataFrame
-    disagreements: pd.DataFrame
-
-
 def compare(
-    measured: Matrix,
-    reference: Matrix,
-    *,
-    set_aside: Collection[str] = (),
-    reason: str = "those set aside",
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Comparison:
-    """Agreement of two matrices over their common models, group "all", and without `set_aside`, group "without
-    `reason`", where that leaves fewer models, but at least three pairs.
+    measured: Matrix, reference: Matrix, *, set_aside: Collection[str] = (), reason: str = "", **resampling: Any
+) -> dict[str, pd.DataFrame]:
+    """The tables `agreement`, `disagreements` (the ten largest) and `pairs_compared` of two matrices over their common
+    models.
 
-    UserError where they have fewer than three models, or pairs known to both, in common.
+    Agreement is that of the group "all", and of the group "without `reason`", without the models `set_aside`, where
+    these are some and at least three pairs are left. resampling: the options of `agreement`. UserError where the two
+    have fewer than three models, or pairs known to both, in common.
     """
     known = set(reference.models)
     common = [model for model in measured.models if model in known]
@@ -68,21 +45,24 @@ def compare(
     kept = [model for model in common if model not in set_aside]
     if len(kept) < len(common) and (~between["set_aside"]).sum() >= LEAST:
         groups[f"without {reason}"] = kept
-    options: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
     tables = {
-        group: agreement(measured.subset(models), reference.subset(models), **options)
+        group: agreement(measured.subset(models), reference.subset(models), **resampling)
         for group, models in groups.items()
     }
     largest = between["difference"].abs().sort_values(ascending=False, kind="stable").index[:LARGEST]
-    return Comparison(
-        pd.concat(tables, names=["group", None]).reset_index("group").reset_index(drop=True),
-        pairs,
-        between.loc[largest].reset_index(drop=True),
-    )
+    return {
+        "agreement": pd.concat(tables, names=["group", None]).reset_index("group").reset_index(drop=True),
+        "disagreements": between.loc[largest].reset_index(drop=True),
+        "pairs_compared": pairs,
+    }
 
 
 def _pairs(measured: Matrix, reference: Matrix, set_aside: Collection[str]) -> pd.DataFrame:
-    """Comparison.pairs_compared for two matrices of the same models."""
+    """The table `pairs_compared` of two matrices of the same models.
+
+    The error of a difference is the root of the sum of squares of the larger value's error downwards and the smaller
+    one's upwards (Zou and Donner, Statistics in Medicine 27, 2008); NaN on the diagonal, where the attack differs.
+    """
     models = np.array(measured.models)
     rows, columns = np.triu_indices(len(models))
     table = pd.DataFrame({"model_a": models[rows], "model_b": models[columns]})
@@ -93,8 +73,7 @@ def _pairs(measured: Matrix, reference: Matrix, set_aside: Collection[str]) -> p
         np.hypot(high.below.to_numpy(), low.above.to_numpy())[rows, columns]
         for high, low in ((measured, reference), (reference, measured))
     )
-    error = np.where(table["difference"] > 0, fall, rise)
-    table["error"] = np.where(rows == columns, np.nan, error)
+    table["error"] = np.where(rows == columns, np.nan, np.where(table["difference"] > 0, fall, rise))
     table["standard_errors"] = table["difference"] / table["error"]
     return table.assign(set_aside=table["model_a"].isin(set_aside) | table["model_b"].isin(set_aside))
 

@@ -29,8 +29,8 @@ def drawings(results: Results) -> dict[str, Drawing]:
 def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str, errors: str) -> Drawing:
     """SAT of every pair in both matrices; the difference against the mean; the distribution of differences.
 
-    `pairs`: the table `pairs_compared`. `measured`, `reference`: names of the matrices. `aside`: what the pairs set
-    aside, drawn as crosses, have in common. `errors`: a sentence on the source of the standard errors.
+    pairs: the table `pairs_compared`. measured, reference: names of the matrices. aside: what the pairs drawn as
+    crosses have in common. errors: a sentence on the source of the standard errors.
     """
     known = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset="difference")
     groups = _groups(known, aside)
@@ -64,7 +64,6 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str, e
 
 
 def _groups(known: pd.DataFrame, aside: str) -> Groups:
-    """The pairs, and apart from them those set aside, if any."""
     if not known["set_aside"].any():
         return [(known, "o", theme.GOOD, "pairs")]
     return [
@@ -75,17 +74,11 @@ def _groups(known: pd.DataFrame, aside: str) -> Groups:
 
 def _pairs(left: Axes, right: Axes, groups: Groups, known: pd.DataFrame) -> None:
     """Draw every pair: both values at the left, the difference against the mean at the right."""
-    size = float(np.clip(6000 / len(known), 6, 40))
+    style: dict[str, Any] = {"s": float(np.clip(6000 / len(known), 6, 40)), "alpha": 0.5}
     for group, marker, colour, label in groups:
-        style: dict[str, Any] = {
-            "s": size,
-            "marker": marker,
-            "color": colour,
-            "alpha": 0.5,
-            "linewidth": 0.8 * (marker == "x"),
-        }
-        left.scatter(group["reference"], group["measured"], label=label, **style)
-        right.scatter(group[["measured", "reference"]].mean(axis=1), group["difference"], label=label, **style)
+        style |= {"marker": marker, "color": colour, "label": label, "linewidth": 0.8 * (marker == "x")}
+        left.scatter(group["reference"], group["measured"], **style)
+        right.scatter(group[["measured", "reference"]].mean(axis=1), group["difference"], **style)
     values = known[["measured", "reference"]].to_numpy()
     pad = 0.05 * np.ptp(values) or 0.05
     limits = float(values.min() - pad), float(values.max() + pad)

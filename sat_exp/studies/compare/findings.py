@@ -1,9 +1,11 @@
 """The findings of a comparison in words, and on the terminal."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sat_exp.studies.compare.comparison import Comparison
+import pandas as pd
+
 from sat_exp.tasks import printing, results
 
 MEASURES = {
@@ -23,16 +25,14 @@ MEASURES = {
 FORMATS = {"measure": ""} | dict.fromkeys(["value", "low", "high", "expected", "p"], ".3f")
 
 LARGEST = "largest disagreements (in standard errors of a difference)"
-DIFFERENCES = {"model_a": "", "model_b": "", "measured": ".2f", "reference": ".2f"} | {
-    "difference": "+.2f",
-    "standard_errors": "+.1f",
-}
+DIFFERENCES = {"model_a": "", "model_b": "", "measured": ".2f", "reference": ".2f"}
+DIFFERENCES |= {"difference": "+.2f", "standard_errors": "+.1f"}
 
 
-def sentences(found: Comparison, measured: str, reference: str) -> list[str]:
+def sentences(agreement: pd.DataFrame, measured: str, reference: str) -> list[str]:
     """The agreement of each group of models in one sentence."""
     texts = []
-    for group, measures in found.agreement.groupby("group", sort=False):
+    for group, measures in agreement.groupby("group", sort=False):
         row = measures.set_index("measure")
         rank, offset, apart = (row.loc[name] for name in ("spearman", "offset", "mean_absolute_difference"))
         value, low, high = (results.number(rank[name], ".3f") for name in ("value", "low", "high"))
@@ -55,18 +55,18 @@ def source_of_errors(measured: str, reference: str, of_file: bool, images: int) 
     )
 
 
-def show(found: Comparison, summary: dict[str, Any], page: Path) -> None:
+def show(tables: Mapping[str, pd.DataFrame], summary: dict[str, Any], page: Path) -> None:
     """Print the measures, one table per group, the pairs with the largest differences, and the cautions."""
     console = printing.console()
     for text in (summary["title"], summary["errors"]):
         console.print(text, soft_wrap=True)
     names = {role: summary[f"{role}_name"] for role in ("measured", "reference")}
     words = {measure: text.format(**names) for measure, text in MEASURES.items()}
-    for group, table in found.agreement.groupby("group", sort=False):
+    for group, table in tables["agreement"].groupby("group", sort=False):
         count, pairs = table[["models", "pairs"]].iloc[0]
         rows = table.assign(measure=table["measure"].map(words))
         console.print(printing.table(f"{group}: {count} models, {pairs} pairs", rows, FORMATS))
-    console.print(printing.table(LARGEST, found.disagreements, DIFFERENCES))
+    console.print(printing.table(LARGEST, tables["disagreements"], DIFFERENCES))
     for side in ("measured", "reference"):
         if rest := summary[f"only_{side}"]:
             console.print(f"only in {summary[side]}: {len(rest)} models ({', '.join(rest[:3])}, …)", soft_wrap=True)

@@ -32,15 +32,9 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
     common = [model for model in measured.models if model in set(reference.models)]
     files = model_files(common)
     aside = [model for model, file in files.items() if half_normalised(file)]
-    found = compare(
-        measured,
-        reference,
-        set_aside=aside,
-        reason=ASIDE,
-        resamples=config.score.resamples,
-        confidence=config.score.confidence,
-        seed=config.score.seed,
-    )
+    score = config.score
+    resampling = {"resamples": score.resamples, "confidence": score.confidence, "seed": score.seed}
+    tables = compare(measured, reference, set_aside=aside, reason=ASIDE, **resampling)
     title = f"SAT of {len(common)} models in {measured.name} and in {reference.name}"
     facts = {
         "measured": str(study.path),
@@ -50,16 +44,15 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
         "aside": ASIDE,
         "models": common,
         "errors": findings.source_of_errors(measured.name, reference.name, study.run is None, images),
-        "findings": findings.sentences(found, measured.name, reference.name),
+        "findings": findings.sentences(tables["agreement"], measured.name, reference.name),
         "set_aside": aside,
         "only_measured": sorted(set(measured.models) - set(common)),
         "only_reference": sorted(set(reference.models) - set(common)),
         "warnings": study.cautions + cautions(common, files, study.run is None),
     }
     with recorded(config, title) as recording:
-        tables = {name: getattr(found, name) for name in ("agreement", "disagreements", "pairs_compared")}
         drawn = recording.finish(facts, tables, studied=study.run)
-    findings.show(found, recording.summary, drawn.page)
+    findings.show(tables, recording.summary, drawn.page)
 
 
 def half_normalised(model: DictConfig) -> bool:

@@ -10,7 +10,6 @@ FORMATS = {"model": "", "sat": ".2f", "sat_low": ".2f", "sat_high": ".2f", "fool
 
 
 def sentences(placed: Placement) -> list[str]:
-    """The findings in words."""
     texts = []
     for row in placed.rates.itertuples():
         verb = "fools the others on" if row.role == "source" else "is fooled by the others on"

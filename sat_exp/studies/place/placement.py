@@ -6,28 +6,22 @@ import numpy as np
 import pandas as pd
 
 from sat_exp import similarity
-from sat_exp.errors import UserError, nearest
+from sat_exp.errors import UserError
 from sat_exp.similarity.directions import DIRECTIONS, transfer_rates
 from sat_exp.statistics.clustering import spectral
 
 NEAREST = ["model", "sat", "sat_low", "sat_high", "fools", "fooled_by"]
-RATES = ["role", "mean_rate", "rank", "models", "most", "most_rate", "least", "least_rate"]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """nearest, one row per other model, the most similar first: model, sat, sat_low, sat_high; fools, the share of the
-    placed model's adversarial images that fool it; fooled_by, the share of its images that fool the placed model. The
-    last four are NaN without a table of pairs.
+    """The place of `model`, as the tables `nearest_models`, `rates` and `nearest_clusters`, and as numbers.
 
-    rates, one row per role (source: the placed model's images fool others; target: theirs fool it), none without a
-    table of pairs: role; mean_rate over the others; rank of that among all models' (1: the highest); models, how many
-    are ranked; most and least, the others with the highest and the lowest rate; most_rate, least_rate.
-
-    clusters of the others, by mean_sat: cluster, mean_sat with the placed model, models = how many, members. cluster:
-    the first of them. margin: its mean SAT minus the second's, NaN where there is one cluster.
-
-    mean_sat: with the others; rank of that among all models' (1: the most similar to others); models: how many.
+    nearest: the other models, the most similar first. `fools` is the share of the placed model's adversarial images
+    that fool the other; `fooled_by`, the share of the other's that fool the placed model. rates: one row per role. As a
+    source the placed model's images fool others, as a target theirs fool it; `rank` 1 is the highest mean rate.
+    clusters: those of the others, by their mean SAT with the placed model. cluster: the first of them; margin: its mean
+    SAT minus the second's, NaN where there is one cluster. mean_sat: with the others; its rank among `models`.
     """
 
     model: str
@@ -41,32 +35,25 @@ class Placement:
     models: int
 
 
-def place(model: str, scores: pd.DataFrame, clusters: int, *, seed: int = 0) -> Placement:
-    """The placement of `model`. `scores`: a table of pairs (see `similarity.score`), or a matrix of SAT [M, M].
+def place(model: str, pairs: pd.DataFrame, clusters: int, *, seed: int = 0) -> Placement:
+    """The placement of `model` in a table of pairs (see `similarity.score`).
 
     The others are clustered without the placed model, which then belongs to the cluster with the highest mean SAT to
-    it. Missing pairs of the placed model are left out of all means. UserError for an unknown name, fewer than two
-    others, a model without a measured pair, a missing pair of two others, or a number of clusters outside 1 to the
-    number of the others.
+    it. Missing pairs of the placed model are left out of all means. UserError for fewer than two others, no SAT with
+    any of them, a missing pair of two others, or a number of clusters outside 1 to the number of the others.
     """
-    paired = "model_a" in scores.columns
-    sat = similarity.matrix(scores) if paired else scores
-    if model not in sat.index:
-        hint = f"; did you mean {' or '.join(names)}?" if (names := nearest(model, sat.index)) else ""
-        raise UserError(f"no scores of {model!r}{hint}")
+    sat = similarity.matrix(pairs)
     others = sat.index.drop(model)
     own = sat.loc[model, others].dropna()
     if len(others) < 2 or own.empty:
         raise UserError(f"{model} has SAT with {len(own)} of {len(others)} others: measure it with at least two")
-
     groups = _clusters(own, spectral(sat.loc[others, others], clusters, seed=seed))
     means = sat.mask(np.eye(len(sat), dtype=bool)).mean(axis=1)
     best = groups["mean_sat"].to_numpy()
-    near = _oriented(model, scores) if paired else own.rename("sat").rename_axis("model").reset_index()
     return Placement(
         model=model,
-        nearest=near.sort_values("sat", ascending=False, kind="stable", ignore_index=True).reindex(columns=NEAREST),
-        rates=_rates(model, transfer_rates(scores)) if paired else pd.DataFrame(columns=RATES),
+        nearest=_oriented(model, pairs).sort_values("sat", ascending=False, kind="stable", ignore_index=True),
+        rates=_rates(model, transfer_rates(pairs)),
         clusters=groups,
         cluster=int(groups["cluster"].iloc[0]),
         margin=float(best[0] - best[1]) if len(groups) > 1 else np.nan,
@@ -77,7 +64,7 @@ def place(model: str, scores: pd.DataFrame, clusters: int, *, seed: int = 0) -> 
 
 
 def _clusters(own: pd.Series, labels: pd.Series) -> pd.DataFrame:
-    """Placement.clusters, from SAT with each other model and the cluster of each; those without SAT come last."""
+    """The table `nearest_clusters`, from SAT with each other model and the cluster of each; those without SAT last."""
     groups = labels.groupby(labels)
     columns = {
         "mean_sat": own.groupby(labels).mean(),
@@ -89,7 +76,7 @@ def _clusters(own: pd.Series, labels: pd.Series) -> pd.DataFrame:
 
 
 def _oriented(model: str, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The measured pairs of `model` with each other model, with the columns of Placement.nearest."""
+    """The table `nearest_models`, unsorted."""
     ways = []
     for this, other in DIRECTIONS:
         own = pairs[(pairs[f"model_{this}"] == model) & (pairs[f"model_{other}"] != model)]
@@ -99,15 +86,14 @@ def _oriented(model: str, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rates(model: str, rates: pd.DataFrame) -> pd.DataFrame:
-    """Placement.rates, from the transfer rates of all models."""
+    """The table `rates`, from the transfer rates of all models."""
     rows = []
     for role, other in (("source", "target"), ("target", "source")):
         own = rates[rates[role] == model].set_index(other)["rate"]
-        if not own.empty:
-            means = rates.groupby(role)["rate"].mean()
-            ends = str(own.idxmax()), own.max(), str(own.idxmin()), own.min()
-            rows.append((role, means[model], _rank(means, model), len(means), *ends))
-    return pd.DataFrame(rows, columns=RATES)
+        means = rates.groupby(role)["rate"].mean()
+        ends = {"most": own.idxmax(), "most_rate": own.max(), "least": own.idxmin(), "least_rate": own.min()}
+        rows.append({"role": role, "mean_rate": means[model], "rank": _rank(means, model), "models": len(means)} | ends)
+    return pd.DataFrame(rows)
 
 
 def _rank(values: pd.Series, model: str) -> int:

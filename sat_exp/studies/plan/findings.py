@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.table import Column, Table
+from rich.table import Table
 
-from sat_exp.modules.throughput_table import RATES
+from sat_exp.modules.throughput import RATES
 from sat_exp.studies.plan import planning
 from sat_exp.studies.plan.finished import Finished
 from sat_exp.tasks import printing
@@ -21,8 +21,8 @@ DEVICES = (2, 4, 8)
 
 @dataclass(frozen=True)
 class Plan:
-    """tables: plan, throughput_used and images_needed; see `planning`. finished: the run behind its assumptions. disk:
-    bytes by kind of artefact; free: bytes free. batch_size, width: the settings. cautions: sentences for the reader."""
+    """A plan. finished: the run behind its assumptions. disk: bytes by kind of artefact; free: bytes free. batch_size,
+    width: the settings."""
 
     title: str
     tables: Mapping[str, pd.DataFrame]
@@ -95,16 +95,12 @@ def _totals(plan: Plan) -> Table:
 
 def _models(plan: Plan) -> Table:
     order = plan.models["seconds"].sort_values(ascending=False).index[:MOST_EXPENSIVE]
+    times, used = plan.models.loc[order], plan.tables["throughput_used"].loc[order]
+    seconds = times[["attack_seconds", "seconds"]].map(duration).set_axis(["attack", "total"], axis=1)
+    rates = used[RATES].map(lambda rate: f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}")
+    rows = seconds.join(rates.set_axis(["images/s", "steps/s"], axis=1)).assign(rates=used["source"])
     title = "most expensive models" if len(plan.models) > len(order) else "models"
-    table = Table(Column("model", overflow="fold"), title=title, title_justify="left")
-    for heading in ("attack", "total", "images/s", "steps/s", "rates"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in order:
-        times, used = plan.models.loc[row], plan.tables["throughput_used"].loc[row]
-        rates = (f"{used[rate]:,.0f}" if used[rate] >= 100 else f"{used[rate]:.3g}" for rate in RATES)
-        seconds = (duration(times[column]) for column in ("attack_seconds", "seconds"))
-        table.add_row(times["name"], *seconds, *rates, used["source"])
-    return table
+    return printing.table(title, rows.assign(model=times["name"]), {"model": ""} | dict.fromkeys(rows, "s"))
 
 
 def _images(plan: Plan) -> Table:

@@ -5,6 +5,7 @@ attack those it classifies correctly, and to classify the adversarial images of 
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,19 +27,15 @@ RATES = (0.06, 0.15, 0.40)
 """Transfer rates of unlike, typical and like pairs."""
 
 
-def times(
-    throughput: pd.DataFrame, images: int, steps: int, attacked_share: Mapping[str, float] | None = None
-) -> pd.DataFrame:
-    """Seconds by stage, one row per model.
+def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Mapping[str, float]) -> pd.DataFrame:
+    """Seconds by stage, one row per model; their sum, and that sum for rates that differ by the factors `fast` and
+    `slow`.
 
     throughput: the rows of `sat_exp.modules.throughput.Throughput`. steps: gradient steps of the attack per image.
-    attacked_share: model name → share of the images that are attacked, because the model classifies them correctly; 1,
-    an upper bound, where it is missing.
-
-    Columns: name, attacked (images), load_, clean_, attack_ and transfer_seconds, seconds, their sum, and seconds_low,
-    seconds_high, the sum for rates that differ by the factors `fast` and `slow`.
+    attacked_share: the share of the images that a model classifies correctly and that are attacked, by its name; 1, an
+    upper bound, where it is missing.
     """
-    attacked = np.array([images * (attacked_share or {}).get(name, 1.0) for name in throughput["name"]])
+    attacked = images * throughput["name"].map(lambda name: attacked_share.get(name, 1.0))
     forward, step = throughput["forward_images_per_second"], throughput["attack_step_images_per_second"]
     plan = pd.DataFrame(
         {
@@ -64,12 +61,12 @@ def shared_seconds(plan: pd.DataFrame, devices: int) -> float:
 
 
 def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.DataFrame:
-    """name, and bytes: `weights` in `precision`, as a table of throughput names it, and `peak` of an attack step on
-    `batch_size` images, in proportion to the measured one."""
+    """Bytes of each model: `weights_bytes` in `precision`, as a table of throughput names it, and `peak_bytes` of an
+    attack step on `batch_size` images, in proportion to the measured one."""
     width = throughput["precision"].map(bytes_of_a_parameter)
     each = (throughput["peak_memory_bytes"] - width * throughput["parameters"]) / throughput["batch_size"]
     weights = bytes_of_a_parameter(precision) * throughput["parameters"]
-    return pd.DataFrame({"name": throughput["name"], "weights": weights, "peak": weights + batch_size * each})
+    return pd.DataFrame({"weights_bytes": weights, "peak_bytes": weights + batch_size * each})
 
 
 def bytes_of_a_parameter(precision: str) -> int:
@@ -77,8 +74,7 @@ def bytes_of_a_parameter(precision: str) -> int:
 
 
 def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
-    """Bytes by kind of artefact: pixels and adversarial images uint8, logits float32 and
-    predictions int32. attacked: [M] images attacked, of each model; shape: (C, H, W) of the canvas."""
+    """Bytes by kind of artefact. attacked: the number of images attacked, of each model; shape: (C, H, W)."""
     counts = np.asarray(attacked)
     pixels, total, sources = math.prod(shape), round(counts.sum()), len(counts)
     return {
@@ -92,11 +88,11 @@ def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes:
 def expected_interval(
     rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The interval of SAT for expected counts of fooled images: lower and upper ends, float64.
+    """The lower and upper ends of the interval of SAT for expected counts of fooled images.
 
-    Both transfer rates are p = `rate`. The indicators that an image's two adversarial versions fool the other model
-    have correlation ρ, so p² + ρp(1 − p) of the `images` are fooled both ways, within the bounds that p sets. ρ = 1
-    gives the widest interval, also for unequal rates of mean p.
+    An image is fooled in each direction with probability p = `rate`, and in both with p² + ρp(1 − p), as far as p
+    allows that; ρ is the correlation of the two events. ρ = 1 gives the widest interval, also for unequal rates of mean
+    p.
     """
     p, n, rho = (np.asarray(value, np.float64) for value in (rate, images, correlation))
     both = np.maximum(p**2 + rho * p * (1 - p), np.maximum(2 * p - 1, 0))
@@ -104,10 +100,9 @@ def expected_interval(
 
 
 def standard_error(rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0) -> NDArray[np.float64]:
-    """The standard error of SAT that `expected_interval` implies (`similarity.standard_error`).
+    """The standard error of SAT that `expected_interval` implies (`similarity.standard_error`); it is never 0.
 
-    For many hits and misses it is that of the delta method, √((1 − p)(1 + ρ)/2pn), with rate p, n images and
-    correlation ρ. It is positive even where none or all images are expected to be fooled.
+    For many hits and misses it is that of the delta method, √((1 − p)(1 + ρ)/2pn).
     """
     p, n = np.asarray(rate, np.float64), np.asarray(images, np.float64)
     return similarity.standard_error(sat(n, n * p, n * p), *expected_interval(p, n, correlation))
@@ -121,28 +116,17 @@ def interval_width(
     return high - low
 
 
-def images_needed(
-    rate: ArrayLike, width: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
-) -> NDArray[np.int64]:
-    """The least number of images, int64, that both models must classify correctly for an interval of SAT of full
-    `width` > 0. `rate` in (0, 1]. See `expected_interval`."""
-    p, wanted, rho = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (rate, width, correlation)))
+def images_needed(rate: float, width: float, correlation: float = 1.0, confidence: float = 0.95) -> int:
+    """The least number of images that both models must classify correctly for an interval of SAT of full `width` > 0.
+    `rate` in (0, 1]. See `expected_interval`."""
 
-    def too_few(images: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return np.asarray(interval_width(p, images, rho, confidence) > wanted)
+    def enough(images: int) -> bool:
+        return bool(interval_width(rate, images, correlation, confidence) <= width)
 
-    delta = ndtri((1 + confidence) / 2) ** 2 * 2 * (1 + rho) * (1 - p) / p / wanted**2
-    enough = np.maximum(np.ceil(delta), 1).astype(np.int64)
-    while (short := too_few(enough)).any():
-        enough = np.where(short, 2 * enough, enough)
-    fewer = enough // 2
-    while (plenty := (fewer > 0) & ~too_few(np.maximum(fewer, 1))).any():
-        enough, fewer = np.where(plenty, fewer, enough), np.where(plenty, fewer // 2, fewer)
-    while (enough - fewer > 1).any():
-        middle = (enough + fewer + 1) // 2
-        short = too_few(middle)
-        enough, fewer = np.where(short, enough, middle), np.where(short, middle, fewer)
-    return enough
+    most = 1
+    while not enough(most):
+        most *= 2
+    return 1 + bisect_left(range(1, most), True, key=enough)
 
 
 def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
@@ -159,11 +143,10 @@ def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
 
 
 def sample_sizes(width: float, images: int, correlation: float, common: float, confidence: float) -> pd.DataFrame:
-    """The images that each of `RATES` needs for an interval of `width`, of half and of double that width.
+    """The table `images_needed`, for each of `RATES` and for double `width`, `width` and half of it.
 
-    images: the planned number; common: the share of them in X_AB; correlation: ρ of `expected_interval`. Columns:
-    transfer_rate, sat, width; common_images, which both models must classify correctly; images, which the data set must
-    have for that; correlation, planned_images, standard_error_planned and width_planned, of the planned number.
+    images: the planned number; common: the share of them in X_AB; correlation: ρ of `expected_interval`. In the table,
+    both models must classify `common_images` correctly; the data set must have `images` for that.
     """
     rows = []
     for rate in RATES:
@@ -174,7 +157,7 @@ def sample_sizes(width: float, images: int, correlation: float, common: float, c
             "width_planned": float(interval_width(rate, images * common, correlation, confidence)),
         }
         for wanted in (2 * width, width, width / 2):
-            needed = int(images_needed(rate, wanted, correlation, confidence))
+            needed = images_needed(rate, wanted, correlation, confidence)
             sizes = {"common_images": needed, "images": math.ceil(needed / common)}
             rows.append({"transfer_rate": rate, "sat": math.log(100 * rate), "width": wanted} | sizes | planned)
     return pd.DataFrame(rows)

@@ -51,7 +51,7 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
         memory = planning.memory(speed.rows, hardware.numerics, hardware.batch_size)
         sizes = planning.sample_sizes(width, images, finished.correlation, finished.common, config.score.confidence)
         tables = {
-            "plan": times.assign(weights_bytes=memory["weights"], peak_bytes=memory["peak"]),
+            "plan": times.join(memory),
             "throughput_used": speed.rows,
             "images_needed": sizes,
         }
@@ -87,7 +87,7 @@ def cautions(plan: Plan, config: DictConfig, hardware: Hardware) -> list[str]:
 
 
 def size_of(config: DictConfig) -> int:
-    """The number of images; UserError where the data set's size is not set."""
+    """dataset.size; UserError where it is not set."""
     size = config.dataset.get("size")
     if type(size) is not int or size < 1:
         shown = "null" if size is None else size

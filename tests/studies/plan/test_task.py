@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sat_exp.modules import stopwatch
-from sat_exp.modules.throughput_table import RATES
+from sat_exp.modules.throughput import RATES
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
 
