@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -54,41 +53,34 @@ class HuggingFace(DataSet):
     def read(self, root: str | None) -> ImageSet:
         if root is None:
             raise UserError(f"dataset=hf needs a data set: give dataset.root= {ROOT}")
-        folder = Path(str(root)).expanduser()
-        name = folder.name if folder.is_dir() else str(root)
-        folder = folder if folder.is_dir() else downloaded(str(root))
-        rows = Rows.of(name, load(folder, self.split), folder)
-        labels = [None] * len(rows.dataset) if rows.labels is None else rows.labels
-        pictures = [
-            Picture(f"{self.split}-{index:08d}", rows.place(index), label, partial(rows.read, index))
-            for index, label in enumerate(labels)
-        ]
+        folder = downloaded(str(root))
+        name = folder.name if folder == Path(str(root)).expanduser() else str(root)
+        rows = Rows(name, folder, self.split)
+        ids = [f"{self.split}-{index:08d}" for index in range(len(rows.dataset))]
         space = None if rows.labels is None else self.label_space or name
-        return picture_set(name, space, rows.class_names, pictures, self.canvas)
+        return picture_set(name, space, rows.class_names, rows.pictures(ids, rows.labels), self.canvas)
 
 
-@dataclass(frozen=True)
 class Rows:
-    """The rows of a `datasets.Dataset` in `folder`. image: the name of the column of images. labels: class indices."""
+    """The rows of one split of the set in `folder`. name: that of the set in errors. class_names, labels: those of
+    `classes`. UserError where there is no column of images."""
 
-    name: str
-    folder: Path
-    dataset: Any
-    image: str
-    class_names: tuple[str, ...]
-    labels: Sequence[int] | None
-
-    @classmethod
-    def of(cls, name: str, dataset: Any, folder: Path) -> "Rows":
-        """The rows of `dataset`; UserError where it has no column of images."""
+    def __init__(self, name: str, folder: Path, split: str) -> None:
         datasets = library()
-        dataset = dataset.with_format(None)
-        image = next((key for key, kind in dataset.features.items() if isinstance(kind, datasets.Image)), None)
+        rows = load(folder, split).with_format(None)
+        image = next((key for key, kind in rows.features.items() if isinstance(kind, datasets.Image)), None)
         if image is None:
-            raise UserError(f"{name} has no column of images, but {', '.join(dataset.features)}: give another set")
-        pictures = dataset.select_columns([image]).cast_column(image, datasets.Image(decode=False))
-        class_names, labels = classes(dataset)
-        return cls(name, folder, pictures, image, class_names, labels)
+            raise UserError(f"{name} has no column of images, but {', '.join(rows.features)}: give another set")
+        self.name, self.folder, self.image = name, folder, image
+        self.dataset = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        self.class_names, self.labels = classes(rows)
+
+    def pictures(self, ids: Sequence[str], labels: Sequence[int] | None) -> list[Picture]:
+        """The picture in each row."""
+        return [
+            Picture(id, self.place(index), None if labels is None else labels[index], partial(self.read, index))
+            for index, id in enumerate(ids)
+        ]
 
     def place(self, index: int) -> str:
         """The name of row `index` in errors."""
@@ -134,42 +126,34 @@ def classes(dataset: Any) -> tuple[tuple[str, ...], list[int] | None]:
     return tuple(names or map(str, range(labels.max(initial=-1) + 1))), labels.tolist()
 
 
-def imagenet_rows(folder: Path) -> Rows:
-    """The validation split of the copy of ImageNet-1k in `folder`, with labels; read by timm unless by save_to_disk."""
-    rows = Rows.of(str(folder), load(folder, "validation", timm=True), folder)
-    if rows.labels is None:
-        raise UserError(f"{folder} has no labels: give a labelled copy of ImageNet-1k, or dataset=hf")
-    return rows
+def saved(folder: Path) -> bool:
+    """Whether `datasets` has saved a set in `folder`."""
+    return any((folder / name).is_file() for name in SAVED)
 
 
 def is_copy(folder: Path) -> bool:
     """Whether `folder` was saved by `datasets` or has its parquet files."""
-    saved = any((folder / name).is_file() for name in SAVED)
-    return saved or any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
+    return saved(folder) or any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
 
 
-def load(folder: Path, split: str, *, timm: bool = False) -> Any:
+def load(folder: Path, split: str) -> Any:
     """The `datasets.Dataset` of `split` in `folder`; all of a set that was saved without splits.
 
     No code of the folder is run, nothing is written, and only files of the folder are read, in formats of images.
-    timm: read with timm's reader.
     """
     datasets = library()
     check_files(folder)
     with explained(f"{folder} cannot be loaded", f"give dataset.root= {ROOT}"):
-        if (folder / "state.json").is_file():
-            return own(datasets.load_from_disk(str(folder)), folder)
-        if (folder / "dataset_dict.json").is_file():
-            splits = datasets.load_from_disk(str(folder))
-            check_split(folder, split, list(splits))
-            return own(splits[split], folder)
+        if saved(folder):
+            found = datasets.load_from_disk(str(folder))
+            if isinstance(found, dict):
+                check_split(folder, split, list(found))
+                found = found[split]
+            check_inside([file["filename"] for file in found.cache_files], folder)
+            return found
         builder = datasets.load_dataset_builder(str(folder))
         check_builder(builder, folder)
         check_split(folder, split, list(builder.config.data_files or ()))
-        if timm:
-            from timm.data.readers.reader_hfds import ReaderHfds  # needs the library
-
-            return ReaderHfds(str(folder), split=split).dataset
         return datasets.load_dataset(str(folder), split=split)
 
 
@@ -186,17 +170,14 @@ def check_builder(builder: Any, folder: Path) -> None:
     if kind not in FORMATS:
         raise ValueError(f"it is read as {kind}, not as {', '.join(FORMATS)}")
     for files in (builder.config.data_files or {}).values():
-        for file in files:
-            if not inside(str(file), (folder,)):
-                raise ValueError(f"it describes {file}, which is not in it")
+        check_inside([str(file) for file in files], folder)
 
 
-def own(dataset: Any, folder: Path) -> Any:
-    """`dataset`; ValueError where its files are not in `folder`."""
-    for file in dataset.cache_files:
-        if not inside(file["filename"], (folder,)):
-            raise ValueError(f"it describes {file['filename']}, which is not in it")
-    return dataset
+def check_inside(files: Sequence[str], folder: Path) -> None:
+    """ValueError for a file of a set that is not in its `folder`."""
+    for file in files:
+        if not inside(file, (folder,)):
+            raise ValueError(f"it describes {file}, which is not in it")
 
 
 def inside(path: str, folders: Sequence[Path]) -> bool:

@@ -4,13 +4,12 @@ import csv
 import re
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from threading import Lock
-
-from timm.data.readers.reader_image_in_tar import ReaderImageInTar
+from typing import Any
 
 from sat_exp import files
 from sat_exp.datasets import hugging_face, matlab
@@ -25,6 +24,7 @@ EXPECTED = (
 )
 VALIDATION = re.compile(r"ILSVRC2012_val_\d{8}")
 KAGGLE = Path("ILSVRC/Data/CLS-LOC/val")
+IN_TARS = (".jpeg", ".jpg", ".png")  # suffixes of pictures in a tar
 TARS = ("ILSVRC2012_img_val.tar", "val.tar")
 DEVKIT = "ILSVRC2012_devkit_t12"
 META, TRUTH, SOLUTION = "meta.mat", "ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv"
@@ -39,7 +39,7 @@ def imagenet_pictures(root: str) -> list[Picture]:
     """The labelled pictures in `root`; UserError where its layout is none of `EXPECTED`."""
     if root.startswith("hfds/"):
         name = root.removeprefix("hfds/")
-        return rows_of(hugging_face.imagenet_rows(hugging_face.downloaded(name, "data/validation-*")))
+        return in_rows(hugging_face.downloaded(name, "data/validation-*"))
     path = Path(root).expanduser()
     if path.is_file() and path.suffix == ".tar":
         return in_tar(path)
@@ -48,7 +48,7 @@ def imagenet_pictures(root: str) -> list[Picture]:
     if (path / "labels.csv").is_file():
         return listed(path / "labels.csv")
     if hugging_face.is_copy(path):
-        return rows_of(hugging_face.imagenet_rows(path))
+        return in_rows(path)
     for inner in (path / KAGGLE, path / "val"):
         if inner.is_dir():
             return in_folder(inner, (inner.parent, path))
@@ -68,38 +68,37 @@ def in_folder(folder: Path, label_folders: Sequence[Path]) -> list[Picture]:
 
 def in_tar(tar: Path) -> list[Picture]:
     """The pictures in a tar file, in synset folders, or flat with a file of labels next to the tar."""
-    with explained(f"{tar} is not a readable tar of images", f"give {EXPECTED}", *DAMAGED, AssertionError):
-        with tarfile.open(tar, "r:") as archive:
-            check_members(archive)
-        reader = ReaderImageInTar(str(tar), cache_tarinfo=False)
-    places = {name: index for index, name in enumerate(reader.filenames())}
-    names = visible(list(places))
-    indices = {PurePosixPath(name): index for name, index in places.items()}
+    with explained(f"{tar} is not a readable tar of images", f"give {EXPECTED}", *DAMAGED):
+        found = dict(members(tarfile.open(tar, "r:")))  # noqa: SIM115, as its members are read later
     lock = Lock()  # all members are read through one open file
 
-    def read(index: int) -> bytes:
+    def read(opened: Callable[[], Any]) -> bytes:
         with lock, explained(f"{tar} cannot be read", "fetch it again", OSError, EOFError, tarfile.TarError):
-            return reader[index][0].read()
+            return opened().read()
 
-    labels = labelled(names, tar, (tar.parent,))
+    labels = labelled(list(found), tar, (tar.parent,))
     return [
-        Picture(id, f"{name} in {tar}", label, partial(read, indices[name]))
-        for name, (id, label) in zip(names, labels, strict=True)
+        Picture(id, f"{name} in {tar}", label, partial(read, opened))
+        for (name, opened), (id, label) in zip(found.items(), labels, strict=True)
     ]
 
 
-def check_members(archive: tarfile.TarFile, inner: bool = False) -> None:
-    """ValueError for a picture that is too large and for a tar in a tar in a tar; TarError for a member that goes
-    beyond the end of the file, with which timm's reader would not end."""
+def members(archive: tarfile.TarFile, inner: bool = False) -> Iterator[tuple[PurePosixPath, Callable[[], Any]]]:
+    """The name of each picture in a tar, or in a tar in it, and the function that opens it.
+
+    ValueError for a picture that is too large and for a tar in a tar in a tar; TarError where the file is cut.
+    """
     for member in archive:
-        suffix = PurePosixPath(member.name).suffix.lower() if member.isreg() else ""
+        path = PurePosixPath(member.name)
+        suffix = path.suffix.lower() if member.isreg() else ""
         if suffix in SUFFIXES and member.size > MOST_BYTES:
             raise ValueError(f"{member.name} is larger than {MOST_BYTES:,} bytes")
         if suffix == ".tar" and inner:
             raise ValueError(f"{member.name} is a tar in a tar in a tar")
         if suffix == ".tar":
-            with tarfile.open(fileobj=archive.extractfile(member), mode="r:") as content:
-                check_members(content, inner=True)
+            yield from members(tarfile.open(fileobj=archive.extractfile(member), mode="r:"), inner=True)  # noqa: SIM115
+        elif suffix in IN_TARS and visible(path):
+            yield path, partial(archive.extractfile, member)
 
 
 def labelled(names: Sequence[PurePosixPath], root: Path, label_folders: Sequence[Path]) -> list[tuple[str, int]]:
@@ -194,18 +193,18 @@ def listed(table: Path) -> list[Picture]:
     return list(pictures.values())
 
 
-def rows_of(rows: "hugging_face.Rows") -> list[Picture]:
+def in_rows(folder: Path) -> list[Picture]:
     """The pictures in a Hugging Face copy, named by the row's file, or by its number where it has none."""
+    rows = hugging_face.Rows(str(folder), folder, "validation")
+    if rows.labels is None:
+        raise UserError(f"{folder} has no labels: give a labelled copy of ImageNet-1k, or dataset=hf")
     names = list(synsets())
     if rows.class_names and set(rows.class_names) <= set(names):
-        labels = [synsets()[rows.class_names[label]] for label in rows.labels or ()]
+        labels = [synsets()[rows.class_names[label]] for label in rows.labels]
     elif len(rows.class_names) == CLASSES:
-        labels = list(rows.labels or ())
+        labels = rows.labels
     else:
         classes = f"{len(rows.class_names)} classes that are no synsets"
         raise UserError(f"{rows.name} has {classes}: give a copy of ImageNet-1k, or use dataset=hf")
-    files = rows.files()
-    return [
-        Picture(f"{names[label]}/{name}", rows.place(index), label, partial(rows.read, index))
-        for index, (label, name) in enumerate(zip(labels, files, strict=True))
-    ]
+    ids = [f"{names[label]}/{name}" for label, name in zip(labels, rows.files(), strict=True)]
+    return rows.pictures(ids, labels)

@@ -39,17 +39,14 @@ class Reader:
                 raise ValueError("it is cut")
             inner = content[begin : begin + size]
             if kind == COMPRESSED:
-                yield from self.elements(self.inflated(inner))
+                unpacked = zlib.decompressobj().decompress(inner, self.left + 1)
+                self.left -= len(unpacked)
+                if self.left < 0:
+                    raise ValueError("it is larger than allowed")
+                yield from self.elements(unpacked)
             else:
                 yield kind, inner
             at = end
-
-    def inflated(self, packed: bytes) -> bytes:
-        content = zlib.decompressobj().decompress(packed, self.left + 1)
-        self.left -= len(content)
-        if self.left < 0:
-            raise ValueError("it is larger than allowed")
-        return content
 
     def numbers(self, element: Element) -> np.ndarray:
         return np.frombuffer(element[1], f"{self.order}{NUMBERS[element[0]]}")

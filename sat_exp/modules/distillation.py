@@ -8,27 +8,22 @@ labels and the distillation token.
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from lightning import LightningModule
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from sat_exp.models import Classifier, Model
+from sat_exp.modules.batches import ChunkWriter
 from sat_exp.modules.hardware import Hardware, in_halves
-from sat_exp.modules.training import Phase, Recipe, Training
+from sat_exp.modules.training import Training
 from sat_exp.modules.training_images import TrainingImages
-from sat_exp.modules.writing import ChunkWriter
-from sat_exp.settings import checked
-from sat_exp.settings.types import Positive
 from sat_exp.store import Store, StoredArray
 
 log = logging.getLogger(__name__)
-
-Weight = Annotated[float, Field(gt=0, le=1)]
 
 CHUNK = 500
 """Images per stored chunk of a teacher's logits."""
@@ -39,15 +34,12 @@ class Distillation:
     """The part of the loss that comes from the teacher.
 
     hard: the target is the teacher's class; otherwise its probabilities at `temperature`. weight: the share of the
-    teacher in the loss; the rest is that of the labels. UserError for a number out of range.
+    teacher in the loss; the rest is that of the labels.
     """
 
     hard: bool
-    weight: Weight
-    temperature: Positive
-
-    def __post_init__(self) -> None:
-        checked(type(self), vars(self), "task")
+    weight: float
+    temperature: float
 
     def loss(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The mean loss over a batch of the student's and the teacher's logits, [B, classes] each.
@@ -68,22 +60,11 @@ class Distilling(Training):
     token learns from the labels and the distillation token from the teacher; other students learn both from one output.
     """
 
-    teacher: list[Classifier]
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        classes: int,
-        recipe: Recipe,
-        phase: Phase,
-        *,
-        distillation: Distillation,
-        teacher: Classifier,
-    ) -> None:
-        super().__init__(classifier, classes, recipe, phase)
+    def __init__(self, *training: Any, distillation: Distillation, teacher: Classifier) -> None:
+        super().__init__(*training)
         self.distillation = distillation
         self.teacher = [teacher]  # in a list, so that neither checkpoints nor averages of the weights include it
-        network: Any = classifier.network
+        network: Any = self.classifier.network
         if hasattr(network, "set_distilled_training"):
             network.set_distilled_training(True)
 
@@ -92,16 +73,14 @@ class Distilling(Training):
 
     def loss(self, pixels: Tensor, targets: Tensor, flipped: Tensor, *others: Tensor) -> Tensor:
         """(1 − weight) · CE(student, labels) + weight · distillation(student, teacher)."""
-        output = self.classifier(pixels)
+        output, weight = self.classifier(pixels), self.distillation.weight
         class_logits, distillation_logits = output if isinstance(output, tuple) else (output, output)
-        rows, weight = torch.arange(len(pixels), device=pixels.device), self.distillation.weight
-        teacher = others[0][rows, flipped.long()] if others else self.predict_teacher(pixels)
+        if others:
+            teacher = others[0][torch.arange(len(pixels), device=pixels.device), flipped.long()]
+        else:
+            teacher = self.teacher[0](pixels)
         from_teacher = self.distillation.loss(distillation_logits, teacher)
         return (1 - weight) * self.by_labels(class_logits, targets) + weight * from_teacher
-
-    @torch.no_grad()
-    def predict_teacher(self, pixels: Tensor) -> Tensor:
-        return self.teacher[0](pixels)
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,20 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sat_exp import models
 from sat_exp.attacks import PGD
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.throughput_table import RATES
 
+RATES = ["forward_images_per_second", "attack_step_images_per_second"]
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 ROUNDS_SECONDS = 3.0
 """A round is one forward batch and one attack step. Rounds end after `LEAST_ROUNDS` and this time, or `MOST_ROUNDS`."""
@@ -28,13 +27,11 @@ BATCH_SECONDS = 2.0
 
 
 def measure(config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, Any]:
-    """The throughput of one model with random weights on `hardware`, as columns of a table.
+    """The throughput of one model with random weights on `hardware`, as columns of a table of throughput.
 
     canvas: pixels of a side of the images.
     """
-    untrained = deepcopy(config)
-    with open_dict(untrained):
-        untrained.pretrained, untrained.checkpoint = False, None
+    untrained: Any = OmegaConf.merge(config, {"pretrained": False, "checkpoint": None})
     started = time.perf_counter()
     model = models.load(untrained)
     seconds = time.perf_counter() - started
@@ -45,9 +42,6 @@ def measure(config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, An
     trainer = hardware.trainer(inference_mode=False, enable_progress_bar=False)
     trainer.predict(stopwatch, DataLoader(range(1), batch_size=None), return_predictions=False)  # type: ignore[arg-type]
     facts = {"load_seconds": seconds, "parameters": model.parameters, "torch": torch.__version__}
-    stopwatch.to("cpu")
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
     return facts | stopwatch.measured
 
 
@@ -61,9 +55,7 @@ class Stopwatch(LightningModule):
 
     def __init__(self, classifier: models.Classifier, shape: tuple[int, int, int], batch_size: int) -> None:
         super().__init__()
-        self.classifier = classifier
-        self.shape = shape
-        self.batch_size = batch_size
+        self.classifier, self.shape, self.batch_size = classifier, shape, batch_size
         self.step = PGD(epsilon=8, step_size=1, steps=1, random_start=False)
 
     def predict_step(self, batch: Any, index: int) -> Tensor:
@@ -73,10 +65,8 @@ class Stopwatch(LightningModule):
         with peak_growth(self.device) as growth:
             attack = [seconds, self.seconds(self.attack, images)]
         forward = [self.seconds(self.forward, images)]
-        started = time.perf_counter()
-        while len(forward) < LEAST_ROUNDS or (
-            len(forward) < MOST_ROUNDS and time.perf_counter() - started < ROUNDS_SECONDS
-        ):
+        latest = time.perf_counter() + ROUNDS_SECONDS
+        while len(forward) < LEAST_ROUNDS or (len(forward) < MOST_ROUNDS and time.perf_counter() < latest):
             forward.append(self.seconds(self.forward, images))
             if len(attack) < len(forward):
                 attack.append(self.seconds(self.attack, images))
@@ -110,15 +100,12 @@ class Stopwatch(LightningModule):
         return self.step(self.classifier, images, torch.zeros(len(images), dtype=torch.int64, device=self.device), [])
 
     def seconds(self, work: Callable[[Tensor], Tensor], images: Tensor) -> float:
-        self.wait()
+        wait = torch.accelerator.synchronize if self.device.type != "cpu" else lambda: None
+        wait()
         started = time.perf_counter()
         work(images)
-        self.wait()
+        wait()
         return time.perf_counter() - started
-
-    def wait(self) -> None:
-        if self.device.type != "cpu":
-            torch.accelerator.synchronize()
 
     def autograd_bytes(self, images: Tensor) -> int:
         """Bytes that autograd keeps between the forward and the backward pass of a step, without weights."""

@@ -1,26 +1,56 @@
-"""The throughput of networks on this machine: measured here, or scaled from the table of another machine."""
+"""The throughput of networks on this machine: measured here, or scaled from the table of another machine.
 
+A table of throughput is a CSV file with a row per network, input size, device, number of threads and precision:
+
+- model: timm's architecture.tag followed by further arguments, or the `_target_` of another network
+- input_size: pixels of a side
+- forward_images_per_second, attack_step_images_per_second: medians over batches of batch_size images from the canvas,
+  including the classifier's own resize; a step is one of PGD, gradient and update
+- load_seconds: time to build the network, with random weights, and to hash it
+- parameters: their number
+- peak_memory_bytes: the weights and the memory that an attack step on such a batch adds: allocated on CUDA; elsewhere
+  the memory that autograd keeps for the gradient, or the growth of the process where Linux reports more
+- batch_size, device, threads (0 where an accelerator computes), precision (Lightning's name and other settings that
+  change numerics), torch: the conditions of the measurement
+"""
+
+import json
+import os
+import platform
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from omegaconf import DictConfig
+import torch
+from filelock import FileLock
+from more_itertools import unique_everseen
+from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sat_exp.errors import UserError, one_line
+from sat_exp import files, models
+from sat_exp.errors import UserError, explained, one_line
 from sat_exp.modules import stopwatch
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.throughput_table import RATES, SHIPPED, Key, Machine, add, by_network, key_of, read
+from sat_exp.modules.stopwatch import RATES
+
+SHIPPED = Path(__file__).parent / "throughput.csv"
+MACHINE = ["device", "threads", "precision"]
+NUMBERS = [*RATES, "load_seconds", "parameters", "peak_memory_bytes", "batch_size"]
+COLUMNS = ["model", "input_size", *NUMBERS, *MACHINE, "torch"]
 
 REFERENCES = ("resnet50", "deit_small", "convnext_tiny")
 """The models, of conf/model, whose speed here, compared with the shipped table, scales that table to this machine."""
 
 CHEAP_SECONDS = 120.0
 """Networks without a known throughput are measured for this long before the user must choose task.measure=true."""
+
+Key = tuple[str, int]  # a network in a table: model and input_size
+Rows = dict[Key, dict[str, Any]]  # the rows of a table, by network
 
 
 @dataclass(frozen=True)
@@ -34,36 +64,64 @@ class Throughput:
     notes: list[str]
 
 
-@dataclass
-class Measured:
-    """The networks measured on this machine.
+@dataclass(frozen=True)
+class Machine:
+    """The conditions that a measurement of speed depends on."""
 
-    canvas: pixels of a side of the images. table: the file that measurements are added to. known: the row of each
-    network. failed: the reason why a network could not be measured.
+    device: str
+    threads: int
+    precision: str
+
+    @classmethod
+    def of(cls, hardware: Hardware) -> "Machine":
+        device = hardware.device
+        if device.type == "cpu":
+            return cls(processor(), torch.get_num_threads(), hardware.numerics)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        return cls(name, 0, hardware.numerics)
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of `table` that were measured on this machine."""
+        return table[(table[MACHINE] == list(vars(self).values())).all(axis=1)]
+
+    def most_similar(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the machine in `table` that is most similar to this one: by kind, then device, then precision."""
+        if table.empty:
+            return table
+
+        def similarity(other: Machine) -> tuple[bool, ...]:
+            kind = (self.threads == 0) == (other.threads == 0)
+            return kind, self.device == other.device, self.precision == other.precision
+
+        machines = table[MACHINE].drop_duplicates().itertuples(index=False)
+        return max((Machine(*facts) for facts in machines), key=similarity).rows(table)
+
+
+class Measured:
+    """The networks measured on this machine, in the file `table`. known: their rows. failed: the reasons of failures.
+
+    canvas: pixels of a side of the images.
     """
 
-    hardware: Hardware
-    canvas: int
-    table: Path
-    machine: Machine
-    known: dict[Key, dict[str, Any]]
-    failed: dict[Key, str] = field(default_factory=dict)
+    def __init__(self, hardware: Hardware, canvas: int, table: Path) -> None:
+        self.hardware, self.canvas, self.table = hardware, canvas, table
+        self.machine = Machine.of(hardware)
+        self.known = by_network(self.machine.rows(read(table)))
+        self.failed: dict[Key, str] = {}
 
     def measure(self, configs: Sequence[DictConfig], deadline: float = float("inf")) -> None:
         """Measure the networks of `configs` that are not known yet; UserError where `deadline` passes too early."""
-        missing: dict[Key, DictConfig] = {}
-        for config in configs:
-            if (key := key_of(config)) not in self.known:
-                missing.setdefault(key, config)
+        missing = [config for config in unique_everseen(configs, key_of) if key_of(config) not in self.known]
         counts = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         name = TextColumn("measure {task.description:<28}")
         with Progress(name, BarColumn(), *counts, disable=not missing) as progress:
             task = progress.add_task("", total=len(missing))
-            for position, (key, config) in enumerate(missing.items()):
+            for position, config in enumerate(missing):
                 if time.perf_counter() > deadline:
                     failure = f"no table has the throughput of {len(missing) - position} of these models"
                     raise UserError(f"{failure}: measure them once, with task.measure=true")
                 progress.update(task, description=config.name)
+                key = key_of(config)
                 try:
                     row = stopwatch.measure(config, self.hardware, self.canvas)
                 except (UserError, RuntimeError) as error:
@@ -89,28 +147,29 @@ def find(
 
     canvas: pixels of a side of the images. measure: measure everything that `table` lacks, and scale nothing.
     """
-    machine = Machine.of(hardware)
-    measured = Measured(hardware, canvas, table, machine, by_network(machine.rows(read(table))))
+    measured = Measured(hardware, canvas, table)
+    keys = [key_of(config) for config in configs]
     notes: list[str] = []
-    scaled: dict[Key, dict[str, Any]] = {}
+    scaled: Rows = {}
     if not measure:
-        basis = by_network(machine.most_similar(read(shipped)))
-        if any(key_of(config) in basis and key_of(config) not in measured.known for config in configs):
+        basis = by_network(measured.machine.most_similar(read(shipped)))
+        if any(key in basis and key not in measured.known for key in keys):
             measured.measure([reference for reference in references if key_of(reference) in basis])
             scaled, note = scale(basis, measured.known)
             notes.append(note)
-    unknown = [config for config in configs if key_of(config) not in scaled]
+    unknown = [config for config, key in zip(configs, keys, strict=True) if key not in scaled]
     measured.measure(unknown, float("inf") if measure else time.perf_counter() + CHEAP_SECONDS)
     exact = {"source": "measured", "slow": 1.0, "fast": 1.0}
     found = scaled | {key: row | exact for key, row in measured.known.items()}
-    rows = [{"name": config.name} | found[key_of(config)] for config in configs if key_of(config) in found]
-    failures = {config.name: measured.failed[key_of(config)] for config in configs if key_of(config) not in found}
+    named = [(config.name, key) for config, key in zip(configs, keys, strict=True)]
+    rows = [{"name": name} | found[key] for name, key in named if key in found]
+    failures = {name: measured.failed[key] for name, key in named if key not in found}
     if not rows:
         raise UserError(f"no model could be measured: {next(iter(failures.values()))}")
     return Throughput(pd.DataFrame(rows), failures, notes)
 
 
-def scale(basis: dict[Key, dict[str, Any]], here: dict[Key, dict[str, Any]]) -> tuple[dict[Key, dict[str, Any]], str]:
+def scale(basis: Rows, here: Rows) -> tuple[Rows, str]:
     """The rows of `basis` with the rates expected here, and a line about the scaling.
 
     Rates are multiplied by their median ratio over the networks in both tables. `slow` and `fast` are the least and the
@@ -131,3 +190,53 @@ def scale(basis: dict[Key, dict[str, Any]], here: dict[Key, dict[str, Any]]) -> 
     )
     factors = {"source": "scaled", "slow": min(off), "fast": max(off)}
     return {key: row | {rate: row[rate] * middle[rate] for rate in RATES} | factors for key, row in basis.items()}, note
+
+
+def key_of(config: DictConfig) -> Key:
+    """The key of a model's network, which does not depend on its weights."""
+    facts: Any = OmegaConf.to_container(config.network, resolve=True)
+    target = facts.pop("_target_")
+    name = facts.pop("model_name", target)
+    arguments = f" {json.dumps(facts, sort_keys=True)}" if facts else ""
+    return f"{name}{arguments}", int(models.preprocessing(config).size)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A table of throughput, empty where there is no such file; UserError where the file is not such a table."""
+    if not path.is_file():
+        return pd.DataFrame(columns=COLUMNS)
+    advice = "move it away and measure again with task.measure=true"
+    with explained(f"{path} is not a table of throughput", advice, OSError, ValueError):
+        table = pd.read_csv(path, dtype=dict.fromkeys(["model", "device", "precision", "torch"], str))
+        if missing := [column for column in COLUMNS if column not in table]:
+            raise ValueError(f"no column {', '.join(missing)}")
+        numbers = table[NUMBERS].astype(float)
+        if not (np.isfinite(numbers) & (numbers > 0)).all(axis=None):
+            raise ValueError("numbers that are missing or not above 0")
+        return table[COLUMNS].astype({"input_size": int, "threads": int} | dict.fromkeys(RATES, float))
+
+
+def add(path: Path, row: dict[str, Any]) -> None:
+    """Add a row to the table at `path`, atomically; several processes may do so at once."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            rows = [*read(path).to_dict("records"), {column: row[column] for column in COLUMNS}]
+            files.write_atomic(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g").encode())
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}; give output_dir=FOLDER") from error
+
+
+def by_network(table: pd.DataFrame) -> Rows:
+    """The rows of `table` by network, the last where there are several."""
+    return {(row["model"], row["input_size"]): row for row in table.to_dict("records")}
+
+
+def processor() -> str:
+    """The name of the processor, as far as the system reports it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine() or os.name

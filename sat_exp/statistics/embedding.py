@@ -9,7 +9,6 @@ from scipy.linalg import eigh
 from scipy.spatial.distance import pdist, squareform
 from sklearn.manifold import TSNE, trustworthiness
 
-from sat_exp.errors import UserError
 from sat_exp.statistics.clustering import distances
 from sat_exp.statistics.neighbours import are_nearest, without_diagonal
 from sat_exp.statistics.relations import spearman
@@ -32,10 +31,8 @@ class Embedding:
       & Kaski, ICANN 2001)
     - rank_correlation: Spearman's, of distances in the plane with true ones
     - for classical scaling: explained, the two axes' share of the sum of absolute eigenvalues (Mardia, Kent & Bibby
-      1979, §14.4); stress, Kruskal's stress-1, √(Σ(d − d̂)²/Σd²)
+      1979, §14.4); stress, Kruskal's stress-1, √(Σ(d − d̂)²/Σd²); NaN where all models are alike
     - for t-SNE: perplexity; divergence, the final Kullback–Leibler divergence
-
-    NaN where there are too few models.
     """
 
     points: pd.DataFrame
@@ -43,7 +40,8 @@ class Embedding:
 
 
 def classical(sat: pd.DataFrame) -> Embedding:
-    """Classical multidimensional scaling (Torgerson, Psychometrika 17, 1952) of a complete symmetric matrix [M, M].
+    """Classical multidimensional scaling (Torgerson, Psychometrika 17, 1952) of a complete symmetric matrix [M, M] of
+    three or more models.
 
     The coordinates are the eigenvectors of −½JD²J for its two largest eigenvalues, scaled by the eigenvalues' roots; J
     is the centring matrix. On each axis the model farthest from 0 is on the positive side, so that the result is the
@@ -52,55 +50,45 @@ def classical(sat: pd.DataFrame) -> Embedding:
     apart = distances(sat)
     centring = np.eye(len(apart)) - 1 / len(apart)
     values, vectors = eigh(-centring @ apart**2 @ centring / 2)
-    placed = np.zeros((len(apart), 2))
-    used = min(2, len(apart))
-    placed[:, :used] = (vectors * np.sqrt(values.clip(min=0)))[:, ::-1][:, :used]
+    placed = (vectors * np.sqrt(values.clip(min=0)))[:, [-1, -2]]
     farthest = np.abs(placed).argmax(axis=0)
-    placed *= np.where(placed[farthest, [0, 1]] < 0, -1, 1)
+    placed = placed * np.where(placed[farthest, [0, 1]] < 0, -1, 1)
 
     sizes = np.abs(values).sum()
     true, drawn = squareform(apart, checks=False), pdist(placed)
-    quality = {
-        "explained": float(values[-used:].clip(min=0).sum() / sizes) if sizes else np.nan,
-        "stress": float(np.sqrt(((true - drawn) ** 2).sum() / (true**2).sum())) if true.any() else np.nan,
-    }
-    return Embedding(_points(placed, sat), _faithfulness(apart, placed) | quality)
+    return _embedding(
+        sat,
+        apart,
+        placed,
+        explained=float(values[-2:].clip(min=0).sum() / sizes) if sizes else np.nan,
+        stress=float(np.sqrt(((true - drawn) ** 2).sum() / (true**2).sum())) if true.any() else np.nan,
+    )
 
 
-def tsne(sat: pd.DataFrame, *, perplexity: float | None = None, seed: int = 0) -> Embedding:
-    """t-SNE (van der Maaten & Hinton, JMLR 9, 2008) of a complete symmetric matrix [M, M], exact gradients.
+def tsne(sat: pd.DataFrame, *, seed: int = 0) -> Embedding:
+    """t-SNE (van der Maaten & Hinton, JMLR 9, 2008) of a complete symmetric matrix [M, M] of four or more models.
 
-    It starts from random points that depend on `seed`. Distances between groups, and sizes of groups, mean nothing.
-    perplexity: by default 10, or a third of the other models where that is less. UserError where it is below 1 or above
-    that third, where every model would be a neighbour of every other.
+    Gradients are exact. It starts from random points that depend on `seed`. Distances between groups, and sizes of
+    groups, mean nothing. In small pools the perplexity is a third of the other models: with more, every model would be
+    a neighbour of every other.
     """
-    most = (len(sat) - 1) / 3
-    if most < 1:
-        raise UserError(f"{len(sat)} models are too few for t-SNE: give at least 4, or draw classical scaling")
-    perplexity = min(PERPLEXITY, most) if perplexity is None else perplexity
-    if not 1 <= perplexity <= most:
-        raise UserError(f"a perplexity of {perplexity:g} for {len(sat)} models: choose 1 to {most:.3g}")
+    perplexity = min(PERPLEXITY, (len(sat) - 1) / 3)
     apart = distances(sat)
     fit = TSNE(perplexity=perplexity, metric="precomputed", init="random", method="exact", random_state=seed)
     placed = fit.fit_transform(apart).astype(np.float64)
-    quality = {"perplexity": float(perplexity), "divergence": float(fit.kl_divergence_)}
-    return Embedding(_points(placed, sat), _faithfulness(apart, placed) | quality)
+    return _embedding(sat, apart, placed, perplexity=perplexity, divergence=float(fit.kl_divergence_))
 
 
-def _points(placed: Array, sat: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"model": sat.index, "x": placed[:, 0], "y": placed[:, 1]})
-
-
-def _faithfulness(apart: Array, placed: Array) -> dict[str, float]:
-    """The measures of both methods, from true distances [M, M] and points [M, 2]."""
+def _embedding(sat: pd.DataFrame, apart: Array, placed: Array, **quality: float) -> Embedding:
+    """The points [M, 2] with the measures of both methods, from the true distances [M, M], and `quality`."""
     drawn = squareform(pdist(placed))
     near = min(NEIGHBOURS, (len(apart) - 1) // 2)
-    if near < 1:
-        return dict.fromkeys(("neighbours_kept", "trustworthiness", "rank_correlation"), np.nan)
     true, kept = (are_nearest(without_diagonal(-values), near) for values in (apart, drawn))
     upper = np.triu_indices(len(apart), 1)
-    return {
+    faithful = {
         "neighbours_kept": float((true & kept).sum() / true.sum()),
         "trustworthiness": float(trustworthiness(apart, placed, n_neighbors=near, metric="precomputed")),
         "rank_correlation": spearman(apart[upper], drawn[upper]),
     }
+    points = pd.DataFrame({"model": sat.index, "x": placed[:, 0], "y": placed[:, 1]})
+    return Embedding(points, faithful | quality)

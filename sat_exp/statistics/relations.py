@@ -5,6 +5,7 @@ permutations of models.
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -32,59 +33,51 @@ def spearman(x: Array, y: Array) -> float:
 def relation(
     pairs: pd.DataFrame,
     measures: Sequence[str],
-    given: Sequence[str] = (),
+    given: Sequence[str],
     *,
     resamples: int = 1000,
     permutations: int = 999,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rank correlation of SAT with each of `measures`, over the pairs of distinct models without missing values.
+    """The table `controls_and_sat`: rank correlation of SAT with each of `measures`, over the pairs of distinct models
+    without missing values.
 
     `pairs`: model_a, model_b, sat, and the columns `measures` and `given`, one row per unordered pair.
 
-    Two rows per measure, the second of them partial, or one row without `given`. Columns: measure; given, the names of
-    the control variables, "" for the plain correlation; models, pairs, how many; spearman, the correlation of both
-    ranks once least squares on the ranks of `given` is subtracted; low and high, percentiles of `resamples` draws of
-    models with replacement; p, see `model_permutation_p`. NaN where one of the two is constant.
+    One row per measure for the plain correlation, and one for the partial correlation given the control variables
+    `given`, if there are any: that of both ranks after least squares on the ranks of `given` is subtracted. low and
+    high: percentiles of `resamples` draws of models with replacement. p: see `model_permutation_p`. NaN where one of
+    the two is constant.
     """
     apart = pairs[pairs["model_a"] != pairs["model_b"]]
     rows = []
-    for measure in measures:
-        for controls in [[], list(given)] if given else [[]]:
-            known = apart.dropna(subset=["sat", measure, *controls])
-            models = pd.Index(pd.unique(known[["model_a", "model_b"]].to_numpy().ravel()))
-            first, second = (models.get_indexer(known[name]) for name in ("model_a", "model_b"))
-            values = known[["sat", measure, *controls]].to_numpy(np.float64)
-            rng = np.random.default_rng(seed)
-            drawn = []
-            for _ in range(resamples if len(known) else 0):
-                times = np.bincount(rng.integers(0, len(models), len(models)), minlength=len(models))
-                drawn.append(partial_correlation(values.repeat(times[first] * times[second], axis=0)))
-            low, high = percentile_interval(drawn, confidence)
-            ranks = rankdata(values, axis=0)
-            p = model_permutation_p(first, second, ranks[:, 1], ranks[:, 0], ranks[:, 2:], permutations, rng)
-            counts = len(models), len(known)
-            value = partial_correlation(values)
-            rows.append((measure, " + ".join(controls), *counts, value, float(low), float(high), p))
+    for measure, controls in product(measures, [[], list(given)] if given else [[]]):
+        known = apart.dropna(subset=["sat", measure, *controls])
+        models = pd.Index(pd.unique(known[["model_a", "model_b"]].to_numpy().ravel()))
+        first, second = (models.get_indexer(known[name]) for name in ("model_a", "model_b"))
+        values = known[["sat", measure, *controls]].to_numpy(np.float64)
+        rng = np.random.default_rng(seed)
+        drawn = []
+        for _ in range(resamples if len(known) else 0):
+            times = np.bincount(rng.integers(0, len(models), len(models)), minlength=len(models))
+            drawn.append(partial_correlation(values.repeat(times[first] * times[second], axis=0)))
+        low, high = percentile_interval(drawn)
+        ranks = rankdata(values, axis=0)
+        p = model_permutation_p(first, second, ranks[:, 1], ranks[:, 0], ranks[:, 2:], permutations, rng)
+        counts = len(models), len(known)
+        rows.append((measure, " + ".join(controls), *counts, partial_correlation(values), float(low), float(high), p))
     return pd.DataFrame(rows, columns=["measure", "given", "models", "pairs", "spearman", "low", "high", "p"])
 
 
 def model_permutation_p(
-    first: Indices,
-    second: Indices,
-    x: Array,
-    y: Array,
-    controls: Array,
-    permutations: int,
-    rng: np.random.Generator,
+    first: Indices, second: Indices, x: Array, y: Array, controls: Array, permutations: int, rng: np.random.Generator
 ) -> float:
     """The two-sided p value of the partial correlation of x with y, both [P], given `controls`, [P, K].
 
-    `first`, `second`: the two models of each pair. The residuals of x on `controls`, as a matrix over models, are put
-    in `permutations` orders of the models (Dekker, Krackhardt and Snijders, Psychometrika 72, 2007: double
-    semi-partialing; without `controls` Mantel's test). A missing pair there counts as an average one. NaN where
-    `controls` determine x or y.
+    `first`, `second`: the two models of each pair. The residuals of x on `controls` form a matrix over models, 0 for a
+    missing pair. Its rows and columns are put in `permutations` orders of the models (double semi-partialing: Dekker,
+    Krackhardt and Snijders, Psychometrika 72, 2007; without `controls` Mantel's test). NaN where `controls` determine x
+    or y.
     """
     if not x.size:
         return np.nan

@@ -9,27 +9,25 @@ TIE = 1e-9
 """How much less than the observed value still counts as equal: relative above 1, absolute below."""
 
 
-def percentile_interval(
-    drawn: ArrayLike, confidence: float = 0.95, axis: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The percentile interval of resampled values along `axis`: lower and upper ends, float64.
+def percentile_interval(drawn: ArrayLike, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper ends, float64, of the percentile interval over the first axis of resampled values.
 
     NaN is left out. The ends are NaN where no value remains. Source: Efron and Tibshirani 1993, §13.3.
     """
     tail = (1 - confidence) / 2
-    never_empty = np.insert(np.asarray(drawn, np.float64), 0, np.nan, axis)
+    never_empty = np.insert(np.asarray(drawn, np.float64), 0, np.nan, axis=0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
-        low, high = np.nanquantile(never_empty, [tail, 1 - tail], axis=axis)
+        low, high = np.nanquantile(never_empty, [tail, 1 - tail], axis=0)
     return low, high
 
 
 def permutation_p(observed: float, permuted: ArrayLike, *, exact: bool = False) -> float:
     """The p value of a permutation test: the share of values that are at least as large as `observed`.
 
-    The shares are of `permuted` [R] and the observed value itself (Phipson and Smyth 2010); with `exact`, of `permuted`
-    alone, which then holds every arrangement, the observed one included. Absolute values make a two-sided test. NaN
-    where `observed` is NaN.
+    The values are `permuted` [R] and the observed one (Phipson and Smyth 2010). With `exact` they are `permuted` alone,
+    which then holds every arrangement, the observed one included. For a two-sided test, give absolute values. NaN where
+    `observed` is NaN.
     """
     if np.isnan(observed):
         return float("nan")

@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from sat_exp.errors import UserError
 from sat_exp.models import Classifier, Model
 from sat_exp.modules.distillation import Distillation, Distilling, TeacherPrediction, WithTeacherLogits, teacher_logits
 from sat_exp.modules.hardware import Hardware
@@ -143,12 +142,3 @@ def test_a_distillation_token_learns_from_the_teacher_and_the_class_token_from_t
     assert network.head_dist.weight.grad.abs().sum() > 0
     assert network.head.weight.grad.abs().sum() == 0
     assert isinstance(student.freeze()(torch.rand(2, 1, 8, 8)), torch.Tensor)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [((True, 0, 1), "weight=0"), ((True, 1.1, 1), "weight=1.1"), ((False, 0.5, 0), "temperature=0")],
-)
-def test_bad_settings(settings, message):
-    with pytest.raises(UserError, match=message):
-        Distillation(*settings)

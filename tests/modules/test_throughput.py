@@ -15,7 +15,7 @@ from sat_exp.models import Classifier
 from sat_exp.modules import stopwatch, throughput
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.stopwatch import Stopwatch
-from sat_exp.modules.throughput_table import COLUMNS, RATES, SHIPPED, Machine, by_network, key_of, read
+from sat_exp.modules.throughput import COLUMNS, RATES, SHIPPED, Machine, by_network, key_of, read
 
 CONF = Path(__file__).parents[2] / "conf"
 FACTS = {"load_seconds": 1.0, "parameters": 1000, "peak_memory_bytes": 10_000, "batch_size": 2, "torch": "2.13.0"}

@@ -92,17 +92,6 @@ def test_negative_eigenvalues_count_against_what_is_explained():
     assert found.quality["explained"] == pytest.approx(values[-2:].sum() / np.abs(values).sum())
 
 
-@pytest.mark.parametrize("models", [1, 2, 3])
-def test_few_models_can_be_drawn_by_scaling(models):
-    found = classical(of_points(np.eye(3)[:models]))
-    points = placed(found)
-    assert points.shape == (models, 2)
-    assert np.isfinite(points).all()
-    if models == 2:
-        np.testing.assert_allclose(np.abs(points), [[np.sqrt(0.5), 0], [np.sqrt(0.5), 0]], atol=1e-7)
-        assert np.isnan(found.quality["trustworthiness"])
-
-
 def test_models_that_are_all_alike_lie_on_one_point():
     found = classical(of_points(np.zeros((5, 2))))
     np.testing.assert_array_equal(placed(found), 0)
@@ -127,25 +116,12 @@ def test_tsne_follows_from_its_seed():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_tsne_draws_planted_groups_apart(seed):
-    group = np.repeat([0, 1, 2], 8)
-    points = 4 * np.eye(3)[group] * 0.3 + 0.05 * np.random.default_rng(seed).standard_normal((24, 3))
-    drawn = placed(tsne(of_points(points), perplexity=5, seed=seed))
+    group = np.repeat([0, 1, 2], 15)
+    points = 4 * np.eye(3)[group] * 0.3 + 0.05 * np.random.default_rng(seed).standard_normal((45, 3))
+    drawn = placed(tsne(of_points(points), seed=seed))
     between = cdist(drawn, drawn)
     same = group[:, None] == group
     assert between[same].max() < between[~same].min()
-
-
-@pytest.mark.parametrize(
-    ("models", "perplexity", "message"),
-    [
-        (3, None, "3 models are too few for t-SNE: give at least 4"),
-        (13, 5, "a perplexity of 5 for 13 models: choose 1 to 4"),
-        (13, 0.5, "a perplexity of 0.5 for 13 models: choose 1 to 4"),
-    ],
-)
-def test_a_perplexity_that_does_not_fit_is_refused(models, perplexity, message):
-    with pytest.raises(UserError, match=message):
-        tsne(of_points(plane(models, 0)), perplexity=perplexity)
 
 
 def test_the_smallest_pool_that_tsne_draws():

@@ -1,7 +1,7 @@
 """A permutation test of labels of models, over all arrangements of the labels or random ones."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, combinations, product
 
 import numpy as np
@@ -18,13 +18,7 @@ CHUNK = 1000
 
 
 def label_test(
-    first: Labels,
-    second: Labels,
-    values: Array,
-    labels: Labels,
-    strata: Labels,
-    most: int,
-    rng: np.random.Generator,
+    first: Labels, second: Labels, values: Array, labels: Labels, strata: Labels, most: int, rng: np.random.Generator
 ) -> tuple[float, int, bool]:
     """The p value of a larger mean for pairs with one label; the number of arrangements; whether they are all.
 
@@ -73,7 +67,7 @@ def _all(models: int, inside: Sequence[Labels], sizes: Sequence[Sequence[int]]) 
         yield arranged
 
 
-def _random(labels: Labels, inside: Iterable[Labels], times: int, rng: np.random.Generator) -> Iterator[Labels]:
+def _random(labels: Labels, inside: Sequence[Labels], times: int, rng: np.random.Generator) -> Iterator[Labels]:
     """`times` random arrangements of the labels within strata, [M] each."""
     for _ in range(times):
         arranged = labels.copy()

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
 from sat_exp.tasks import printing
 
@@ -54,10 +53,8 @@ def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any]) -> None:
     console = printing.console()
     for text in (summary["title"], *summary["findings"]):
         console.print(text, soft_wrap=True)
-    clusters = Table("cluster", "models", title="clusters of SAT", title_justify="left")
-    for number, members in tables["clusters"].groupby("cluster")["model"]:
-        clusters.add_row(str(number), ", ".join(members))
-    console.print(clusters)
+    clusters = tables["clusters"].groupby("cluster")["model"].agg(", ".join).rename("models").reset_index()
+    console.print(printing.table("clusters of SAT", clusters, {"cluster": "", "models": ""}))
     similar = tables["pairs_without_hubs"].head(5)
     formats = {"model_a": "", "model_b": "", "sat": ".2f", "expected": ".2f", "residual": "+.2f"}
     console.print(printing.table("more similar than their models' effects explain", similar, formats))

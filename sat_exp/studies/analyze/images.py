@@ -1,6 +1,5 @@
 """The part of an analysis that needs the prediction for every image."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -16,21 +15,13 @@ from sat_exp.studies.analyze import sampling
 MODELS = ["model_a", "model_b"]
 
 
-@dataclass(frozen=True)
-class ImageResults:
-    """draws: SAT matrices of other draws of images. tables: sample_size, controls, controls_and_sat."""
-
-    draws: list[pd.DataFrame]
-    tables: dict[str, pd.DataFrame]
-
-
 def analysed(
     run: Run, pairs: pd.DataFrame, predictions: Predictions, control: Run | None, repeats: int, seed: int
-) -> ImageResults:
-    """SAT from other draws of images, from fewer images, and against measures that need no gradient.
+) -> tuple[list[pd.DataFrame], dict[str, pd.DataFrame]]:
+    """SAT matrices of `repeats` other draws of images; the tables `sample_size`, `controls` and `controls_and_sat`.
 
-    control: a run with attack=noise, see `noise_scores`. repeats: draws of images. UserError where predictions are
-    incomplete, or the control does not fit.
+    control: a run with attack=noise, see `noise_scores`. UserError where predictions are incomplete, or the control
+    does not fit.
     """
     run.require("settings.labels", "settings.score.floor")
     check_predictions(run, predictions, pairs)
@@ -49,7 +40,7 @@ def analysed(
     given = ["accuracy_mean", "accuracy_gap"] if predictions.labels is not None else []
     controls = pairs[[*MODELS, "images", "sat"]].merge(controls, on=MODELS)
     related = relations.relation(controls, measures, given)
-    return ImageResults(matrices, {"sample_size": sizes, "controls": controls, "controls_and_sat": related})
+    return matrices, {"sample_size": sizes, "controls": controls, "controls_and_sat": related}
 
 
 def check_predictions(run: Run, predictions: Predictions, pairs: pd.DataFrame) -> None:

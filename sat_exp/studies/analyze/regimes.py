@@ -1,17 +1,16 @@
 """Similarity of networks of one architecture with other initialisations and recipes, against other architectures."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat_exp.errors import UserError, nearest
+from sat_exp.statistics.hubs import known_pairs
 from sat_exp.statistics.resampling import percentile_interval
 from sat_exp.studies.analyze.arrangements import Array, Labels, label_test
 
-GROUP = ("architecture", "seed", "recipe")
+Mask = NDArray[np.bool_]
+
+GROUP = ["architecture", "seed", "recipe"]
 
 INITIALISATION, RECIPE, UNDECLARED, OTHER = "initialisation", "recipe", "undeclared", "other architecture"
 SAME_RECIPE, SAME_ARCHITECTURE, ALL = "same recipe", "same architecture", "all"
@@ -27,55 +26,34 @@ KINDS = {
 }
 """The kinds of pairs in each average."""
 
-Chosen = dict[str, NDArray[np.bool_]]
-"""Which pairs are in each average, bool [P]."""
-
-
-@dataclass(frozen=True)
-class Regimes:
-    """pairs, one row per known pair of two models: model_a, model_b, architecture_a, architecture_b, kind, sat.
-    averages, one row per kind of `KINDS` with a pair: kind, pairs, models, architectures, mean, low, high, sd, least,
-    most.
-    tests: higher, lower, pairs_higher, pairs_lower, difference, low, high, p, arrangements, exact.
-    """
-
-    pairs: pd.DataFrame
-    averages: pd.DataFrame
-    tests: pd.DataFrame
-
 
 def regimes(
-    sat: pd.DataFrame,
-    groups: pd.DataFrame,
-    *,
-    resamples: int = 2000,
-    arrangements: int = 20_000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Regimes:
-    """A comparison of the kinds of pairs of a symmetric matrix of SAT [M, M].
+    sat: pd.DataFrame, groups: pd.DataFrame, *, resamples: int = 2000, arrangements: int = 20_000, seed: int = 0
+) -> dict[str, pd.DataFrame]:
+    """The tables `regimes`, `regime_tests` and `regime_pairs` of a symmetric matrix of SAT [M, M].
 
-    `groups`: model → architecture, seed, recipe, as `declared` reads it. kind of a pair: other architecture; and for
-    one architecture: recipe where the recipes differ, else initialisation where the seeds do, else undeclared.
+    `groups`: model → architecture, seed, recipe. A model without an architecture has its own name as architecture. A
+    missing seed or recipe is one value that all models without one share. The kind of a pair is `other architecture`,
+    or for one architecture `recipe` where the recipes differ, else `initialisation` where the seeds do, else
+    `undeclared`.
 
-    averages: low and high are percentiles of `resamples` draws with replacement of the architectures, those of several
-    models and those of one apart, and of the models in each drawn architecture. They are NaN for a single pair, and for
-    a few pairs hardly more than their range. sd, least and most are of the pairs.
+    `regimes`: low and high are percentiles of the draws of `_draws`. They are NaN for a single pair, and hardly more
+    than the range of a few pairs. sd, least and most are of the pairs.
 
-    tests: same against other architecture, with permutations of the architectures among all models; and same against
-    other recipe, with permutations of the recipes in each architecture. difference of the mean SAT, its interval from
-    the same draws; p, one-sided, see `label_test`, from at most `arrangements` arrangements of the labels. No row
-    where one of the two kinds has no pair.
+    `regime_tests`: same against other architecture, with permutations of the architectures among all models; and same
+    against other recipe, with permutations of the recipes in each architecture. difference: of the mean SAT, its
+    interval from the same draws. p: one-sided, see `label_test`, from at most `arrangements` arrangements of the
+    labels. There is no row where one of the two kinds has no pair.
     """
-    groups = declared(groups, [str(model) for model in sat.index])
-    architecture, seeds, recipe = (pd.factorize(groups[part])[0].astype(np.int64) for part in GROUP)
-    first, second = np.triu_indices(len(sat), 1)
-    values = sat.to_numpy(np.float64)[first, second]
-    first, second, values = (part[np.isfinite(values)] for part in (first, second, values))
+    stated = groups.astype(object).reindex(index=sat.index, columns=GROUP)
+    stated = stated.where(stated.notna(), "").astype(str)
+    stated["architecture"] = stated["architecture"].where(stated["architecture"] != "", sat.index.to_series())
+    architecture, seeds, recipe = (pd.factorize(stated[part])[0].astype(np.int64) for part in GROUP)
+    first, second, values = known_pairs(sat)
     differs = [labels[first] != labels[second] for labels in (architecture, recipe, seeds)]
-    pairs = pd.DataFrame({"model_a": groups.index[first], "model_b": groups.index[second]})
+    pairs = pd.DataFrame({"model_a": sat.index[first], "model_b": sat.index[second]})
     for side, positions in (("a", first), ("b", second)):
-        pairs[f"architecture_{side}"] = groups["architecture"].to_numpy()[positions]
+        pairs[f"architecture_{side}"] = stated["architecture"].to_numpy()[positions]
     pairs["kind"] = np.select(differs, [OTHER, RECIPE, INITIALISATION], UNDECLARED)
     pairs["sat"] = values
     rng = np.random.default_rng(seed)
@@ -92,51 +70,27 @@ def regimes(
             both = chosen[higher] | chosen[lower]
             test = label_test(first[both], second[both], values[both], labels, strata, arrangements, rng)
             difference = values[chosen[higher]].mean() - values[chosen[lower]].mean()
-            low, high = percentile_interval(drawn[higher] - drawn[lower], confidence)
+            low, high = percentile_interval(drawn[higher] - drawn[lower])
             tests.append((higher, lower, *counts, difference, float(low), float(high), *test))
     columns = ["higher", "lower", "pairs_higher", "pairs_lower", "difference", "low", "high", "p", "arrangements"]
-    averages = _averages(pairs, chosen, drawn, groups["architecture"], confidence)
-    return Regimes(pairs, averages, pd.DataFrame(tests, columns=[*columns, "exact"]))
+    return {
+        "regimes": _averages(pairs, chosen, drawn),
+        "regime_tests": pd.DataFrame(tests, columns=[*columns, "exact"]),
+        "regime_pairs": pairs,
+    }
 
 
-def declared(groups: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """architecture, seed and recipe of `models` as text, in their order.
-
-    A model without an architecture has its own name as architecture. A missing seed or recipe is the value "", which
-    all models without one share. Models of `groups` that are not in `models` are left out. UserError for another column
-    and for a repeated model.
-    """
-    for column in groups.columns:
-        if column not in GROUP:
-            near = nearest(column, GROUP, most=1)
-            hint = f"did you mean {near[0]}?" if near else f"give {', '.join(GROUP)}"
-            raise UserError(f"a group has no {column!r}: {hint}")
-    if repeated := list(groups.index[groups.index.duplicated()]):
-        raise UserError(f"the group of {repeated[0]} is given twice: leave one of them out")
-    table = groups.reindex(index=models, columns=list(GROUP)).astype(object)
-    text = table.map(lambda value: "" if pd.isna(value) else _text(value))
-    return text.assign(architecture=text["architecture"].where(text["architecture"] != "", text.index.to_series()))
-
-
-def _text(value: object) -> str:
-    """The value as text; whole numbers without decimals, which a column with missing values would add."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _averages(
-    pairs: pd.DataFrame, chosen: Chosen, drawn: dict[str, Array], architectures: pd.Series, confidence: float
-) -> pd.DataFrame:
-    """Regimes.averages; drawn: the mean of each kind in every draw, [R]; architectures: by model."""
+def _averages(pairs: pd.DataFrame, chosen: dict[str, Mask], drawn: dict[str, Array]) -> pd.DataFrame:
+    """The table `regimes`; chosen: the pairs of each kind, [P]; drawn: the mean of each kind in every draw, [R]."""
     rows = []
     for name, inside in chosen.items():
         part = pairs[inside]
         if part.empty:
             continue
-        models = list({*part["model_a"], *part["model_b"]})
-        counts = len(part), len(models), architectures[models].nunique()
-        low, high = percentile_interval(drawn[name] if len(part) > 1 else [], confidence)
+        counts = (pd.unique(part[[f"{of}_a", f"{of}_b"]].to_numpy().ravel()).size for of in ("model", "architecture"))
+        low, high = percentile_interval(drawn[name] if len(part) > 1 else [])
         spread = part["sat"].agg(["std", "min", "max"])
-        rows.append((name, *counts, part["sat"].mean(), float(low), float(high), *spread))
+        rows.append((name, len(part), *counts, part["sat"].mean(), float(low), float(high), *spread))
     columns = ["kind", "pairs", "models", "architectures", "mean", "low", "high", "sd", "least", "most"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -145,15 +99,16 @@ def _draws(
     first: Labels,
     second: Labels,
     values: Array,
-    chosen: Chosen,
+    chosen: dict[str, Mask],
     architecture: Labels,
     times: int,
     rng: np.random.Generator,
 ) -> dict[str, Array]:
     """The mean SAT of each average in `times` draws, [times]; NaN where a draw has none of its pairs.
 
-    Two copies of a drawn architecture count as different networks: pairs between them are left out, because they are of
-    neither kind.
+    A draw takes architectures with replacement, those of several models and those of one apart, and then models with
+    replacement in each architecture drawn. Two copies of one architecture count as different networks. Pairs between
+    them are left out, because they are of neither kind.
     """
     members = [np.flatnonzero(architecture == label) for label in range(architecture.max() + 1)]
     strata = [[part for part in members if (part.size > 1) == several] for several in (True, False)]

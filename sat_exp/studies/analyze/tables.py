@@ -3,14 +3,14 @@
 from sat_exp.runs.measurement_tables import PAIR, UNIQUE_PAIR
 from sat_exp.runs.schema import Table, columns, optional, with_interval
 
-FEWEST = 3
-"""Rows that a table of three models, or of their pairs, has."""
+LEAST_ROWS = 3  # of three models, or of their pairs
+WEIGHTS = with_interval(number="shuffled without only")
 
-STRUCTURE = {
+TABLES = {
     "clusters": Table(
         columns(name="model", known_count="cluster", count="without_hubs tree"),
         unique=("model",),
-        least_rows=FEWEST,
+        least_rows=LEAST_ROWS,
         coloured=("model",),
     ),
     "cluster_stability": Table(
@@ -21,7 +21,7 @@ STRUCTURE = {
     "consensus": Table(
         PAIR | columns(rate="share", name="matrix"),
         unique=(*UNIQUE_PAIR, "matrix"),
-        least_rows=FEWEST,
+        least_rows=LEAST_ROWS,
         coloured=UNIQUE_PAIR,
         on_page=False,
     ),
@@ -38,7 +38,7 @@ STRUCTURE = {
     "pairs_without_hubs": Table(
         PAIR | columns(sat="sat", number="expected residual"),
         unique=UNIQUE_PAIR,
-        least_rows=FEWEST,
+        least_rows=LEAST_ROWS,
         coloured=UNIQUE_PAIR,
     ),
     "directed": Table(
@@ -49,9 +49,6 @@ STRUCTURE = {
     "asymmetric": Table(
         PAIR | columns(rate="rate_ab rate_ba", number="difference low high expected residual"), unique=UNIQUE_PAIR
     ),
-}
-WEIGHTS = with_interval(number="shuffled without only")
-COMPONENTS = {
     "importance": Table(
         columns(name="component", count="values", rank="rank", rate="first_share p_alone p_given_others")
         | with_interval(number="importance effect")
@@ -61,8 +58,6 @@ COMPONENTS = {
     ),
     "importance_fits": Table(columns(name="encoding validation", count="pairs", number="r2 low high")),
     "importance_groups": Table(columns(text="components") | WEIGHTS),
-}
-REGIMES = {
     "regimes": Table(
         columns(name="kind", count="pairs models architectures sd", number="mean low high least most"),
         unique=("kind",),
@@ -73,8 +68,6 @@ REGIMES = {
         | columns(number="difference low high", rate="p", flag="exact")
     ),
     "regime_pairs": Table(PAIR | columns(name="kind architecture_a architecture_b", sat="sat"), unique=UNIQUE_PAIR),
-}
-IMAGES = {
     "controls": Table(
         PAIR | columns(sat="sat") | optional(count="images", sat="noise_sat", number="agreement error_consistency"),
         unique=UNIQUE_PAIR,
@@ -89,4 +82,3 @@ IMAGES = {
         columns(name="measure", count="images repeats", number="value low high"), unique=("measure", "images")
     ),
 }
-TABLES = STRUCTURE | COMPONENTS | REGIMES | IMAGES

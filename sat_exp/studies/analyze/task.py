@@ -3,20 +3,28 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from omegaconf import DictConfig
 
 from sat_exp.errors import UserError
+from sat_exp.names import CONF, aliases
 from sat_exp.runs import Run
 from sat_exp.settings.types import Count, Draws, FileName, FilePath, Images, Repeats
-from sat_exp.similarity import draws
+from sat_exp.similarity import draws, named_tables
 from sat_exp.studies.analyze import findings, images, structure
-from sat_exp.studies.analyze.components import components as components_of
+from sat_exp.studies.analyze.directed import directed
+from sat_exp.studies.analyze.importance import importance
 from sat_exp.tasks import printing
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.studied import studied
+from sat_exp.tasks.studied import Studied, model_files, studied
 
 FEWEST = 8
-"""Models below which neither clusters nor components can be analysed."""
+"""Models below which nothing can be analysed."""
+
+FEWEST_FOR_IMPORTANCE = 10
+"""Two models in each of the five folds."""
+
+MOST_COMPONENTS = 100
 
 
 def check(
@@ -63,8 +71,8 @@ def run(
     predictions = None if finished is None else finished.predictions()
     if finished is not None and pairs is not None and predictions is not None:
         noise = None if control is None else Run.open(Path(control))
-        by_image = images.analysed(finished, pairs, predictions, noise, runs, config.seed)
-        drawn, changed, own = by_image.draws, "images", by_image.tables
+        drawn, own = images.analysed(finished, pairs, predictions, noise, runs, config.seed)
+        changed = "images"
     elif control is not None:
         raise UserError(f"{study.path} has no predictions.npz, which a control needs: give task.run=FOLDER of a matrix")
     else:
@@ -72,11 +80,36 @@ def run(
         changed, own = "sampling error", {"pairs": structure.pairs_of(matrix)} if pairs is None else {}
     with recorded(config, f"The {len(matrix.models)} models of {matrix.name}") as recording:
         tables, facts = structure.analysed(matrix.sat, drawn, changed, clusters, config.seed)
-        tables |= {} if pairs is None else structure.of_directions(pairs)
-        tables |= {} if missing else structure.of_components(matrix.sat, known, refits, config.seed)
+        tables |= {} if pairs is None else directed(pairs)
+        if not missing and len(matrix.models) >= FEWEST_FOR_IMPORTANCE:
+            tables |= importance(matrix.sat, known, refits=refits, seed=config.seed)
         tables |= own | structure.of_groups(matrix.sat, {} if finished is None else finished.summary, config.seed)
-        facts |= {"findings": findings.sentences(tables, facts), "warnings": study.cautions}
-        facts["measured"] = str(study.path)
+        told = {"findings": findings.sentences(tables, facts), "warnings": study.cautions}
+        facts |= told | {"measured": str(study.path)}
         report = recording.finish(facts, tables, studied=finished)
     findings.show(tables, recording.summary)
     printing.console().print(f"report: {report.page}", soft_wrap=True)
+
+
+def components_of(study: Studied, file: str | None) -> pd.DataFrame:
+    """The components of the matrix's models, models × components: of a CSV file, of the run, or of the model files.
+
+    UserError for a file with more components, or longer words, than can be analysed.
+    """
+    if file is None:
+        stated = None if study.run is None else study.run.table("components")
+        if stated is not None:
+            return stated.set_index("model")
+        files = model_files(study.matrix.models)
+        return pd.DataFrame.from_dict({name: dict(model.components) for name, model in files.items()}, orient="index")
+    path = Path(file)
+    table = named_tables.read(path, "a table of components, one row per model").rename(index=aliases(CONF))
+    if table.index.has_duplicates:
+        raise UserError(f"{path} has {table.index[table.index.duplicated()][0]} twice: leave one of them out")
+    if len(table.columns) > MOST_COMPONENTS:
+        raise UserError(f"{path} has {len(table.columns)} columns: give at most {MOST_COMPONENTS} components")
+    longest = named_tables.LONGEST
+    for component, column in table.items():
+        if fault := next((text for text in column if not text.isprintable() or len(text) > longest), None):
+            raise UserError(f"{path} has {fault[:40]!r} as {component}: give words of at most {longest} letters")
+    return table

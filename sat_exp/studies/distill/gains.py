@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 KEYS = ["student", "teacher"]
-SIMILARITY, ACCURACY = "sat_before", "teacher_accuracy"
+SIMILARITY, ACCURACY = MEASURES = ["sat_before", "teacher_accuracy"]
 CHANGED = ["gain", "sat_change", "change_with_others", "beyond_others"]
 AVERAGED = ["accuracy", "baseline", "sat_before", "sat_after", *CHANGED]
 OF_BOTH = [ACCURACY, "student_base", "teacher_base", "same_base"]
@@ -24,27 +24,24 @@ ALL, SAME, OTHER = "all", "same base architecture", "other base architecture"
 
 
 def known_before(trainings: pd.DataFrame, pairs: pd.DataFrame, teachers: pd.DataFrame) -> pd.DataFrame:
-    """The facts about each student and teacher before distillation, from the students trained alone: student, teacher,
-    seed, baseline, sat_before, teacher_accuracy. Arguments as for `gains`."""
+    """The table `before`: what is known about each student and teacher before distillation, from the students trained
+    alone. Arguments as for `gains`."""
     alone = trainings[trainings["teacher"] == ""].drop(columns="teacher").rename(columns={"accuracy": "baseline"})
     known = alone.merge(_sat(pairs), on="network").merge(teachers, on="teacher")
-    return known.rename(columns={"sat": "sat_before"})[[*KEYS, "seed", "baseline", "sat_before", "teacher_accuracy"]]
+    return known.rename(columns={"sat": SIMILARITY})[[*KEYS, "seed", "baseline", *MEASURES]]
 
 
 def gains(
     trainings: pd.DataFrame, pairs: pd.DataFrame, teachers: pd.DataFrame, bases: Mapping[str, str]
 ) -> pd.DataFrame:
-    """One row per student, teacher and seed whose training, baseline and similarities are available.
+    """The table `gains`: one row per student, teacher and seed whose training, baseline and similarities are available.
 
-    `trainings`: student, teacher ("" for the baseline), seed, network (its name in `pairs`), accuracy. `pairs`:
-    model_a, model_b, sat. `teachers`: teacher, teacher_accuracy. `bases`: base architectures by the names of networks
-    and teachers.
+    baseline: the accuracy of the same student and seed alone. gain: accuracy − baseline. sat_before, sat_after: SAT of
+    the baseline, and of the distilled student, with the teacher. change_with_others: the mean of the same change with
+    the other teachers. beyond_others: sat_change − change_with_others.
 
-    Columns: student, teacher, seed, accuracy; baseline, the accuracy of the same student and seed alone; gain, accuracy
-    − baseline; sat_before, SAT of the baseline with the teacher; sat_after, SAT of the distilled student with it;
-    sat_change, after − before; change_with_others, the mean of the same change with the other teachers; beyond_others,
-    sat_change − change_with_others; teacher_accuracy, student_base, teacher_base, same_base. Accuracies and gains are
-    fractions.
+    trainings, pairs, teachers: the tables `trainings`, `similarity` and `teachers`. bases: the base architectures of
+    networks and teachers by name.
     """
     before, sat = known_before(trainings, pairs, teachers), _sat(pairs)
     distilled = trainings[trainings["teacher"] != ""]
@@ -55,9 +52,8 @@ def gains(
     others = distilled.merge(sat.rename(columns={"teacher": "other"}), on="network")
     others = others.merge(before.rename(columns={"teacher": "other"}), on=["student", "seed", "other"])
     others = others[others["other"] != others["teacher"]]
-    others["change_with_others"] = (others["sat"] - others["sat_before"]).astype(np.float64)
-    means = others.groupby("network", as_index=False)["change_with_others"].mean()
-    table = table.merge(means, on="network", how="left")
+    change = (others["sat"] - others["sat_before"]).groupby(others["network"]).mean()
+    table["change_with_others"] = table["network"].map(change).astype(np.float64)
     table["beyond_others"] = table["sat_change"] - table["change_with_others"]
     table["student_base"], table["teacher_base"] = table["network"].map(bases), table["teacher"].map(bases)
     table["same_base"] = table["student_base"] == table["teacher_base"]
@@ -72,8 +68,7 @@ def _sat(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_seeds(gains: pd.DataFrame) -> pd.DataFrame:
-    """One row per student and teacher: the means of `gains` over seeds; seeds, their number; gain_least and gain_most
-    among them."""
+    """The table `by_pair`: the means of `gains` over seeds, and the least and the largest gain among them."""
     groups = gains.groupby(KEYS, sort=False)
     spread = groups["gain"].agg(seeds="count", gain_least="min", gain_most="max")
     return groups[AVERAGED].mean().join(spread).join(groups[OF_BOTH].first()).reset_index()
@@ -85,26 +80,24 @@ def by_base(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def changes(pairs: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """The effect of distillation: one row for each of CHANGED and of the groups of `by_base` that is not empty.
-
-    Columns: quantity, group, pairs, mean, low and high (draws of students and of teachers), positive, the share of
-    pairs above 0.
-    """
+    """The table `changes`, the effect of distillation: the mean of each of CHANGED in each group of `by_base` that is
+    not empty, its interval, and positive, the share of pairs above 0."""
     rows = []
     for quantity in CHANGED:
         for group, part in by_base(pairs.dropna(subset=quantity)).items():
             if len(part):
                 values = part[quantity].to_numpy(np.float64)
                 ends = interval(part, partial(_mean, values), resamples, seed)
-                rows.append((quantity, group, len(part), values.mean(), *ends, float((values > 0).mean())))
+                rows.append((quantity, group, len(part), values.mean(), *ends, (values > 0).mean()))
     return pd.DataFrame(rows, columns=["quantity", "group", "pairs", "mean", "low", "high", "positive"])
 
 
 def interval(
     pairs: pd.DataFrame, statistic: Callable[[Indices], float], resamples: int, seed: int
 ) -> tuple[float, float]:
-    """The 95 % interval of `statistic` over draws of students and, independently, of teachers with replacement;
-    NaN for fewer than two pairs. statistic: a function of how often each pair occurs, int [P]."""
+    """The 95 % interval of `statistic` over draws of students and, independently, of teachers with replacement; NaN for
+    fewer than two pairs. statistic: a function of how often each pair occurs, int [P]; draws without any are left out.
+    """
     if len(pairs) < 2:
         return np.nan, np.nan
     rng = np.random.default_rng(seed)
@@ -115,10 +108,10 @@ def interval(
         for position in positions:
             number = position.max() + 1
             times *= np.bincount(rng.integers(0, number, number), minlength=number)[position]
-        drawn.append(statistic(times))
+        drawn.append(statistic(times) if times.any() else np.nan)
     low, high = percentile_interval(drawn)
     return float(low), float(high)
 
 
 def _mean(values: Array, times: Indices) -> float:
-    return float(values @ times / times.sum()) if times.any() else np.nan
+    return values @ times / times.sum()

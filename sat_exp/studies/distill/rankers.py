@@ -9,10 +9,10 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
-from sat_exp.studies.distill.gains import ACCURACY, KEYS, SIMILARITY, Array, Indices, interval, over_seeds
+from sat_exp.studies.distill.gains import ACCURACY, KEYS, MEASURES, SIMILARITY, Array, Indices, interval, over_seeds
 from sat_exp.studies.distill.teachers import Scores, gain_of_others, out_of_sample
 
-MODELS = {"SAT and accuracy": [SIMILARITY, ACCURACY], "SAT": [SIMILARITY], "accuracy": [ACCURACY]}
+MODELS = {"SAT and accuracy": MEASURES, "SAT": [SIMILARITY], "accuracy": [ACCURACY]}
 AS_IT_IS, OTHER_STUDENTS, OTHER_SEEDS = "accuracy as it is", "gain of other students", "gain from other seeds"
 RANDOM = "random"
 
@@ -51,29 +51,29 @@ class Ranker:
 
 
 def evaluated(gains: pd.DataFrame, *, resamples: int = 1000, permutations: int = 999, seed: int = 0) -> pd.DataFrame:
-    """The agreement of rankings of a student's teachers with the gain, the mean over seeds; gains: see `gains.gains`.
+    """The table `pickers`: the agreement of rankings of a student's teachers with the gain, the mean over seeds.
 
-    One row per ranker and left_out, student or teacher: models of SAT and accuracy, or of one of them, that were fitted
-    without the student or without the teacher; the teacher's accuracy as it is; the gain of other students; random
-    orders, the same for all students; and the gain from other seeds, which predicts the gain of one seed.
+    One row per ranker and left_out: models of SAT and accuracy, or of one of them, fitted without the student or
+    without the teacher; the teacher's accuracy as it is; the gain of other students; the gain from other seeds, which
+    predicts that of one seed; and random orders, the same for all students.
 
-    students, teachers; spearman, the mean over students of the rank correlation with the gain, with low and high from
-    draws of students and of teachers (for random orders: quantiles over orders); p, see `Ranker.p_value`, over
-    `permutations` that are the same for all students, except for the gain of other students, which they would not
-    change; regret, the best teacher's gain minus that of the teacher ranked first, mean over students.
+    spearman: the mean over students of the rank correlation with the gain, its interval from draws of students and of
+    teachers (for random orders: quantiles over orders). p: see `Ranker.p_value`; permutations are the same for all
+    students, except for the gain of other students, which they would not change. regret: the best teacher's gain minus
+    that of the teacher ranked first, mean over students. gains: see `gains.gains`.
     """
-    pairs = over_seeds(gains).dropna(subset=["gain", SIMILARITY, ACCURACY]).reset_index(drop=True)
+    pairs = over_seeds(gains).dropna(subset=["gain", *MEASURES]).reset_index(drop=True)
     pairs["block"] = pairs["student"]
     rows = []
-    for ranker in rankers(pairs, from_other_seeds(gains).reset_index(drop=True)):
+    for ranker in rankers(pairs, from_other_seeds(gains)):
         scored = ranker.pairs.assign(score=ranker.scores(ranker.pairs["gain"].to_numpy()))
         scored = scored.dropna(subset=["score", "gain"])
         if len(scored):
-            blocks = pd.factorize(scored["block"])[0]
-            correlation = partial(mean_correlation, scored[["score", "gain"]].to_numpy(), blocks)
-            ends = interval(scored, correlation, resamples, seed)
-            p = ranker.p_value(correlation(), permutations, np.random.default_rng(seed))
-            rows.append((ranker.name, ranker.left_out, *_counts(scored), correlation(), *ends, p, _regret(scored)))
+            values, blocks = scored[["score", "gain"]].to_numpy(), pd.factorize(scored["block"])[0]
+            spearman = mean_correlation(values, blocks)
+            ends = interval(scored, partial(mean_correlation, values, blocks), resamples, seed)
+            p = ranker.p_value(spearman, permutations, np.random.default_rng(seed))
+            rows.append((ranker.name, ranker.left_out, *_counts(scored), spearman, *ends, p, _regret(scored)))
     if len(pairs):
         rng = np.random.default_rng(seed)
         teachers, blocks = pd.factorize(pairs["teacher"])[0], pd.factorize(pairs["block"])[0]
@@ -113,8 +113,7 @@ def mean_correlation(values: Array, blocks: Indices, times: Indices | None = Non
         rows = np.flatnonzero(blocks == block).repeat(times[blocks == block])
         if len(rows) < 2:
             continue
-        ranks = rankdata(values[rows], axis=0)
-        ranks -= ranks.mean(axis=0)
+        ranks = rankdata(values[rows], axis=0) - (len(rows) + 1) / 2
         lengths = np.linalg.norm(ranks, axis=0)
         if lengths.min() > 0:
             correlations.append(float(ranks[:, 0] @ ranks[:, 1] / lengths.prod()))
@@ -125,10 +124,8 @@ def mean_correlation(values: Array, blocks: Indices, times: Indices | None = Non
 def _regret(scored: pd.DataFrame) -> float:
     """The mean over blocks of the best gain minus that of the row with the highest score (the mean of tied rows); NaN
     if no block has two rows."""
-    lost = []
-    for _, block in scored.groupby("block").filter(lambda rows: len(rows) > 1).groupby("block"):
-        first = block.loc[block["score"] >= block["score"].max(), "gain"]
-        lost.append(block["gain"].max() - first.mean())
+    blocks = [block for _, block in scored.groupby("block") if len(block) > 1]
+    lost = [block["gain"].max() - block.loc[block["score"] == block["score"].max(), "gain"].mean() for block in blocks]
     return float(np.mean(lost)) if lost else np.nan
 
 

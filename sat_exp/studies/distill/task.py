@@ -1,6 +1,6 @@
 """task=distill: students trained alone and with teachers, and the relation of their gain to similarity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,20 +9,26 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from sat_exp.errors import UserError
-from sat_exp.modules.distillation import Distillation, Weight
+from sat_exp.measurement import Measured
+from sat_exp.modules.distillation import Distillation
 from sat_exp.modules.training import Recipe
 from sat_exp.modules.training_images import TrainingImages, check_source
+from sat_exp.runs import Run
 from sat_exp.settings.types import Count, FileName, FilePath, Positive, Seed, Text
-from sat_exp.studies.distill import findings, study
-from sat_exp.studies.distill.gains import KEYS
-from sat_exp.studies.distill.teachers import with_gain
+from sat_exp.studies.distill import findings
+from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds
+from sat_exp.studies.distill.rankers import evaluated
+from sat_exp.studies.distill.relations import relations
+from sat_exp.studies.distill.teachers import fitted, ranked, rankings, with_gain, with_gain_of_others
 from sat_exp.studies.distill.trainings import Experiment, Trial, fingerprints_of
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import Trainings
+from sat_exp.tasks.training import Job, Trainings
 
 OTHER_SETTINGS = ("name", "directory", "hard", "weight", "temperature")
 """Settings that neither belong to the recipe nor have a rule in `check`."""
+
+BY_PAIR = "by_pair"
 
 
 def check(
@@ -46,10 +52,10 @@ def check(
     check_source(config.dataset, training_root)
     measuring.check(config, student_models, weights=False, images=False)
     measuring.check(config, teacher_models)
-    if best is not None and picker is None:
-        raise UserError(f"task.best={best} needs a ranking of teachers: give task.picker=FOLDER")
     if picker is not None:
-        study.ranking_from(Path(picker))
+        fitted(finished(picker))
+    elif best is not None:
+        raise UserError(f"task.best={best} needs a ranking of teachers: give task.picker=FOLDER")
 
 
 def run(
@@ -62,7 +68,7 @@ def run(
     teachers: Annotated[list[Text], Field(min_length=1)],
     seeds: Annotated[list[Seed], Field(min_length=1)],
     hard: bool,
-    weight: Weight,
+    weight: Annotated[float, Field(gt=0, le=1)],
     temperature: Positive,
     picker: FilePath | None,
     best: Count | None,
@@ -71,7 +77,7 @@ def run(
     """Train each of `students` with each of `seeds`, alone and with each of `teachers`; measure their similarity before
     and after; write the study. conf/task/distill.yaml explains the settings; `recipe` has those of a `Recipe`."""
     student_models, teacher_models = members(students, teachers)
-    rank = None if picker is None else study.ranking_from(Path(picker))
+    earlier = None if picker is None else finished(picker)
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     images.augmented(recipe["transform"])
@@ -85,23 +91,25 @@ def run(
         experiment = Experiment(trainings, measurement, recipe, distillation, loaded, fingerprints)
         alone = [Trial(student, seed) for student in student_models for seed in seeds]
         with_teacher = [Trial(trial.student, trial.seed, teacher) for teacher in loaded for trial in alone]
-        ranking = None
-        if rank is not None:
+        if earlier is not None:
             done, _ = experiment.train(alone)
-            ranking = rank(study.observed(experiment, done, experiment.measure(done), config)["before"])
+            before = observed(experiment, done, experiment.measure(done), config)["before"]
+            means = before.groupby(KEYS, as_index=False, sort=False).mean()
+            ranking = with_gain_of_others(ranked(fitted(earlier), means), earlier)
             findings.show_ranking(ranking)
-            chosen = first_ranked(ranking, best)
-            with_teacher = [trial for trial in with_teacher if trial.pair in chosen]
+            chosen = ranking if best is None else ranking[ranking["rank"] <= best]
+            pairs = set(chosen[KEYS].itertuples(index=False, name=None))
+            with_teacher = [trial for trial in with_teacher if trial.pair in pairs]
         done, failed = experiment.train([*alone, *with_teacher])
         failures |= failed
         if not done:
             measuring.refuse(failures)
         measured = experiment.measure(done)
         failures |= measured.failures
-        tables = study.observed(experiment, done, measured, config)
-        tables |= study.concluded(tables, measured, config.seed)
-        if ranking is not None:
-            tables["picked"] = with_gain(ranking, tables.get(study.BY_PAIR))
+        tables = observed(experiment, done, measured, config)
+        tables |= concluded(tables, measured, config.seed)
+        if earlier is not None:
+            tables["picked"] = with_gain(ranking, tables.get(BY_PAIR))
         if failures:
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
         facts = measuring.facts(measurement, measured) | {"findings": findings.findings(tables)}
@@ -119,12 +127,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number > 1)}"
 
 
-def first_ranked(ranking: pd.DataFrame, best: int | None) -> set[tuple[str, str]]:
-    """The pairs of student and teacher up to rank `best`; all of them by default."""
-    leading = ranking if best is None else ranking[ranking["rank"] <= best]
-    return set(leading[KEYS].itertuples(index=False, name=None))
-
-
 def check_names(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds: Sequence[int]) -> None:
     """UserError for models that predict different classes, for repeated seeds and for a name that is used twice."""
     if len(set(seeds)) < len(seeds):
@@ -139,3 +141,44 @@ def check_names(students: Sequence[DictConfig], teachers: Sequence[DictConfig], 
                 f"{model.name} predicts {model.label_space}, {first.name} predicts {first.label_space}: "
                 "choose students and teachers with the same classes"
             )
+
+
+def finished(picker: str) -> pd.DataFrame:
+    """The table `by_pair` of the finished study in a folder; UserError if it has none."""
+    pairs = Run.open(Path(picker)).table(BY_PAIR)
+    if pairs is None:
+        raise UserError(f"{picker} is not a study of distillation: give task.picker=FOLDER of a finished one")
+    return pairs
+
+
+def observed(
+    experiment: Experiment, done: dict[Trial, Job], measured: Measured, config: DictConfig
+) -> dict[str, pd.DataFrame]:
+    """The tables of the trainings and of the measurement."""
+    labels = experiment.measurement.images.labels
+    trainings, accuracies = experiment.records(done), experiment.accuracies()
+    pairs = measuring.pair_table(measured, labels, config)
+    return {
+        "trainings": trainings,
+        "networks": measuring.model_table(measured, labels, config.score.confidence),
+        "similarity": pairs,
+        "teachers": accuracies,
+        "before": known_before(trainings, pairs, accuracies),
+    }
+
+
+def concluded(tables: Mapping[str, pd.DataFrame], measured: Measured, seed: int) -> dict[str, pd.DataFrame]:
+    """The tables of the gains; none if no gain is known."""
+    bases = {model.name: model.components.get("base_architecture", "") for model in measured.models}
+    by_seed = gains(tables["trainings"], tables["similarity"], tables["teachers"], bases)
+    if by_seed.empty:
+        return {}
+    by_pair = over_seeds(by_seed)
+    return {
+        "gains": by_seed,
+        BY_PAIR: by_pair,
+        "changes": changes(by_pair, seed=seed),
+        "relations": relations(by_pair, seed=seed),
+        "pickers": evaluated(by_seed, seed=seed),
+        "rankings": rankings(by_pair),
+    }

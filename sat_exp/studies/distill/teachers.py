@@ -1,45 +1,43 @@
 """Rankings of teachers by the gain that is expected of them before distillation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
 from sat_exp.errors import UserError
-from sat_exp.studies.distill.gains import ACCURACY, KEYS, SIMILARITY, Array, Indices
+from sat_exp.studies.distill.gains import KEYS, MEASURES, Array, Indices
 
 Scores = Callable[[Array], Array]
 """A score for each pair as a function of the gains of all pairs, [P], NaN where the gain is missing."""
 
 
-@dataclass(frozen=True)
-class GainModel:
-    """A linear model of the gain from facts that are known before distillation. weights: the coefficient of each."""
+def fitted(pairs: pd.DataFrame) -> Array:
+    """The weights of a linear model of the gain on MEASURES, by least squares. Each student's mean is subtracted first,
+    because only the order of its teachers matters. UserError for too few pairs."""
+    known = pairs.dropna(subset=["gain", *MEASURES])
+    if len(known) - known["student"].nunique() < len(MEASURES):
+        raise UserError(f"{len(known)} pairs of a student and a teacher are too few to rank teachers by: train more")
+    return _least_squares(pd.factorize(known["student"])[0], known[MEASURES].to_numpy(), known["gain"].to_numpy())
 
-    weights: dict[str, float]
 
-    @classmethod
-    def fit(cls, pairs: pd.DataFrame, measures: Sequence[str] = (SIMILARITY, ACCURACY)) -> "GainModel":
-        """The least-squares fit of the gain on `measures`. Each student's mean is subtracted first, because only the
-        order of its teachers matters. UserError for too few pairs."""
-        known = pairs.dropna(subset=["gain", *measures])
-        if len(known) - known["student"].nunique() < len(measures):
-            raise UserError(
-                f"{len(known)} pairs of a student and a teacher are too few to rank teachers by: train more"
-            )
-        students = pd.factorize(known["student"])[0]
-        weights = _least_squares(students, known[list(measures)].to_numpy(), known["gain"].to_numpy())
-        return cls(dict(zip(measures, weights.tolist(), strict=True)))
+def ranked(weights: Array, pairs: pd.DataFrame) -> pd.DataFrame:
+    """student, teacher, MEASURES; expected, the gain by a model of these `weights` above that of the student's average
+    teacher; rank, 1 for the best teacher of a student; best first."""
+    values = _centred(pd.factorize(pairs["student"])[0], pairs[MEASURES].to_numpy(np.float64))
+    table = pairs[[*KEYS, *MEASURES]].assign(expected=values @ weights, rank=_rank_by("expected"))
+    return table.astype({"rank": int}).sort_values(["student", "rank"], ignore_index=True)
 
-    def ranking(self, pairs: pd.DataFrame) -> pd.DataFrame:
-        """student, teacher, the measures; expected, the expected gain above that of the student's average teacher;
-        rank, 1 for the best teacher of a student; best first."""
-        values = _centred(pd.factorize(pairs["student"])[0], pairs[list(self.weights)].to_numpy(np.float64))
-        table = pairs[[*KEYS, *self.weights]].assign(expected=values @ np.array([*self.weights.values()]))
-        table["rank"] = _rank(table, "expected").astype(int)
-        return table.sort_values(["student", "rank"], ignore_index=True)
+
+def rankings(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The table `rankings`: the teachers of each student, ranked by a model that was fitted without the student or, if
+    there is only one student, without the teacher."""
+    key = "student" if pairs["student"].nunique() > 1 else "teacher"
+    expected = out_of_sample(pairs, MEASURES, key)(pairs["gain"].to_numpy())
+    table = pairs[[*KEYS, *MEASURES, "gain"]].assign(expected=expected)
+    table = table.assign(rank=_rank_by("expected"), gain_rank=_rank_by("gain"))
+    return table.sort_values(["student", "rank"], ignore_index=True)
 
 
 def with_gain_of_others(ranking: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -52,35 +50,24 @@ def with_gain_of_others(ranking: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFr
 def with_gain(ranking: pd.DataFrame, pairs: pd.DataFrame | None) -> pd.DataFrame:
     """A ranking with the gain of the pairs that were trained afterwards, and its gain_rank; NaN for the others."""
     gain = pd.DataFrame(columns=[*KEYS, "gain"]) if pairs is None else pairs[[*KEYS, "gain"]]
-    table = ranking.merge(gain, on=KEYS, how="left").astype({"gain": np.float64})
-    return table.assign(gain_rank=_rank(table, "gain").astype("Int64"))
+    return ranking.merge(gain, on=KEYS, how="left").astype({"gain": np.float64}).assign(gain_rank=_rank_by("gain"))
 
 
 def agreement(ranked: pd.DataFrame) -> pd.DataFrame:
     """The agreement of a ranking `with_gain` with the gains, one row per student with three or more trained teachers:
     student, teachers, their number, spearman of expected and actual gain, and SciPy's two-sided p."""
-    rows = []
-    for student, part in ranked.dropna(subset="gain").groupby("student", sort=False):
-        if len(part) > 2:
-            result = spearmanr(part["expected"], part["gain"])
-            rows.append((student, len(part), float(result.statistic), float(result.pvalue)))
+    known = ranked.dropna(subset="gain")
+    rows = [
+        (student, len(part), *spearmanr(part["expected"], part["gain"]))
+        for student, part in known.groupby("student", sort=False)
+        if len(part) > 2
+    ]
     return pd.DataFrame(rows, columns=["student", "teachers", "spearman", "p"])
 
 
-def rankings(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The teachers of each student, ranked by a model of SAT and accuracy that was fitted without the student or, if
-    there is only one student, without the teacher: student, teacher, sat_before, teacher_accuracy, gain, expected, rank
-    (1 for the best), gain_rank."""
-    key = "student" if pairs["student"].nunique() > 1 else "teacher"
-    expected = out_of_sample(pairs, [SIMILARITY, ACCURACY], key)(pairs["gain"].to_numpy())
-    table = pairs[[*KEYS, SIMILARITY, ACCURACY, "gain"]].assign(expected=expected)
-    for rank, column in (("rank", "expected"), ("gain_rank", "gain")):
-        table[rank] = _rank(table, column).astype("Int64")
-    return table.sort_values(["student", "rank"], ignore_index=True)
-
-
-def _rank(table: pd.DataFrame, column: str) -> pd.Series:
-    return table.groupby("student")[column].rank(ascending=False, method="first")
+def _rank_by(column: str) -> Callable[[pd.DataFrame], pd.Series]:
+    """The rank of a student's teachers, 1 for the largest number in `column`, as a function of the table."""
+    return lambda table: table.groupby("student")[column].rank(ascending=False, method="first").astype("Int64")
 
 
 def out_of_sample(pairs: pd.DataFrame, measures: Sequence[str], key: str) -> Scores:

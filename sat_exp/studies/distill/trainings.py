@@ -1,6 +1,6 @@
 """The trainings of the study, each student alone and with each teacher, and the measurement of the networks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLo
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.settings import plain
 from sat_exp.store import key_of
-from sat_exp.tasks.training import Job, Setup, Trainings
+from sat_exp.tasks.training import NUMBERS, Job, Setup, Trainings
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,14 @@ class Trial:
 
     @property
     def name(self) -> str:
-        alone = f"{self.student.name}_seed{self.seed}"
-        return alone if self.teacher is None else f"{alone}_from_{self.teacher.name}"
+        student, teacher = self.pair
+        return f"{student}_seed{self.seed}_from_{teacher}" if teacher else f"{student}_seed{self.seed}"
 
     @property
     def group(self) -> dict[str, Any]:
         """The `group` of the trained model, as model files state it."""
-        recipe = "labels" if self.teacher is None else self.teacher.name
-        return {"architecture": self.student.name, "seed": self.seed, "recipe": recipe}
+        student, teacher = self.pair
+        return {"architecture": student, "seed": self.seed, "recipe": teacher or "labels"}
 
 
 @dataclass(frozen=True)
@@ -75,32 +75,30 @@ class Experiment:
         """The modules and batches of a training; a teacher's stored logits are part of the batches."""
         images, classes = self.trainings.images, trial.student.classes
         augmented = images.augmented(recipe.transform)
-        if trial.teacher is None:
-            return Setup(partial(Training, classifier, classes, recipe), images.batches(augmented, recipe.batch_size))
-        teacher = models.load(trial.teacher)
-        if recipe.views is not None:
-            store, hardware = self.measurement.store, self.trainings.hardware
-            logits = teacher_logits(teacher, classes, images, recipe.views, store, hardware)
-            augmented = WithTeacherLogits(augmented, logits)
-        module = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
+        module: Callable[..., Training] = Training
+        if trial.teacher is not None:
+            teacher = models.load(trial.teacher)
+            module = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
+            if recipe.views is not None:
+                store, hardware = self.measurement.store, self.trainings.hardware
+                logits = teacher_logits(teacher, classes, images, recipe.views, store, hardware)
+                augmented = WithTeacherLogits(augmented, logits)
         return Setup(partial(module, classifier, classes, recipe), images.batches(augmented, recipe.batch_size))
 
     def records(self, done: dict[Trial, Job]) -> pd.DataFrame:
-        """One row per training: student, teacher ("" alone), seed, network, accuracy, parameters, seconds."""
-        rows = []
-        for trial, job in done.items():
-            record = self.trainings.record(job)
-            numbers = record["test_accuracy"], record["parameters"], record["seconds"]
-            rows.append((*trial.pair, trial.seed, trial.name, *numbers))
+        """The table `trainings`; the teacher of a baseline is ""."""
+        rows = [
+            (*trial.pair, trial.seed, trial.name, *map(self.trainings.record(job).get, NUMBERS))
+            for trial, job in done.items()
+        ]
         columns = ["student", "teacher", "seed", "network", "accuracy", "parameters", "seconds"]
         return pd.DataFrame(rows, columns=columns)
 
     def accuracies(self) -> pd.DataFrame:
-        """teacher, teacher_accuracy, on the images that students are tested on."""
-        rows = [
-            (teacher.name, self.trainings.tested(teacher, self.fingerprints[teacher.name])) for teacher in self.teachers
-        ]
-        return pd.DataFrame(rows, columns=["teacher", "teacher_accuracy"])
+        """The table `teachers`: their accuracy on the images that students are tested on."""
+        names = [teacher.name for teacher in self.teachers]
+        tested = [self.trainings.tested(teacher, self.fingerprints[teacher.name]) for teacher in self.teachers]
+        return pd.DataFrame({"teacher": names, "teacher_accuracy": tested})
 
     def measure(self, done: dict[Trial, Job]) -> Measured:
         """Transfer between each student of `done` and all teachers, in both directions."""

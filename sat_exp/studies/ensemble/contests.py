@@ -18,7 +18,7 @@ dropped as soon as the members still to come cannot change its outcome.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,23 +43,20 @@ LEAST_SHARING = 6
 class Contests:
     """The contests of all images: in each, the true class of an image against another class that could win.
 
-    margins: int32 [M, C], in steps, the score of the true class above the other under each model; tie: int32 [C], 1
-    where a sum of 0 is lost, else 0; image: int64 [C], ascending, the image of each contest. lost: int64 [L], the
-    images that every ensemble gets wrong. images: their number. Every ensemble is right on an image that is neither in
-    `image` nor in `lost`.
+    margins: int32 [M, C], in steps, the score of the true class above the other under each model. tie: int32 [C], 1
+    where a sum of 0 is lost, else 0. image: int64 [C], ascending, the image of each contest. lost: int64 [L], the
+    images that every ensemble gets wrong. Every ensemble is right on an image that is neither in `image` nor in `lost`.
     """
 
     margins: NDArray[np.int32]
     tie: NDArray[np.int32]
     image: NDArray[np.int64]
     lost: NDArray[np.int64]
-    images: int
 
     def subset(self, chosen: NDArray[np.bool_]) -> "Contests":
         """The contests of the chosen images, bool [images]."""
         kept = np.flatnonzero(chosen[self.image])
-        lost = self.lost[chosen[self.lost]]
-        return Contests(self.margins[:, kept], self.tie[kept], self.image[kept], lost, int(chosen.sum()))
+        return Contests(self.margins[:, kept], self.tie[kept], self.image[kept], self.lost[chosen[self.lost]])
 
 
 def scores(logits: NDArray[np.float32], average: str) -> NDArray[np.int32]:
@@ -74,8 +71,6 @@ def scores(logits: NDArray[np.float32], average: str) -> NDArray[np.int32]:
         return (logits.argmax(axis=-1)[..., None] == np.arange(logits.shape[-1])).astype(np.int32)
     if average == "probabilities":
         return np.rint(np.exp(log_softmax(logits.astype(np.float64), axis=-1)) * PROBABILITY_STEPS).astype(np.int32)
-    if average != "logits":
-        raise UserError(f"task.average={average}: choose one of {', '.join(get_args(Average))}")
     below = (logits - logits.max(axis=-1, keepdims=True)).astype(np.float64)
     if below.min() * LOGIT_STEPS * MOST_MEMBERS < -(2**31):
         raise UserError(
@@ -87,15 +82,16 @@ def scores(logits: NDArray[np.float32], average: str) -> NDArray[np.int32]:
 
 def contests(blocks: Iterable[Block], average: str = "probabilities") -> Contests:
     """The contests of all images; `blocks` are read one after the other."""
-    margins, tie, image, lost, images = [], [], [], [], 0
+    found, lost, images = [], [], 0
     for logits, labels in blocks:
         added = scores(logits, average)
-        before = np.arange(added.shape[-1]) < labels[:, None]
-        true = np.take_along_axis(added, np.broadcast_to(labels[None, :, None], (len(added), len(labels), 1)), axis=2)
+        found.append((added[:, 0, :0], np.empty(0, np.int32), np.empty(0, np.int64)))  # no image may have a contest
+        rows, before = np.arange(len(labels)), np.arange(added.shape[-1]) < labels[:, None]
+        true = added[:, rows, labels][..., None]
         open_ = np.zeros(before.shape, bool)
-        for model in range(len(added)):
-            open_ |= true[model] - added[model] < before
-        open_[np.arange(len(labels)), labels] = False
+        for own, others in zip(true, added, strict=True):
+            open_ |= own - others < before
+        open_[rows, labels] = False
         for row in np.flatnonzero(open_.any(axis=1)):
             rivals = np.flatnonzero(open_[row])
             ahead, needed = true[:, row] - added[:, row, rivals], before[row, rivals].astype(np.int32)
@@ -103,18 +99,10 @@ def contests(blocks: Iterable[Block], average: str = "probabilities") -> Contest
                 lost.append(images + row)
                 continue
             kept = hardest(ahead, needed)
-            margins.append(ahead[:, kept])
-            tie.append(needed[kept])
-            image.append(np.full(len(kept), images + row))
+            found.append((ahead[:, kept], needed[kept], np.full(len(kept), images + row)))
         images += len(labels)
-    none = np.empty(0, np.int32)
-    return Contests(
-        np.concatenate(margins, axis=1) if margins else np.empty((0, 0), np.int32),
-        np.concatenate([none, *tie]),
-        np.concatenate([none, *image]).astype(np.int64),
-        np.array(lost, np.int64),
-        images,
-    )
+    margins, tie, image = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
+    return Contests(margins, tie, image, np.array(lost, np.int64))
 
 
 def hardest(ahead: NDArray[np.int32], needed: NDArray[np.int32]) -> NDArray[np.int64]:

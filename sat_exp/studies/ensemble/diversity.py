@@ -1,11 +1,11 @@
-"""The correlation between the gain of ensembles and the similarity of their members.
+"""The gain of ensembles, and its correlation with the similarity of their members.
 
 Ensembles of one pool share members. Intervals therefore come from drawing models with replacement, and p values from
 permuting models, as `sat_exp.statistics.relations` does for pairs; here for ensembles of any size.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -13,75 +13,103 @@ from numpy.typing import NDArray
 
 from sat_exp.statistics.relations import basis_of
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
+from sat_exp.studies.ensemble import groups
 from sat_exp.studies.ensemble.groups import SAMPLE, multiplicity
-from sat_exp.studies.ensemble.members import Array, Ensembles, Members, distinct, pair_mean
+from sat_exp.studies.ensemble.members import Array, Ensembles
+from sat_exp.studies.ensemble.pool import SIMILARITIES, Pool
 
-Property = Callable[[Members], Array]
-"""A property of ensembles that follows from their members alone: int [E, n], ascending in each row → float64 [E]."""
+CONTROLS = ["members_error", "accuracy_gap"]
+
+NAMED = 100_000
+"""The most ensembles of all sizes in the table `ensembles`."""
+
+ENDS = 1000
+"""The ensembles of a size with the most and with the least reduction that the table has in any case."""
 
 
-def properties(matrices: Mapping[str, Array], clusters: NDArray[np.integer], errors: Array) -> dict[str, Property]:
-    """The properties of ensembles by name: the mean over pairs of members of each of `matrices`, [M, M]; clusters, the
-    number of different clusters, int [M]; members_error and accuracy_gap, as in `Ensembles.table`, from the error of
-    each model, [M]."""
-    means: dict[str, Property] = {name: partial(pair_mean, matrix) for name, matrix in matrices.items()}
-    return means | {
-        "clusters": lambda members: distinct(clusters, members).astype(np.float64),
-        "members_error": lambda members: errors[members].mean(axis=1),
-        "accuracy_gap": lambda members: np.ptp(errors[members], axis=1),
+def gains(
+    ensembles: Sequence[Ensembles], pool: Pool, resamples: int, permutations: int, seed: int
+) -> dict[str, pd.DataFrame]:
+    """The tables of the members, and of the gain of ensembles by the similarity of their members."""
+    drawing = {"resamples": resamples, "seed": seed}
+    predictors, most = [*SIMILARITIES, "clusters"], NAMED // len(ensembles)
+    by_size: dict[str, Callable[[Ensembles], pd.DataFrame]] = {
+        "ensemble_sizes": groups.summary,
+        "ensembles": lambda given: named(given, pool.names, most, seed),
+        "ensembles_binned": lambda given: pd.concat([groups.binned(given, by) for by in SIMILARITIES]),
+        "ensemble_relations": lambda given: relation(
+            given, ["reduction", "all_wrong"], predictors, permutations=permutations, **drawing
+        ),
+        "ensembles_matched": lambda given: groups.matched(given, **drawing),
+        "ensembles_by_clusters": lambda given: groups.by_clusters(given, **drawing),
     }
+    others = (pool.sat.sum() - np.diag(pool.sat)).to_numpy() / (len(pool.names) - 1)
+    of_model = {"model": pool.names, "accuracy": pool.accuracy, "cluster": pool.clusters}
+    return {"members": pd.DataFrame({**of_model, **pool.costs, "sat_mean": others})} | {
+        name: pd.concat(map(table, ensembles), ignore_index=True) for name, table in by_size.items()
+    }
+
+
+def named(ensembles: Ensembles, names: Sequence[str], most: int, seed: int) -> pd.DataFrame:
+    """The rows of the table `ensembles`, largest reduction first: all ensembles, or the first and last ENDS and a
+    seeded sample of the others, as the column `kept` states."""
+    table = ensembles.table.sort_values("reduction", ascending=False, kind="stable")
+    if len(table) <= most:
+        kept = table.assign(kept="all")
+    else:
+        rng, middle = np.random.default_rng([seed, ensembles.size]), table.iloc[ENDS:-ENDS]
+        drawn = np.sort(rng.choice(len(middle), most - 2 * ENDS, replace=False))
+        parts = {"most": table.head(ENDS), "sample": middle.iloc[drawn], "least": table.tail(ENDS)}
+        kept = pd.concat([part.assign(kept=why) for why, part in parts.items()])
+    rows = np.array(names, object)[ensembles.members[kept.index]]
+    kept.insert(1, "models", [" + ".join(row) for row in rows])
+    return kept
 
 
 def relation(
     ensembles: Ensembles,
-    properties: Mapping[str, Property],
     measures: Sequence[str],
+    predictors: Sequence[str],
     *,
-    predictors: Sequence[str] = ("sat", "clusters"),
-    controls: Sequence[str] = ("members_error", "accuracy_gap"),
-    resamples: int = 1000,
-    permutations: int = 999,
-    seed: int = 0,
+    resamples: int,
+    permutations: int,
+    seed: int,
 ) -> pd.DataFrame:
-    """The rank correlation of each of `measures`, columns of the table, with each of `predictors`.
+    """The rank correlation of each of `measures`, columns of the table, with each of `predictors`, properties: a table
+    `ensemble_relations` or `calibration_relations`.
 
-    Two rows per measure and predictor, without and with the `controls` accounted for. Columns: size; measure; with, the
-    predictor; given, the controls joined by " + ", "" for the plain correlation; ensembles, their number; used, the
-    number in the sample for interval and p; spearman, the partial rank correlation over all ensembles; low and high,
-    percentiles over `resamples` draws of models with replacement, in which an ensemble counts as often as the
-    multiplicities of its members multiply to; p, two-sided, over `permutations` of the models (Dekker, Krackhardt and
-    Snijders, Psychometrika 72, 2007: double semi-partialing). NaN where one of the two is constant.
+    Two rows per measure and predictor, without and with the CONTROLS accounted for (`given`). The correlation is over
+    all `ensembles`; interval and p are from `used` of them. In a draw of models with replacement, an ensemble counts as
+    often as the multiplicities of its members multiply to. p is two-sided, over `permutations` of the models (Dekker,
+    Krackhardt and Snijders, Psychometrika 72, 2007: double semi-partialing). NaN where one of the two is constant.
     """
-    table = ensembles.table.dropna(subset=list(measures))
+    names = [*predictors, *CONTROLS, *measures]
+    table = ensembles.table.dropna(subset=list(measures))[names]
     rng = np.random.default_rng([seed, ensembles.size])
     used = table.index.to_numpy()
     if len(used) > SAMPLE:
         used = np.sort(rng.choice(used, SAMPLE, replace=False, shuffle=False))
-    members, names = ensembles.members[used], [*predictors, *controls]
-
-    def columns(rows: NDArray[np.integer]) -> Array:
-        values = (properties[name](ensembles.members[rows]) for name in names)
-        return np.column_stack([*values, table.loc[rows, list(measures)]])
-
-    sample, every = columns(used), columns(table.index.to_numpy())
+    members, sample, every = ensembles.members[used], table.loc[used].to_numpy(float), table.to_numpy(float)
     covariances = [_covariance(_ranks(every), np.ones(len(every)))]
     ranked = _weighted_ranks(sample)
     for _ in range(resamples if len(used) else 0):
         weights = multiplicity(members, ensembles.models, rng)
         covariances.append(_covariance(ranked(weights), weights))
     orders = [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
-    moved = (_places(sample, [properties[name](np.sort(order[members], axis=1)) for name in names]) for order in orders)
-    tests = [(predictor, fixed) for predictor in predictors for fixed in ([], list(controls))[: 1 + bool(controls)]]
-    position = {name: column for column, name in enumerate([*names, *measures])}
-    p = _p_values(moved, _ranks(sample), [[position[name] for name in (one, *fixed)] for one, fixed in tests], names)
+    permuted = (np.sort(order[members], axis=1) for order in orders)
+    functions = [ensembles.properties[name] for name in (*predictors, *CONTROLS)]
+    controls = [names.index(name) for name in CONTROLS]
+    tests = [[names.index(one), *given] for one in predictors for given in ([], controls)]
+    statistics = [_statistic(_ranks(sample), test, len(measures)) for test in tests]
+    moved = (_places(sample, [values(rows) for values in functions]) for rows in permuted)
+    sizes = np.array([[statistic(ranks) for statistic in statistics] for ranks in moved])
     rows = []
-    for row, measure in enumerate(measures):
-        for test, (predictor, fixed) in enumerate(tests):
-            at = np.ix_(*[[position[name] for name in (predictor, measure, *fixed)]] * 2)
-            spearman, *drawn = (_partial_correlation(covariance[at]) for covariance in covariances)
-            low, high = percentile_interval(drawn)
-            numbers = len(table), len(used), spearman, float(low), float(high), p[test, row]
-            rows.append((ensembles.size, measure, predictor, " + ".join(fixed), *numbers))
+    for (row, measure), (at, (predictor, *given)) in product(enumerate(measures), enumerate(tests)):
+        chosen = np.ix_(*[[predictor, names.index(measure), *given]] * 2)
+        spearman, *drawn = (_partial_correlation(covariance[chosen]) for covariance in covariances)
+        tested = names[predictor], " + ".join(names[control] for control in given), len(table), len(used)
+        p = permutation_p(sizes[0, at, row], sizes[1:, at, row])
+        rows.append((ensembles.size, measure, *tested, spearman, *map(float, percentile_interval(drawn)), p))
     heads = ["size", "measure", "with", "given", "ensembles", "used", "spearman", "low", "high", "p"]
     return pd.DataFrame(rows, columns=heads)
 
@@ -124,7 +152,7 @@ def _partial_correlation(covariance: Array) -> float:
     return float(rest[0, 1] / np.sqrt(rest[0, 0] * rest[1, 1]))
 
 
-def _places(columns: Array, moved: Sequence[Array]) -> Array:
+def _places(columns: Array, moved: Sequence[NDArray]) -> Array:
     """The ranks of other values, K of [E], among those of the first K of `columns`, [E, K]."""
     places = []
     for column, values in zip(columns.T, moved, strict=False):
@@ -133,33 +161,28 @@ def _places(columns: Array, moved: Sequence[Array]) -> Array:
     return np.column_stack(places)
 
 
-def _p_values(moved: Iterator[Array], ranks: Array, tests: Sequence[Sequence[int]], names: Sequence[str]) -> Array:
-    """The two-sided p values of `relation`, [tests, measures].
+def _statistic(ranks: Array, test: Sequence[int], measures: int) -> Callable[[Array], Array]:
+    """A function of the ranks of the properties of permuted ensembles, [E, K]: the absolute partial correlation of a
+    predictor with each measure, [measures], up to a factor that is the same for all permutations. NaN if constant.
 
-    moved: for each permutation of the models, the identity first, the ranks [E, names] of the properties. ranks: [E,
-    names + measures]. tests: the column of the predictor, then those of the controls. The predictor's residual on the
-    controls, as a function of ensembles, is evaluated for the permuted ones.
+    ranks: of the ensembles themselves, [E, K + measures]. test: the predictor's column, then those of the controls.
+    The predictor's residual, with coefficients from `ranks`, is permuted; its part in the controls is subtracted again.
     """
-    residuals: list[tuple[Sequence[int], NDArray, Array, Array]] = []
-    for test in tests:
-        coefficients = np.linalg.lstsq(_with_constant(ranks[:, test[1:]]), ranks[:, test[0]], rcond=None)[0]
-        basis, measured = basis_of(ranks[:, test[1:]]), ranks[:, len(names) :]
-        residuals.append((test, coefficients, basis, measured - basis @ (basis.T @ measured)))
-    sizes = np.array([[_size(properties, *residual) for residual in residuals] for properties in moved])
-    constant = np.array([np.ptp(measured, axis=0) <= 1e-9 * len(ranks) for *_, measured in residuals])
-    p = np.apply_along_axis(lambda column: permutation_p(column[0], column[1:]), 0, sizes)
-    return np.where(constant, np.nan, p)
+    controls, measured = ranks[:, test[1:]], ranks[:, -measures:]
+    coefficients = np.linalg.lstsq(_with_constant(controls), ranks[:, test[0]], rcond=None)[0]
+    basis = basis_of(controls)
+    rest = measured - basis @ (basis.T @ measured)
+    constant = np.ptp(rest, axis=0) <= 1e-9 * len(ranks)
 
+    def statistic(properties: Array) -> Array:
+        residual = properties[:, test[0]] - _with_constant(properties[:, test[1:]]) @ coefficients
+        remainder = residual - basis @ (basis.T @ residual)
+        length = np.linalg.norm(remainder)
+        if np.ptp(residual) <= 1e-9 * len(residual) or length == 0:
+            return np.full(measures, np.nan)
+        return np.where(constant, np.nan, np.abs(remainder @ rest) / length)
 
-def _size(properties: Array, test: Sequence[int], coefficients: NDArray, basis: Array, measured: Array) -> Array:
-    """The absolute correlation of the predictor's residual, without its part in `basis`, with each column of
-    `measured`, up to a factor that is the same for all permutations; NaN if the residual is constant."""
-    residual = properties[:, test[0]] - _with_constant(properties[:, test[1:]]) @ coefficients
-    remainder = residual - basis @ (basis.T @ residual)
-    length = np.linalg.norm(remainder)
-    if np.ptp(residual) <= 1e-9 * len(residual) or length == 0:
-        return np.full(measured.shape[1], np.nan)
-    return np.abs(remainder @ measured) / length
+    return statistic
 
 
 def _with_constant(columns: Array) -> Array:

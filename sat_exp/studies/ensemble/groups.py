@@ -14,75 +14,78 @@ more ensembles of the same models add little."""
 FEWEST = 5
 """The fewest ensembles for the interval of a mean."""
 
+PARTS = 5
+LEAST_PER_PART = 12
+
+BINS = 20
+LEAST_PER_BIN = 20
+
 
 def summary(ensembles: Ensembles) -> pd.DataFrame:
-    """One row: size, ensembles, whole; the means of members_error, error, reduction, all_wrong and sat; reduction_low,
-    reduction_high, the 5th and 95th percentile of ensembles; error_least, the smallest error."""
+    """The row of the table `ensemble_sizes`: means over the ensembles, error_least, the smallest error, and the 5th and
+    95th percentile of the reduction."""
     table = ensembles.table
     means = {name: table[name].mean() for name in ("members_error", "error", "reduction", "all_wrong", "sat")}
-    spread = {f"reduction_{end}": table["reduction"].quantile(q) for end, q in (("low", 0.05), ("high", 0.95))}
+    low, high = table["reduction"].quantile([0.05, 0.95])
     counts = {"size": ensembles.size, "ensembles": len(table), "whole": ensembles.whole}
-    return pd.DataFrame([counts | means | spread | {"error_least": table["error"].min()}])
+    ends = {"reduction_low": low, "reduction_high": high, "error_least": table["error"].min()}
+    return pd.DataFrame([counts | means | ends])
 
 
-def by_clusters(ensembles: Ensembles, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """One row per number of different clusters of the members: size, clusters, ensembles; the means of reduction,
-    all_wrong, error and members_error; and 95 % intervals of the first two, _low and _high, over draws of models with
-    fixed clusters, NaN for fewer than five ensembles."""
-    table = ensembles.table.dropna()
-    cells, measures = table["clusters"].to_numpy(), ["reduction", "all_wrong"]
+def by_clusters(ensembles: Ensembles, *, resamples: int, seed: int) -> pd.DataFrame:
+    """The rows of the table `ensembles_by_clusters`, one per number of different clusters of the members: means, and 95
+    % intervals over draws of models with fixed clusters, NaN for fewer than FEWEST ensembles."""
+    table, measures = ensembles.table.dropna(), ["reduction", "all_wrong"]
     groups = table.groupby("clusters")
     means = groups[[*measures, "error", "members_error"]].mean()
     means.insert(0, "ensembles", groups.size())
-    drawn = _drawn_means(ensembles, table, cells, measures, resamples, seed)
-    low, high = (ends[means.index] for ends in percentile_interval(drawn))
-    for column, measure in enumerate(measures):
-        for end, bound in (("low", low), ("high", high)):
-            means[f"{measure}_{end}"] = np.where(means["ensembles"] >= FEWEST, bound[:, column], np.nan)
-    return means.reset_index().assign(size=ensembles.size)[["size", "clusters", *means.columns]]
+    drawn = _drawn_means(ensembles, table, groups.ngroup().to_numpy(), max(1, len(means)), measures, resamples, seed)
+    ends = np.where(means["ensembles"].to_numpy()[:, None] >= FEWEST, percentile_interval(drawn), np.nan)
+    for at, measure in enumerate(measures):
+        means[f"{measure}_low"], means[f"{measure}_high"] = ends[:, :, at]
+    means = means.reset_index()
+    means.insert(0, "size", ensembles.size)
+    return means
 
 
-def matched(ensembles: Ensembles, *, groups: int = 5, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """The third of lowest and the third of highest mean SAT among ensembles with about the same members' error.
+def matched(ensembles: Ensembles, *, resamples: int, seed: int) -> pd.DataFrame:
+    """The rows of the table `ensembles_matched`: among ensembles with about the same members' error, the third with the
+    lowest mean SAT (unlike) against the third with the highest (alike).
 
-    One row for each of `groups` equal parts by members_error (fewer if a part has less than twelve), and a last row,
-    group "all", with their mean: size, group, members_error_low and _high; ensembles, in both thirds;
-    members_error_unlike and members_error_alike, which show the match; reduction_unlike and reduction_alike, the means;
-    difference, unlike minus alike, with low and high, 95 % over draws of models with fixed parts.
+    One row for each of PARTS equal parts by members_error, fewer if a part would have less than LEAST_PER_PART, and a
+    last row, group "all", with their mean. ensembles: in both thirds. members_error_unlike and members_error_alike show
+    the match. difference: reduction_unlike minus reduction_alike, with 95 % over draws of models with fixed parts.
     """
     table = ensembles.table.dropna()
-    groups = max(1, min(groups, len(table) // 12))
-    group = pd.qcut(table["members_error"].rank(method="first"), groups, labels=False)
-    third = table["sat"].groupby(group).rank(method="first", pct=True)
+    parts = max(1, min(PARTS, len(table) // LEAST_PER_PART))
+    part = pd.qcut(table["members_error"].rank(method="first"), parts, labels=False)
+    third = table["sat"].groupby(part).rank(method="first", pct=True)
     side = np.select([third <= 1 / 3, third > 2 / 3], [0, 1], -1)
-    table, group, side = table[side >= 0], group[side >= 0].to_numpy(), side[side >= 0]
-    rows = []
-    for number in range(groups):
-        part = table[group == number]
-        two = part.groupby(side[group == number])[["members_error", "reduction"]].mean().reindex([0, 1])
-        bounds = part["members_error"].min(), part["members_error"].max()
-        rows.append((ensembles.size, str(number + 1), *bounds, len(part), *two["members_error"], *two["reduction"]))
-    heads = ["size", "group", "members_error_low", "members_error_high", "ensembles"]
-    heads += [f"{name}_{end}" for name in ("members_error", "reduction") for end in ("unlike", "alike")]
-    result = pd.DataFrame(rows, columns=heads)
-    total = result.drop(columns=["size", "group"]).mean().to_dict()
-    total |= {"members_error_low": result["members_error_low"].min(), "ensembles": len(table)}
-    total |= {"members_error_high": result["members_error_high"].max(), "size": ensembles.size, "group": "all"}
-    result = pd.concat([result, pd.DataFrame([total])], ignore_index=True).astype({"ensembles": int})
-
-    drawn = _drawn_means(ensembles, table, 2 * group + side, ["reduction"], resamples, seed, cells=2 * groups)[:, :, 0]
+    table, part, side = table[side >= 0], part[side >= 0].to_numpy(), side[side >= 0]
+    errors, measures = table["members_error"].groupby(part), ["members_error", "reduction"]
+    rows = errors.agg(members_error_low="min", members_error_high="max", ensembles="size").reindex(range(parts))
+    means = table.groupby([part, side])[measures].mean().unstack()
+    means = means.reindex(columns=[(measure, number) for measure in measures for number in (0, 1)])
+    rows[[f"{measure}_{end}" for measure in measures for end in ("unlike", "alike")]] = means
+    whole = rows.mean().to_dict() | {"ensembles": len(table)}
+    whole |= {"members_error_low": table["members_error"].min(), "members_error_high": table["members_error"].max()}
+    result = pd.concat([rows, pd.DataFrame([whole])], ignore_index=True)
+    result = result.fillna({"ensembles": 0}).astype({"ensembles": int})
+    result.insert(0, "size", ensembles.size)
+    result.insert(1, "group", [*map(str, range(1, parts + 1)), "all"])
+    drawn = _drawn_means(ensembles, table, 2 * part + side, 2 * parts, ["reduction"], resamples, seed)[:, :, 0]
     differences = drawn[:, 0::2] - drawn[:, 1::2]
     low, high = percentile_interval(np.column_stack([differences, differences.mean(axis=1)]))
     return result.assign(difference=result["reduction_unlike"] - result["reduction_alike"], low=low, high=high)
 
 
-def binned(ensembles: Ensembles, by: str = "sat", bins: int = 20, least: int = 20) -> pd.DataFrame:
-    """One row for each of `bins` equal parts by a column of the table, fewer if a part has less than `least` ensembles:
-    size; by, the column's name; value, its mean in the part, value_low, value_high; ensembles; the means of reduction,
-    all_wrong and error; reduction_low and reduction_high, the 5th and 95th percentile of ensembles."""
+def binned(ensembles: Ensembles, by: str) -> pd.DataFrame:
+    """The rows of the table `ensembles_binned`, one for each of BINS equal parts by a column of the table, fewer if a
+    part would have less than LEAST_PER_BIN: value, the mean of the column, with its least and largest; means, and the
+    5th and 95th percentile of the reduction."""
     table = ensembles.table.dropna()
-    part = pd.qcut(table[by].rank(method="first"), min(bins, max(1, len(table) // least)), labels=False)
-    groups = table.groupby(part)
+    bins = min(BINS, max(1, len(table) // LEAST_PER_BIN))
+    groups = table.groupby(pd.qcut(table[by].rank(method="first"), bins, labels=False))
     result = groups[by].agg(value="mean", value_low="min", value_high="max", ensembles="size")
     result = result.join(groups[["reduction", "all_wrong", "error"]].mean())
     low, high = (groups["reduction"].quantile(q) for q in (0.05, 0.95))
@@ -102,24 +105,23 @@ def _drawn_means(
     ensembles: Ensembles,
     table: pd.DataFrame,
     cell: NDArray[np.integer],
+    cells: int,
     measures: list[str],
     resamples: int,
     seed: int,
-    cells: int | None = None,
 ) -> Array:
     """The means of `measures` in each cell, int [E], in draws of models, [resamples, cells, measures]; NaN where a draw
     has none of a cell's ensembles. table: rows of `ensembles.table`, of which at most three times SAMPLE are used."""
     rng = np.random.default_rng([seed, ensembles.size])
-    count = cells or int(cell.max(initial=0)) + 1
     members, measured = ensembles.members[table.index], table[measures].to_numpy()
     if len(cell) > 3 * SAMPLE:
         kept = rng.choice(len(cell), 3 * SAMPLE, replace=False, shuffle=False)
         members, cell, measured = members[kept], cell[kept], measured[kept]
-    drawn = np.empty((resamples, count, len(measures)))
+    drawn = np.empty((resamples, cells, len(measures)))
     for row in range(resamples):
         weights = multiplicity(members, ensembles.models, rng)
-        size = np.bincount(cell, weights, minlength=count)
+        size = np.bincount(cell, weights, minlength=cells)
         for at, column in enumerate(measured.T):
             with np.errstate(invalid="ignore"):
-                drawn[row, :, at] = np.bincount(cell, weights * column, minlength=count) / size
+                drawn[row, :, at] = np.bincount(cell, weights * column, minlength=cells) / size
     return drawn

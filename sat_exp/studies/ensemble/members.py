@@ -1,7 +1,8 @@
 """The ensembles of one size: their members in lexicographic order, and a table of their errors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from math import comb
 
@@ -9,26 +10,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat_exp.errors import UserError
-from sat_exp.studies.ensemble.contests import MOST_MEMBERS
-
 Array = NDArray[np.float64]
 Members = NDArray[np.integer]
+
+Property = Callable[[Members], NDArray]
+"""A number for each ensemble that follows from its members alone: positions int [E, n], ascending in each row → [E]."""
 
 
 @dataclass(frozen=True)
 class Ensembles:
-    """All ensembles of one size, or a sample. members: int16 [E, size]; models: their number in the pool.
+    """All ensembles of one size, or a sample of them.
 
-    table, one row per ensemble: size; error, the share of images that it gets wrong; members_error, the mean error of
-    its members; reduction = 1 − error/members_error, NaN if no member errs; all_wrong, the share of images that all
-    members get wrong; accuracy_gap, the best member's accuracy minus the worst's; sat and the other similarities, means
-    over pairs of members; clusters, the number of different clusters of its members.
+    members: positions in a pool of `models`, int16 [E, size]. table: one row per ensemble, see `tabulate`. properties:
+    the columns of the table that follow from the members alone, as functions.
     """
 
     members: NDArray[np.int16]
     table: pd.DataFrame
     models: int
+    properties: Mapping[str, Property]
 
     @property
     def size(self) -> int:
@@ -42,34 +42,44 @@ class Ensembles:
     def sample(self, most: int, rng: np.random.Generator) -> "Ensembles":
         """At most `most` of them, drawn without replacement, in the same order."""
         rows = np.sort(rng.choice(len(self.members), min(most, len(self.members)), replace=False))
-        return Ensembles(self.members[rows], self.table.iloc[rows].reset_index(drop=True), self.models)
+        table = self.table.iloc[rows].reset_index(drop=True)
+        return Ensembles(self.members[rows], table, self.models, self.properties)
 
 
 def tabulate(
-    members: NDArray[np.int16],
-    counts: NDArray[np.int32],
-    right: NDArray[np.bool_],
-    similarities: Mapping[str, Array],
-    clusters: NDArray[np.integer],
+    members: NDArray[np.int16], counts: NDArray[np.int32], right: NDArray[np.bool_], properties: Mapping[str, Property]
 ) -> Ensembles:
-    """The ensembles of `members` with their table. counts: int32 [E, 2], from `count_errors` and `count_common_errors`;
-    right: bool [M, N]; similarities: [M, M] by name; clusters: int [M]."""
+    """The ensembles of `members` with their table: size; error, the share of images that an ensemble gets wrong;
+    reduction = 1 − error/members_error, NaN if no member errs; all_wrong, the share of images that all members get
+    wrong; and the `properties`.
+
+    counts: int32 [E, 2], from `count_errors` and `count_common_errors`. right: bool [M, N].
+    """
     models, images = right.shape
-    errors = (1 - right.mean(axis=1))[members]
-    error, mean = counts[:, 0] / images, errors.mean(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        reduction = np.where(mean > 0, 1 - error / mean, np.nan)
-    columns = {"size": members.shape[1], "error": error, "members_error": mean, "reduction": reduction}
-    columns |= {"all_wrong": counts[:, 1] / images, "accuracy_gap": np.ptp(errors, axis=1)}
-    columns |= {name: pair_mean(matrix, members) for name, matrix in similarities.items()}
-    return Ensembles(members, pd.DataFrame(columns | {"clusters": distinct(clusters, members)}), models)
+    known = {name: values(members) for name, values in properties.items()}
+    error, mean = counts[:, 0] / images, known["members_error"]
+    columns = {"size": members.shape[1], "error": error, "members_error": mean}
+    columns |= {"reduction": 1 - error / np.where(mean > 0, mean, np.nan), "all_wrong": counts[:, 1] / images}
+    return Ensembles(members, pd.DataFrame(columns | known), models, properties)
+
+
+def properties_of(
+    errors: Array, similarities: Mapping[str, Array], clusters: NDArray[np.integer]
+) -> dict[str, Property]:
+    """The properties of ensembles by name: members_error, the mean error of the members; accuracy_gap, the best
+    member's accuracy minus the worst's; the mean of each of `similarities`, [M, M], over pairs of members; clusters,
+    the number of different clusters of the members. errors, clusters: of each model, [M]."""
+    return {
+        "members_error": lambda members: errors[members].mean(axis=1),
+        "accuracy_gap": lambda members: np.ptp(errors[members], axis=1),
+        **{name: partial(pair_mean, matrix) for name, matrix in similarities.items()},
+        "clusters": lambda members: 1 + (np.diff(np.sort(clusters[members], axis=1)) > 0).sum(axis=1),
+    }
 
 
 def ranks(models: int, size: int, most: int | None = None, *, seed: int = 0) -> NDArray[np.int64]:
     """The lexicographic ranks of all ensembles of `size`, ascending; if there are more than `most`, a sample of that
-    many, drawn with `seed` without replacement. UserError for a size below 2 or above `MOST_MEMBERS`."""
-    if not 2 <= size <= MOST_MEMBERS:
-        raise UserError(f"an ensemble of {size}: choose task.sizes from 2 to {MOST_MEMBERS}")
+    many, drawn with `seed` without replacement."""
     count = comb(models, size)
     if most is None or count <= most:
         return np.arange(count)
@@ -90,16 +100,9 @@ def members_of(models: int, size: int, ranks: NDArray[np.int64]) -> NDArray[np.i
 
 
 def pair_mean(matrix: Array, members: Members) -> Array:
-    """The mean of a symmetric matrix [M, M] over the pairs of members, [E]; up to rounding, the order of the members in
-    a row does not matter."""
+    """The mean of a symmetric matrix [M, M] over the pairs of members, [E]."""
     pairs = list(combinations(members.T, 2))
     total = np.zeros(len(members))
     for one, other in pairs:
         total += matrix[one, other]
     return total / len(pairs)
-
-
-def distinct(labels: NDArray[np.integer], members: Members) -> NDArray[np.int64]:
-    """The number of different labels, [M], among the members of each ensemble, int64 [E]."""
-    ordered = np.sort(labels[members], axis=1)
-    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)

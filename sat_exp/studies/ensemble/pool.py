@@ -1,18 +1,22 @@
 """The models of a pool as arrays, and the stored error counts of their ensembles."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sat_exp.measurement import Measured, Measurement, progress
-from sat_exp.studies.ensemble import contests, diversity, members, selection
+from sat_exp.similarity.agreement import kappa
+from sat_exp.statistics.hubs import without_hubs
+from sat_exp.store import StoredArray
+from sat_exp.studies.ensemble import contests, members
 from sat_exp.studies.ensemble.contests import Block, Contests
-from sat_exp.studies.ensemble.members import Ensembles
+from sat_exp.studies.ensemble.members import Array, Ensembles, Property
 
 log = logging.getLogger(__name__)
 
@@ -21,69 +25,76 @@ VERSION = 1
 
 CHUNK = 2**16
 
+SIMILARITIES = ("sat", "sat_without_hubs", "error_consistency")
+
 
 @dataclass(frozen=True)
 class Pool:
-    """The M measured models in the order of the pool, on N images.
+    """M models on N images. right: whether each model classifies each image correctly, bool [M, N]; costs: one row per
+    model, one column per cost; sat: float64 [M, M], with the names of the models; clusters: int [M]."""
 
-    labels: int [N]; sat: float64 [M, M] by name; clusters: int [M].
-    """
-
-    measured: Measured
-    labels: np.ndarray
+    right: NDArray[np.bool_]
+    costs: pd.DataFrame
     sat: pd.DataFrame
-    clusters: np.ndarray
+    clusters: NDArray[np.integer]
+
+    @classmethod
+    def of(
+        cls, measured: Measured, labels: NDArray[np.int64], sat: pd.DataFrame, clusters: NDArray[np.integer]
+    ) -> "Pool":
+        models = measured.models
+        costs = {
+            "parameters": [model.parameters for model in models],
+            "flops": [model.candidate.flops() for model in models],
+        }
+        return cls(np.array([model.clean == labels for model in models]), pd.DataFrame(costs), sat, clusters)
 
     @property
     def names(self) -> list[str]:
-        return [model.name for model in self.measured.models]
+        return list(self.sat.index)
 
     @cached_property
-    def right(self) -> np.ndarray:
-        """Whether each model classifies each image correctly, bool [M, N]."""
-        return np.array([model.clean == self.labels for model in self.measured.models])
-
-    @cached_property
-    def accuracy(self) -> np.ndarray:
-        """float64 [M]."""
+    def accuracy(self) -> Array:
         return self.right.mean(axis=1)
 
     @cached_property
-    def costs(self) -> pd.DataFrame:
-        """Parameters and FLOPs, one row per model."""
-        models = self.measured.models
-        return pd.DataFrame(
-            {
-                "parameters": [model.parameters for model in models],
-                "flops": [model.candidate.flops() for model in models],
-            }
-        )
+    def properties(self) -> dict[str, Property]:
+        return members.properties_of(1 - self.accuracy, similarities(self.sat, self.right), self.clusters)
 
-    @cached_property
-    def similarities(self) -> dict[str, np.ndarray]:
-        return selection.similarities(self.sat, self.right)
 
-    @property
-    def properties(self) -> dict[str, diversity.Property]:
-        return diversity.properties(self.similarities, self.clusters, 1 - self.accuracy)
+def similarities(sat: pd.DataFrame, right: NDArray[np.bool_]) -> dict[str, Array]:
+    """The SIMILARITIES of all pairs of models by name, float64 [M, M]: SAT, SAT without hubs, and κ, the
+    consistency of two models' errors beyond chance (`agreement.kappa`). right: bool [M, N]."""
+    correct, images = right.astype(np.float64), right.shape[1]
+    both, accuracy = correct @ correct.T / images, right.mean(axis=1)
+    first, second = accuracy[:, None] - both, accuracy[None, :] - both
+    consistency, _ = kappa(both, first, second, 1 - both - first - second, images)
+    matrices = sat.to_numpy(np.float64), without_hubs(sat).sat.to_numpy(np.float64), consistency
+    return dict(zip(SIMILARITIES, matrices, strict=True))
 
-    def blocks(self) -> Iterator[Block]:
-        """The stored clean logits of all models, one block of images after the other."""
-        arrays = [model.logits for model in self.measured.models]
-        step = max(array.chunk for array in arrays)
-        for begin in range(0, len(self.labels), step):
-            rows = np.arange(begin, min(begin + step, len(self.labels)))
-            yield np.stack([array.gather(rows) for array in arrays]), self.labels[rows]
+
+def blocks(logits: Sequence[StoredArray], labels: NDArray[np.int64]) -> Iterator[Block]:
+    """The stored logits of all models, one block of images after the other."""
+    step = max(array.chunk for array in logits)
+    for begin in range(0, len(labels), step):
+        rows = np.arange(begin, min(begin + step, len(labels)))
+        yield np.stack([array.gather(rows) for array in logits]), labels[rows]
 
 
 def counted(
-    pool: Pool, of_pool: Contests, size: int, average: str, most: int | None, measurement: Measurement
+    pool: Pool,
+    logits: Sequence[StoredArray],
+    of_pool: Contests,
+    size: int,
+    average: str,
+    most: int | None,
+    measurement: Measurement,
 ) -> Ensembles:
     """The ensembles of `size`, all or a sample of `most`. Their counts are stored; only missing chunks are counted."""
-    models = len(pool.names)
+    models = len(logits)
     ranks = members.ranks(models, size, most, seed=measurement.seed)
     facts = {
-        "logits": [model.logits.digest for model in pool.measured.models],
+        "logits": [array.digest for array in logits],
         "average": average,
         "size": size,
         "sampled": None if len(ranks) == comb(models, size) else [len(ranks), measurement.seed],
@@ -92,15 +103,15 @@ def counted(
     array = measurement.store.open(
         "ensembles", facts, shape=(len(ranks), 2), dtype="int32", chunk=CHUNK, name=f"{models} models by {size}"
     )
+    every = members.members_of(models, size, ranks)
     with measurement.store.lock("ensembles", array.key), progress(f"{size} models", len(ranks)) as bar:
         for damage in array.damaged():
             log.warning("%s: it is counted again", damage)
         missing = set(array.missing())
         for chunk in range(array.chunks):
             if chunk in missing:
-                part = members.members_of(models, size, ranks[array.span(chunk)])
+                part = every[array.span(chunk)]
                 counts = contests.count_errors(of_pool, part), contests.count_common_errors(pool.right, part)
                 array.write(chunk, np.column_stack(counts))
             bar(array.length(chunk))
-    every = members.members_of(models, size, ranks)
-    return members.tabulate(every, array.read_all(), pool.right, pool.similarities, pool.clusters)
+    return members.tabulate(every, array.read_all(), pool.right, pool.properties)

@@ -1,4 +1,5 @@
-"""The choice of an ensemble from a pool: strategies, limits, and the ensembles that each strategy recommends."""
+"""The choice of an ensemble from a pool: strategies, limits, the error of the chosen on other images, and the ensembles
+to recommend."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat_exp.similarity.agreement import kappa
+from sat_exp.measurement import progress
 from sat_exp.similarity.intervals import wilson_interval
-from sat_exp.statistics.hubs import without_hubs
-from sat_exp.studies.ensemble.members import Array, Ensembles, Members
-
-SIMILARITIES = ("sat", "sat_without_hubs", "error_consistency")
-
+from sat_exp.studies.ensemble.contests import Contests, count_errors
+from sat_exp.studies.ensemble.members import Array, Ensembles, Members, pair_mean
+from sat_exp.studies.ensemble.pool import Pool, similarities
 
 STRATEGIES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
     "validation error": lambda table: table["error"] + 1e-6 * table["members_error"],
@@ -24,85 +23,163 @@ STRATEGIES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
     "accuracy, other errors": lambda table: table["members_error"].rank() + table["error_consistency"].rank(),
 }
 """The quantity that each strategy minimises, from a table of candidates: error, members_error and the SIMILARITIES, all
-from the images to choose on and infinite if unknown. The last three strategies add two ranks: of accuracy, and of SAT,
-SAT without hubs or the consistency of the members' errors."""
+from the images to choose on and infinite if unknown."""
 
+MEASURED = ["candidates", "error", "held_out", "held_out_members"]
 
-def similarities(sat: pd.DataFrame, right: NDArray[np.bool_]) -> dict[str, Array]:
-    """The SIMILARITIES of all pairs of models by name, float64 [M, M]: SAT, SAT without hubs, and κ, the
-    consistency of two models' errors beyond chance (`agreement.kappa`). right: bool [M, N]."""
-    correct, images = right.astype(np.float64), right.shape[1]
-    both, accuracy = correct @ correct.T / images, right.mean(axis=1)
-    first, second = accuracy[:, None] - both, accuracy[None, :] - both
-    consistency, _ = kappa(both, first, second, 1 - both - first - second, images)
-    matrices = sat.to_numpy(np.float64), without_hubs(sat).sat.to_numpy(np.float64), consistency
-    return dict(zip(SIMILARITIES, matrices, strict=True))
+RANDOM, SINGLE, BEST = "random", "best single model", "best possible"
+
+PLACES = 3
+"""The number of ensembles that each strategy recommends."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on the members of an ensemble.
+    """Limits on the members of an ensemble. accuracy: the least of each member. most: the most of all members in sum,
+    by the name of a cost."""
 
-    accuracy: the least of each member. most: by the name of a cost (parameters, flops), the most of all members in sum.
-    """
-
-    accuracy: float | None = None
+    accuracy: float = 0.0
     most: Mapping[str, float] = field(default_factory=dict)
 
     def allow(self, members: Members, accuracy: Array, costs: pd.DataFrame) -> NDArray[np.bool_]:
-        """Whether each ensemble, int [E, n], is within the limits, bool [E]; accuracy of each model, [M]; costs: one
+        """Whether each ensemble, int [E, n], is within the limits, bool [E]; accuracy: of each model, [M]; costs: one
         row per model, one column per cost."""
-        within = np.ones(len(members), bool)
-        if self.accuracy is not None:
-            within &= (accuracy[members] >= self.accuracy).all(axis=1)
+        within = accuracy[members].min(axis=1) >= self.accuracy
         for cost, most in self.most.items():
             within &= costs[cost].to_numpy()[members].sum(axis=1) <= most
         return within
 
     def allow_any(self, size: int, accuracy: Array, costs: pd.DataFrame) -> bool:
         """Whether some ensemble of `size` is within each of the limits."""
-        models = costs if self.accuracy is None else costs[accuracy >= self.accuracy]
+        models = costs[accuracy >= self.accuracy]
         cheapest = (np.sort(models[cost].to_numpy())[:size].sum() <= most for cost, most in self.most.items())
         return len(models) >= size and all(cheapest)
 
 
-def recommended(
-    ensembles: Sequence[Ensembles],
-    right: NDArray[np.bool_],
-    names: Sequence[str],
-    costs: pd.DataFrame,
-    limits: Limits,
-    results: pd.DataFrame,
-    *,
-    places: int = 3,
-) -> pd.DataFrame:
-    """The `places` best ensembles of each size by each strategy, chosen on all images. results: see
-    `held_out.compared`.
+def halves(images: int, splits: int, seed: int) -> NDArray[np.bool_]:
+    """Random halves of the images to choose on, bool [splits, images]; the others are held out."""
+    rng = np.random.default_rng(seed)
+    chosen = np.zeros((splits, images), bool)
+    for row in chosen:
+        row[rng.permutation(images)[: images // 2]] = True
+    return chosen
 
-    size, strategy, place from 1; models, joined by " + "; error with Wilson's error_low and error_high, which are too
-    low for a choice by validation error; members_error, reduction, sat; least_accuracy, of the worst member; each cost,
-    of all members; held_out, the error on other images of an ensemble chosen by the strategy, from `results`.
+
+def selected(
+    ensembles: Sequence[Ensembles],
+    pool: Pool,
+    contests: Contests,
+    halves: np.ndarray,
+    sat: np.ndarray,
+    candidates: int,
+    limits: Limits,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """The tables of how strategies do on held-out images, and of the ensembles that they recommend. halves, sat: for
+    each split the images to choose on, bool [N], and the SAT matrix of these alone, [M, M]."""
+    rng = np.random.default_rng(seed)
+    samples, splits = [same_size.sample(candidates, rng) for same_size in ensembles], []
+    with progress("selection", len(halves)) as bar:
+        for half, matrix in zip(halves, sat, strict=True):
+            splits.append(held_out(contests, pool, samples, half, matrix, limits))
+            bar(1)
+    results = compared(splits)
+    return {"selection": results, "recommended": recommended(ensembles, pool, limits, results)}
+
+
+def held_out(
+    contests: Contests, pool: Pool, ensembles: Sequence[Ensembles], half: NDArray[np.bool_], sat: Array, limits: Limits
+) -> pd.DataFrame:
+    """The choice of every strategy on one half of the images, and its error on the other half.
+
+    ensembles: the candidates of each size; half: bool [N], the images to choose on; sat: [M, M], from these images.
+
+    One row per size and strategy: size, strategy; models, their positions joined by spaces, "" for random; candidates,
+    the number within the limits; error and held_out, the ensemble's error on the two halves; held_out_members, the mean
+    error of its members on the held-out half. Three more strategies for comparison: RANDOM, the mean over all
+    candidates; BEST, the candidate with the least held-out error; and, as size 1, the best SINGLE model. A size has no
+    rows if no candidate is within the limits on that half.
     """
-    accuracy, images = right.mean(axis=1), right.shape[1]
+    here, there = (pool.right[:, part].mean(axis=1) for part in (half, ~half))
+    rows: list[tuple] = []
+    if len(allowed := np.flatnonzero(limits.allow(np.arange(len(here))[:, None], here, pool.costs))):
+        best = allowed[here[allowed].argmax()]
+        rows.append((1, SINGLE, str(best), len(allowed), 1 - here[best], 1 - there[best], 1 - there[best]))
+    of_half, matrices = contests.subset(half), similarities(pd.DataFrame(sat), pool.right[:, half])
+    for same_size in ensembles:
+        within = np.flatnonzero(limits.allow(same_size.members, here, pool.costs))
+        if not len(within):
+            continue
+        members = same_size.members[within]
+        total = np.rint(same_size.table["error"].to_numpy()[within] * len(half))
+        wrong = count_errors(of_half, members)
+        error, held = wrong / half.sum(), (total - wrong) / (~half).sum()
+        members_error, held_members = ((1 - accuracy)[members].mean(axis=1) for accuracy in (here, there))
+        means = {name: pair_mean(matrix, members) for name, matrix in matrices.items()}
+        candidates = pd.DataFrame({"error": error, "members_error": members_error, **means}).fillna(np.inf)
+        chosen = {strategy: int(minimised(candidates).argmin()) for strategy, minimised in STRATEGIES.items()}
+        for strategy, at in (chosen | {BEST: int(held.argmin())}).items():
+            positions = " ".join(map(str, members[at]))
+            rows.append((same_size.size, strategy, positions, len(members), error[at], held[at], held_members[at]))
+        rows.append((same_size.size, RANDOM, "", len(members), error.mean(), held.mean(), held_members.mean()))
+    return pd.DataFrame(rows, columns=["size", "strategy", "models", *MEASURED])
+
+
+def compared(splits: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The table `selection`: the results of `held_out` over several splits, one row per size and strategy.
+
+    error, held_out and candidates: means over splits; held_out_low and held_out_high: the 5th and 95th percentile,
+    whose distance is no standard error, as splits share images. reduction: 1 − held_out/held_out_members of the means.
+    below_random, below_single: the mean held_out of a random ensemble of the size, and of the best single model, minus
+    the strategy's. better_than_random: the share of splits with a lower error than random.
+    """
+    every = pd.concat(splits, keys=range(len(splits)), names=["split"]).reset_index("split")
+    every = every.astype(dict.fromkeys(MEASURED, float) | {"size": int})  # objects, if a split has no row
+
+    def error_of(strategy: str, same: list[str]) -> pd.Series:
+        """The held-out error of another strategy, in each row that of the `same` split or size."""
+        error = every["held_out"].where(every["strategy"] == strategy)
+        return error.groupby([every[name] for name in same]).transform("max")
+
+    every["random"], every["single"] = error_of(RANDOM, ["split", "size"]), error_of(SINGLE, ["split"])
+    every["better"] = (every["held_out"] < every["random"]).astype(float).where(every["random"].notna())
+    groups = every.groupby(["size", "strategy"], sort=False)
+    mean = groups[[*MEASURED, "random", "single", "better"]].mean()
+    result = mean[["candidates", "error", "held_out"]].assign(
+        held_out_low=groups["held_out"].quantile(0.05),
+        held_out_high=groups["held_out"].quantile(0.95),
+        reduction=1 - mean["held_out"] / mean["held_out_members"],
+        below_random=mean["random"] - mean["held_out"],
+        below_single=mean["single"] - mean["held_out"],
+        better_than_random=mean["better"],
+    )
+    result.insert(0, "splits", groups.size())
+    return result.reset_index()
+
+
+def recommended(ensembles: Sequence[Ensembles], pool: Pool, limits: Limits, results: pd.DataFrame) -> pd.DataFrame:
+    """The table `recommended`: the best ensembles of each size by each strategy, chosen on all images.
+
+    error_low and error_high are Wilson's, too low for a choice by validation error. least_accuracy: of the worst
+    member. Costs: of all members in sum. held_out: from `results`, see `compared`.
+    """
+    images = pool.right.shape[1]
     expected = results.set_index(["size", "strategy"])["held_out"]
     rows = []
     for same_size in ensembles:
-        within = np.flatnonzero(limits.allow(same_size.members, accuracy, costs))
-        if not len(within):
-            continue
+        within = np.flatnonzero(limits.allow(same_size.members, pool.accuracy, pool.costs))
         table, members = same_size.table.iloc[within], same_size.members[within]
         for strategy, minimised in STRATEGIES.items():
             order = np.argsort(minimised(table.fillna(np.inf)), kind="stable")
-            for place, at in enumerate(order[:places], 1):
+            for place, at in enumerate(order[:PLACES], 1):
                 row, chosen = table.iloc[at], members[at]
                 low, high = wilson_interval(np.rint(row["error"] * images), images)
                 rows.append(
                     {"size": same_size.size, "strategy": strategy, "place": place}
-                    | {"models": " + ".join(names[member] for member in chosen)}
+                    | {"models": " + ".join(pool.sat.index[chosen])}
                     | {"error": row["error"], "error_low": float(low), "error_high": float(high)}
                     | {name: row[name] for name in ("members_error", "reduction", "sat")}
-                    | {"least_accuracy": accuracy[chosen].min()}
-                    | {cost: int(values.iloc[chosen].sum()) for cost, values in costs.items()}
+                    | {"least_accuracy": pool.accuracy[chosen].min(), **pool.costs.iloc[chosen].sum().astype(int)}
                     | {"held_out": expected.get((same_size.size, strategy), np.nan)}
                 )
     return pd.DataFrame(rows)

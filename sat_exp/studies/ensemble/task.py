@@ -14,10 +14,9 @@ from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Rep
 from sat_exp.similarity import Predictions, draws
 from sat_exp.statistics.clustering import spectral
 from sat_exp.statistics.stability import stability
-from sat_exp.studies.ensemble import findings, study
+from sat_exp.studies.ensemble import calibration, diversity, findings, selection
 from sat_exp.studies.ensemble.contests import MOST_MEMBERS, Average, contests
-from sat_exp.studies.ensemble.held_out import halves
-from sat_exp.studies.ensemble.pool import Pool, counted
+from sat_exp.studies.ensemble.pool import Pool, blocks, counted
 from sat_exp.studies.ensemble.selection import Limits
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
@@ -65,32 +64,34 @@ def run(
     settings."""
     models = composing.models(config)
     costs = {"parameters": most_parameters, "flops": most_flops}
-    limits = Limits(least_accuracy, {cost: most_of for cost, most_of in costs.items() if most_of is not None})
+    limits = Limits(least_accuracy or 0.0, {cost: most_of for cost, most_of in costs.items() if most_of is not None})
     measurement = measuring.prepared(config)
-    images, seed = measurement.images, config.seed
+    images, drawing = measurement.images, (resamples, permutations, config.seed)
+    truth = np.asarray(images.labels)
     title = f"Ensembles of {len(models)} models on {len(images)} images of {images.name}, averaging {average}"
     with recorded(config, title, tags=[images.name]) as recording:
         measured, examples = measuring.with_examples(measurement, models, None)
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
         predictions, sat = measured.predicted(images.labels), similarity.matrix(tables["pairs"])
         labels, reason = clustered(predictions, sat, config, clusters, runs)
-        pool = Pool(measured, np.asarray(predictions.labels), sat, labels)
+        pool = Pool.of(measured, truth, sat, labels)
+        logits = [model.logits for model in measured.models]
         possible = smaller_than_pool(sizes, len(pool.names))
         allowed = within_limits(possible, pool, limits)
         with measurement.timed("contests"):
-            of_pool = contests(pool.blocks(), average)
+            of_pool = contests(blocks(logits, truth), average)
         with measurement.timed("ensembles"):
-            ensembles = [counted(pool, of_pool, size, average, most, measurement) for size in possible]
+            ensembles = [counted(pool, logits, of_pool, size, average, most, measurement) for size in possible]
         with measurement.timed("relations"):
-            tables |= study.gains(ensembles, pool, resamples, permutations, seed)
+            tables |= diversity.gains(ensembles, pool, *drawing)
         if average != "votes":
             with measurement.timed("calibration"):
-                tables |= study.calibrated(ensembles, pool, average, resamples, permutations, seed)
+                tables |= calibration.calibrated(ensembles, blocks(logits, truth), average, *drawing)
         with measurement.timed("selection"):
-            chosen = halves(len(images), splits, seed)
+            chosen = selection.halves(len(images), splits, config.seed)
             sats = draws.weighted(predictions, chosen.astype(int), compare=config.labels, floor=config.score.floor)
             choice = [same_size for same_size in ensembles if same_size.size in allowed]
-            tables |= study.selected(choice, pool, of_pool, chosen, sats, candidates, limits, measurement.seed)
+            tables |= selection.selected(choice, pool, of_pool, chosen, sats, candidates, limits, measurement.seed)
         facts = measuring.facts(measurement, measured) | {
             "clusters": {"SAT": reason},
             "findings": findings.findings(tables),

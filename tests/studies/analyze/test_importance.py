@@ -9,17 +9,10 @@ from scipy.stats.contingency import association as cramer
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 
-from sat_exp.errors import UserError
-from sat_exp.studies.analyze import importance as module
-from sat_exp.studies.analyze.importance import (
-    alone,
-    associated,
-    flag_importance,
-    given_others,
-    held_out,
-    importance,
-    pair_up,
-)
+from sat_exp.studies.analyze.importance import associated, association, flag_importance, importance
+from sat_exp.studies.analyze.importance.pairs import Pairs, pair_up
+from sat_exp.studies.analyze.importance.significance import alone, given_others
+from sat_exp.studies.analyze.importance.unseen_models import held_out
 
 from ...command import PUBLISHED
 
@@ -91,7 +84,7 @@ def test_published_fits_are_worse_for_models_not_seen(published, components):
 
 def test_on_the_published_pool_components_share_what_they_explain(published, components):
     pairs = pair_up(published, components)
-    groups = associated(module.association(pairs))
+    groups = associated(association(pairs))
     assert ["CW attention", "Location of CW attention"] in groups
     assert ["Stem layer", "Pooling (stem)"] in groups
     table = alone(pairs, permutations=199).set_index("component")
@@ -110,7 +103,7 @@ def test_a_planted_component_is_found_and_a_twin_shares_it():
     same = (table["cause"].to_numpy()[:, None] == table["cause"].to_numpy()[None, :]).astype(float)
     sat = square(2 + 0.8 * same + 0.1 * rng.normal(size=(24, 24)))
     found = importance(sat, table.drop(columns="twin"), folds=4, repeats=1, refits=5, resamples=200, permutations=99)
-    lines = found.components.set_index("component")
+    lines = found["importance"].set_index("component")
     assert lines.index[0] == "cause"
     assert lines.loc["cause", ["rank", "first_share", "p_alone", "p_given_others"]].tolist() == [1, 1, 0.01, 0.01]
     assert lines.loc["cause", "effect"] == pytest.approx(0.8, abs=0.03)
@@ -118,11 +111,11 @@ def test_a_planted_component_is_found_and_a_twin_shares_it():
     for measure in ("shuffled", "without", "only"):
         assert lines.loc["cause", f"{measure}_low"] > 0.5
         assert (lines.loc[["idle", "other"], measure] < 0.1).all()
-    assert found.groups.empty
+    assert found["importance_groups"].empty
 
     _, shared = held_out(pair_up(sat, table), [["cause"], ["twin"], ["cause", "twin"]], folds=4, repeats=1)
     shared = shared.set_index("component")
-    assert associated(module.association(pair_up(sat, table))) == [["cause", "twin"]]
+    assert associated(association(pair_up(sat, table))) == [["cause", "twin"]]
     assert (shared.loc[["cause", "twin"], "without"].abs() < 0.05).all()
     assert (shared["only"] > 0.8).all()
     assert shared.loc["cause + twin", "without"] > 0.8
@@ -198,7 +191,7 @@ def test_neither_the_order_of_models_nor_the_words_for_values_matter(seed, model
     for study, column in ((alone, "explained"), (given_others, "effect")):
         found = [study(pairs, permutations=1)[column].to_numpy() for pairs in (one, other)]
         assert found[0] == pytest.approx(found[1], nan_ok=True)
-    assert module.association(one).to_numpy() == pytest.approx(module.association(other).to_numpy())
+    assert association(one).to_numpy() == pytest.approx(association(other).to_numpy())
 
 
 @settings(max_examples=30, deadline=None)
@@ -215,38 +208,22 @@ def test_association_is_cramers_v_for_many_models_and_corrects_it_for_few():
     rng = np.random.default_rng(5)
     table = drawn(4000, rng, one=3, two=4)
     table["near"] = np.where(rng.random(4000) < 0.5, table["one"], rng.integers(0, 3, 4000))
-    pairs = module.Pairs(np.array([0]), np.array([1]), np.zeros(1), table.to_numpy(), list(table))
-    found = module.association(pairs)
+    pairs = Pairs(np.array([0]), np.array([1]), np.zeros(1), table.to_numpy(), list(table))
+    found = association(pairs)
     plain = cramer(pd.crosstab(table["one"], table["near"]).to_numpy())
     assert found.loc["one", "near"] == pytest.approx(plain, abs=0.005)
     assert found.loc["one", "two"] < 0.03
 
-    few = [module.association(pair_up(hubs(15, rng), drawn(15, rng, one=5, two=6))).iloc[0, 1] for _ in range(40)]
+    few = [association(pair_up(hubs(15, rng), drawn(15, rng, one=5, two=6))).iloc[0, 1] for _ in range(40)]
     assert np.mean(few) < 0.2  # independent ones: about 0.57 uncorrected
 
 
 def test_a_component_of_one_value_says_nothing():
     rng = np.random.default_rng(6)
     table = drawn(12, rng, kind=3).assign(constant="no")
-    found = importance(hubs(12, rng), table, folds=3, repeats=1, refits=2, resamples=20, permutations=9)
-    line = found.components.set_index("component").loc["constant"]
+    sat = hubs(12, rng)
+    found = importance(sat, table, folds=3, repeats=1, refits=2, resamples=20, permutations=9)
+    line = found["importance"].set_index("component").loc["constant"]
     assert line[["values", "importance", "shuffled", "explained", "p_alone"]].tolist() == pytest.approx([1, 0, 0, 0, 1])
     assert line[["effect", "p_given_others"]].isna().all()
-    assert found.association.loc["kind", "constant"] == 0
-
-
-def test_what_is_lacking_is_named():
-    rng = np.random.default_rng(7)
-    table, sat = drawn(6, rng, kind=2), hubs(6, rng)
-    with pytest.raises(UserError, match=r"^no components of m3: add them to the table$"):
-        importance(sat, table.drop("m3"))
-    with pytest.raises(UserError, match=r"^no components of m3; did you mean m3b\?$"):
-        importance(sat, table.rename(index={"m3": "m3b"}))
-    with pytest.raises(UserError, match=r"^no kind of m2: give its value$"):
-        importance(sat, table.astype(object).where(table.index.to_series() != "m2", other=None))
-    with pytest.raises(UserError, match=r"^the components of m1 are given twice"):
-        importance(sat, pd.concat([table, table.loc[["m1"]]]))
-    with pytest.raises(UserError, match=r"^6 models in 5 folds: leaving models out needs at least 10$"):
-        importance(sat, table)
-    with pytest.raises(UserError, match=r"^0 pairs are known, where 6 are needed: measure more$"):
-        importance(sat * np.nan, table, folds=3)
+    assert association(pair_up(sat, table)).loc["kind", "constant"] == 0

@@ -8,10 +8,11 @@ from scipy.stats import spearmanr
 from sat_exp.errors import UserError
 from sat_exp.studies.distill.gains import ACCURACY, SIMILARITY, over_seeds
 from sat_exp.studies.distill.teachers import (
-    GainModel,
     agreement,
+    fitted,
     gain_of_others,
     out_of_sample,
+    ranked,
     rankings,
     with_gain,
     with_gain_of_others,
@@ -22,14 +23,14 @@ from .synthetic import study
 
 def test_a_gain_model_finds_the_weights_and_ranks_by_them():
     pairs = over_seeds(study(slope=-0.02, worth=0.3))
-    model = GainModel.fit(pairs)
-    assert model.weights == pytest.approx({SIMILARITY: -0.02, ACCURACY: 0.3})
-    ranking = model.ranking(pairs)
+    weights = fitted(pairs)
+    assert weights == pytest.approx([-0.02, 0.3])
+    ranking = ranked(weights, pairs)
     best = pairs.loc[pairs.groupby("student")["gain"].idxmax(), ["student", "teacher"]]
     assert ranking.loc[ranking["rank"] == 1, ["student", "teacher"]].to_numpy().tolist() == best.to_numpy().tolist()
     assert ranking.groupby("student")["rank"].apply(list).tolist() == [[1, 2, 3, 4, 5, 6]] * 2
     with pytest.raises(UserError, match="too few to rank teachers by"):
-        GainModel.fit(pairs.groupby("student").head(1))
+        fitted(pairs.groupby("student").head(1))
 
 
 @pytest.mark.parametrize("key", ["student", "teacher"])
@@ -56,7 +57,7 @@ def test_what_a_teacher_gave_others_is_the_mean_above_their_own():
 
 def test_a_ranking_and_the_gains_that_followed():
     pairs = over_seeds(study(students=1, noise=0.02))
-    ranking = GainModel({SIMILARITY: 0.01, ACCURACY: 0.2}).ranking(pairs)
+    ranking = ranked(np.array([0.01, 0.2]), pairs)
     result = with_gain(ranking, pairs.drop(index=2))
     assert result["gain"].isna().sum() == 1
     known = result.dropna(subset="gain")

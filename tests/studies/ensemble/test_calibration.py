@@ -54,9 +54,7 @@ def test_a_probability_of_almost_nothing_has_a_finite_likelihood():
     assert table["nll"].item() == pytest.approx(50 - np.log(1 + np.exp(-10)) + np.log(2), rel=1e-6)
 
 
-def test_votes_are_refused_and_summaries_name_the_members(outputs):
-    with pytest.raises(ValueError, match="votes"):
-        calibration.calibration([outputs], [], "votes")
+def test_the_members_of_a_single_model_are_the_model_itself(outputs):
     (table,) = calibration.calibration([outputs], [np.arange(5)[:, None]])
     row = calibration.summary(table, 1).iloc[0]
     assert (row["size"], row["ensembles"]) == (1, 5)

@@ -12,9 +12,9 @@ from .synthetic import pool
 
 def test_pairs_have_the_correlations_intervals_and_p_of_relations():
     rng = np.random.default_rng(0)
-    ensembles, properties = pool(11, 2, rng, effect=0.1)
+    ensembles = pool(11, 2, rng, effect=0.1)
     drawing = {"resamples": 200, "seed": 3}
-    ours = diversity.relation(ensembles, properties, ["reduction"], predictors=["sat"], permutations=0, **drawing)
+    ours = diversity.relation(ensembles, ["reduction"], ["sat"], permutations=0, **drawing)
     pairs = ensembles.table.assign(model_a=ensembles.members[:, 0], model_b=ensembles.members[:, 1])
     theirs = relation(
         pairs, ["reduction"], ["members_error", "accuracy_gap"], resamples=200, permutations=0, seed=[3, 2]
@@ -26,10 +26,8 @@ def test_pairs_have_the_correlations_intervals_and_p_of_relations():
 
 def test_p_of_pairs_is_that_of_relations():
     rng = np.random.default_rng(1)
-    ensembles, properties = pool(9, 2, rng, effect=0.1)
-    ours = diversity.relation(
-        ensembles, properties, ["reduction"], predictors=["sat"], resamples=0, permutations=150, seed=5
-    )
+    ensembles = pool(9, 2, rng, effect=0.1)
+    ours = diversity.relation(ensembles, ["reduction"], ["sat"], resamples=0, permutations=150, seed=5)
     ranks = ensembles.table[["sat", "reduction", "members_error", "accuracy_gap"]].rank().to_numpy()
     for row, controls in enumerate(([], [2, 3])):
         p = model_permutation_p(
@@ -40,8 +38,8 @@ def test_p_of_pairs_is_that_of_relations():
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_a_planted_relation_is_found_and_its_interval_contains_it(size):
-    ensembles, properties = pool(14, size, np.random.default_rng(2), effect=1.0)
-    table = diversity.relation(ensembles, properties, ["reduction"], resamples=100, permutations=99)
+    ensembles = pool(14, size, np.random.default_rng(2), effect=1.0)
+    table = diversity.relation(ensembles, ["reduction"], ["sat", "clusters"], resamples=100, permutations=99, seed=0)
     plain = table[(table["with"] == "sat") & (table["given"] == "")].iloc[0]
     assert plain.spearman == pytest.approx(spearmanr(ensembles.table["sat"], ensembles.table["reduction"]).statistic)
     assert plain.low <= plain.spearman <= plain.high < -0.3
@@ -54,10 +52,10 @@ def test_p_is_uniform_where_ensembles_share_members_and_there_is_nothing():
     rng = np.random.default_rng(3)
     ours, independent = [], []
     for seed in range(120):
-        ensembles, properties = pool(9, 3, rng)
+        ensembles = pool(9, 3, rng)
         ensembles.table["reduction"] = rng.normal(size=9)[ensembles.members].sum(axis=1)
-        quick = {"resamples": 0, "permutations": 39, "predictors": ["sat"], "seed": seed}
-        ours.append(diversity.relation(ensembles, properties, ["reduction"], **quick)["p"])
+        quick = {"resamples": 0, "permutations": 39, "seed": seed}
+        ours.append(diversity.relation(ensembles, ["reduction"], ["sat"], **quick)["p"])
         independent.append(spearmanr(ensembles.table["sat"], ensembles.table["reduction"]).pvalue)
     assert np.mean(np.array(ours) <= 0.1, axis=0) == pytest.approx([0.1, 0.1], abs=0.08)
     assert np.mean(np.array(ours) <= 0.5, axis=0) == pytest.approx([0.5, 0.5], abs=0.15)
@@ -66,8 +64,8 @@ def test_p_is_uniform_where_ensembles_share_members_and_there_is_nothing():
 
 def test_many_ensembles_are_sampled_for_intervals_alone(monkeypatch):
     monkeypatch.setattr(diversity, "SAMPLE", 150)
-    ensembles, properties = pool(14, 4, np.random.default_rng(4), effect=0.5)
-    table = diversity.relation(ensembles, properties, ["reduction"], resamples=20, permutations=19, controls=[])
+    ensembles = pool(14, 4, np.random.default_rng(4), effect=0.5)
+    table = diversity.relation(ensembles, ["reduction"], ["sat", "clusters"], resamples=20, permutations=19, seed=0)
     assert (table["ensembles"] == 1001).all()
     assert (table["used"] == 150).all()
     assert table["spearman"][0] == pytest.approx(
@@ -76,7 +74,7 @@ def test_many_ensembles_are_sampled_for_intervals_alone(monkeypatch):
 
 
 def test_what_does_not_vary_has_no_correlation():
-    ensembles, properties = pool(7, 3, np.random.default_rng(5))
+    ensembles = pool(7, 3, np.random.default_rng(5))
     ensembles.table["reduction"] = 0.25
-    table = diversity.relation(ensembles, properties, ["reduction"], resamples=5, permutations=5)
+    table = diversity.relation(ensembles, ["reduction"], ["sat", "clusters"], resamples=5, permutations=5, seed=0)
     assert table[["spearman", "low", "high", "p"]].isna().all(axis=None)

@@ -6,14 +6,15 @@ import pytest
 from scipy.stats import rankdata
 
 from sat_exp.similarity.agreement import agreement
-from sat_exp.studies.ensemble import contests, held_out, selection
+from sat_exp.studies.ensemble import contests, selection
 from sat_exp.studies.ensemble.members import members_of, pair_mean, ranks, tabulate
+from sat_exp.studies.ensemble.pool import Pool, similarities
 from sat_exp.studies.ensemble.selection import Limits
 
 
 @pytest.fixture
 def pool():
-    """Six networks, of which 4 and 5 are almost the same; logits, labels, contests, right, SAT, all pairs and trios."""
+    """Six networks, of which 4 and 5 are almost the same; logits, labels, contests, pool, SAT, all pairs and trios."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 5, 400)
     logits = rng.normal(0, 1, (6, 400, 5)).astype(np.float32)
@@ -24,14 +25,14 @@ def pool():
     sat = (sat + sat.T) / 2
     sat[4, 5] = sat[5, 4] = 4.5
     of_pool = contests.contests([(logits, labels)])
-    candidates, similar = [], selection.similarities(pd.DataFrame(sat), right)
+    of_models, candidates = Pool(right, COSTS, pd.DataFrame(sat, [*"abcdef"], [*"abcdef"]), np.arange(6)), []
     for size in (2, 3):
         members = members_of(6, size, ranks(6, size))
         counted = np.column_stack(
             [contests.count_errors(of_pool, members), contests.count_common_errors(right, members)]
         )
-        candidates.append(tabulate(members, counted, right, similar, np.arange(6)))
-    return logits, labels, of_pool, right, sat, candidates
+        candidates.append(tabulate(members, counted, right, of_models.properties))
+    return logits, labels, of_pool, of_models, sat, candidates
 
 
 COSTS = pd.DataFrame({"parameters": [1, 2, 3, 4, 5, 6], "flops": [6, 5, 4, 3, 2, 1]})
@@ -43,11 +44,12 @@ def errors(logits, labels, members, images):
 
 
 def test_choices_are_made_on_one_half_and_evaluated_on_the_other(pool):
-    logits, labels, of_pool, right, sat, candidates = pool
-    chosen = held_out.halves(400, 3, seed=0)
+    logits, labels, of_pool, models, sat, candidates = pool
+    right = models.right
+    chosen = selection.halves(400, 3, seed=0)
     assert chosen.sum(axis=1).tolist() == [200] * 3
     for half in chosen:
-        table = held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits())
+        table = selection.held_out(of_pool, models, candidates, half, sat, Limits())
         rows = table.set_index(["size", "strategy"])
         for same_size in candidates:
             before, after = (
@@ -62,7 +64,7 @@ def test_choices_are_made_on_one_half_and_evaluated_on_the_other(pool):
                 members = [int(number) for number in by.models[strategy].split()]
                 at = same_size.members.tolist().index(members)
                 assert by.held_out[strategy] == pytest.approx(after[at])
-            own = selection.similarities(pd.DataFrame(sat), right[:, half])["error_consistency"]
+            own = similarities(pd.DataFrame(sat), right[:, half])["error_consistency"]
             members_error = 1 - right[:, half].mean(axis=1)[same_size.members].mean(axis=1)
             rank = rankdata(members_error) + rankdata(pair_mean(own, same_size.members))
             expected = same_size.members[rank.argmin()]
@@ -71,56 +73,56 @@ def test_choices_are_made_on_one_half_and_evaluated_on_the_other(pool):
             each = 1 - right[:, half].mean(axis=1)
             assert by.held_out_members["accuracy"] == pytest.approx((1 - right[:, ~half].mean(axis=1))[members].mean())
             assert each[members].mean() == pytest.approx(each[same_size.members].mean(axis=1).min())
-        single = rows.loc[(1, held_out.SINGLE)]
+        single = rows.loc[(1, selection.SINGLE)]
         best = right[:, half].mean(axis=1).argmax()
         assert single.held_out == pytest.approx(1 - right[best, ~half].mean())
 
 
 def test_the_least_similar_are_chosen_by_the_matrix_of_the_half(pool):
-    _, _, of_pool, right, sat, candidates = pool
+    _, _, of_pool, models, sat, candidates = pool
     other = sat.copy()
     other[0, 3] = other[3, 0] = 0.5
     one, two = (
-        held_out.held_out(of_pool, right, candidates[:1], half, matrix, COSTS, Limits())
-        for half, matrix in zip(held_out.halves(400, 2, seed=1), (sat, other), strict=True)
+        selection.held_out(of_pool, models, candidates[:1], half, matrix, Limits())
+        for half, matrix in zip(selection.halves(400, 2, seed=1), (sat, other), strict=True)
     )
     assert two.set_index("strategy").models["low SAT"] == "0 3"
     assert one.set_index("strategy").models["low SAT"] != "4 5"
 
 
-def recommended(pool, limits, results, **how):
-    *_, right, _, candidates = pool
-    return selection.recommended(candidates, right, list("abcdef"), COSTS, limits, results, **how)
+def recommended(pool, limits, results):
+    *_, models, _, candidates = pool
+    return selection.recommended(candidates, models, limits, results)
 
 
 def test_limits_hold_and_limits_without_candidates_are_empty(pool):
-    _, _, of_pool, right, sat, candidates = pool
-    half = held_out.halves(400, 2, seed=0)[0]
-    table = held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits(most={"parameters": 6}))
+    _, _, of_pool, models, sat, candidates = pool
+    half = selection.halves(400, 2, seed=0)[0]
+    table = selection.held_out(of_pool, models, candidates, half, sat, Limits(most={"parameters": 6}))
     assert set(table["models"]) <= {"0", "1", "2", "3", "4", "5", "0 1", "0 2", "0 3", "0 4", "1 2", "1 3", "0 1 2", ""}
     assert table.set_index(["size", "strategy"]).candidates[3, "random"] == 1
-    best = recommended(pool, Limits(most={"parameters": 6}), held_out.compared([table]))
+    best = recommended(pool, Limits(most={"parameters": 6}), selection.compared([table]))
     assert (best["parameters"] <= 6).all()
-    both = Limits(most={"parameters": 6, "flops": 8}).allow(candidates[0].members, right.mean(axis=1), COSTS)
+    both = Limits(most={"parameters": 6, "flops": 8}).allow(candidates[0].members, models.accuracy, COSTS)
     assert [*map(tuple, candidates[0].members[both])] == [(0, 4), (1, 3)]
-    floor = float(np.sort(right.mean(axis=1))[-2])
-    allowed = Limits(accuracy=floor).allow(candidates[0].members, right.mean(axis=1), COSTS)
+    floor = float(np.sort(models.accuracy)[-2])
+    allowed = Limits(accuracy=floor).allow(candidates[0].members, models.accuracy, COSTS)
     assert allowed.sum() == 1
-    assert Limits(accuracy=floor).allow_any(2, right.mean(axis=1), COSTS)
-    assert not Limits(accuracy=floor).allow_any(3, right.mean(axis=1), COSTS)
+    assert Limits(accuracy=floor).allow_any(2, models.accuracy, COSTS)
+    assert not Limits(accuracy=floor).allow_any(3, models.accuracy, COSTS)
     for size, most, possible in ((2, 3, True), (2, 2, False), (3, 6, True), (3, 5, False)):
-        assert Limits(most={"parameters": most}).allow_any(size, right.mean(axis=1), COSTS) == possible
-    assert held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits(accuracy=0.999)).empty
+        assert Limits(most={"parameters": most}).allow_any(size, models.accuracy, COSTS) == possible
+    assert selection.held_out(of_pool, models, candidates, half, sat, Limits(accuracy=0.999)).empty
 
 
 def test_recommendations_are_named_ranked_and_have_their_expected_error(pool):
-    _, _, of_pool, right, sat, candidates = pool
-    chosen = held_out.halves(400, 4, seed=2)
-    splits = [held_out.held_out(of_pool, right, candidates, half, sat, COSTS, Limits()) for half in chosen]
-    compared = held_out.compared(splits)
+    _, _, of_pool, models, sat, candidates = pool
+    chosen = selection.halves(400, 4, seed=2)
+    splits = [selection.held_out(of_pool, models, candidates, half, sat, Limits()) for half in chosen]
+    compared = selection.compared(splits)
     expected = pd.concat(splits).groupby(["size", "strategy"])["held_out"].mean()
-    table = recommended(pool, Limits(), compared, places=2)
-    assert len(table) == 2 * len(selection.STRATEGIES) * 2
+    table = recommended(pool, Limits(), compared)
+    assert len(table) == 2 * len(selection.STRATEGIES) * 3
     pair = table.query("size == 2 and strategy == 'validation error' and place == 1").iloc[0]
     assert pair.error == candidates[0].table["error"].min()
     assert pair.error_low < pair.error < pair.error_high
@@ -132,11 +134,20 @@ def test_recommendations_are_named_ranked_and_have_their_expected_error(pool):
     assert random.below_random == 0
 
 
+def test_a_split_in_which_nothing_is_allowed_is_left_out(pool):
+    _, _, of_pool, models, sat, candidates = pool
+    half = selection.halves(400, 1, seed=0)[0]
+    some, none = (
+        selection.held_out(of_pool, models, candidates, half, sat, limits) for limits in (Limits(), Limits(accuracy=1))
+    )
+    assert none.empty
+    pd.testing.assert_frame_equal(selection.compared([none, some]), selection.compared([some]))
+
+
 def test_similarities_of_errors_and_without_hubs(pool):
-    logits, labels, _, right, sat, _ = pool
-    names = list("abcdef")
-    frame = pd.DataFrame(sat, names, names)
-    of_pool = selection.similarities(frame, right)
+    logits, labels, _, models, _, _ = pool
+    names = models.names
+    of_pool = similarities(models.sat, models.right)
     clean = dict(zip(names, logits.argmax(axis=2), strict=True))
     expected = agreement(names, labels, clean).set_index(["model_a", "model_b"])["error_consistency"]
     for (a, b), value in expected.items():

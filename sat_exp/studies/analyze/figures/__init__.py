@@ -6,24 +6,20 @@ from sat_exp.report.theme import Drawing
 from sat_exp.studies.analyze.figures import clusters, images, models
 
 
+@theme.style()
 def drawings(results: Results) -> dict[str, Drawing]:
     """The figures by name, in the order of the page; empty for a run that is no analysis."""
     tables = results.own
     if "cluster_stability" not in tables:
         return {}
-    families, styles = results.families, theme.family_styles(results.families.values())
-    residuals, groups = tables["pairs_without_hubs"], tables["clusters"]
     repeated = "on other draws of the images" if "sample_size" in tables else "on SAT with other sampling errors added"
-    drawn = {
-        "clusters": clusters.clustered(residuals, groups, families, styles),
-        "without_hubs": clusters.without_hubs(residuals, groups, families, styles),
-    }
+    drawn = {"clusters": clusters.clustered(results), "without_hubs": clusters.without_hubs(results)}
     if "consensus" in tables and (tables["consensus"]["matrix"] == "SAT").any():
-        drawn["consensus"] = clusters.consensus(tables["consensus"], groups, families, styles, repeated)
+        drawn["consensus"] = clusters.consensus(results, repeated)
     drawn["cluster_stability"] = clusters.stability(tables["cluster_stability"], repeated)
-    drawn["embedding"] = models.embedding(tables["embedding"], groups)
+    drawn["embedding"] = models.embedding(tables["embedding"], tables["clusters"])
     if "directed" in tables:
-        drawn["directed"] = models.directed(tables["directed"], families, styles)
+        drawn["directed"] = models.directed(results)
     if "importance" in tables:
         drawn["importance"] = models.importance(tables["importance"])
     if "regimes" in tables:

@@ -1,34 +1,31 @@
 """Clusters of models, with and without hubs, and their stability."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from sat_exp.report import heatmap, results, theme
-from sat_exp.report.heatmap import Styles
+from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 
 
-@theme.style()
-def clustered(pairs: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
+def clustered(found: Results) -> Drawing:
     """SAT with the models in the order of their clusters."""
+    pairs = found.own["pairs_without_hubs"]
     low, high = float(pairs["sat"].min()), float(pairs["sat"].max())
-    square, groups = _ordered(pairs, "sat", clusters, "cluster")
     scale = {"cmap": "rocket_r", "low": low, "high": high, "label": "SAT", "digits": ".2f"}
     caption = (
         "SAT. Boxes are clusters, numbered by size. They come from spectral clustering (Ng, Jordan and Weiss, on the "
         "matrix itself). Inside a cluster, models are in the order of average linkage. Darker pairs are more similar."
     )
-    return _boxed(square, groups, families, styles, scale, "Clusters", caption)
+    return _boxed(found, pairs, "sat", "cluster", scale, "Clusters", caption)
 
 
-@theme.style()
-def without_hubs(pairs: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
+def without_hubs(found: Results) -> Drawing:
     """SAT minus the effects of both models, with the models in the order of the clusters found in it."""
+    pairs = found.own["pairs_without_hubs"]
     most = float(pairs["residual"].abs().quantile(0.995))
-    square, groups = _ordered(pairs, "residual", clusters, "without_hubs")
     label = "SAT beyond what the two models share with all others"
     scale = {"cmap": "vlag", "low": -most, "high": most, "label": label, "digits": ".1f"}
     caption = (
@@ -36,25 +33,21 @@ def without_hubs(pairs: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[
         "removes each model's own effect from SAT. Red pairs are more similar than their models' averages predict, "
         "blue pairs less. Boxes are clusters of this matrix."
     )
-    return _boxed(square, groups, families, styles, scale, "Without hubs", caption)
+    return _boxed(found, pairs, "residual", "without_hubs", scale, "Without hubs", caption)
 
 
-@theme.style()
-def consensus(
-    table: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str], styles: Styles, repeated: str
-) -> Drawing:
+def consensus(found: Results, repeated: str) -> Drawing:
     """How often two models are in one cluster when SAT is clustered again; repeated: what changes each time."""
-    square, groups = _ordered(table[table["matrix"] == "SAT"], "share", clusters, "cluster")
+    table = found.own["consensus"]
     label = "share of repetitions with both in one cluster"
     scale = {"cmap": "mako_r", "low": 0, "high": 1, "label": label, "digits": ".2f"}
     caption = (
         f"The clustering of SAT is repeated {repeated}. A cluster that is dark inside and light outside is found every "
         "time. Shades in between depend on the draw. Boxes are the clusters of the whole matrix."
     )
-    return _boxed(square, groups, families, styles, scale, "Consensus", caption)
+    return _boxed(found, table[table["matrix"] == "SAT"], "share", "cluster", scale, "Consensus", caption)
 
 
-@theme.style()
 def stability(table: pd.DataFrame, repeated: str) -> Drawing:
     """Agreement of repeated clusterings, and the eigengap, by the number of clusters; repeated: what changes."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
@@ -79,22 +72,15 @@ def stability(table: pd.DataFrame, repeated: str) -> Drawing:
 
 
 def _boxed(
-    square: pd.DataFrame,
-    groups: list[int],
-    families: Mapping[str, str],
-    styles: Styles,
-    scale: Mapping[str, Any],
-    heading: str,
-    caption: str,
+    found: Results, pairs: pd.DataFrame, column: str, by: str, scale: dict[str, Any], heading: str, caption: str
 ) -> Drawing:
-    """A heat map of a matrix [M, M] with a box around each cluster; groups: the cluster of each model."""
-    figure = heatmap.whole(square, families, styles, groups=groups, **scale)
-    return Drawing(figure, square.assign(cluster=groups).rename_axis("model"), heading, caption)
+    """A heat map of a column of `pairs`, with a box around each cluster of column `by` of the table `clusters`.
 
-
-def _ordered(pairs: pd.DataFrame, column: str, clusters: pd.DataFrame, by: str) -> tuple[pd.DataFrame, list[int]]:
-    """The matrix [M, M] of a column of pairs, models by cluster and then by average linkage; the cluster of each."""
+    Models are in the order of clusters and then of average linkage.
+    """
     square = results.square(pairs, column)
-    group = clusters.set_index("model")[by]
-    order = sorted(results.leaf_order(square), key=lambda name: group[name])
-    return square.loc[order, order], [int(group[name]) for name in order]
+    cluster = found.own["clusters"].set_index("model")[by]
+    order = sorted(results.leaf_order(square), key=lambda name: cluster[name])
+    square, groups = square.loc[order, order], [int(cluster[name]) for name in order]
+    figure = heatmap.whole(square, found.families, found.styles, groups=groups, **scale)
+    return Drawing(figure, square.assign(cluster=groups).rename_axis("model"), heading, caption)

@@ -26,7 +26,6 @@ RANKINGS = {
 }
 
 
-@theme.style()
 def controls(pairs: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
     """SAT against measures of the same pairs that need no gradient."""
     measures = [measure for measure in AXES if measure in pairs and pairs[measure].notna().any()]
@@ -48,7 +47,6 @@ def controls(pairs: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
     )
 
 
-@theme.style()
 def sample_size(table: pd.DataFrame) -> Drawing:
     """Agreement of SAT from fewer images with SAT from all, by the number of images."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")

@@ -1,17 +1,14 @@
 """Models in a plane, as sources and targets, by training, and by components."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from sat_exp.report import theme
-from sat_exp.report.heatmap import Styles
+from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 
 
-@theme.style()
 def embedding(points: pd.DataFrame, clusters: pd.DataFrame) -> Drawing:
     """The models in a plane, one panel per method, coloured by cluster."""
     methods = list(dict.fromkeys(points["method"]))
@@ -38,14 +35,14 @@ def embedding(points: pd.DataFrame, clusters: pd.DataFrame) -> Drawing:
     )
 
 
-@theme.style()
-def directed(table: pd.DataFrame, families: Mapping[str, str], styles: Styles) -> Drawing:
+def directed(results: Results) -> Drawing:
     """Every model by its effects as a source and as a target."""
     figure = Figure(figsize=(9.5, 7.5), layout="constrained")
     axes = figure.subplots()
-    coloured = table.assign(family=table["model"].map(families))
+    table = results.own["directed"]
+    coloured = table.assign(family=table["model"].map(results.families))
     for family, members in coloured.groupby("family"):
-        style = styles[str(family)]
+        style = results.styles[str(family)]
         x, y = 100 * members["source"], 100 * members["target"]
         axes.scatter(x, y, s=38, color=style.colour, marker=style.marker, label=family)
     for line in (axes.axhline, axes.axvline):
@@ -65,7 +62,6 @@ def directed(table: pd.DataFrame, families: Mapping[str, str], styles: Styles) -
     )
 
 
-@theme.style()
 def regimes(pairs: pd.DataFrame, averages: pd.DataFrame) -> Drawing:
     """SAT of every pair by what its two models share, with the mean of each kind and its interval."""
     kinds = [kind for kind in averages["kind"] if kind in set(pairs["kind"])]
@@ -88,7 +84,6 @@ def regimes(pairs: pd.DataFrame, averages: pd.DataFrame) -> Drawing:
     )
 
 
-@theme.style()
 def importance(table: pd.DataFrame) -> Drawing:
     """The importance of each component: the paper's, and on pairs with a model left out."""
     rows = np.arange(len(table))

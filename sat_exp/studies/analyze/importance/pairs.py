@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import GradientBoostingRegressor
 
-from sat_exp.errors import UserError, nearest
+from sat_exp.statistics.hubs import known_pairs
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -27,10 +27,6 @@ class Pairs:
     codes: Codes
     names: list[str]
 
-    @property
-    def models(self) -> int:
-        return len(self.codes)
-
     def flags(self) -> Array:
         """1 where the two models differ in the component, else 0; [P, C]."""
         return (self.codes[self.first] != self.codes[self.second]).astype(np.float64)
@@ -40,39 +36,24 @@ class Pairs:
 
         These counts, 0 to 2, are one to one with the unordered pair of values.
         """
-        flags = self.flags()
         blocks = []
-        for place, column in enumerate(self.codes.T):
+        for flag, column in zip(self.flags().T, self.codes.T, strict=True):
             has = np.eye(column.max() + 1)[column]
-            blocks.append(np.hstack([flags[:, [place]], has[self.first] + has[self.second]]))
+            blocks.append(np.column_stack([flag, has[self.first] + has[self.second]]))
         return blocks
-
-    def relabelled(self, order: Codes) -> "Pairs":
-        """The same SAT where every model has the components of another."""
-        return Pairs(self.first, self.second, self.sat, self.codes[order], self.names)
 
     def drawn(self, times: int, rng: np.random.Generator) -> Array:
         """How often each pair occurs when the models are drawn with replacement, [times, P]."""
-        counts = rng.multinomial(self.models, np.full(self.models, 1 / self.models), size=times).astype(np.float64)
+        models = len(self.codes)
+        counts = rng.multinomial(models, np.full(models, 1 / models), size=times).astype(np.float64)
         return counts[:, self.first] * counts[:, self.second]
 
 
 def pair_up(sat: pd.DataFrame, components: pd.DataFrame) -> Pairs:
-    """The known pairs of a matrix [M, M] with the models' components; UserError for a missing or repeated one."""
-    if repeated := list(components.index[components.index.duplicated()]):
-        raise UserError(f"the components of {repeated[0]} are given twice: leave one of them out")
-    if missing := [model for model in sat.index if model not in components.index]:
-        near = nearest(missing[0], components.index, most=1)
-        hint = f"; did you mean {near[0]}?" if near else ": add them to the table"
-        raise UserError(f"no components of {missing[0]}{hint}")
-    table = components.loc[list(sat.index)]
-    for model, component in np.argwhere(table.isna().to_numpy()):
-        raise UserError(f"no {table.columns[component]} of {table.index[model]}: give its value")
-    codes = np.column_stack([pd.factorize(table[name].astype(str))[0] for name in table])
-    first, second = np.triu_indices(len(sat), 1)
-    values = sat.to_numpy(np.float64)[first, second]
-    known = np.isfinite(values)
-    return Pairs(first[known], second[known], values[known], codes.astype(np.int64), [str(name) for name in table])
+    """The known pairs of a matrix [M, M] with the models' components."""
+    table = components.loc[list(sat.index)].astype(str)
+    codes = np.column_stack([pd.factorize(column)[0] for _, column in table.items()])
+    return Pairs(*known_pairs(sat), codes.astype(np.int64), [str(name) for name in table])
 
 
 def regressor(seed: int, *, sampled: bool = False) -> GradientBoostingRegressor:

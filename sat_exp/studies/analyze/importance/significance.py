@@ -17,31 +17,24 @@ def alone(pairs: Pairs, *, permutations: int = 999, seed: int = 0) -> pd.DataFra
     """
     rng = np.random.default_rng([seed, 2])
     centred = pairs.sat - pairs.sat.mean()
-    cells = []
-    for column in pairs.codes.T:
-        one, other = np.triu_indices(column.max() + 1)
-        cell = np.zeros((column.max() + 1,) * 2, dtype=np.int64)
-        cell[one, other] = cell[other, one] = np.arange(one.size)
-        cells.append(cell)
 
     def explained(codes: Codes) -> Array:
         shares = []
-        for column, cell in zip(codes.T, cells, strict=True):
-            at = cell[column[pairs.first], column[pairs.second]]
-            sums, counts = np.bincount(at, centred), np.bincount(at)
+        for column in codes.T:
+            a, b = column[pairs.first], column[pairs.second]
+            of_values = np.minimum(a, b) * (column.max() + 1) + np.maximum(a, b)
+            sums, counts = np.bincount(of_values, centred), np.bincount(of_values)
             shares.append((sums[counts > 0] ** 2 / counts[counts > 0]).sum())
         return ratio(shares, centred @ centred)
 
     observed = explained(pairs.codes)
-    permuted = np.array([explained(pairs.codes[rng.permutation(pairs.models)]) for _ in range(permutations)])
+    permuted = np.array([explained(rng.permutation(pairs.codes)) for _ in range(permutations)])
     p = [permutation_p(value, others) for value, others in zip(observed, permuted.T, strict=True)]
     chance = permuted.mean(axis=0)
     return pd.DataFrame({"component": pairs.names, "explained": observed, "chance": chance, "p_alone": p})
 
 
-def given_others(
-    pairs: Pairs, *, resamples: int = 2000, permutations: int = 999, confidence: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+def given_others(pairs: Pairs, *, resamples: int = 2000, permutations: int = 999, seed: int = 0) -> pd.DataFrame:
     """The effect of each component among pairs that are equal in all others: least squares of SAT on the flags.
 
     Columns: component; effect, the SAT of pairs with the same value minus that of pairs with different values, with
@@ -49,15 +42,14 @@ def given_others(
     p_given_others, two-sided, see `relations.model_permutation_p`. NaN where the other flags determine the flag.
     """
     rng = np.random.default_rng([seed, 3])
-    design = np.column_stack([np.ones(len(pairs.sat)), 1 - pairs.flags()])
+    same = 1 - pairs.flags()
+    design = np.column_stack([np.ones(len(same)), same])
     effects = _least_squares(design, pairs.sat, np.ones((1, len(design))))[0, 1:]
-    drawn = _least_squares(design, pairs.sat, pairs.drawn(resamples, rng))[:, 1:]
-    low, high = percentile_interval(drawn, confidence)
+    low, high = percentile_interval(_least_squares(design, pairs.sat, pairs.drawn(resamples, rng))[:, 1:])
     p = []
-    for place in range(1, design.shape[1]):
-        controls = np.delete(design, [0, place], axis=1)
-        values = design[:, place], pairs.sat, controls
-        p.append(model_permutation_p(pairs.first, pairs.second, *values, permutations, rng))
+    for place, flag in enumerate(same.T):
+        others = np.delete(same, place, axis=1)
+        p.append(model_permutation_p(pairs.first, pairs.second, flag, pairs.sat, others, permutations, rng))
     columns = {"effect": effects, "effect_low": low, "effect_high": high, "p_given_others": p}
     return pd.DataFrame({"component": pairs.names} | columns)
 
