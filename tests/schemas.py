@@ -1,4 +1,4 @@
-"""Tables that fit their schemas, for tests that need a table of a name and not its numbers."""
+"""Tables that fit their schemas, for tests that need a table but not its numbers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""make audit: what is known is listed, and what could not be checked never passes for sound."""
+"""make audit: it lists known vulnerabilities, and never reports a package as sound that it could not check."""
 
 import json
 import runpy

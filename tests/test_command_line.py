@@ -1,4 +1,4 @@
-"""The command line before any task begins: every configuration composes, help and completion are quick and light."""
+"""The command line before a task begins: every configuration composes; help and completion are fast and light."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md, as written: their files in a copy of the checkout, their commands run there."""
+"""The examples of CONTRIBUTING.md: their files are written into a copy of the checkout, and their commands run."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Messages are one line that any terminal can show, whatever names stand in them."""
+"""Messages are one line that any terminal can show, whatever names they contain."""
 
 import os
 

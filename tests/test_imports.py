@@ -1,4 +1,4 @@
-"""Imports run one way, as pyproject.toml states it; importing the package costs nothing."""
+"""Imports run one way, as pyproject.toml states; `import sat_exp` is fast and loads nothing else."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""requirements/: what is locked is whole, hashed, what is installed here, and what pyproject.toml admits."""
+"""The locks in requirements/: complete, with hashes, equal to the installation, within the ranges of pyproject.toml."""
 
 import re
 import subprocess

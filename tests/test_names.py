@@ -1,4 +1,4 @@
-"""Names typed on the command line: the paper's for the files', and the nearest for those that are misspelt."""
+"""Names typed on the command line: the paper's names are aliases; a misspelt name gets the nearest as a suggestion."""
 
 import os
 import subprocess

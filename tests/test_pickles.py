@@ -1,4 +1,4 @@
-"""Pickles are read as data: arrays come out as they went in, and nothing runs, hangs or fills the memory."""
+"""Pickles are read as data: arrays are restored, and no file runs code, hangs or fills the memory."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Signals at a process that is in the middle of something: one line, its exit code, and soon."""
+"""Signals during difficult moments of a process: it ends with one line and the right exit code, within seconds."""
 
 import json
 import os

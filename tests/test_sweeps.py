@@ -1,4 +1,4 @@
-"""Sweeps, through Hydra itself, on a configuration of a few lines: which jobs are run, where, and what is said."""
+"""Sweeps through Hydra on a small configuration: the jobs that run, their folders, and their messages."""
 
 import itertools
 import os

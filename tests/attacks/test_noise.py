@@ -1,4 +1,4 @@
-"""The control: as large as the attack, and blind."""
+"""The noise control: its perturbation has the size of the attack's and does not depend on the model."""
 
 import numpy as np
 import pytest

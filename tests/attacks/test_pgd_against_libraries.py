@@ -1,10 +1,11 @@
 """PGD against torchattacks and foolbox on a trained network.
 
-Without a random start all three take the same steps; they differ in float arithmetic alone (ours on 0…255, theirs on
-0…1), which matters only where a gradient is so near zero that its sign hangs on rounding. Measured on the 557 test
-images of 64 pixels over eight settings of ε 8 to 64 and 1 to 50 steps: none of the 35,648 bytes differs in seven of
-them, one byte in the eighth (3·10⁻⁵), and the same images are fooled in all. The bounds below leave room for other
-processors: a thousandth of the bytes, and only images whose bytes differ may differ in outcome.
+Without a random start all three take the same steps. They differ in float arithmetic only: sat_exp computes on 0…255,
+the others on 0…1. The difference matters where a gradient is so close to zero that rounding decides its sign. It was
+measured on the 557 test images of 64 pixels, over eight settings of ε 8 to 64 and 1 to 50 steps. In seven settings none
+of the 35,648 bytes differs, in the eighth one byte does (3·10⁻⁵), and the same images are fooled in all. The bounds
+below allow for other processors: a thousandth of the bytes may differ, and only images with different bytes may differ
+in outcome.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""The threat model: its words, its budget and the goal classes of targeted attacks."""
+"""The threat model: its description in words, its budget, and the goal classes of targeted attacks."""
 
 import numpy as np
 import pytest

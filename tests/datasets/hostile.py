@@ -1,4 +1,4 @@
-"""What the tests of hostile data sets share."""
+"""Helpers for the tests of hostile data sets."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Downloads: into the cache alone, whole or not at all, and only what was published."""
+"""Downloads: they write to the cache only, are complete or absent, and contain exactly the published bytes."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""The reader of Fashion-MNIST's idx files and the images made of them."""
+"""The reader of Fashion-MNIST's idx files, and the images that it returns."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""Any folder of images, labelled by its folders or not at all."""
+"""Any folder of images, labelled by its subfolders or unlabelled."""
 
 from pathlib import Path
 

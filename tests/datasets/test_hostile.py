@@ -1,4 +1,4 @@
-"""Pictures, folders and tables made to run something, to hang or to lead elsewhere: one line each."""
+"""Images, folders and tables that try to run code, to hang or to reach other files: each is refused with one line."""
 
 import csv
 import gzip

@@ -1,4 +1,6 @@
-"""Tars, devkits and packed numbers made to hang, to fill the memory or to write elsewhere: one line each."""
+"""Tar files, devkits and packed numbers that try to hang, to fill the memory or to write elsewhere: each is refused in
+one line.
+"""
 
 import gzip
 import io

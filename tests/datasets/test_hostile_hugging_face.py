@@ -1,4 +1,4 @@
-"""Sets in the formats of Hugging Face made to run something, to hang or to read elsewhere: one line each."""
+"""Hugging Face data sets that try to run code, to hang or to read other files: each is refused with one line."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Sets in Hugging Face's formats, written by its own library, and copies of ImageNet among them."""
+"""Data sets in Hugging Face's formats, written by its own library; copies of ImageNet are among them."""
 
 import builtins
 import hashlib

@@ -1,4 +1,4 @@
-"""ImageNet-1k images from folders, lists, a download and a package."""
+"""Images of ImageNet-1k from folders, lists, a download and a package."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""The same images in every layout of ImageNet: the same names, labels, contents and pixels."""
+"""Every layout of ImageNet gives the same names, labels, contents and pixels."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Structures in Matlab's files, against SciPy's writer; and damaged files, which do no harm."""
+"""The reader of structures in Matlab files, against SciPy's writer. Damaged files are refused and do no harm."""
 
 import io
 import struct

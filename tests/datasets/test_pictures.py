@@ -1,4 +1,4 @@
-"""Encoded pictures: their bytes, their digest, and what cannot be decoded."""
+"""Encoded images: their bytes, their digest, and files that cannot be decoded."""
 
 import hashlib
 from pathlib import Path

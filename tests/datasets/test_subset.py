@@ -1,4 +1,4 @@
-"""Which images of a set are used: the balanced, seeded subset, or those that a file names."""
+"""The images that a run uses: a balanced, seeded subset of the set, or the images that a file lists."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Flowers-102 and CIFAR, in torchvision's formats made small."""
+"""Flowers-102 and CIFAR, from small files in torchvision's formats."""
 
 import os
 import pickle

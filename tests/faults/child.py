@@ -1,8 +1,8 @@
-"""The command line in a process that was forked from one with everything imported, with a fault built in.
+"""The command line in a process that is forked from one with everything imported, with one fault injected.
 
-Run by runpy with `settings`, the fields of `harness.Start`. A write event is a file opened for writing, renamed, linked
-or removed, or a folder made or removed, below the working folder. Python's audit hooks count them from 0, so that the
-same number stops the same command at the same place.
+runpy runs this file with `settings`, the fields of `harness.Start`. A write event is a file that is opened for writing,
+renamed, linked or removed, or a folder that is made or removed, below the working folder. Python's audit hooks count
+these events from 0, so that the same number stops the same command at the same place.
 """
 
 import atexit

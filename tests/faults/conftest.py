@@ -1,4 +1,4 @@
-"""Undisturbed runs that the trials are compared with, and the table of what was tried."""
+"""The undisturbed runs with which trials are compared, and the table of all trials."""
 
 import gzip
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Damage to single files, and what a command makes of it."""
+"""Functions that damage a single file, and the outcome of a command that reads it."""
 
 import re
 from collections.abc import Sequence

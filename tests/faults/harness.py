@@ -1,4 +1,4 @@
-"""The command line in processes that start cheaply, what one leaves behind, and whether two left the same."""
+"""Processes that run the command line and start quickly, the files that they leave, and the comparison of results."""
 
 import hashlib
 import json

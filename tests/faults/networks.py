@@ -1,4 +1,4 @@
-"""Networks that go wrong, for model files of a user's own: `network._target_: networks.NAME`."""
+"""Networks that fail. A user's model file names them as `network._target_: networks.NAME`."""
 
 import torch
 from torch import Tensor, nn

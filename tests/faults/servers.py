@@ -1,4 +1,4 @@
-"""Servers that W&B cannot work with."""
+"""Faulty servers for W&B."""
 
 import socket
 import threading

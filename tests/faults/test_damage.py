@@ -1,7 +1,7 @@
-"""A flipped byte, a cut, an emptied, a missing file and a folder in its place, of every kind of file that a run reads.
+"""Damage to every kind of file that a run reads: a flipped byte, a cut, an empty or missing file, a folder instead.
 
-After each, the same command gives the undisturbed numbers, and names a damaged file; or it ends in one line that does.
-No sound file of the store is gone.
+Afterwards the same command names the damaged file and gives the undisturbed numbers, or it ends with one line that
+names the file. No sound file of the store is lost.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A disk that fills up at several moments, is freed, and the same command."""
+"""A disk that is full at several moments. After space is freed, the same command completes."""
 
 import shutil
 import subprocess

@@ -1,7 +1,7 @@
-"""SIGKILL at seeded moments of a matrix and of a distillation: the same command continues to the undisturbed bytes.
+"""SIGKILL at seeded moments of a matrix and of a distillation: the same command then gives the undisturbed bytes.
 
-A kill by event comes before the k-th file is opened for writing, renamed, linked or removed; a kill by time comes at
-any instant; and a torn write is what a process leaves that dies when a file has so many bytes.
+A kill by event comes before the k-th file is opened for writing, renamed, linked or removed. A kill by time comes at
+any moment. A torn write is a file of a process that dies after it has written a given number of bytes.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""Models that raise, give NaN, have no memory, or never give the same twice, among others that are sound."""
+"""Models that raise, return NaN, run out of memory or are not deterministic. The others of the pool are unaffected."""
 
 import json
 from itertools import cycle

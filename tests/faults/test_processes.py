@@ -1,4 +1,4 @@
-"""Several processes that were given the same command at once, one of them killed: the others end well."""
+"""Several processes that run the same command at the same time. One of them is killed, and the others complete."""
 
 import signal
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM at seeded moments: the run ends in one line, within ten seconds, and the same command continues.
+"""Ctrl-C and SIGTERM at seeded moments: the run ends with one line within ten seconds, and the same command goes on.
 
-Ctrl-C ends with exit code 130, SIGTERM with 143, and the run is marked as stopped; a run may be done before it notices.
-A moment is a write event, or any time.
+Ctrl-C gives exit code 130, SIGTERM 143, and the run is marked as stopped. A run that completes before it receives the
+signal is also accepted. A moment is a write event or a time.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""One trial of each kind, quick enough for every run of the tests; the others are run by `pytest -m faults`."""
+"""One quick trial of each kind of fault. `pytest -m faults` runs the others."""
 
 import json
 import signal

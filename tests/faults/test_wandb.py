@@ -1,4 +1,4 @@
-"""W&B servers that refuse, hang, die or answer nonsense: the run ends well, and its files are those without W&B."""
+"""W&B servers that refuse, hang, die or send nonsense: the run completes, with the files of a run without W&B."""
 
 from collections.abc import Callable
 from pathlib import Path

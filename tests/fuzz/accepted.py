@@ -1,4 +1,4 @@
-"""Settings that look unusual and are right."""
+"""Unusual settings that are valid."""
 
 MATRIX = "task=matrix pool=any pool.models=[fashion_convnext,fashion_nfnet]"
 TRAIN = "task=train model.name=mine dataset.root={given}/fashion"

@@ -1,4 +1,4 @@
-"""Wrong settings for every field of the schema, in every group, as they would be typed."""
+"""Wrong settings for every field of the schema, in every group, in the form in which they are typed."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator

@@ -1,6 +1,6 @@
-"""The command line in a process that was forked from one with everything imported.
+"""The command line in a process that is forked from one with everything imported.
 
-Run by runpy with `settings`, the fields of `harness.Start`.
+runpy runs this file with `settings`, the fields of `harness.Start`.
 """
 
 import os

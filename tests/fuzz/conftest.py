@@ -1,4 +1,4 @@
-"""The files that cases name, and the table of what was tried."""
+"""The files that the cases name, and the table of all cases."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

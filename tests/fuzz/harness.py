@@ -1,4 +1,4 @@
-"""The command line in processes that start cheaply, and whether one refused its settings as it should."""
+"""Processes that run the command line and start quickly, and the check that a command refused its settings."""
 
 import multiprocessing
 import os

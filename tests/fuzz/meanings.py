@@ -1,6 +1,6 @@
-"""What the settings mean, by hand: values that their type allows and their meaning does not, and the other way round.
+"""A table of what settings mean, written by hand: wrong values that the type allows, and valid values that look wrong.
 
-This table and not the schema says what is wrong: a bound that a signature lacks is found.
+The table does not read the schema. A bound that is missing from a signature is therefore found.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Wrong settings that people typed, and combinations and forms that no single field shows: each is tried every time."""
+"""Wrong settings that people typed, and errors that no single field shows, such as combinations. All run every time."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Unusual settings that are right come as far as the work, and a few of them to its end."""
+"""Unusual but valid settings: all of them reach the work, and a few run to the end."""
 
 import shlex
 

@@ -1,4 +1,4 @@
-"""Every wrong setting is one line that names it, before anything begins."""
+"""Every wrong setting is refused with one line that names it, before the run begins."""
 
 import pytest
 

@@ -1,6 +1,7 @@
-"""Values that are wrong for a setting, by the type in its annotation alone; what its numbers mean is in meanings.py.
+"""Values that are wrong for the type of a setting. `meanings.py` has the values that are wrong for its meaning.
 
-Independent of how `sat_exp.settings` checks: of an annotation only its plain type is read, never its validators.
+These values do not depend on the checks in `sat_exp.settings`: only the plain type of an annotation is read, and never
+its validators.
 """
 
 import math

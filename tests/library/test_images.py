@@ -1,4 +1,4 @@
-"""Every form of images gives the same pixels, or one line that states what to give."""
+"""Every accepted form of images gives the same pixels. Others are refused with one line that states what to give."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`sat_exp.measure` gives the numbers of the command line, from the same store, and leaves modules as they are."""
+"""`sat_exp.measure` gives the numbers of the command line, from the same store, and does not change the modules."""
 
 from collections.abc import Callable
 from pathlib import Path

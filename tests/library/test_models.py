@@ -1,4 +1,4 @@
-"""Networks of timm, torchvision and transformers are measured with the preprocessing that these libraries state."""
+"""Networks of timm, torchvision and transformers are measured with the preprocessing that their library states."""
 
 from pathlib import Path
 from typing import Any

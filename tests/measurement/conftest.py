@@ -1,4 +1,4 @@
-"""A small study, what it gives undisturbed, and processes that repeat it."""
+"""A small study, its undisturbed results, and processes that repeat it."""
 
 import multiprocessing
 import runpy

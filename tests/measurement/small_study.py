@@ -1,7 +1,7 @@
-"""A small measurement of bundled networks, for the tests here and for the processes that they start.
+"""A small measurement of bundled networks, for the tests in this folder and the processes that they start.
 
-As a script it measures `names` in the store at `folder`, once the file `gate` is there, and adds a line to `written`
-for each chunk it writes.
+As a script it waits for the file `gate`, measures `names` in the store at `folder`, and adds a line to `written` for
+each chunk that it writes.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What a measurement does not do: load, read or keep what it does not need."""
+"""A measurement does not load, read or keep anything that it does not need."""
 
 import gc
 import logging

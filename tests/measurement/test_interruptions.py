@@ -1,4 +1,4 @@
-"""Processes that are killed, and processes at work side by side."""
+"""Measurements by processes that are killed, and by several processes at the same time."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Two things with one key are the same thing: whatever changes bytes changes the key."""
+"""Keys: everything that changes the bytes of an artefact changes its key."""
 
 import sys
 import textwrap

@@ -1,4 +1,4 @@
-"""The measurement gives the same bytes however it is come by, and mends what is damaged."""
+"""A measurement gives the same bytes in every order and division of the work, and computes damaged files again."""
 
 import itertools
 import logging

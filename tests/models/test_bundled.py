@@ -1,4 +1,4 @@
-"""The networks that come with the package."""
+"""The networks that are part of the package."""
 
 from pathlib import Path
 

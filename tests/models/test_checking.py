@@ -1,4 +1,4 @@
-"""A model's configuration is refused, in one line, before anything is loaded or built in full."""
+"""A wrong configuration of a model is refused with one line, before weights are loaded or the network is built."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Components read off networks of which they are known: by construction, from the model files, from the paper."""
+"""Components derived from networks whose components are known: by construction, from model files or from the paper."""
 
 import copy
 from collections.abc import Callable

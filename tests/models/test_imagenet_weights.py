@@ -1,4 +1,4 @@
-"""The trained networks that come as ordinary packages, on real images."""
+"""Trained ImageNet networks whose weights are ordinary packages, evaluated on real images."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""Weights come from where they were asked for, or one line says why not."""
+"""Weights are loaded from the source that the configuration names, or one line states why they cannot be."""
 
 import copy
 import os

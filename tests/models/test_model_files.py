@@ -1,4 +1,4 @@
-"""What the files in conf/model and conf/pool say: of themselves, of timm's models, and of the paper's 69 networks."""
+"""The files in conf/model and conf/pool agree with one another, with timm's models and with the paper's 69 networks."""
 
 import csv
 import gc

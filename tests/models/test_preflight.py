@@ -1,4 +1,4 @@
-"""What is refused, and what is warned of, before work is spent on a model."""
+"""Models that preflight refuses or warns of, before any work is done on them."""
 
 import numpy as np
 import pytest

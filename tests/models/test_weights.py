@@ -1,4 +1,4 @@
-"""Files of weights that are crafted, damaged, or of another kind: one line each, nothing runs and nothing is cast."""
+"""Weight files that are crafted, damaged or of another kind: each is refused with one line, and no code runs."""
 
 import json
 import os

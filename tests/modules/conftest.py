@@ -1,4 +1,4 @@
-"""Lightning modules are tested on one thread."""
+"""The Lightning modules are tested on one thread."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Distillation: the losses by their definitions, whom gradients reach, and a teacher's logits that are stored."""
+"""Distillation: the losses against their definitions, the parameters that get gradients, a teacher's stored logits."""
 
 import pytest
 import timm

@@ -1,4 +1,4 @@
-"""Batches that do not fit, and settings that cannot be."""
+"""Batches that do not fit into memory, and hardware settings that the machine cannot satisfy."""
 
 from typing import Any, get_args
 

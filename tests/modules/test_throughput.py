@@ -1,4 +1,4 @@
-"""Tables of throughput: which is used, how one is scaled, what is measured, and what is refused."""
+"""Tables of throughput: the choice of a table, its scaling, the measurement of speed, and tables that are refused."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

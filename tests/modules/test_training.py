@@ -1,4 +1,4 @@
-"""Recipes, what training shows a network, and trainings that die: small networks on random images."""
+"""Training: recipes, the images that a network is trained on, interrupted trainings; small networks, random images."""
 
 import math
 

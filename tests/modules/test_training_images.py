@@ -1,4 +1,4 @@
-"""What is trained on: a data set's own images, or photographs of a folder."""
+"""Training images: those of a data set, or photographs in a folder."""
 
 import random
 

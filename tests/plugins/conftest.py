@@ -1,4 +1,4 @@
-"""Plug-ins for tests: the example, installed as a user would, and small ones written by hand."""
+"""Plug-ins for the tests: the example, installed as a user installs it, and small ones that the tests write."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A package of one attack, model, measure, data set and study: installed, it is there; uninstalled, it is not."""
+"""A package with one attack, model, measure, data set and study: installed, all are available; uninstalled, none."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Plug-ins that are broken, in each other's way, or where they should not be."""
+"""Plug-ins that are broken, that conflict with one another, or whose configurations reach Hydra."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Words of other people's runs stay words: no markup, no script, no formula, on the page and in the figures."""
+"""Text from other people's runs stays plain text on the page and in figures: no markup, no script, no formula."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""What a number is computed from, and how, is what its caption says."""
+"""A caption states from which data a number is computed, and how."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The caution that SAT without labels calls for."""
+"""The caution about SAT that is measured without labels."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What a reader relies on in the report: complete, escaped, self-contained, ordered by similarity, reproducible."""
+"""The report is complete, escaped, self-contained, ordered by similarity and reproducible."""
 
 import itertools
 import json

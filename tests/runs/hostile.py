@@ -1,4 +1,4 @@
-"""Runs of others, made on purpose: their manifest fits what they hold."""
+"""Forged runs: their manifest matches their files."""
 
 import json
 import shutil

@@ -1,7 +1,7 @@
-"""Of every kind of file of a run one bit is flipped: what is read are the same numbers, or one line says what is wrong.
+"""One bit is flipped in each kind of file of a run: a reader gets the same numbers, or one line that states the fault.
 
-Without the manifest, or with one that fits the damage, a flip may be another sound file. Then it is read as what it
-says, or refused in one line; nothing else is raised.
+Without the manifest, or with a manifest that matches the damage, a flipped file may be another sound file. It is then
+read as such, or refused with one line. No other exception is raised.
 """
 
 from collections import Counter

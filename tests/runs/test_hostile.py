@@ -1,4 +1,4 @@
-"""A run that somebody else made is read as it is, or refused in one line that names what is wrong."""
+"""A run from other people is read as it is, or refused with one line that states the fault."""
 
 import itertools
 import shutil

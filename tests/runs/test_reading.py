@@ -1,4 +1,4 @@
-"""A reader gives what was written or names the file that is not: no damage is read as other values."""
+"""A reader returns what was written, or names the damaged file. It never returns other values."""
 
 import json
 import shutil

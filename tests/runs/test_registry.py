@@ -1,4 +1,4 @@
-"""Studies register themselves: their tables and figures are known without importing anything heavy."""
+"""Studies register themselves: their tables and figures are listed without a heavy import."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Whatever happens to its writers, a run's folder holds one writing, or says that it holds none."""
+"""A run's folder has the results of exactly one writing, or is recognised as incomplete, whatever its writers do."""
 
 import errno
 import json

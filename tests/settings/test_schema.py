@@ -1,4 +1,4 @@
-"""Settings against the types in a signature: what is taken, and what is said of the rest."""
+"""Settings against the types in a signature: accepted values, and the messages for all others."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Data never name code: what may be named, and that nothing else is so much as imported."""
+"""A configuration may name allowed code only. Other code is refused and not even imported."""
 
 import sys
 from pathlib import Path

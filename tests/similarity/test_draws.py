@@ -1,4 +1,4 @@
-"""Draws of images: repeated images, the spread of draws against intervals, and the same images for all pairs."""
+"""Draws of images: repeated images, the spread of draws against intervals, and the same draws for all pairs."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Matrices of SAT: their names and standard errors, and files of other people, good and bad."""
+"""Matrices of SAT: their names and standard errors, and valid and invalid files of other people."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Models in planted groups: similarities and predictions."""
+"""Models in planted groups: their similarities and predictions."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Clusters against the published ones, known blocks, and properties of any clustering."""
+"""Clusters against the published ones and known blocks, and properties of any clustering."""
 
 import numpy as np
 import pandas as pd

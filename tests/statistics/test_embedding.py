@@ -1,4 +1,4 @@
-"""Drawings against known configurations, scikit-learn's own scaling, planted groups and the published matrix."""
+"""Embeddings against known configurations, scikit-learn's scaling, planted groups and the published matrix."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Neighbours and hubs: by hand, planted, against statsmodels, and on the published matrix."""
+"""Neighbours and hubs: examples worked out by hand, planted hubs, statsmodels, and the published matrix."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Nearest neighbours by hand, with ties and missing entries, and against scikit-learn."""
+"""Nearest neighbours: examples by hand, with ties and missing entries, and scikit-learn's neighbours."""
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors

@@ -1,4 +1,4 @@
-"""Correlation of pairs: scipy's and the textbook's values, every order of few models, p values under their null."""
+"""Correlations over pairs: scipy's values, textbook values, all orders of a few models, and p values under the null."""
 
 from itertools import combinations, permutations
 

@@ -1,4 +1,4 @@
-"""Stability of clusters: planted groups, unstable models by hand, the published matrix."""
+"""Stability of clusters: planted groups, unstable models worked out by hand, and the published matrix."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""A store in a fresh folder, and a file system that is small."""
+"""A store in a new folder, and a small file system."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the tests of the store have in common: small arrays, damage, and all files of a store."""
+"""Helpers for the tests of the store: small arrays, damage, and all files of a store."""
 
 import errno
 from collections.abc import Callable

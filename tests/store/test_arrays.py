@@ -1,4 +1,4 @@
-"""Stored arrays: what is written comes back, and what is not as it was written is noticed and kept apart."""
+"""Stored arrays: what was written is read again; anything else is detected and moved to the quarantine."""
 
 import errno
 import hashlib

@@ -1,5 +1,6 @@
-"""Of every kind of file of a store one bit is flipped: what is read are the same numbers, or it goes to the quarantine,
-is named, and is computed again to the same numbers."""
+"""One bit is flipped in each kind of file of a store: a reader gets the same numbers, or the file is named, moved to
+the quarantine and computed again to the same numbers.
+"""
 
 import logging
 from collections import Counter

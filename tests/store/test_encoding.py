@@ -1,4 +1,4 @@
-"""Bytes: those of zarr 3, with checksums that notice whatever changes them."""
+"""Encoded chunks: they have the bytes of zarr 3, and their checksums detect every change."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Processes that end in the middle of reading, and processes that find the same damage at once."""
+"""Processes that end while they read, and processes that find the same damage at the same time."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Any sequence of work, damage, kills and pruning: what is sound stays, what is damaged is kept apart."""
+"""Any sequence of work, damage, kills and pruning: sound files stay, damaged files move to the quarantine."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Tables of rows: each row is its own, wherever its file is put."""
+"""Tables of rows: a file is read only as the row that it was written for, wherever it is moved."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""Trouble that says nothing of the files: it is reported as it is, and no file is moved or removed for it."""
+"""Errors that are not damage: they are reported as they are, and no file is moved or removed."""
 
 import hashlib
 import itertools

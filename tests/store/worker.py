@@ -1,4 +1,4 @@
-"""Operations on a small store, done in this process or in another one, which may be killed in the middle of one.
+"""Operations on a small store, in this process or in another one that may be killed during an operation.
 
 The other process runs this file by runpy, with `connection` among its globals.
 """

@@ -1,4 +1,4 @@
-"""task=dashboard says in one line what it lacks."""
+"""task=dashboard states with one line what is missing."""
 
 import pytest
 

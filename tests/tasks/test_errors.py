@@ -1,4 +1,4 @@
-"""Bad input gets one clear line and a status other than 0."""
+"""Wrong input ends with one clear line and an exit code other than 0."""
 
 import pytest
 

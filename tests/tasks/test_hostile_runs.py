@@ -1,4 +1,4 @@
-"""Tasks that read a run of somebody else's: one line for what is no run, and nothing in it is obeyed."""
+"""Tasks that read a run from other people: an invalid run is refused with one line, and nothing in it is executed."""
 
 import os
 import shutil

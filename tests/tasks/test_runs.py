@@ -1,4 +1,4 @@
-"""Tasks that study a finished run, as a user types them, when a file of it is not as written."""
+"""Tasks that study a finished run, from the command line, when one of its files is damaged."""
 
 from pathlib import Path
 

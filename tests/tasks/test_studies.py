@@ -1,4 +1,4 @@
-"""The studies in experiments/, scaled down where that keeps what they show."""
+"""The studies in experiments/, in a smaller form where that still shows the same."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""The tasks, run as a user types them."""
+"""The tasks from the command line."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Matrices under other threat models than PGD's, from the command line to the page."""
+"""Matrices under threat models other than PGD's, from the command line to the page."""
 
 import json
 import re

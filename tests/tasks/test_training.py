@@ -1,4 +1,4 @@
-"""Trainings in a folder that several processes share."""
+"""Trainings in one folder that several processes share."""
 
 import json
 import logging

@@ -1,5 +1,4 @@
-"""What comes from other people, a run's folder or a folder of configuration files, names no code; each attempt here
-would leave a file behind."""
+"""Run folders and configuration folders from other people name no code. Each attempt would leave a file if it ran."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The conformance check of attacks: every attack of this package passes, and each defect is found."""
+"""The conformance check of attacks: every attack of the package passes, and every planted defect is found."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The conformance check of data sets: those available offline pass, and each defect is found."""
+"""The conformance check of data sets: those available offline pass, and every planted defect is found."""
 
 from dataclasses import replace
 from itertools import count

@@ -1,4 +1,4 @@
-"""The conformance check of measures: every measure of this package passes, and each defect is found."""
+"""The conformance check of measures: every measure of the package passes, and every planted defect is found."""
 
 import math
 from dataclasses import replace

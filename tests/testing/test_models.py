@@ -1,4 +1,4 @@
-"""The conformance check of models: the bundled ones pass, and each defect is found."""
+"""The conformance check of models: the bundled ones pass, and every planted defect is found."""
 
 import pytest
 import torch

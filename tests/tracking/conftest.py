@@ -1,4 +1,4 @@
-"""A small finished run folder, an environment without W&B, and a reader of W&B's own files."""
+"""A small finished run, an environment without W&B, and a reader of W&B's files."""
 
 import json
 import os

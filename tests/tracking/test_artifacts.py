@@ -1,4 +1,4 @@
-"""What a run used and made: names, contents, and lineage that survives being recorded offline."""
+"""The artifacts that a run uses and makes: names, contents, and lineage, also in runs that are recorded offline."""
 
 import json
 import subprocess

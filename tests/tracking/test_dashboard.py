@@ -1,4 +1,4 @@
-"""The workspace and the report that the real libraries send to a server."""
+"""The workspace and the report that W&B's libraries send to a server."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One owner of a W&B run: what it records, and that nothing W&B does can fail a run."""
+"""Tracking: what the one W&B run of a process records, and that no fault of W&B makes a run fail."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The registry of measures and the table that a run keeps: names, pairs, plug-ins."""
+"""The registry of measures and a run's table of measures: names, pairs, plug-ins."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Sources and targets: planted, against statsmodels, and Newcombe's intervals."""
+"""Mean transfer rates as a source and as a target: planted effects, statsmodels, and Newcombe's intervals."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Importance of components: the published pool, planted effects, p values under their null, and what leaks."""
+"""Importance of components: the published pool, planted effects, p values under the null, and leaks between models."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Training regimes: kinds by hand, every arrangement, p values under their null, intervals that cover."""
+"""Training regimes: their kinds by hand, all arrangements, p values under the null, and the coverage of intervals."""
 
 import math
 from itertools import combinations, permutations

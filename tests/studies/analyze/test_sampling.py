@@ -1,4 +1,4 @@
-"""Rank stability: the score of a subset, closed forms for its error, and what holds at the ends."""
+"""Stability of ranks: the score of a subset of images, closed forms for its error, and the limiting cases."""
 
 import math
 from dataclasses import replace

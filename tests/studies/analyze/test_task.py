@@ -1,4 +1,4 @@
-"""What a matrix is found to say, as a user types it."""
+"""task=analyze from the command line, and its findings."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Agreement of matrices: identity, known noise, scipy's point values, names, intervals that cover."""
+"""Agreement of matrices: identical matrices, known noise, scipy's values, names, and the coverage of intervals."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a comparison says in words is what its tables hold, and of which two matrices."""
+"""The findings of a comparison state what its tables contain, and name the right matrix."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""task=compare as a user types it: against the published matrix, against a measured run, and what goes wrong."""
+"""task=compare from the command line: with the published matrix, with a measured run, and with wrong input."""
 
 import json
 import re

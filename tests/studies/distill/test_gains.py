@@ -1,4 +1,4 @@
-"""Gains, changes and intervals, from tables by hand."""
+"""Gains, changes and intervals, from tables written by hand."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Rankings evaluated by the gain: exact, random and of no value."""
+"""Rankings evaluated by the gain: an exact one, a random one and a useless one."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Correlations and p values, by other routes."""
+"""Correlations and p values, against independent computations."""
 
 from itertools import permutations
 

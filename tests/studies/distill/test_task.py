@@ -1,4 +1,4 @@
-"""task=distill, from the command line: small trainings on a few images."""
+"""task=distill from the command line: small trainings on a few images."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Calibration against its definition, from probabilities in float64."""
+"""Calibration against its definition, computed from probabilities in float64."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Counts against adding up every class, in whole steps and in float64, and ties."""
+"""Counts of errors against the sum over every class, in integers and in float64, and ties."""
 
 from itertools import combinations
 from typing import get_args

@@ -1,4 +1,4 @@
-"""For pairs, the results of `statistics.relations`; for any size, planted relations and none."""
+"""Relations of the error reduction: for pairs those of `statistics.relations`; for other sizes planted ones or none."""
 
 import numpy as np
 import pytest

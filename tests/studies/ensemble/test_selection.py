@@ -1,4 +1,4 @@
-"""Choosing ensembles: what is chosen, on which images, and within which limits."""
+"""The choice of ensembles: which are chosen, on which images, and within which limits."""
 
 import numpy as np
 import pandas as pd

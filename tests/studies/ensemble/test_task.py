@@ -1,4 +1,4 @@
-"""Ensembles of a small pool, from the command line."""
+"""task=ensemble from the command line, with a small pool."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Placement: small pools worked out by hand, and every published model left out once."""
+"""Placement: small pools worked out by hand, and the published matrix with each model left out in turn."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The planner's arithmetic, and its sample sizes against simulation, intervals and the paper's sampling error."""
+"""The arithmetic of a plan, and its numbers of images against simulation, intervals and the paper's sampling error."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""task=plan, run as a user types it."""
+"""task=plan from the command line."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""An example of a plug-in for sat_exp: one file for each kind, and here the registration of the study.
+"""An example of a plug-in for sat_exp. Each kind has its own file; the study is registered here.
 
-Whatever reads a run imports this file, so it imports nothing large.
+Every command that reads a run imports this file, so it imports nothing large.
 """
 
 from sat_exp.runs.registry import Study

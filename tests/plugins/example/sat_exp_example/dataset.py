@@ -1,4 +1,4 @@
-"""Gratings: vertical and horizontal sinusoids under noise, made when they are read."""
+"""Gratings: vertical and horizontal sinusoids with noise, generated when an image is read."""
 
 import hashlib
 

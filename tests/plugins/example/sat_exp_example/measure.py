@@ -1,4 +1,4 @@
-"""How alike two models rank the classes of an image."""
+"""The agreement of two models in the order of the classes of an image."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A network of one convolution that tells vertical from horizontal gratings."""
+"""A network of one convolution that distinguishes vertical from horizontal gratings."""
 
 import torch
 from torch import Tensor, nn
