@@ -66,7 +66,7 @@ def repaired(store: Store, work: Callable[[], Result]) -> Result:
     """The result of `work`. Where it finds damaged files, they are quarantined and it is repeated, which computes them
     again; UserError where one of them is then damaged once more."""
     named: set[str] = set()
-    with store.in_use():
+    with store.backend.in_use():
         while True:
             try:
                 return work()

@@ -2,8 +2,8 @@
 
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import Damaged
-from sat_exp.store.backend import Unwritable
 from sat_exp.store.encoding import key_of
+from sat_exp.store.folder import Unwritable
 from sat_exp.store.store import Store
 from sat_exp.store.tables import StoredRow
 

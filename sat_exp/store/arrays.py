@@ -27,30 +27,18 @@ class StoredArray(Artefact):
         self.sealed: dict[str, Any] | None = None
 
     @classmethod
-    def open(
-        cls,
-        store: "Store",
-        path: str,
-        facts: Mapping[str, Any],
-        shape: tuple[int, ...],
-        dtype: str,
-        chunk: int,
-        notes: Mapping[str, Any],
-    ) -> "StoredArray":
-        """The array at `path`; a new one where it does not exist."""
-        array = cls(store, path, facts, shape, dtype, max(1, min(chunk, shape[0])))
-        metadata = array.begin(
-            lambda facts: zarr_metadata(facts, shape, dtype, array.chunk_of_parts() or array.chunk), notes
-        )
-        array.chunk = chunk_rows(metadata)
-        array.sealed = array.seal()
-        return array
-
-    @classmethod
     def of(cls, store: "Store", path: str, metadata: Mapping[str, Any]) -> "StoredArray":
         """The array at `path` with this metadata."""
         facts, shape = metadata["attributes"]["facts"], tuple(metadata["shape"])
         return cls(store, path, facts, shape, metadata["data_type"], chunk_rows(metadata))
+
+    def begin(self, notes: Mapping[str, Any]) -> dict[str, Any]:
+        metadata = super().begin(notes)
+        self.chunk, self.sealed = chunk_rows(metadata), self.seal()
+        return metadata
+
+    def metadata(self) -> dict[str, Any]:
+        return zarr_metadata(self.facts, self.shape, self.dtype, self.chunk_of_parts() or self.chunk)
 
     def chunk_of_parts(self) -> int | None:
         """The rows of a chunk, from the seal or a sound chunk; None where there is neither."""
@@ -73,16 +61,10 @@ class StoredArray(Artefact):
     def chunks(self) -> int:
         return -(-self.rows // self.chunk)
 
-    @property
-    def nbytes(self) -> int:
-        return prod(self.shape) * np.dtype(self.dtype).itemsize
-
     def span(self, chunk: int) -> slice:
-        """The positions of a chunk's rows."""
         return slice(chunk * self.chunk, min((chunk + 1) * self.chunk, self.rows))
 
     def length(self, chunk: int) -> int:
-        """The number of rows of a chunk."""
         return self.span(chunk).stop - self.span(chunk).start
 
     def part(self, chunk: int) -> str:
@@ -90,7 +72,6 @@ class StoredArray(Artefact):
         return ".".join([str(chunk), *["0"] * (len(self.shape) - 1)])
 
     def named(self, chunk: int) -> str:
-        """The name of a chunk's object."""
         return f"{self.path}/{self.part(chunk)}"
 
     def missing(self) -> list[int]:
@@ -195,9 +176,9 @@ class StoredArray(Artefact):
         self.sealed = seal
         return seal["sha256"]
 
-    def described(self) -> tuple[str, str, str, str | None, int, int, int]:
+    def extent(self) -> tuple[str | None, int, int, int]:
         digest = None if self.sealed is None else self.sealed["sha256"]
-        return self.kind, self.notes.get("name", ""), self.key, digest, self.rows, self.chunks, self.nbytes
+        return digest, self.rows, self.chunks, prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 def chunk_rows(metadata: Mapping[str, Any]) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sat_exp.errors import UserError
 from sat_exp.files import PARTIAL
-from sat_exp.store.backend import Entry, Listing
 from sat_exp.store.encoding import Unsound, sign, verify
+from sat_exp.store.folder import Entry, Listing
 
 if TYPE_CHECKING:
     from sat_exp.store.store import Store
@@ -59,20 +59,25 @@ class Artefact(Named, ABC):
     def __init__(self, store: "Store", path: str, facts: Mapping[str, Any]) -> None:
         self.store, self.path, self.facts = store, path, json.loads(json.dumps(dict(facts)))
 
-    def begin(
-        self, metadata_of: Callable[[Mapping[str, Any]], Mapping[str, Any]], notes: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The stored metadata, written as `metadata_of(facts)` where there are none; adds `notes` that are missing."""
+    def begin(self, notes: Mapping[str, Any]) -> dict[str, Any]:
+        """The stored metadata, written where there are none. Adds those of `notes` that are missing, because a process
+        may have died before it wrote them."""
         while (metadata := self.document(METADATA)) is None:
-            self.store.backend.create(f"{self.path}/{METADATA}", sign(metadata_of(self.facts)))
+            self.store.backend.create(f"{self.path}/{METADATA}", sign(self.metadata()))
         if metadata["attributes"]["facts"] != self.facts:
             raise RuntimeError(f"{self.path} is sound, but has other facts: two artefacts share one key")
-        self.note_missing(notes)
+        known = self.notes
+        if missing := {name: fact for name, fact in notes.items() if name not in known}:
+            self.note(**missing)
         return metadata
 
     @abstractmethod
-    def described(self) -> tuple[str, str, str, str | None, int, int, int]:
-        """A row of `Store.manifest`."""
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of a new artefact."""
+
+    @abstractmethod
+    def extent(self) -> tuple[str | None, int, int, int]:
+        """The SHA-256 of the contents if sealed, the numbers of rows and of chunks, and bytes."""
 
     def parts(self) -> dict[str, Entry]:
         """The stored chunks or rows by name, from one listing."""
@@ -104,12 +109,6 @@ class Artefact(Named, ABC):
         with self.store.lock(NOTES, self.path):
             notes = self.notes | added
             self.store.backend.replace(f"{self.path}/{NOTES}", sign({"attributes": {"notes": notes}}))
-
-    def note_missing(self, facts: Mapping[str, Any]) -> None:
-        """Add those of `facts` that the notes lack, because a process may have died before it wrote them."""
-        known = self.notes
-        if missing := {name: fact for name, fact in facts.items() if name not in known}:
-            self.note(**missing)
 
     def note_versions(self, versions: Mapping[str, str]) -> None:
         """Note the versions of libraries and device with which parts are about to be computed."""

@@ -1,18 +1,18 @@
-"""A local folder as the storage of a store."""
+"""The storage of a store: named objects of bytes in a local folder, and locks."""
 
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, ReadWriteLock, Timeout
 
 from sat_exp import files
 from sat_exp.errors import FULL, UserError
-from sat_exp.store.backend import Entry, Listing, Unwritable
 
 LOCKS, GATE = "locks", "store.db"
 RETRY = "repair that and run the same command again"
@@ -20,12 +20,34 @@ WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """Errors of file systems without hard links; some report them without checking whether the name is taken."""
 
 
+class Unwritable(UserError):
+    """The store cannot be read or written, so no work that needs it can continue."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object in a listing. size: bytes. modified: the time of the last write, in seconds since 1970."""
+
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The contents of a folder: names of folders, and objects by the last part of their names."""
+
+    folders: list[str]
+    objects: dict[str, Entry]
+
+
 @dataclass(frozen=True)
 class Folder:
-    """Objects as files in a local folder.
+    """Objects under names such as `logits/ab12/zarr.json`, as files in the folder `root`.
 
     A file is written under another name and then linked or renamed, so that a killed writer leaves no half-written
     object. Files are not forced to the disk: after a power cut the newest may be empty, which their checksums detect.
+    Objects that are gone are no error: None where one is read, and nothing happens where one is moved or removed. Any
+    other failure raises Unwritable.
     """
 
     root: Path
@@ -38,6 +60,7 @@ class Folder:
                 return None
 
     def create(self, name: str, data: bytes) -> bool:
+        """Create an object and return True; False, and nothing changes, where the name is taken."""
         with self.errors("write to", name), files.partial(self.root / name, data) as partial:
             try:
                 os.link(partial, self.root / name)
@@ -58,22 +81,19 @@ class Folder:
     def move(self, name: str, to: str) -> None:
         with self.errors("move", name):
             (self.root / to).parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with suppress(FileNotFoundError):
                 (self.root / name).rename(self.root / to)
-            except FileNotFoundError:
-                return
 
     def remove(self, name: str) -> None:
         with self.errors("remove", name):
             (self.root / name).unlink(missing_ok=True)
 
     def remove_folder(self, name: str) -> None:
-        try:
+        with suppress(OSError):  # not empty, or gone
             (self.root / name).rmdir()
-        except OSError:  # not empty, or gone
-            return
 
     def list(self, name: str) -> Listing:
+        """The contents of a folder; empty where there is no such folder."""
         if name and (self.root / name).is_symlink():  # its target is outside the store
             return Listing([], {})
         folders, objects = [], {}
@@ -94,6 +114,7 @@ class Folder:
         return Listing(sorted(folders), objects)
 
     def locate(self, name: str) -> str:
+        """The full name of an object, for messages."""
         return str(self.root / name)
 
     @contextmanager
@@ -108,27 +129,24 @@ class Folder:
                 raise Unwritable(f"the disk is full at {path}: {advice}") from error
             raise Unwritable(f"cannot {verb} {path}: {error.strerror}; {remedy(error)}") from error
 
-    @contextmanager
-    def lock(self, name: str, timeout: float) -> Iterator[None]:
-        lock = FileLock(self.locks() / f"{name}.lock", is_singleton=True)
-        with ExitStack() as held:
-            with refusals(lock.lock_file):
-                held.enter_context(lock.acquire(timeout=timeout))
-            yield
+    def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
+        """Hold a lock, which the operating system frees when its holder dies.
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        with ExitStack() as held:
-            with refusals(self.root / LOCKS / GATE):
-                held.enter_context(self.gate().read_lock())
-            yield
+        filelock's Timeout where another process holds it for longer than `timeout` seconds; no limit where negative.
+        """
+        lock = FileLock(self.locks() / f"{name}.lock", is_singleton=True)
+        return held(lock.lock_file, lambda: lock.acquire(timeout=timeout))
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Keep all processes out of `alone`; wait while one is in it."""
+        return held(self.root / LOCKS / GATE, lambda: self.gate().read_lock())
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        with ExitStack() as held:
+        """Keep all processes out of `in_use`, and remove old locks at the end; UserError where one is in it."""
+        with ExitStack() as alone:
             try:
-                with refusals(self.root / LOCKS / GATE):
-                    held.enter_context(self.gate().write_lock(timeout=0))
+                alone.enter_context(held(self.root / LOCKS / GATE, lambda: self.gate().write_lock(timeout=0)))
             except Timeout as error:
                 raise UserError(f"another process is at work in {self.root}: prune when it has ended") from error
             yield
@@ -151,16 +169,18 @@ class Folder:
 
 
 @contextmanager
-def refusals(path: str | Path) -> Iterator[None]:
-    """Turn any failure to open the lock at `path` into an Unwritable; a Timeout stays one."""
-    try:
+def held(path: str | Path, acquire: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
+    """Hold the lock at `path` that `acquire` takes; Unwritable where it cannot be opened, a Timeout as it is."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(acquire())
+        except Timeout:
+            raise
+        except OSError as error:
+            raise Unwritable(f"cannot lock {path}: {error.strerror}; {remedy(error)}") from error
+        except sqlite3.Error as error:
+            raise Unwritable(f"cannot lock {path}: {error}; {RETRY}") from error
         yield
-    except Timeout:
-        raise
-    except OSError as error:
-        raise Unwritable(f"cannot lock {path}: {error.strerror}; {remedy(error)}") from error
-    except sqlite3.Error as error:
-        raise Unwritable(f"cannot lock {path}: {error}; {RETRY}") from error
 
 
 def remedy(error: OSError) -> str:

@@ -6,14 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import unquote
 
 from sat_exp.files import PARTIAL
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Named, damage_in, parts_of
-from sat_exp.store.backend import Entry
 from sat_exp.store.encoding import Unsound, verify
+from sat_exp.store.folder import Entry
 from sat_exp.store.store import NOT_KINDS, QUARANTINE, WHY, Store
-from sat_exp.store.tables import StoredRow, StoredTable, name_of_row
+from sat_exp.store.tables import StoredRow, StoredTable
 
 LEFT_OVER_SECONDS = 60  # the writer of a partial file older than this has died
 
@@ -60,7 +61,9 @@ def described(store: Store, path: str) -> Iterator[Item]:
     except Unsound as error:
         yield Item(path, "?", {}, 0, 0, size, modified, damage=str(error))
         return
-    facts, name = metadata["attributes"]["facts"], name_of(store, path)
+    facts, name = metadata["attributes"]["facts"], "?"
+    with suppress(Unsound):
+        name = str(document(store, f"{path}/{NOTES}")["attributes"]["notes"].get("name", "?"))
     if "table" not in metadata:
         array = StoredArray.of(store, path, metadata)
         done = sum(array.length(chunk) for chunk in range(array.chunks) if array.part(chunk) in parts)
@@ -70,7 +73,8 @@ def described(store: Store, path: str) -> Iterator[Item]:
         yield Item(path, name, facts, 0, 0, size, modified)
     columns = metadata["table"]["columns"]
     for part, entry in parts.items():
-        yield Item(path, f"{name} -> {name_of_row(part)}", facts, columns, columns, entry.size, entry.modified, part)
+        row = unquote(part.partition("~")[2])
+        yield Item(path, f"{name} -> {row}", facts, columns, columns, entry.size, entry.modified, part)
 
 
 def document(store: Store, name: str) -> dict[str, Any]:
@@ -82,13 +86,6 @@ def document(store: Store, name: str) -> dict[str, Any]:
         return verify(data)
     except Unsound as error:
         raise Unsound(f"{store.backend.locate(name)} is damaged ({error})") from error
-
-
-def name_of(store: Store, path: str) -> str:
-    try:
-        return str(document(store, f"{path}/{NOTES}")["attributes"]["notes"].get("name", "?"))
-    except Unsound:
-        return "?"
 
 
 def image_sets(store: Store, found: Iterable[Item]) -> dict[str, str]:
@@ -137,7 +134,7 @@ def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
 
     The pattern "quarantine" empties the quarantine. UserError where another process is using the store.
     """
-    with store.alone():
+    with store.backend.alone():
         chosen = [item for item in items(store) if item.fits(pattern)]
         gone = left_over(store)
         if pattern == QUARANTINE:
@@ -193,8 +190,3 @@ def remove_object(store: Store, name: str) -> None:
     while "/" in name:
         name = name.rpartition("/")[0]
         store.backend.remove_folder(name)
-
-
-def numbers(facts: dict[str, Any]) -> Iterable[str]:
-    """The numbers of an attack, such as "epsilon 8"."""
-    return [f"{name} {value}" for name, value in facts.get("numbers", {}).items()]

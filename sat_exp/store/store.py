@@ -12,7 +12,7 @@ A row table (`predictions`) has one object per row, `ROWKEY~NAME`, instead of ch
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ import pandas as pd
 
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import Artefact
-from sat_exp.store.backend import Backend
 from sat_exp.store.encoding import Unsound, key_of
 from sat_exp.store.folder import LOCKS, Folder
 from sat_exp.store.tables import StoredTable
@@ -35,7 +34,7 @@ NOT_KINDS = (QUARANTINE, LOCKS)
 class Store:
     """Arrays and tables in the storage `backend`. opened: those that this process opened, by KIND/KEY."""
 
-    backend: Backend
+    backend: Folder
     opened: dict[str, Artefact] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -52,7 +51,8 @@ class Store:
         warning, moved to the quarantine and written again; its chunks are kept.
         """
         whole = {**facts, "shape": list(shape), "dtype": dtype}
-        array = StoredArray.open(self, f"{kind}/{key_of(whole)}", whole, shape, dtype, chunk, notes)
+        array = StoredArray(self, f"{kind}/{key_of(whole)}", whole, shape, dtype, max(1, min(chunk, shape[0])))
+        array.begin(notes)
         self.opened[array.path] = array
         return array
 
@@ -62,7 +62,8 @@ class Store:
         path = f"{kind}/{key_of(whole)}"
         table = self.opened.get(path)
         if not isinstance(table, StoredTable):
-            table = StoredTable.open(self, path, whole, columns, dtype, notes)
+            table = StoredTable(self, path, whole, columns, dtype)
+            table.begin(notes)
             self.opened[path] = table
         return table
 
@@ -71,9 +72,9 @@ class Store:
         return [artefact for artefact in self.opened.values() if isinstance(artefact, StoredArray)]
 
     def manifest(self) -> pd.DataFrame:
-        """One row per opened artefact: kind, name, key, sha256 of the contents if sealed, rows, chunks, bytes."""
+        """The table `store`: one row per opened artefact."""
         columns = ["kind", "name", "key", "sha256", "rows", "chunks", "bytes"]
-        rows = [artefact.described() for artefact in self.opened.values()]
+        rows = [(each.kind, each.notes.get("name", ""), each.key, *each.extent()) for each in self.opened.values()]
         return pd.DataFrame(rows, columns=columns).sort_values(["kind", "name", "key"], ignore_index=True)
 
     def quarantine(self, name: str, check: Callable[[bytes], Any]) -> str | None:
@@ -97,18 +98,6 @@ class Store:
 
     @contextmanager
     def lock(self, *parts: str, timeout: float = -1) -> Iterator[None]:
-        """Hold the lock of one piece of work; the operating system frees it when its holder dies.
-
-        Raises filelock's Timeout where another process holds it for longer than `timeout` seconds; waits without limit
-        where that is negative.
-        """
-        with self.in_use(), self.backend.lock(key_of({"parts": parts}), timeout):
+        """Hold the lock of one piece of work, see `Folder.lock`."""
+        with self.backend.in_use(), self.backend.lock(key_of({"parts": parts}), timeout):
             yield
-
-    def in_use(self) -> AbstractContextManager[None]:
-        """Prevent pruning of the store; wait while it is pruned."""
-        return self.backend.in_use()
-
-    def alone(self) -> AbstractContextManager[None]:
-        """Keep all other processes out of the store; UserError where one is using it."""
-        return self.backend.alone()

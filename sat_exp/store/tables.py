@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import numpy as np
 
@@ -24,15 +24,8 @@ class StoredTable(Artefact):
         self.columns, self.dtype = columns, dtype
         self.objects: dict[str, str] = {}
 
-    @classmethod
-    def open(
-        cls, store: "Store", path: str, facts: Mapping[str, Any], columns: int, dtype: str, notes: Mapping[str, Any]
-    ) -> "StoredTable":
-        """The table at `path`; a new one where it does not exist."""
-        table = cls(store, path, facts, columns, dtype)
-        form = {"columns": columns, "dtype": dtype}
-        table.begin(lambda facts: {"table": form, "attributes": {"facts": facts}}, notes)
-        return table
+    def metadata(self) -> dict[str, Any]:
+        return {"table": {"columns": self.columns, "dtype": self.dtype}, "attributes": {"facts": self.facts}}
 
     def row(self, facts: Mapping[str, Any], name: str) -> "StoredRow":
         """The row whose key `facts` determine. name: its name for people."""
@@ -43,10 +36,9 @@ class StoredTable(Artefact):
         self.objects = {name.partition("~")[0]: name for name in self.parts()}
         return self.objects
 
-    def described(self) -> tuple[str, str, str, str | None, int, int, int]:
+    def extent(self) -> tuple[str | None, int, int, int]:
         rows = len(self.objects)
-        size = self.columns * rows * np.dtype(self.dtype).itemsize
-        return self.kind, self.notes.get("name", ""), self.key, None, self.columns, rows, size
+        return None, self.columns, rows, self.columns * rows * np.dtype(self.dtype).itemsize
 
 
 class StoredRow:
@@ -109,8 +101,3 @@ class StoredRow:
 
     def sound(self, data: bytes) -> np.ndarray:
         return decode(data, self.table.dtype, (self.rows,), self.place)
-
-
-def name_of_row(part: str) -> str:
-    """The name for people of the row in the object `part`."""
-    return unquote(part.partition("~")[2])

@@ -104,7 +104,8 @@ def title(members: Sequence[Item], sets: dict[str, str]) -> str:
         return f"unreadable: {first.damage}"
     name = first.name if len(members) == 1 else f"{first.name.split(' -> ')[0]} -> {len(members)} models"
     where = sets.get(first.facts.get("images", ""), "") if first.kind != "images" else first.key[:6]
-    return ", ".join(part for part in (name, *inventory.numbers(first.facts), where) if part)
+    numbers = [f"{number} {value}" for number, value in first.facts.get("numbers", {}).items()]
+    return ", ".join(part for part in (name, *numbers, where) if part)
 
 
 def progress(done: int, rows: int) -> str:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from sat_exp.files import PARTIAL
-from sat_exp.store.backend import Unwritable
-from sat_exp.store.folder import Folder
+from sat_exp.store.folder import Folder, Unwritable
 
 WRITERS, NAMES, SIZE = 4, 60, 50_000
 

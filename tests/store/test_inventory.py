@@ -283,7 +283,7 @@ def test_pruning_opens_few_files_however_many_locks_there_are(store: Store) -> N
 def hold(folder: Path, how: str, connection: Connection) -> None:
     """Hold the store in another process, until it is told to end."""
     store = Store.local(folder)
-    with {"lock": lambda: store.lock("attack", "vit"), "use": store.in_use, "alone": store.alone}[how]():
+    with {"lock": lambda: store.lock("attack", "vit"), "use": store.backend.in_use, "alone": store.backend.alone}[how]():
         connection.send("held")
         connection.recv()
 
@@ -379,7 +379,7 @@ def test_alone_in_one_process_too(store: Store) -> None:
         except (UserError, RuntimeError) as error:
             refused.append(error)
 
-    with store.in_use():
+    with store.backend.in_use():
         thread = threading.Thread(target=other_thread)
         thread.start()
         thread.join()

@@ -1,0 +1,281 @@
+"""Conformance checks for attacks, models, measures and data sets, for the tests of plug-ins and of this package.
+
+Each check raises AssertionError with what is wrong, and returns nothing where all is right:
+
+    from sat_exp.testing import check_attack
+
+    def test_my_attack_is_sound():
+        check_attack(MyAttack(epsilon=8))
+"""
+
+import json
+import math
+import random
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sat_exp.attacks import Attack
+from sat_exp.datasets import ImageSet
+from sat_exp.similarity.measures import Measure
+
+__all__ = ["check_attack", "check_dataset", "check_measure", "check_model"]
+
+ATTACKED, CLASSES = 5, 4
+"""Images and classes of the check of attacks."""
+
+COMPARED, ANSWERS = 60, 5
+"""Images and classes of the check of measures."""
+
+READ = 12
+"""Images of a data set that are decoded."""
+
+TOLERANCE = 1e-3
+"""Of logits, relative to the largest: kernels sum in another order for another batch size."""
+
+ROUNDING = 1e-6
+
+
+class Linear(nn.Module):
+    """A linear classifier in float64, whose logits of an image hardly depend on the other images of its batch."""
+
+    def __init__(self, shape: Sequence[int], scale: float = 1.0) -> None:
+        super().__init__()
+        weight = np.random.default_rng(0).normal(size=(int(np.prod(shape)), CLASSES))
+        self.weight = nn.Parameter(scale * torch.from_numpy(weight), requires_grad=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.flatten(1).double() @ self.weight
+
+
+def check_attack(attack: Attack, shape: tuple[int, int, int] = (3, 16, 16)) -> None:
+    """AssertionError unless an attack is sound on images of `shape`, (channels, height, width).
+
+    Sound: uint8 images of the same shape, within the budget of `attack.threat`, where gradients are zero too; equal for
+    equal generators, whatever the global random state, the other images of the batch, and whether gradients are
+    enabled; and nothing else changes: not the inputs, the classifier, the attack or the gradient mode.
+    """
+    classifier, images, labels = Linear(shape).eval(), sample(shape), torch.arange(ATTACKED) % CLASSES
+    before = deepcopy(vars(attack))
+    assert isinstance(attack.version, int), "version is not a whole number: stored images are known by it"
+    assert json.loads(json.dumps(before)) == before, "the fields are not plain values: stored images are known by them"
+    seed_everything(0)
+    adversarial = attacked(attack, classifier, images, labels)
+    check_budget(attack, images, adversarial)
+    check_reproducible(attack, classifier, images, labels, adversarial)
+    flat = Linear(shape, scale=0.0).eval()
+    check_budget(attack, images, attacked(attack, flat, images, labels))
+    assert vars(attack) == before, "the attack changes its own fields"
+
+
+def seed_everything(seed: int) -> None:
+    """Set the global random states, which an attack could use by mistake."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+
+
+def sample(shape: Sequence[int]) -> Tensor:
+    """Random images, with a black and a white one, uint8 [ATTACKED, C, H, W]."""
+    images = np.random.default_rng(1).integers(0, 256, (ATTACKED, *shape), np.uint8)
+    images[0], images[1] = 0, 255
+    return torch.from_numpy(images)
+
+
+def attacked(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tensor, first: int = 0) -> Tensor:
+    """The adversarial images, each from its own generator, numbered from `first`. Asserts that nothing else changes."""
+    kept = images.clone(), labels.clone(), {name: value.clone() for name, value in classifier.state_dict().items()}
+    enabled, training = torch.is_grad_enabled(), classifier.training
+    generators = [np.random.default_rng((7, first + index)) for index in range(len(images))]
+    adversarial = attack(classifier, images, labels, generators)
+    assert torch.is_grad_enabled() == enabled, "the attack leaves the gradient mode changed"
+    assert classifier.training == training, "the attack changes the mode of the classifier"
+    assert torch.equal(images, kept[0]), "the attack changes the images it is given: work on a copy"
+    assert torch.equal(labels, kept[1]), "the attack changes the labels it is given"
+    for name, parameter in classifier.named_parameters():
+        assert torch.equal(parameter, kept[2][name]), f"the attack changes the parameter {name}"
+        assert not parameter.requires_grad, f"the attack lets {name} have gradients"
+        assert parameter.grad is None, f"the attack leaves a gradient at {name}: use torch.autograd.grad"
+    return adversarial
+
+
+def check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:
+    """Assert 8-bit images of the same shape within the budget."""
+    assert adversarial.dtype == torch.uint8, f"the result is {adversarial.dtype}, not uint8"
+    assert adversarial.shape == images.shape, f"the result has shape {tuple(adversarial.shape)}, not that of the images"
+    assert not adversarial.requires_grad, "the result is attached to a graph of gradients: detach it"
+    inside = attack.threat.allows(images.numpy(), adversarial.numpy())
+    assert inside.all(), f"images {np.flatnonzero(~inside).tolist()} are outside the budget {attack.threat}"
+
+
+def check_reproducible(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tensor, first: Tensor) -> None:
+    """Assert that the result depends on image, label, generator and classifier alone; `first`: an earlier result."""
+    seed_everything(1)
+    again = attacked(attack, classifier, images, labels)
+    assert torch.equal(again, first), "a second call with equal generators gives other images: draw from them alone"
+    with torch.no_grad():
+        without = attacked(attack, classifier, images, labels)
+    assert torch.equal(without, first), "the result depends on torch.no_grad(): decorate with @torch.enable_grad()"
+    for index in range(len(images)):
+        one = slice(index, index + 1)
+        alone = attacked(attack, classifier, images[one], labels[one], index)
+        assert torch.equal(alone[0], first[index]), f"image {index} alone gives another result than in its batch"
+
+
+def check_model(model: nn.Module, shape: tuple[int, int, int], classes: int) -> None:
+    """AssertionError unless a classifier is sound on images of `shape`, (channels, height, width).
+
+    model: float pixels in [0, 1], [B, C, H, W], to logits, in evaluation mode. Sound: logits [B, classes], finite,
+    equal in a second call and for other images in the batch, with a gradient in the pixels; evaluation changes none of
+    its parameters and buffers.
+    """
+    assert not any(module.training for module in model.modules()), "a part is in training mode: call model.eval()"
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    parameter = next(model.parameters(), torch.empty(0))
+    pixels = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0)).to(parameter.device)
+    with torch.no_grad():
+        logits = model(pixels)
+        check_logits(logits, classes)
+        assert torch.equal(model(pixels), logits), "a second call gives other logits: is there dropout or sampling?"
+        alone = torch.cat([model(image[None]) for image in pixels])
+    apart = float((alone - logits).abs().max() / logits.abs().max().clamp_min(1e-12))
+    assert apart < TOLERANCE, f"logits depend on the batch, by {apart:.1e} of the largest: is there batch statistics?"
+    check_gradient(model, pixels)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, kept[name]), f"evaluation changes {name}"
+
+
+def check_logits(logits: Tensor, classes: int) -> None:
+    """Assert finite logits [4, classes], not all equal."""
+    assert isinstance(logits, Tensor), f"the model returns {type(logits).__name__}, not a tensor of logits"
+    assert logits.shape == (4, classes), f"logits of 4 images have shape {tuple(logits.shape)}, not (4, {classes})"
+    assert logits.is_floating_point(), f"logits are {logits.dtype}"
+    assert logits.isfinite().all(), "some logits are not finite"
+    assert classes == 1 or (logits != logits[:1]).any(), "all images have the same logits"
+
+
+def check_gradient(model: nn.Module, pixels: Tensor) -> None:
+    """Assert that the logits have a finite gradient in the pixels of every image, not zero everywhere."""
+    with torch.enable_grad():
+        pixels = pixels.clone().requires_grad_()
+        logits = model(pixels)
+        assert logits.requires_grad, "logits have no gradient: an attack needs one"
+        (gradient,) = torch.autograd.grad(logits.logsumexp(dim=1).sum(), pixels, allow_unused=True)
+    assert gradient is not None, "logits have no gradient in the pixels: an attack needs one"
+    assert gradient.isfinite().all(), "the gradient in the pixels is not finite"
+    assert (gradient.flatten(1) != 0).any(dim=1).all(), "the gradient in the pixels is zero for an image"
+
+
+def check_measure(measure: Measure) -> None:
+    """AssertionError unless a measure is sound on random outputs of two models.
+
+    Sound: a finite value within its range or NaN, inside its interval; equal in a second call, in another order of the
+    images and, where it claims to be symmetric, of the models; the value `identity` for a model with itself; no error
+    without labels, for a single image, and for models that are always right; and the inputs stay as they are.
+    """
+    assert measure.name.isidentifier(), f"{measure.name!r} is no name: it is typed as measures=[NAME]"
+    assert measure.needs in ("predictions", "logits"), f"needs={measure.needs!r}: give predictions or logits"
+    assert measure.low < measure.high, f"the range from {measure.low} to {measure.high} is empty"
+    labels, a, b = outputs(measure)
+    value = valued(measure, a, b, labels)
+    assert math.isfinite(value), "the value of two ordinary models is NaN"
+    assert same(valued(measure, a, b, labels), value), "a second call gives another value: draw no random numbers"
+    order = np.random.default_rng(1).permutation(COMPARED)
+    assert same(valued(measure, a[order], b[order], labels[order]), value), "the value depends on the order of images"
+    if measure.symmetric:
+        assert same(valued(measure, b, a, labels), value), "the measure claims to be symmetric and is not"
+    for model in (a, b):
+        itself = valued(measure, model, model.copy(), labels)
+        if measure.identity is not None:
+            assert same(itself, measure.identity), f"a model with itself has {itself}, not {measure.identity}"
+    valued(measure, a, b, None)
+    valued(measure, a[:1], b[:1], labels[:1])
+    right = labels if measure.needs == "predictions" else np.eye(ANSWERS, dtype=np.float32)[labels]
+    valued(measure, right, right.copy(), labels)
+
+
+def outputs(measure: Measure) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
+    """Labels, and what the measure needs of two models that are right on most images."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, ANSWERS, COMPARED)
+    logits = generator.normal(size=(2, COMPARED, ANSWERS)) + 2 * np.eye(ANSWERS)[labels]
+    a, b = logits.astype(np.float32) if measure.needs == "logits" else logits.argmax(axis=2)
+    return labels, a, b
+
+
+def valued(measure: Measure, a: NDArray[Any], b: NDArray[Any], labels: NDArray[np.int64] | None) -> float:
+    """The value; asserts that it and its interval are in order, and that the inputs stay as they are."""
+    kept = [None if array is None else array.copy() for array in (a, b, labels)]
+    result = measure.compute(a, b, labels, 0.95)
+    value, low, high = result if isinstance(result, tuple) else (result, math.nan, math.nan)
+    for name, now, before in zip(("first model", "second model", "labels"), (a, b, labels), kept, strict=True):
+        assert now is None or before is None or np.array_equal(now, before), (
+            f"the measure changes its input, the {name}"
+        )
+    within = measure.low - ROUNDING <= value <= measure.high + ROUNDING
+    assert math.isnan(value) or within, f"{value} is not within {measure.low} to {measure.high}"
+    assert not low > value + ROUNDING, f"the interval from {low} to {high} does not hold {value}"
+    assert not high < value - ROUNDING, f"the interval from {low} to {high} does not hold {value}"
+    return float(value)
+
+
+def same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING) or (math.isnan(one) and math.isnan(other))
+
+
+def check_dataset(module: LightningDataModule) -> None:
+    """AssertionError unless the images of a data module are sound.
+
+    Sound: `images` is an ImageSet with unique ids; labels are int64 indices into the class names, or missing with them;
+    images are uint8 pixels on the canvas; pixels, hashes of contents and subsets are equal when they are read again.
+    """
+    images = getattr(module, "images", None)
+    assert isinstance(images, ImageSet), f"images is a {type(images).__name__}, not an ImageSet"
+    assert len(images), "there are no images"
+    assert len(set(images.ids)) == len(images.ids), "two images have one id"
+    check_labels(images)
+    for index in np.unique(np.linspace(0, len(images) - 1, READ).astype(int)):
+        check_image(images, int(index))
+    check_subset(images, max(1, len(images) // 2))
+
+
+def check_labels(images: ImageSet) -> None:
+    """Assert that labels, class names and the name of the label space are all there or all missing."""
+    if images.labels is None:
+        assert images.class_names == (), "there are class names and no labels"
+        assert images.label_space is None, "there is a label space and no labels"
+        return
+    assert images.label_space, "labels have no label space: models could not be matched with them"
+    assert images.labels.dtype == np.int64, f"labels are {images.labels.dtype}, not int64"
+    assert images.labels.shape == (len(images),), f"labels have shape {images.labels.shape} for {len(images)} images"
+    assert images.labels.min() >= 0, "a label is negative"
+    assert images.labels.max() < len(images.class_names), "a label has no class name"
+
+
+def check_image(images: ImageSet, index: int) -> None:
+    """Assert sound pixels and a stable hash of one image."""
+    pixels, name = images.read(index), images.ids[index]
+    assert pixels.dtype == np.uint8, f"the pixels of {name} are {pixels.dtype}, not uint8"
+    assert pixels.shape == images.shape, f"{name} has shape {pixels.shape}, the canvas {images.shape}"
+    assert np.array_equal(images.read(index), pixels), f"{name} has other pixels when it is read again"
+    digest = images.contents(index)
+    assert re.fullmatch(r"[0-9a-f]{64}", digest), f"the contents of {name} are {digest!r}, no SHA-256 in hex"
+    assert images.contents(index) == digest, f"{name} has another hash when it is read again"
+
+
+def check_subset(images: ImageSet, size: int) -> None:
+    """Assert that a subset is drawn equally twice, keeps the order of the set, and has the set's own images."""
+    part = images.subset(size, seed=0)
+    assert len(part) == size, f"a subset of {size} has {len(part)} images"
+    assert images.subset(size, seed=0).ids == part.ids, "the same seed draws another subset"
+    places = [images.ids.index(name) for name in part.ids]
+    assert places == sorted(places), "a subset is in another order than the set"
+    assert np.array_equal(part.read(0), images.read(places[0])), "an image of a subset differs from that of the set"
+    assert part.contents(0) == images.contents(places[0]), "the hash of an image differs in a subset"
