@@ -1,16 +1,16 @@
-"""What a step of PGD costs, as ratios to the least it can cost and to other libraries, measured in one run.
+"""Compare the time of one PGD step with a lower bound and with other libraries, as ratios measured in one run.
 
     python benchmarks/attack.py [--model resnet50 ...] [--batch 8] [--steps 5] [--threads 1] [--repeats 9]
 
-Every contender takes the same number of steps, without a random start, on the same batch of the same network (random
-weights, 224×224 pixels), in turn, in an order that is shuffled at every repeat. A ratio is ours over theirs within one
-repeat; printed are their median, their quartiles and the ratio of the fastest times. Other work on the machine adds
-noise: the ratio of the fastest times suffers least.
+All implementations take the same number of steps, without a random start, on the same batch of the same network (random
+weights, 224×224 pixels). They run one after the other, and their order is shuffled in every repeat. A ratio is our time
+divided by theirs within one repeat. The table has the median of the ratios, their quartiles, and the ratio of the
+fastest times. Other work on the machine adds noise, least to the ratio of the fastest times.
 
-"bare" is the network's forward pass and the gradient of its input alone: parameters frozen, no normalisation, no step.
-The libraries are used as their own documentation shows: the parameters are left as the network comes. foolbox and
-torchattack call `backward()`, which then computes the parameters' gradients too; their "frozen" rows show what is left
-once somebody freezes the network for them.
+"bare" is the lower bound: the network's forward pass and the gradient of its input, with frozen parameters, without
+normalisation and without the step. The libraries are used as their documentation shows, so the parameters are not
+frozen. foolbox and torchattack call `backward()`, which then computes the gradients of the parameters too. Their rows
+"frozen" show the ratio when the user freezes the parameters first.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def contenders(model: str, batch: int, steps: int, device: torch.device) -> dict
 
 
 def measure(calls: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, np.ndarray]:
-    """Name → seconds of each repeat, float64 [repeats]; one unmeasured round goes first."""
+    """Name → seconds of each repeat, float64 [repeats]. A first round is not measured."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffle = list(calls), random.Random(0)
     for repeat in range(repeats + 1):
@@ -102,14 +102,14 @@ def measure(calls: dict[str, Callable[[], object]], repeats: int, device: torch.
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what was asked of it."""
+    """Return when the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def report(model: str, seconds: dict[str, np.ndarray], batch: int, steps: int) -> None:
     ours = seconds["ours"]
-    print(f"\n{model}, batch {batch}, {steps} steps; ours at best {1000 * ours.min() / steps:.1f} ms a step")
+    print(f"\n{model}, batch {batch}, {steps} steps; ours: {1000 * ours.min() / steps:.1f} ms per step at best")
     print(f"{'ours ÷':<22}{'ms/step':>9}{'median':>9}{'quartiles':>16}{'of fastest':>12}   promise")
     for name, theirs in seconds.items():
         if name == "ours":
@@ -125,14 +125,14 @@ def report(model: str, seconds: dict[str, np.ndarray], batch: int, steps: int) -
 
 
 def judge(promise: float, low: float, high: float) -> str:
-    """What the quartiles of the measured ratios say of a promised one."""
+    """Whether the quartiles of the measured ratios keep to the promised one."""
     if high <= promise:
         return "kept"
     return "missed" if low > promise else "too close to tell"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What a step of PGD costs, against the bare network and libraries.")
+    parser = argparse.ArgumentParser(description="Compare a PGD step with the bare network and with libraries.")
     parser.add_argument("--model", nargs="+", default=["resnet18", "vit_small_patch16_224"], help="timm names")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=5)

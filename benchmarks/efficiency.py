@@ -1,11 +1,12 @@
-"""How much of a whole measurement's time is the networks' own: its pipeline efficiency.
+"""Measure the pipeline efficiency: the share of a whole measurement's time that the networks need alone.
 
     python benchmarks/efficiency.py [--models resnet18 mobilenetv3_large_100 ...] [--images 64] [--steps 10]
 
-The bare time is what each network takes, alone, to attack its images and to classify everybody's, in memory: no store,
-no Lightning, no loading of weights, no checksums. The measured time is that of a whole `Measurement` in a fresh store,
-with everything, from decoding the images to reading the predictions back. Networks have random weights, images are
-Fashion-MNIST enlarged to 224×224; neither matters to time. Turn by turn, the median of the ratios.
+The bare time is the time in which the networks alone attack their images and classify all adversarial images in memory:
+without store, Lightning, loading of weights or checksums. The measured time is that of a whole `Measurement` in a new
+store, from decoding the images to reading the predictions back. Networks have random weights, and images are
+Fashion-MNIST enlarged to 224×224; neither affects the time. Both are timed in turn; the last row is the median of the
+ratios.
 """
 
 import argparse

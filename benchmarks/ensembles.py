@@ -1,17 +1,19 @@
-"""The cost of counting the errors of all ensembles, compared with adding up every class.
+"""Compare the time of counting the errors of all ensembles with summing the scores of every class.
 
-    python benchmarks/ensembles.py [--models 69] [--images 5000] [--classes 1000] [--sizes 2 3 4] [--whole]
+    python benchmarks/ensembles.py [--models 69] [--images 5000] [--classes 1000] [--sizes 2 3 4 5] [--whole]
 
-The first alternative, every class, adds the members' scores of all classes (int32, as we do) and takes the largest. It
-is vectorised over images and classes, a hundred images at a time so that they stay in the cache, and runs on a random
-sample of ensembles. The second, one by one, uses our contests but adds them up for each ensemble separately: the rest
-of our gain comes from shared sums and from dropping settled contests. Ours counts all ensembles of a size; for sizes of
-five or more, without --whole, 65,536 of every million. The number of counts that differ in the sample is printed.
+The first alternative, "every class", sums the members' scores of all classes (int32, as we do) and takes the largest.
+It is vectorised over images and classes, with a hundred images at a time so that they stay in the cache, and runs on a
+random sample of ensembles. The second, "one by one", uses our contests but sums them for each ensemble separately. The
+rest of our gain comes from shared sums and from dropping settled contests. We count all ensembles of a size; without
+--whole, for sizes of five or more, 65,536 of every million. The last column is the number of counts in the sample that
+differ.
 
 The logits are synthetic. All networks share how far the true class of an image stands out (4.3 plus a gamma variate of
-mean 7), eight classes that it is confused with, and noise; ten groups of networks share more noise, and each network
-has its own; 6 % of the images look like another class. The 69 networks have accuracies of 79 to 83 %; two of them agree
-on 86 % of the images; all are right on 54 % of the images and none on 2 %, about as for ImageNet networks of 80 %.
+mean 7), eight classes that are confused with it, and noise. Ten groups of networks share more noise, and each network
+has its own. 6 % of the images look like another class. The 69 networks have accuracies of 79 to 83 %, and two of them
+agree on 86 % of the images. All are right on 54 % of the images and none on 2 %, about as for ImageNet networks with
+80 %.
 """
 
 import argparse
@@ -32,7 +34,7 @@ GROUPS = 10
 
 
 def blocks(models: int, images: int, classes: int) -> Iterator[contests.Block]:
-    """Synthetic logits, the same each time."""
+    """Synthetic logits and labels of one block of images after another; the same in every call."""
     for start in range(0, images, BLOCK):
         rng = np.random.default_rng([0, start])
         count = min(BLOCK, images - start)
@@ -51,7 +53,7 @@ def blocks(models: int, images: int, classes: int) -> Iterator[contests.Block]:
 
 
 def adding_up(given: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """How many of the images of a block each ensemble gets wrong; given: scores int32 [M, B, classes]."""
+    """The number of images of a block that each ensemble misclassifies. given: scores, int32 [M, B, classes]."""
     wrong = np.empty(len(rows), np.int64)
     for at, row in enumerate(rows):
         total = given[row[0]].copy()
@@ -62,7 +64,7 @@ def adding_up(given: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.nda
 
 
 def one_by_one(found: contests.Contests, rows: np.ndarray) -> np.ndarray:
-    """How many images each ensemble gets wrong, from all contests."""
+    """The number of images that each ensemble misclassifies, from all contests."""
     begins = np.flatnonzero(np.r_[True, np.diff(found.image) > 0])
     lost = (found.margins[row].sum(axis=0, dtype=np.int32) < found.tie for row in rows)
     return np.array([len(found.lost) + np.logical_or.reduceat(each, begins).sum() for each in lost])
@@ -76,7 +78,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 3, 4, 5])
     parser.add_argument("--sample", type=int, default=20)
     parser.add_argument("--average", default="probabilities", choices=get_args(contests.Average))
-    parser.add_argument("--whole", action="store_true", help="all ensembles of five and more too")
+    parser.add_argument("--whole", action="store_true", help="count all ensembles of five or more members, not a part")
     options = parser.parse_args()
     settings = options.models, options.images, options.classes
 
@@ -137,7 +139,7 @@ def main() -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"beforehand, once: {building:.0f} s for {len(found.tie):,} contests on {len(np.unique(found.image)):,} images "
+        f"preparation: {building:.0f} s for {len(found.tie):,} contests on {len(np.unique(found.image)):,} images "
         f"(and {making:.0f} s to make the logits); peak memory {peak:.1f} GB"
     )
 

@@ -1,11 +1,11 @@
-"""How often the 95 % interval of SAT holds the true value, computed by summing over all counts, not by drawing them.
+"""Compute the coverage of the 95 % interval of SAT exactly, as a sum over all counts, without random draws.
 
     python benchmarks/intervals.py [--images 20 50 100 300 1000 5000]
 
-An image is fooled both ways, one way or neither: three cells of a multinomial. The first table has, for each mean
-transfer rate and number of images, the smallest and largest coverage over twelve ways in which the two directions
-depend on each other; the second the same averages over near rates, whose odds lie between half and twice. The third
-compares other intervals. Rates above 50 % have the coverage of the rate of misses.
+An image is fooled in both directions, in one or in neither: the three cells of a multinomial. The first table has the
+smallest and the largest coverage for each mean transfer rate and number of images, over twelve ways in which the two
+directions depend on each other. The second table averages this over nearby rates, whose odds are between half and twice
+those of the rate. The third compares other intervals. A rate above 50 % has the coverage of 100 % minus the rate.
 """
 
 import argparse
@@ -35,9 +35,12 @@ DRAWS = 2000
 
 
 def cells(rate: float, ratio: float, dependence: float) -> tuple[float, float, float]:
-    """The probabilities of both, one and neither. The smaller of the two rates is `ratio` of the larger, of misses
-    above a mean `rate` of 1/2; `dependence` is 0 for independent directions, ±1 for the most and the fewest images that
-    can be fooled both ways."""
+    """The probabilities that an image is fooled in both directions, in one and in neither.
+
+    rate: the mean of the two transfer rates. ratio: the smaller rate divided by the larger one; for a `rate` above 1/2,
+    of the rates of misses. dependence: 0 for independent directions; 1 and −1 for the most and the fewest images that
+    can be fooled in both.
+    """
     rare = min(rate, 1 - rate)
     a, b = 2 * rare * ratio / (1 + ratio), 2 * rare / (1 + ratio)
     reach = min(a, b) - a * b if dependence > 0 else a * b - max(0.0, a + b - 1)
@@ -47,7 +50,7 @@ def cells(rate: float, ratio: float, dependence: float) -> tuple[float, float, f
 
 
 def outcomes(images: int, shares: Sequence[float]) -> tuple[Array, Array, Array, Array]:
-    """Counts of both, one and neither, and their probabilities, [K] each: all but some of less than 1e-7 together."""
+    """Counts of both, one and neither, and their probabilities, [K] each. Those left out have less than 1e-7 in sum."""
 
     def likely(share: float) -> Array:
         spread = REACH * np.sqrt(images * share * (1 - share)) + 12 * (share > 0)
@@ -122,7 +125,7 @@ def coverage(covers: Covers, rate: float, images: int, how: tuple[float, float])
 
 
 def least_possible(rate: float, images: int, how: tuple[float, float]) -> float:
-    """The smallest coverage, of 93 % or more, of a range of the number of hits."""
+    """The smallest coverage of at least 93 % that a range of the number of hits can have."""
     both, one, _, weights = outcomes(images, cells(rate, *how))
     total = np.concatenate([[0], np.cumsum(np.bincount((2 * both + one).astype(int), weights))])
     end = np.searchsorted(total, total + 0.93)
@@ -140,8 +143,8 @@ def range_of(values: Sequence[float]) -> str:
 
 
 def row(rate: float, images: int) -> tuple[str, str]:
-    """The cells of the first two tables. A mark says that a coverage is above 97 %: * where no range of hits that
-    covers 93 % covers less, † where for at least one way of dependence there is one."""
+    """The cells of the first two tables. A mark means that a coverage is above 97 %: * if no range of hits has a
+    coverage of 93 to 97 %, † if for at least one of the dependences above 97 % there is such a range."""
     ways = list(product(RATIOS, DEPENDENCE))
     found = [coverage(ours, rate, images, how) for how in ways]
     above = [least_possible(rate, images, how) <= 0.97 for how, value in zip(ways, found, strict=True) if value > 0.97]
@@ -151,7 +154,7 @@ def row(rate: float, images: int) -> tuple[str, str]:
 
 
 def compared(images: int) -> Table:
-    """Of each interval the coverage at the listed rates and at sixty others, for three ways of dependence."""
+    """The coverage of each interval at the listed rates and at sixty others, for three dependences."""
     table = Table("interval", "listed rates", "sixty rates", "below 93 %", title=f"{images} images, coverage in %")
     ways = [(1.0, 1.0), (1.0, 0.3), (0.1, 0.0)]
     for name, covers in CANDIDATES.items():
@@ -165,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, nargs="+", default=IMAGES)
     sizes = parser.parse_args().images
-    titles = "coverage in %, over twelve dependences", "the same, averaged over near rates"
+    titles = "coverage in %, over twelve dependences", "the same, averaged over nearby rates"
     tables = [Table("rate", *(f"{images:,} images" for images in sizes), title=title) for title in titles]
     for rate in RATES:
         for table, texts in zip(tables, zip(*(row(rate, images) for images in sizes), strict=True), strict=True):

@@ -1,11 +1,11 @@
-"""What Lightning and the store add to a bare attack, and whether memory grows with the number of images.
+"""Measure the time that Lightning and the store add to a bare attack, and whether memory grows with the images.
 
     python benchmarks/pipeline.py [--model fashion_resnet] [--images 128] [--steps 20]
 
-Time: the same attack on the same batches as a bare loop, as a bare loop that stores its images, and as the project
-runs it (Lightning's predict loop, reading and writing the store), turn by turn; the median over the turns of the ratio
-to the bare loop of the same turn, and the ratio of the fastest turns. Memory: the peak of whole measurements, each in a
-fresh process, of Fashion-MNIST enlarged to 224×224, of which 1,000 images are 50 MB.
+Time: three ways run the same attack on the same batches in turn. They are a bare loop, a bare loop that stores its
+images, and the project's code (Lightning's predict loop, reading and writing the store). The table has the median over
+the turns of the ratio to the bare loop of the same turn, and the ratio of the fastest turns. Memory: the peak of whole
+measurements of Fashion-MNIST enlarged to 224×224, each in a new process; 1,000 images are 50 MB.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
 
 
 def peak(images: int, model: str) -> None:
-    """Measure a model on enlarged images and print this process's peak memory in bytes, before and after."""
+    """Measure a model on enlarged images and print the peak memory of this process in bytes, before and after."""
     small = FashionMNIST(None, images, 0).images
     large = small.on(Canvas(ENLARGED * 32, ENLARGED * 32, "bicubic", "L"))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,11 @@
-"""How fast and how small the store is, against zarr with compression or nothing, and a plain memory-mapped file.
+"""Compare the speed and size of the store with zarr, compressed and uncompressed, and with a memory-mapped file.
 
     python benchmarks/store.py [--images FOLDER] [--rows 128]
 
-Images are the files of FOLDER on the 224×224 canvas, or without it the bundled Fashion-MNIST. Each layout is written
-and read in the same chunks, turn by turn, in fresh folders; the fastest of the turns counts, as other work on the
-machine only ever slows one down. Files are read from the page cache. The last table compares reading with what reads:
-one thread of the fastest small targets.
+The images are the files of FOLDER on the 224×224 canvas; without FOLDER they are the bundled Fashion-MNIST. Each layout
+is written and read in the same chunks, in turn, in new folders. The fastest turn counts, because other work on the
+machine only makes a turn slower. Files are read from the page cache. The last table compares the speed of reading with
+the speed at which one thread of a small, fast target classifies images.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Ours:
 
 
 class Uncompressed:
-    """zarr, neither compressed nor checked."""
+    """zarr without compression and without checksums."""
 
     codecs: Any = None
 
@@ -107,7 +107,7 @@ def pictures(folder: Path | None, rows: int) -> np.ndarray:
 
 
 def perturbed(images: np.ndarray) -> np.ndarray:
-    """Images with a perturbation of ±EPSILON on every value: as hard to compress as adversarial ones can be."""
+    """Images with a perturbation of ±EPSILON on every value, as hard to compress as the worst adversarial images."""
     signs = np.random.default_rng(0).choice([-EPSILON, EPSILON], images.shape)
     return (images + signs).clip(0, 255).astype(np.uint8)
 
@@ -134,7 +134,7 @@ def turns(values: np.ndarray, chunk: int, repeats: int) -> Iterator[tuple[str, f
 
 
 def fastest(values: np.ndarray, chunk: int, repeats: int) -> dict[str, list[float]]:
-    """The least seconds to write, seconds to read and bytes on disk of each layout."""
+    """For each layout, the least seconds to write and to read, and the least bytes on disk."""
     results = list(turns(values, chunk, repeats))
     return {
         name: [min(column) for column in zip(*(row[1:] for row in results if row[0] == name), strict=True)]
@@ -143,13 +143,13 @@ def fastest(values: np.ndarray, chunk: int, repeats: int) -> dict[str, list[floa
 
 
 def canvas_sized(images: np.ndarray) -> np.ndarray:
-    """128 images as 3×224×224: those that are smaller enlarged by repeating pixels."""
+    """Up to 128 images as 3×224×224; smaller ones are enlarged by repeating pixels."""
     factor = 224 // images.shape[-1]
     return np.broadcast_to(images[:128].repeat(factor, 2).repeat(factor, 3), (min(128, len(images)), 3, 224, 224))
 
 
 def forward_speed(name: str, repeats: int, batch: int = 16) -> float:
-    """Images a second that one thread of a network classifies at 224×224."""
+    """Images of 224×224 pixels per second that a network classifies on one thread."""
     import timm
 
     network = timm.create_model(name, pretrained=False).eval().requires_grad_(False)
@@ -162,7 +162,7 @@ def forward_speed(name: str, repeats: int, batch: int = 16) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path)
-    parser.add_argument("--rows", type=int, help="how many images: 128 of a folder, 2,048 of Fashion-MNIST")
+    parser.add_argument("--rows", type=int, help="number of images; by default 128 of a folder, 2,048 of Fashion-MNIST")
     parser.add_argument("--chunk", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()

@@ -1,10 +1,10 @@
-"""How the store fares with very many artefacts, and with one row of predictions for every pair of a pool.
+"""Measure the store with very many artefacts, and with one row of predictions for every pair of a pool.
 
     python benchmarks/store_sizes.py [--artefacts 100000] [--models 69] [--rows 5000]
 
-Listing and pruning `--artefacts` small arrays and as many locks, in a process that may open 64 files, against walking
-the same files with os.walk and removing them with shutil.rmtree. Writing and reading the predictions of all pairs, one
-table a source, against an array of zarr and a .npy file for each pair. Files are read from the page cache.
+First: the predictions of all pairs are written and read, in one table per source, and compared with an array of zarr
+and a .npy file per pair. Second: `--artefacts` small arrays and as many locks are listed and pruned, in a process that
+may open 64 files, and compared with os.walk and shutil.rmtree on the same files. Files are read from the page cache.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from sat_exp.store import Store, inventory, key_of
 from sat_exp.store.encoding import encode, sign, zarr_metadata
 
 DESCRIPTORS = 64
+NPY = "a .npy file per pair"
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -38,7 +39,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def populate(folder: Path, artefacts: int) -> None:
-    """Arrays of ten values in one chunk, with their notes, and a lock for each."""
+    """Write arrays of ten values in one chunk, each with its notes and a lock."""
     chunk = encode(np.arange(10, dtype=np.uint8))
     (folder / "locks").mkdir(parents=True)
     for number in range(artefacts):
@@ -53,7 +54,7 @@ def populate(folder: Path, artefacts: int) -> None:
 
 
 def measured(work: Callable[[Path], Any], folder: Path) -> tuple[float, float]:
-    """Seconds and the growth of memory in MB, in a process of its own."""
+    """The seconds that the work takes in a new process, and the growth of its memory in MB."""
     context = multiprocessing.get_context("fork")
     ours, other = context.Pipe()
     process = context.Process(target=measure, args=(work, folder, other))
@@ -88,9 +89,9 @@ def many(artefacts: int, console: Console) -> None:
         pruning, removing = measured(pruned, root / "pruned"), measured(shutil.rmtree, root / "removed")
     finally:
         shutil.rmtree(root)
-    title = f"{artefacts:,} arrays, each of three files, and as many locks; at most {DESCRIPTORS} open files"
+    title = f"{artefacts:,} arrays of three files each, and as many locks; at most {DESCRIPTORS} open files"
     table = Table("work", title=title, title_justify="left")
-    for heading in ("seconds", "µs an array", "memory, MB", "ratio"):
+    for heading in ("seconds", "µs per array", "memory, MB", "ratio"):
         table.add_column(heading, justify="right")
     for name, (seconds, memory), (basis, _) in (
         ("os.walk and os.stat", walking, walking), ("the store lists", listing, walking),
@@ -110,7 +111,7 @@ def pruned(folder: Path) -> None:
 
 
 class Rows:
-    """The project's tables: one a source, a row a target."""
+    """The project's tables: one per source, with one row per target."""
 
     def __init__(self, folder: Path, columns: int) -> None:
         self.store, self.columns = Store.local(folder), columns
@@ -127,7 +128,7 @@ class Rows:
 
 
 class Arrays:
-    """An array of zarr with checksums for each pair."""
+    """An array of zarr with checksums per pair."""
 
     def __init__(self, folder: Path, columns: int) -> None:
         self.folder = folder
@@ -143,7 +144,7 @@ class Arrays:
 
 
 class Files:
-    """A .npy file for each pair."""
+    """A .npy file per pair."""
 
     def __init__(self, folder: Path, columns: int) -> None:
         self.folder = folder
@@ -158,7 +159,7 @@ class Files:
 
 
 def passes(layout: Callable[[Path, int], Any], models: int, columns: int) -> tuple[float, float, int]:
-    """Seconds to write all pairs, seconds to read them by a new handle, and files."""
+    """Seconds to write all pairs, seconds to read them through a new handle, and the number of files."""
     folder = Path(tempfile.mkdtemp(prefix="store-"))
     pairs = [(source, target) for source in range(models) for target in range(models)]
     values = np.random.default_rng(0).integers(0, 1000, columns, np.int32)
@@ -175,9 +176,9 @@ def passes(layout: Callable[[Path, int], Any], models: int, columns: int) -> tup
 
 def pairs(models: int, columns: int, repeats: int, console: Console) -> None:
     layouts: dict[str, Any] = {
-        "the store, a table a source": Rows,
-        "zarr, an array a pair": Arrays,
-        "a .npy a pair": Files,
+        "the store, a table per source": Rows,
+        "zarr, an array per pair": Arrays,
+        NPY: Files,
     }
     turns: dict[str, list[tuple[float, float, int]]] = {name: [] for name in layouts}
     for _ in range(repeats):
@@ -188,7 +189,7 @@ def pairs(models: int, columns: int, repeats: int, console: Console) -> None:
     table = Table("layout", title=title, title_justify="left")
     for heading in ("files", "write, s", "read, s", "write ratio", "read ratio"):
         table.add_column(heading, justify="right")
-    basis = best["a .npy a pair"]
+    basis = best[NPY]
     for name, (write, read, files) in best.items():
         ratios = (f"{write / basis[0]:.2f}", f"{read / basis[1]:.2f}")
         table.add_row(name, f"{files:,}", f"{write:.2f}", f"{read:.2f}", *ratios)
@@ -199,8 +200,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--artefacts", type=int, default=100_000)
     parser.add_argument("--models", type=int, default=69)
-    parser.add_argument("--rows", type=int, default=5_000, help="images, of which each pair has a prediction")
-    parser.add_argument("--repeats", type=int, default=2, help="turns of the pairs; the fastest counts")
+    parser.add_argument("--rows", type=int, default=5_000, help="images, hence predictions per pair")
+    parser.add_argument("--repeats", type=int, default=2, help="repeats for the pairs; the fastest counts")
     options = parser.parse_args()
     console = Console()
     pairs(options.models, options.rows, options.repeats, console)

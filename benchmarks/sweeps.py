@@ -1,17 +1,17 @@
-"""What a sweep over all pairs of the bundled pool costs once everything is in the store, against composing its jobs.
+"""Compare the time of a sweep over all pairs of the bundled pool with composing its jobs, when the store is full.
 
     python benchmarks/sweeps.py [--images 64] [--steps 20] [--repeats 3] [--tracking offline]
 
-Ways to the same 13×13 transfer rates, turn by turn, in this process, imports not counted, every file written:
+Five ways to the same 13×13 transfer rates are timed in turn, in this process, without imports, with every file written:
 
-- Hydra composes a job for each pair and runs none of them: the named alternative;
-- the pair form under Hydra's own sweeper, of which a few jobs are run and their mean taken for each of the 169;
-- the pair form, model=glob(*) model@target=glob(*), which is one job;
-- the row form, model=glob(*) against the pool, which is one job too;
+- Hydra composes a job for each pair and runs none of them: the alternative;
+- pairs under Hydra's own sweeper: some of the 169 jobs are run, and their mean stands for each;
+- pairs, model=glob(*) model@target=glob(*), as one job;
+- rows, model=glob(*) against the pool, as one job;
 - task=matrix.
 
-The median over the turns of seconds, of the ratio to composing in the same turn, and of the ratio to the matrix. Then
-the last three once more, each from an empty store of its own.
+The table has the medians over the turns: of the seconds, of the ratio to composing in the same turn, and of the ratio
+to the matrix. Then the last three ways are timed again, each with an empty store.
 """
 
 import argparse
@@ -42,7 +42,7 @@ COMPOSED, SEPARATE, PAIRS, ROWS, MATRIX = (
 
 
 def run(*arguments: str) -> None:
-    """One command in this process, silently; its error ends the benchmark."""
+    """Run one command in this process without output. Its error ends the benchmark."""
     sys.argv = ["sat_exp", *arguments]
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -67,7 +67,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def forms(options: argparse.Namespace, folder: str) -> tuple[list[str], dict[str, Callable[[], float]]]:
-    """What all commands have in common, and the three forms in the store under `folder`."""
+    """The settings that all commands share, and the three forms, which use the store under `folder`."""
     settings = [
         f"output_dir={folder}", f"dataset.size={options.images}", f"attack.steps={options.steps}",
         f"tracking={options.tracking}", "hardware.threads=1", "pool=bundled",
@@ -81,7 +81,7 @@ def forms(options: argparse.Namespace, folder: str) -> tuple[list[str], dict[str
 
 
 def from_empty(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Seconds of the three forms where nothing is stored, turn by turn."""
+    """Seconds of the three forms with an empty store, in every turn."""
     seconds: dict[str, list[float]] = {PAIRS: [], ROWS: [], MATRIX: []}
     for _ in range(options.repeats):
         for way in seconds:
@@ -91,7 +91,7 @@ def from_empty(options: argparse.Namespace) -> dict[str, list[float]]:
 
 
 def compare(options: argparse.Namespace, folder: str) -> dict[str, list[float]]:
-    """Seconds of each way over a full store, turn by turn."""
+    """Seconds of each way with a full store, in every turn."""
     names = list(OmegaConf.load(CONF / "pool/bundled.yaml").models)
     settings, three = forms(options, folder)
     few = ",".join(names[: options.jobs])
@@ -115,16 +115,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--jobs", type=int, default=4, help="jobs that Hydra's own sweeper runs")
+    parser.add_argument("--jobs", type=int, default=4, help="number of jobs that Hydra's own sweeper runs")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tracking", default="offline", choices=("disabled", "offline"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         seconds = compare(options, folder)
     what = f"13×13 transfer rates, {options.images} images, {options.steps} steps, tracking={options.tracking}"
-    show(f"{what}, over a full store", seconds, (COMPOSED, MATRIX))
-    print(f"* {options.jobs} jobs were run; the mean of them, times 169.")
-    show(f"{what}, from an empty store", from_empty(options), (MATRIX,))
+    show(f"{what}, with a full store", seconds, (COMPOSED, MATRIX))
+    print(f"* {options.jobs} jobs were run; their mean is multiplied by 169.")
+    show(f"{what}, with an empty store", from_empty(options), (MATRIX,))
 
 
 def show(title: str, seconds: dict[str, list[float]], bases: tuple[str, ...]) -> None:
