@@ -1,13 +1,18 @@
-"""The commit record of a run's folder: `manifest.json`, the SHA-256 and the size of every file of its results."""
+"""The commit record of a run's folder: `manifest.json`, the SHA-256 and the size of every file of its results.
+
+Files are read against it while other processes may write to the folder.
+"""
 
 import hashlib
 import json
 import os
 import re
 import shlex
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -27,6 +32,17 @@ TABLE = re.compile(r"tables/\w{1,100}\.(parquet|csv)", re.ASCII)
 
 MOST_TYPED = 64 << 10
 """Bytes of the file with the command of a run."""
+
+MOST_OF_FILE = 4 << 30
+"""Bytes of one file of the results."""
+
+DRAFTS = ".writing-*"
+PATIENCE = 5.0
+"""Seconds that a reader waits for another process to finish its writing."""
+
+PAUSE = 0.02
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -117,3 +133,45 @@ def remedy(folder: Path) -> str:
     if not isinstance(typed, list) or not all(isinstance(part, str) and not text.faults(part) for part in typed):
         return again
     return f"{again}: {shlex.join(['python', '-m', 'sat_exp', *typed])}"
+
+
+def settled(folder: Path, use: Callable[[Manifest], Result]) -> Result:
+    """The result of `use` for the folder's manifest, computed again where another writing came in between."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        now = Manifest.read(folder)
+        over = time.monotonic() > deadline
+        if now is None:
+            if over or not any(folder.glob(DRAFTS)):
+                raise UserError(absent(folder))
+        else:
+            try:
+                return use(now)
+            except UserError:
+                after = Manifest.read(folder)
+                if over or (after is not None and after.identity == now.identity):
+                    raise
+        time.sleep(PAUSE)
+
+
+def verified(folder: Path, name: str, now: Manifest) -> bytes:
+    """The bytes of a file; UserError where they are not those that the manifest states."""
+    path = folder / name
+    try:
+        content = files.contents(path, MOST_OF_FILE)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: {remedy(folder)}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy(folder)}") from error
+    if (hashlib.sha256(content).hexdigest(), len(content)) != now.files[name]:
+        raise UserError(f"{path} is damaged: {remedy(folder)}")
+    return content
+
+
+def absent(folder: Path) -> str:
+    """Why a folder without a manifest is not a finished run."""
+    if not folder.is_dir():
+        return f"there is no folder {folder}: give the folder of a finished run"
+    if any((folder / name).exists() for name in (*RESULTS, ".hydra")) or any(folder.glob(DRAFTS)):
+        return f"{folder} is unfinished, or was made by an older version: {remedy(folder)}"
+    return f"{folder} holds no run: give the folder of a finished run"

@@ -49,23 +49,22 @@ def write(predictions: Predictions, file: Path) -> None:
     np.savez_compressed(file, **parts)  # type: ignore[arg-type]
 
 
-def read(file: Path | bytes, name: str = "") -> Predictions:
-    """The predictions in a file, or in its bytes, which messages call `name`; UserError for any other content."""
+def read(content: bytes, name: str) -> Predictions:
+    """The predictions in the bytes of a file, which messages call `name`; UserError for any other content."""
     try:
-        parts = unpacked(BytesIO(file) if isinstance(file, bytes) else file)
+        parts = unpacked(content)
         check(parts)
+        names, ways = parts["models"].tolist(), [tuple(way) for way in parts["directions"].tolist()]
+        return Predictions(
+            names,
+            parts["labels"] if len(parts["labels"]) else None,
+            dict(zip(names, parts["clean"], strict=True)),
+            dict(zip(ways, parts["adversarial"], strict=True)),
+            dict(zip(ways, parts["shown"], strict=True)),
+            dict(zip(sources(ways), parts[GOALS], strict=True)) if GOALS in parts else {},
+        )
     except UNREADABLE as error:
-        raise UserError(f"{name or file!s} holds no predictions of a run: run its command again") from error
-    names = [str(model) for model in parts["models"]]
-    ways = [(str(source), str(target)) for source, target in parts["directions"]]
-    return Predictions(
-        names,
-        parts["labels"] if len(parts["labels"]) else None,
-        dict(zip(names, parts["clean"], strict=True)),
-        dict(zip(ways, parts["adversarial"], strict=True)),
-        dict(zip(ways, parts["shown"], strict=True)),
-        dict(zip(sources(ways), parts[GOALS], strict=True)) if GOALS in parts else {},
-    )
+        raise UserError(f"{name} holds no predictions of a run: run its command again") from error
 
 
 def sources(ways: list[tuple[str, str]]) -> list[str]:
@@ -73,14 +72,14 @@ def sources(ways: list[tuple[str, str]]) -> list[str]:
     return sorted({source for source, _ in ways})
 
 
-def unpacked(file: Path | IO[bytes]) -> dict[str, np.ndarray]:
+def unpacked(content: bytes) -> dict[str, np.ndarray]:
     """The arrays in an archive; nothing that is read is a pickle.
 
-    ValueError, before anything is unpacked, where an array is not as large as it states or holds neither numbers nor
-    text, or where all are larger than `MOST`.
+    ValueError, before anything is unpacked, where an array is not as large as its header states or holds neither
+    numbers nor text, or where all are larger than `MOST`.
     """
-    with zipfile.ZipFile(file) as archive:
-        optional = {GOALS} & {member.removesuffix(".npy") for member in archive.namelist()}
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        optional = [GOALS] if f"{GOALS}.npy" in archive.namelist() else []
         members = {part: archive.getinfo(f"{part}.npy") for part in (*PARTS, *optional)}
         if sum(member.file_size for member in members.values()) > MOST:
             raise ValueError("larger than any predictions")
@@ -88,11 +87,9 @@ def unpacked(file: Path | IO[bytes]) -> dict[str, np.ndarray]:
             with archive.open(member) as packed:
                 shape, dtype = header(packed)
                 size = packed.tell() + math.prod(shape) * dtype.itemsize
-            if dtype.kind not in "iufU" or size != member.file_size:
+            if dtype.kind not in "iufU" or not dtype.itemsize or size != member.file_size:
                 raise ValueError(f"{member.filename} is not {dtype} {shape}")
-    if not isinstance(file, Path):
-        file.seek(0)
-    with np.load(file, allow_pickle=False) as stored:
+    with np.load(BytesIO(content), allow_pickle=False) as stored:
         return {part: stored[part] for part in members}
 
 
@@ -116,15 +113,10 @@ def check(parts: dict[str, np.ndarray]) -> None:
     if parts["models"].ndim != 1 or parts["labels"].ndim != 1 or parts["clean"].ndim != 2:
         raise ValueError("arrays of other shapes")
     models, directions, images = len(parts["models"]), len(parts["directions"]), parts["clean"].shape[1]
-    names = parts["models"].tolist()
+    names, ways = set(parts["models"].tolist()), [tuple(way) for way in parts["directions"].reshape(-1, 2).tolist()]
     if parts["models"].dtype.kind != "U" or any(text.faults(name, name=True) for name in names):
         raise ValueError("names that are no names of models")
-    ways = [tuple(way) for way in parts["directions"].reshape(-1, 2).tolist()]
-    if (
-        len(set(names)) < models
-        or len(set(ways)) < directions
-        or not {name for way in ways for name in way} <= set(names)
-    ):
+    if len(names) < models or len(set(ways)) < directions or not set().union(*ways) <= names:
         raise ValueError("a model or a direction twice, or directions between other models")
     if len(parts["labels"]) not in (0, images) or (len(parts["labels"]) and parts["labels"].dtype.kind not in "iu"):
         raise ValueError("labels of other images")

@@ -1,7 +1,7 @@
 """A finished run, read from its folder: all of it is from one writing, and every file is checked."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sat_exp.errors import UserError
-from sat_exp.runs import checking, manifest, predictions, reading, summary, tables
+from sat_exp.runs import checking, manifest, predictions, summary, tables
 from sat_exp.runs.manifest import Manifest, remedy
 from sat_exp.settings.types import RESERVED
 from sat_exp.similarity import Predictions
@@ -45,12 +45,12 @@ class Run:
 
         def whole(now: Manifest) -> Run:
             wanted = [name for name in now.files if name == SUMMARY or name.endswith(".parquet")]
-            contents = {name: reading.verified(folder, name, now) for name in wanted}
+            contents = {name: manifest.verified(folder, name, now) for name in wanted}
             if SUMMARY not in contents:
                 raise UserError(f"{folder} has no {SUMMARY}: {remedy(folder)}")
             return cls(folder, now, _summary(contents[SUMMARY], folder), contents)
 
-        return reading.settled(folder, whole)
+        return manifest.settled(folder, whole)
 
     @staticmethod
     def newest(outputs: Path, file: str) -> list[Path]:
@@ -103,8 +103,12 @@ class Run:
 
     def require(self, *fields: str) -> None:
         """UserError for the first of the fields, such as settings.labels, that the summary lacks."""
-        if missing := summary.first_missing(self.summary, *fields):
-            raise UserError(f"{self.folder / SUMMARY} has no {missing}: {remedy(self.folder)}")
+        for field in fields:
+            value: Any = self.summary
+            for part in field.split("."):
+                value = value.get(part) if isinstance(value, Mapping) else None
+            if value is None:
+                raise UserError(f"{self.folder / SUMMARY} has no {field}: {remedy(self.folder)}")
 
     @property
     def files(self) -> list[str]:
@@ -126,7 +130,7 @@ class Run:
         """The predictions of its models, None where the run has none."""
         if predictions.NAME not in self.manifest.files:
             return None
-        return predictions.read(self.content(predictions.NAME), str(self.folder / predictions.NAME))
+        return predictions.read(self.content(predictions.NAME), f"{self.folder / predictions.NAME}")
 
     def content(self, name: str) -> bytes:
         """The bytes of one of its files; UserError where it is damaged, or was replaced since the run was read."""
@@ -138,9 +142,9 @@ class Run:
         def same(now: Manifest) -> bytes:
             if now.files.get(name) != self.manifest.files[name]:
                 raise UserError(f"{self.folder} was written again while it was read: run this command again")
-            return reading.verified(self.folder, name, now)
+            return manifest.verified(self.folder, name, now)
 
-        return reading.settled(self.folder, same)
+        return manifest.settled(self.folder, same)
 
     def copy(self, names: Iterable[str], into: Path) -> None:
         """Copy some of its files, under the same names, into the folder `into`."""

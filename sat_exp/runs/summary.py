@@ -12,8 +12,6 @@ from sat_exp.runs import text
 from sat_exp.settings.configuration import Labels, Percentage, Protocol
 from sat_exp.settings.types import Confidence, NonNegative, Seed
 
-READABLE = with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False))
-
 
 def name(value: str) -> str:
     if fault := text.faults(value, name=True):
@@ -21,43 +19,33 @@ def name(value: str) -> str:
     return value
 
 
-def moment(value: str) -> str:
-    datetime.fromisoformat(value)
-    return value
-
-
 Name = Annotated[str, AfterValidator(name)]
-Moment = Annotated[str, AfterValidator(moment)]
+Moment = Annotated[str, AfterValidator(datetime.fromisoformat)]
 Whole = Annotated[int, Field(ge=0)]
 Scalar = str | bool | int | float | None
 
 
-@READABLE
 class Score(TypedDict, total=False):
     floor: Percentage
     confidence: Confidence
 
 
-@READABLE
 class Sweep(TypedDict, total=False):
     models: list[Name] | None
     targets: list[Name] | None
 
 
-@READABLE
 class Hardware(TypedDict, total=False):
     precision: Name
     tf32: bool
     channels_last: bool
 
 
-@READABLE
 class Task(TypedDict, total=False):
     name: Name
     reference_images: Whole | None
 
 
-@READABLE
 class Settings(TypedDict, total=False):
     """The part of the configuration that is read again."""
 
@@ -72,7 +60,6 @@ class Settings(TypedDict, total=False):
     task: Task
 
 
-@READABLE
 class Threat(TypedDict, total=False):
     norm: Name
     epsilon: NonNegative
@@ -80,7 +67,6 @@ class Threat(TypedDict, total=False):
     text: Name
 
 
-@READABLE
 class Attack(TypedDict, total=False):
     name: Name
     title: Name
@@ -90,7 +76,6 @@ class Attack(TypedDict, total=False):
     steps: Whole
 
 
-@READABLE
 class DataSet(TypedDict, total=False):
     name: Name
     images: Whole
@@ -98,14 +83,12 @@ class DataSet(TypedDict, total=False):
     digest: Name
 
 
-@READABLE
 class Group(TypedDict):
     architecture: Name
     seed: int | str
     recipe: str
 
 
-@READABLE
 class Model(TypedDict, total=False):
     name: Name
     family: Name
@@ -115,8 +98,10 @@ class Model(TypedDict, total=False):
     components: dict[Name, Scalar] | None
 
 
-@READABLE
+@with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False))
 class Summary(TypedDict, total=False):
+    """The fields that are read again. The parts of it above have the same strictness."""
+
     task: Name
     name: Name
     title: str
@@ -134,8 +119,6 @@ class Summary(TypedDict, total=False):
     dataset: DataSet
     findings: list[str]
     warnings: list[str]
-    notes: list[str]
-    clusters: dict[Name, str]
     measured: Annotated[str, Field(min_length=1, max_length=4096)]
     measured_digest: Name
     measured_name: str
@@ -182,14 +165,3 @@ def leaves(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for item in value:
             yield from leaves(item, field)
-
-
-def first_missing(summary: Mapping[str, Any], *fields: str) -> str | None:
-    """The first of `fields`, such as settings.score.floor, that the summary lacks; None where it has all."""
-    for field in fields:
-        value: Any = summary
-        for part in field.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-            if value is None:
-                return field
-    return None

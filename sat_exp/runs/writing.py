@@ -21,8 +21,7 @@ from sat_exp import strict_json
 from sat_exp.errors import FULL, UserError
 from sat_exp.runs import checking, manifest, predictions, text
 from sat_exp.runs import tables as parquet
-from sat_exp.runs.manifest import RESULTS, Manifest
-from sat_exp.runs.reading import DRAFTS
+from sat_exp.runs.manifest import DRAFTS, RESULTS, Manifest
 from sat_exp.runs.run import SUMMARY, Run
 from sat_exp.similarity import Predictions
 

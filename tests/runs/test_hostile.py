@@ -236,6 +236,8 @@ ARCHIVES = {
     "an array larger than it is": array((1 << 40,), b"\0" * 64),
     "an array smaller than it is": array((2,), b"\0" * 64),
     "a size below 0": array((-1,), b"\0" * 64),
+    "texts of no length": array((1 << 30,), b"", "<U0"),
+    "numbers of nothing": array((5,), b"\0" * 20),
     "objects": array((1,), b"\x80\x04N.", "|O"),
     "no array": b"no array",
     "nested": b"\x93NUMPY\x01\x00\x88\x13" + b"(" * 5000,
@@ -252,10 +254,10 @@ def test_an_archive_that_was_made_to_harm_is_refused(measured, tmp_path, part, c
     with zipfile.ZipFile(path) as packed:
         members = {name.removesuffix(".npy"): packed.read(name) for name in packed.namelist()}
     archive(path, **members)
-    assert predictions.read(path).names == MODELS
+    assert predictions.read(path.read_bytes(), str(path)).names == MODELS
     archive(path, **members | {part: content})
     with pytest.raises(UserError, match="holds no predictions of a run: run its command again"):
-        predictions.read(path)
+        predictions.read(path.read_bytes(), str(path))
 
 
 def test_an_archive_larger_than_any_predictions_is_refused(tmp_path, monkeypatch):
@@ -264,7 +266,7 @@ def test_an_archive_larger_than_any_predictions_is_refused(tmp_path, monkeypatch
     monkeypatch.setattr(predictions, "MOST", 100_000)
     monkeypatch.setattr(np, "load", None)
     with pytest.raises(UserError, match="holds no predictions of a run"):
-        predictions.read(tmp_path / "predictions.npz")
+        predictions.read((tmp_path / "predictions.npz").read_bytes(), "predictions.npz")
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "summary.json", "tables/pairs.parquet", ".hydra/overrides.yaml"])

@@ -20,6 +20,11 @@ from sat_exp.runs.manifest import Manifest, decoded
 from ..schemas import table_of
 from .conftest import IMAGES, MODELS, predicted, write
 
+
+def read_file(path: Path) -> runs.Predictions:
+    return predictions.read(path.read_bytes(), str(path))
+
+
 KINDS = [
     *("manifest.json", "summary.json", "tables/models.parquet", "tables/models.csv", "predictions.npz"),
     *("examples/0/clean.png", "figures/drawn.csv", "report.html"),
@@ -211,16 +216,16 @@ def test_goals_are_stored_for_targeted_attacks_alone(tmp_path):
     known, goals = predicted(1), {name: np.arange(-1, IMAGES - 1) for name in MODELS}
     predictions.write(known, tmp_path / "plain.npz")
     predictions.write(replace(known, goals=goals), tmp_path / "targeted.npz")
-    assert predictions.read(tmp_path / "plain.npz").goals == {}
+    assert read_file(tmp_path / "plain.npz").goals == {}
     assert "goals" not in np.load(tmp_path / "plain.npz")
-    read = predictions.read(tmp_path / "targeted.npz").goals
+    read = read_file(tmp_path / "targeted.npz").goals
     assert {name: classes.tolist() for name, classes in read.items()} == dict.fromkeys(MODELS, goals["a"].tolist())
 
 
 def test_predictions_of_models_that_attacked_nothing(tmp_path):
     clean = {name: np.arange(IMAGES, dtype=np.int32) for name in MODELS}
     predictions.write(runs.Predictions(MODELS, None, clean, {}), tmp_path / "predictions.npz")
-    known = predictions.read(tmp_path / "predictions.npz")
+    known = read_file(tmp_path / "predictions.npz")
     assert known.labels is None
     assert known.adversarial == {}
     assert known.clean["b"].tolist() == list(range(IMAGES))
@@ -257,7 +262,7 @@ def test_predictions_that_do_not_fit_together_are_refused(folder, changes):
         parts = dict(stored) | changes
     np.savez(folder / "predictions.npz", **parts)
     with pytest.raises(UserError, match=r"predictions\.npz holds no predictions of a run"):
-        predictions.read(folder / "predictions.npz")
+        read_file(folder / "predictions.npz")
 
 
 NUMBERS = st.none() | st.booleans() | st.integers() | st.text() | st.floats()

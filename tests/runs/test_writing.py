@@ -16,7 +16,7 @@ import pytest
 
 from sat_exp import runs
 from sat_exp.errors import UserError
-from sat_exp.runs import reading, writing
+from sat_exp.runs import manifest, writing
 
 from .conftest import write
 
@@ -114,7 +114,7 @@ def test_a_writer_killed_between_two_renames_leaves_one_writing_or_none(folder, 
     writer.start()
     writer.join()
     assert writer.exitcode == -signal.SIGKILL
-    monkeypatch.setattr(reading, "PATIENCE", 0.05)
+    monkeypatch.setattr(manifest, "PATIENCE", 0.05)
     if survived == 0:
         assert said(runs.Run.open(folder)) == {1}
     else:
