@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from sat_exp.studies.distill import gains
-from sat_exp.studies.distill.teachers import agreement
+from sat_exp.studies.distill.rankers import agreement
 from sat_exp.tasks import printing, results
 
 CHANGES = {

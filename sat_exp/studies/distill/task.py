@@ -16,10 +16,8 @@ from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.runs import Run
 from sat_exp.settings.types import Count, FileName, FilePath, Positive, Seed, Text
 from sat_exp.studies.distill import findings
-from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds
-from sat_exp.studies.distill.rankers import evaluated
-from sat_exp.studies.distill.relations import relations
-from sat_exp.studies.distill.teachers import fitted, ranked, rankings, with_gain, with_gain_of_others
+from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds, relations
+from sat_exp.studies.distill.rankers import evaluated, fitted, ranked, rankings, with_gain, with_gain_of_others
 from sat_exp.studies.distill.trainings import Experiment, Trial, fingerprints_of
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded

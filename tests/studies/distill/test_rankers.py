@@ -5,10 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from sat_exp.studies.distill.gains import ACCURACY, changes, over_seeds
-from sat_exp.studies.distill.rankers import AS_IT_IS, OTHER_SEEDS, OTHER_STUDENTS, RANDOM, evaluated
-from sat_exp.studies.distill.relations import relations
-from sat_exp.studies.distill.teachers import rankings
+from sat_exp.studies.distill.gains import ACCURACY, changes, over_seeds, relations
+from sat_exp.studies.distill.rankers import AS_IT_IS, OTHER_SEEDS, OTHER_STUDENTS, RANDOM, evaluated, rankings
 
 from .synthetic import FEW, QUICK, study
 

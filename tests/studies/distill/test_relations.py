@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from sat_exp.studies.distill.gains import ACCURACY, SIMILARITY, over_seeds
-from sat_exp.studies.distill.relations import p_value, relations
+from sat_exp.studies.distill.gains import ACCURACY, SIMILARITY, over_seeds, p_value, relations
 
 from .synthetic import QUICK, study
 

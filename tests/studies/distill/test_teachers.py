@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from sat_exp.errors import UserError
 from sat_exp.studies.distill.gains import ACCURACY, SIMILARITY, over_seeds
-from sat_exp.studies.distill.teachers import (
+from sat_exp.studies.distill.rankers import (
     agreement,
     fitted,
     gain_of_others,
