@@ -30,7 +30,7 @@ from sat_exp import models
 from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.datasets.canvas import Canvas
-from sat_exp.measurement import Measurement, ignore
+from sat_exp.measurement import Measurement
 from sat_exp.modules.batches import AttackBatches
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.prediction import Generation
@@ -94,7 +94,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
 
     def lightning() -> float:
         work = batches()
-        return timed(lambda: study.stages.predict(Generation(classifier, study.attack), work, ignore))
+        return timed(lambda: study.stages.predict(Generation(classifier, study.attack), work))
 
     bare(None)
     ways = {

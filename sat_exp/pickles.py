@@ -3,7 +3,7 @@
 import pickle
 import pickletools
 from io import BytesIO
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,20 +13,13 @@ PUTS, GETS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), ("GET", "BINGET", "LON
 ENCODINGS = ("latin1", "latin-1", "iso-8859-1")
 
 
-class Readable(Protocol):
-    """A file or a memory map that `pickletools` can read."""
-
-    def read(self, n: int = ..., /) -> bytes: ...
-    def readline(self) -> bytes: ...
-
-
-def check_size(file: Readable) -> None:
-    """Read the instructions of the pickle at the position of `file` without building any value. ValueError where it is
-    damaged, or has too many nested values to hash or print."""
+def check_size(file: Any) -> None:
+    """Read the instructions of the pickle at the position of `file`, a file or a memory map, without building a value.
+    ValueError where it is damaged, or has too many nested values to hash or print."""
     stack: list[int | None] = []  # for each value the number of values in it; None is a mark
     memo: dict[int, int] = {}
     try:
-        for instruction, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]
+        for instruction, argument, _ in pickletools.genops(file):
             if instruction.name in PUTS:
                 place = len(memo) if instruction.name == "MEMOIZE" else int(argument or 0)
                 if place > MOST:
@@ -36,8 +29,7 @@ def check_size(file: Readable) -> None:
             size = memo[int(argument or 0)] if instruction.name in GETS else 1 + taken(stack, instruction)
             if size > MOST:
                 raise ValueError(f"it has more than {MOST:,} values")
-            made = [None if kind is pickletools.markobject else size for kind in instruction.stack_after]
-            stack.extend(made)
+            stack += [None if kind is pickletools.markobject else size for kind in instruction.stack_after]
     except (IndexError, KeyError, OverflowError, MemoryError) as error:
         raise ValueError(f"it is damaged: {type(error).__name__}") from error
 

@@ -6,12 +6,11 @@ package, where it has one, adds choices for the command line.
 """
 
 import logging
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sat_exp.errors import one_line
 
@@ -19,39 +18,20 @@ log = logging.getLogger(__name__)
 
 GROUPS = ("sat_exp.attacks", "sat_exp.models", "sat_exp.measures", "sat_exp.datasets", "sat_exp.studies")
 
-
 Kind = TypeVar("Kind")
 
-
-@dataclass(frozen=True)
-class Plugin:
-    """An entry point of an installed package, not imported yet."""
-
-    group: str
-    name: str
-    point: EntryPoint
-
-    @property
-    def package(self) -> str:
-        """The top-level package that the entry point is in."""
-        return self.point.module.partition(".")[0]
+_everything = cache(entry_points)  # reading those of every distribution takes milliseconds
 
 
 @cache
-def _everything() -> Any:
-    """All entry points; the reading of every distribution's takes milliseconds, so it is done once."""
-    return entry_points()
-
-
-@cache
-def installed(group: str) -> tuple[Plugin, ...]:
-    """The plug-ins of a group, sorted by name.
+def installed(group: str) -> tuple[EntryPoint, ...]:
+    """The plug-ins of a group, sorted by name, not imported yet.
 
     A distribution in the current folder is left out: Python searches that folder too, but nobody installed it.
     """
     here = Path.cwd().resolve()
     return tuple(
-        Plugin(group, point.name, point)
+        point
         for point in sorted(_everything().select(group=group), key=lambda point: (point.name, point.value))
         if point.dist is not None
         and Path(str(point.dist.locate_file(""))).resolve() != here
@@ -66,20 +46,20 @@ def loaded(group: str, kind: type[Kind]) -> dict[str, Kind]:
     objects: dict[str, Kind] = {}
     for plugin in installed(group):
         try:
-            loadable = plugin.point.load()
+            loadable = plugin.load()
             if plugin.name in objects:
                 raise ValueError("another has its name")
             if not isinstance(loadable, kind):
                 raise TypeError(f"it is no {kind.__name__}")
             objects[plugin.name] = loadable
         except Exception as error:
-            log.warning("plug-in %s (%s) is left out: %s", plugin.name, plugin.point.value, one_line(error))
+            log.warning("plug-in %s (%s) is left out: %s", plugin.name, plugin.value, one_line(error))
     return objects
 
 
 def packages(group: str) -> tuple[str, ...]:
     """The top-level packages of a group's plug-ins, each once."""
-    return tuple(dict.fromkeys(plugin.package for plugin in installed(group)))
+    return tuple(dict.fromkeys(plugin.module.partition(".")[0] for plugin in installed(group)))
 
 
 @cache
@@ -88,7 +68,7 @@ def configurations() -> dict[str, Path]:
     folders = {}
     for package in dict.fromkeys(name for group in GROUPS for name in packages(group)):
         spec = find_spec(package)
-        for place in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for place in (spec and spec.submodule_search_locations) or ():
             if (Path(place) / "conf").is_dir():
                 folders[package] = Path(place).resolve() / "conf"
     return folders

@@ -17,8 +17,7 @@ from sat_exp.errors import UserError
 from sat_exp.measurement import Examples, Measured, Measurement, Scoring
 from sat_exp.report.results import Results, square
 from sat_exp.similarity import Predictions
-from sat_exp.tasks.describing import described
-from sat_exp.tasks.recording import write
+from sat_exp.tasks.recording import described, write
 
 
 @dataclass(frozen=True, repr=False)

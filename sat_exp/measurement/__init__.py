@@ -1,11 +1,9 @@
 """From models and images to stored predictions, tables and examples: every part is computed once and read from the
 store afterwards."""
 
-from sat_exp.measurement.checks import check_models
 from sat_exp.measurement.examples import Examples, with_examples
-from sat_exp.measurement.measurement import Measurement
-from sat_exp.measurement.progress import ignore, progress
-from sat_exp.measurement.scheduling import reason
+from sat_exp.measurement.measurement import Measurement, check_models
+from sat_exp.measurement.scheduling import progress, reason
 from sat_exp.measurement.subjects import Direction, Measured
 from sat_exp.measurement.tables import Scoring, facts, model_table, pair_table, tables
 
@@ -17,7 +15,6 @@ __all__ = [
     "Scoring",
     "check_models",
     "facts",
-    "ignore",
     "model_table",
     "pair_table",
     "progress",

@@ -1,23 +1,28 @@
-"""The order of the work, its division among processes, and what happens when a part of it fails."""
+"""The order of the work, its division among processes, its progress, and what happens when a part of it fails."""
 
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sat_exp.errors import UserError, one_line
-from sat_exp.measurement.subjects import Subject
 from sat_exp.models import Candidate
 from sat_exp.store import Damaged, Store, Unwritable
 
+if TYPE_CHECKING:
+    from sat_exp.measurement.subjects import Subject
+
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item", Candidate, Subject)
+Item = TypeVar("Item", Candidate, "Subject")
 Result = TypeVar("Result")
+Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -83,3 +88,13 @@ def repaired(store: Store, work: Callable[[], Result]) -> Result:
 def reason(error: Exception) -> str:
     """Why something failed, in one line."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Advance]:
+    """A bar on the error stream; the function that it gives advances it by a number of images out of `total`."""
+    counts = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(TextColumn("{task.description:<9}"), BarColumn(), *counts, console=console) as bars:
+        task = bars.add_task(label, total=total)
+        yield lambda images: bars.advance(task, images)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from sat_exp.attacks import Attack
 from sat_exp.attacks.threat import perturbation_norms
 from sat_exp.errors import UserError
-from sat_exp.measurement.progress import Advance, ignore
+from sat_exp.measurement.scheduling import Advance
 from sat_exp.measurement.subjects import Source, Subject
 from sat_exp.measurement.views import View, Views
 from sat_exp.models import Candidate, Model, preflight
@@ -165,7 +165,10 @@ class Stages:
         return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
 
     def predict(
-        self, module: LightningModule, batches: AttackBatches | EvaluationBatches, advance: Advance = ignore
+        self,
+        module: LightningModule,
+        batches: AttackBatches | EvaluationBatches,
+        advance: Advance = lambda images: None,
     ) -> None:
         """Run Lightning's predict loop over `batches`; each result is written to the store at once."""
         self.loop(module, Ahead(batches), ChunkWriter(advance))

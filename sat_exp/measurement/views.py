@@ -9,7 +9,7 @@ import numpy as np
 
 from sat_exp.datasets import ImageSet
 from sat_exp.datasets.canvas import Canvas
-from sat_exp.measurement.progress import progress
+from sat_exp.measurement.scheduling import progress
 from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
 from sat_exp.store import Store, StoredArray

@@ -1,18 +1,25 @@
 """One run from its description to its page: its folder is written and drawn, W&B receives a copy."""
 
+import platform
+import shlex
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sat_exp import report, runs, settings, tracking
-from sat_exp.tasks import describing
+
+LIBRARIES = ("torch", "torchvision", "timm", "lightning", "hydra-core", "numpy", "pillow", "wandb")
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,17 @@ def write(
 @contextmanager
 def recorded(config: DictConfig, title: str, *, tags: Sequence[str] = ()) -> Iterator[Recording]:
     """Begin a run of the task of `config`; an error in the body marks it as failed."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
     runs.refuse_foreign(folder)
-    summary = describing.describe(config, title)
+    summary = described(
+        task=config.task.name,
+        name=run_name(config, folder),
+        title=title,
+        command=shlex.join(["python", "-m", "sat_exp", *hydra.overrides.task]),
+        settings=settings.plain(config),
+        choices={group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")},
+    )
     with tracking.run(
         settings.build(config.tracking, "tracking"),
         name=summary["name"],
@@ -76,3 +91,47 @@ def recorded(config: DictConfig, title: str, *, tags: Sequence[str] = ()) -> Ite
         tags=tags,
     ) as tracked:
         yield Recording(folder, summary, tracked)
+
+
+def described(
+    *, task: str, name: str, title: str, command: str, settings: Mapping[str, Any], choices: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The first part of the summary of a run that starts now. choices: the name chosen for each group of settings."""
+    return {
+        "task": task,
+        "name": name,
+        "title": title,
+        "command": command,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "settings": dict(settings),
+        "choices": dict(choices),
+        "versions": {"python": platform.python_version(), "sat_exp": version("sat_exp")}
+        | {library: version(library) for library in LIBRARIES}
+        | {"git_commit": git_commit()},
+        "hardware": {
+            "machine": platform.machine(),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def run_name(config: DictConfig, folder: Path) -> str:
+    """The name of a run: its folder, relative to output_dir."""
+    outputs = Path(config.output_dir).absolute()
+    return folder.relative_to(outputs).as_posix() if folder.is_relative_to(outputs) else folder.name
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, with a + if files differ from it; None elsewhere."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

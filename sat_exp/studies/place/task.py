@@ -13,8 +13,8 @@ from sat_exp.runs import Run
 from sat_exp.settings.types import Count, FileName, FilePath
 from sat_exp.studies.place import findings
 from sat_exp.studies.place.placement import place
-from sat_exp.tasks import composing, describing, measuring
-from sat_exp.tasks.recording import recorded
+from sat_exp.tasks import composing, measuring
+from sat_exp.tasks.recording import recorded, run_name
 from sat_exp.tasks.report import chosen, existing
 
 DETERMINED = ("dataset", "attack", "seed", "labels", "protocol", "score")
@@ -66,7 +66,7 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: C
     directions = {way for other in others for way in ((new.name, other.name), (other.name, new.name))}
 
     untrained = not all(model.pretrained for model in [new, *others])
-    title = f"{new.name} among the {len(others)} models of {describing.run_name(config, matrix.folder)}"
+    title = f"{new.name} among the {len(others)} models of {run_name(config, matrix.folder)}"
     tags = [measurement.images.name] + ["untrained"] * untrained
     with recorded(config, title + measuring.UNTRAINED * untrained, tags=tags) as recording:
         measured, examples = measuring.with_examples(measurement, [*others, new], directions)
