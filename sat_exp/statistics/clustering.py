@@ -1,6 +1,7 @@
-"""Clusters of similar models: spectral and hierarchical clustering of a matrix of SAT."""
+"""Clusters of similar models in a matrix of SAT, spectral and hierarchical, and the stability of their number."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
 from scipy.linalg import eigh
 from scipy.spatial.distance import squareform
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
 from sat_exp.errors import UserError
@@ -18,6 +20,15 @@ Array = NDArray[np.float64]
 
 RESTARTS = 500
 """Starts of k-means: with 200, 59 of 60 seeds find the published matrix's best partition; with 500, all."""
+
+RUN_RESTARTS = 20
+
+EXCELLENT = 0.9
+"""The adjusted Rand index from which two clusterings count as the same: "excellent" recovery in Steinley,
+Psychological Methods 9 (2004)."""
+
+MOST = 20
+"""The most clusters whose stability is measured."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +47,9 @@ class Hierarchy:
 def spectral(affinity: pd.DataFrame, clusters: int, *, seed: int = 0, restarts: int = RESTARTS) -> pd.Series:
     """The cluster of every model, int64 [M] indexed by name, from a symmetric matrix of similarities [M, M].
 
-    Ng, Jordan & Weiss (NIPS 2001) with the matrix itself as affinity A and D the diagonal of its row sums. The columns
-    are the eigenvectors of D^-1/2 A D^-1/2 for its `clusters` largest eigenvalues. Rows are scaled to unit length and
-    clustered by k-means. The diagonal stays as measured. A negative similarity (SAT of less than 1 % transfer) counts
-    as 0.
-
-    Clusters are numbered from 1 by size, the largest first, then by their first member in the order of the matrix.
-    UserError for a missing entry, a matrix that is not symmetric, or a number of clusters outside 1 to M.
+    The method is that of Ng, Jordan & Weiss (NIPS 2001) on `normalised`, with the diagonal as measured. Clusters are
+    numbered from 1 by size, the largest first, then by their first member in the order of the matrix. UserError for a
+    missing entry, a matrix that is not symmetric, or a number of clusters outside 1 to M.
     """
     if not 1 <= clusters <= len(affinity):
         raise UserError(f"{clusters} clusters of {len(affinity)} models: choose 1 to {len(affinity)}")
@@ -51,10 +58,9 @@ def spectral(affinity: pd.DataFrame, clusters: int, *, seed: int = 0, restarts: 
 
 
 def spectrum(affinity: pd.DataFrame) -> pd.DataFrame:
-    """By the number of clusters K from 1 to M: eigenvalue, the K-th largest of D^-1/2 A D^-1/2 (see `spectral`), and
-    eigengap, the difference to the next, NaN for the last.
+    """The K-th largest eigenvalue of `normalised`, and the eigengap to the next (NaN for the last), for K from 1 to M.
 
-    The first eigenvalue is always 1; a matrix of K clear groups has a large gap after the K-th.
+    A matrix of K clear groups has a large gap after the K-th eigenvalue.
     """
     values = eigh(normalised(affinity), eigvals_only=True)[::-1]
     table = pd.DataFrame({"eigenvalue": values, "eigengap": np.append(values[:-1] - values[1:], np.nan)})
@@ -62,8 +68,7 @@ def spectrum(affinity: pd.DataFrame) -> pd.DataFrame:
 
 
 def distances(sat: pd.DataFrame) -> Array:
-    """log 100 − SAT of a complete symmetric matrix, float64 [M, M]: 0 for pairs that always transfer, and on the
-    diagonal."""
+    """log 100 − SAT of a complete symmetric matrix, float64 [M, M]; at least 0, and 0 on the diagonal."""
     apart = np.maximum(np.log(100) - _complete(sat), 0)
     np.fill_diagonal(apart, 0)
     return (apart + apart.T) / 2
@@ -78,7 +83,10 @@ def hierarchy(sat: pd.DataFrame) -> Hierarchy:
 
 
 def normalised(affinity: pd.DataFrame) -> Array:
-    """D^-1/2 A D^-1/2, [M, M], with negative entries of A set to 0; D is the diagonal of row sums."""
+    """D^-1/2 A D^-1/2 of an affinity A, [M, M], with D the diagonal of row sums.
+
+    Negative entries, SAT of less than 1 % transfer, count as 0.
+    """
     values = _complete(affinity).clip(min=0)
     degree = values.sum(axis=1)
     if (degree == 0).any():
@@ -112,3 +120,86 @@ def _numbered(labels: NDArray[np.integer], models: pd.Index) -> pd.Series:
     by_size = Counter(labels.tolist()).most_common()  # equal sizes stay in the order of first members
     numbers = {label: number for number, (label, _) in enumerate(by_size, 1)}
     return pd.Series(labels, models, name="cluster").map(numbers).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Agreement of the clusterings of several draws of a matrix, by their number of clusters K.
+
+    by_clusters: the table `cluster_stability`, in adjusted Rand indices: between_runs, the mean over every two runs;
+    with_whole and with_whole_low, the mean and the 5th percentile over runs, with the clustering of the whole matrix;
+    with_tree, of the latter with the tree's. clusters: that of the whole matrix by K. consensus: by K the share of runs
+    that put two models into one cluster, [M, M] (Monti et al., Machine Learning 52, 2003). recommended: the largest K
+    whose between_runs is `EXCELLENT`, else the K where it is highest; reason: why.
+    """
+
+    by_clusters: pd.DataFrame
+    clusters: dict[int, pd.Series]
+    consensus: dict[int, pd.DataFrame]
+    recommended: int
+    reason: str
+
+
+def stability(
+    affinity: pd.DataFrame, draws: Iterable[pd.DataFrame], *, changed: str, most: int | None = None, seed: int = 0
+) -> Stability:
+    """The stability of `spectral` for 2 to `most` clusters, by default the smaller of `MOST` and half the models.
+
+    draws: one matrix per run, [M, M], of the same models in any order (see `similarity.draws`). An entry missing there
+    is taken from the whole matrix. changed: what differs between runs, in words. UserError for fewer than two runs.
+    """
+    most = min(MOST, len(affinity) // 2) if most is None else most
+    spectra, tree = spectrum(affinity), hierarchy(affinity)
+    drawn = (draw.loc[affinity.index, affinity.index] for draw in draws)
+    vectors = [leading_vectors(normalised(draw.where(draw.notna(), affinity)), most) for draw in drawn]
+    if len(vectors) < 2:
+        raise UserError(f"{len(vectors)} run cannot be compared with others: give at least two")
+    rows, whole, consensus = [], {}, {}
+    for clusters in range(2, most + 1):
+        whole[clusters] = spectral(affinity, clusters, seed=seed)
+        runs = [k_means(part[:, -clusters:], clusters, seed + run, RUN_RESTARTS) for run, part in enumerate(vectors, 1)]
+        together = in_one_cluster(np.array([whole[clusters], *runs]))
+        rand = adjusted_rand(together)
+        between, with_whole = rand[1:, 1:][np.triu_indices(len(runs), 1)], rand[0, 1:]
+        with_tree = adjusted_rand_score(whole[clusters], tree.cut(clusters))
+        low = np.quantile(with_whole, 0.05)
+        rows.append((clusters, *spectra.loc[clusters], between.mean(), with_whole.mean(), low, with_tree))
+        consensus[clusters] = pd.DataFrame(together[1:].mean(axis=0), affinity.index, affinity.index)
+    columns = ["clusters", "eigenvalue", "eigengap", "between_runs", "with_whole", "with_whole_low", "with_tree"]
+    table = pd.DataFrame(rows, columns=columns)
+    return Stability(table, whole, consensus, *_recommend(table, changed))
+
+
+def in_one_cluster(partitions: NDArray[np.integer]) -> Array:
+    """1 where a partition has two items in one cluster, else 0; float64 [R, M, M] from int [R, M]."""
+    return (partitions[:, :, None] == partitions[:, None, :]).astype(np.float64)
+
+
+def adjusted_rand(together: Array) -> Array:
+    """The adjusted Rand index of every two of R partitions, [R, R], from `in_one_cluster`; 1 for equal trivial ones.
+
+    Source: Hubert & Arabie, Journal of Classification 2 (1985).
+    """
+    items = together.shape[1]
+    flat = together.reshape(len(together), -1)
+    both = (flat @ flat.T - items) / 2
+    own = both.diagonal()
+    chance = np.outer(own, own) / (items * (items - 1) / 2)
+    most = np.add.outer(own, own) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(np.isclose(most, chance), 1.0, (both - chance) / (most - chance))
+
+
+def _recommend(table: pd.DataFrame, changed: str) -> tuple[int, str]:
+    """The recommended K, and the reason in words."""
+    by = table.set_index("clusters")
+    same = by.index[by["between_runs"] >= EXCELLENT]
+    best = int(same.max() if len(same) else by["between_runs"].idxmax())
+    value, gap, widest = by.loc[best, "between_runs"], by.loc[best, "eigengap"], int(by["eigengap"].idxmax())
+    agree = f"two clusterings from other {changed} agree (adjusted Rand index)"
+    found = (
+        f"K = {best} is the largest at which {agree} in at least {EXCELLENT}: {value:.2f}"
+        if len(same)
+        else f"no K reaches {EXCELLENT} where {agree}; it is highest at K = {best}: {value:.2f}"
+    )
+    return best, f"{found}; the eigengap after it is {gap:.4f}, the widest is {by['eigengap'].max():.4f} after {widest}"

@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.manifold import TSNE, trustworthiness
 
 from sat_exp.statistics.clustering import distances
-from sat_exp.statistics.neighbours import are_nearest, without_diagonal
+from sat_exp.statistics.hubs import are_nearest, without_diagonal
 from sat_exp.statistics.relations import spearman
 
 Array = NDArray[np.float64]
@@ -23,16 +23,14 @@ PERPLEXITY = 10.0
 
 @dataclass(frozen=True)
 class Embedding:
-    """points: model, x, y, one row per model in the matrix's order. quality: measures of faithfulness by name:
+    """points: model, x, y, one row per model in the matrix's order. quality: a row of the table `embedding_quality`.
 
-    - neighbours_kept: the mean share of a model's five nearest (fewer in small pools) that are also its nearest in the
-      plane
-    - trustworthiness: 1 where all neighbours in the plane are true ones, less the further off the false ones are (Venna
-      & Kaski, ICANN 2001)
+    - neighbours_kept: the mean share of a model's nearest (five, or fewer) that are nearest in the plane too
+    - trustworthiness: less than 1 by how far off the false neighbours in the plane are (Venna & Kaski, ICANN 2001)
     - rank_correlation: Spearman's, of distances in the plane with true ones
-    - for classical scaling: explained, the two axes' share of the sum of absolute eigenvalues (Mardia, Kent & Bibby
-      1979, §14.4); stress, Kruskal's stress-1, √(Σ(d − d̂)²/Σd²); NaN where all models are alike
-    - for t-SNE: perplexity; divergence, the final Kullback–Leibler divergence
+    - explained: the two axes' share of the sum of absolute eigenvalues (Mardia, Kent & Bibby 1979, §14.4)
+    - stress: Kruskal's stress-1, √(Σ(d − d̂)²/Σd²); like `explained` NaN where all models are alike
+    - divergence: the final Kullback–Leibler divergence of t-SNE
     """
 
     points: pd.DataFrame
@@ -40,12 +38,9 @@ class Embedding:
 
 
 def classical(sat: pd.DataFrame) -> Embedding:
-    """Classical multidimensional scaling (Torgerson, Psychometrika 17, 1952) of a complete symmetric matrix [M, M] of
-    three or more models.
+    """Classical scaling (Torgerson, Psychometrika 17, 1952) of a complete symmetric matrix of three models or more.
 
-    The coordinates are the eigenvectors of −½JD²J for its two largest eigenvalues, scaled by the eigenvalues' roots; J
-    is the centring matrix. On each axis the model farthest from 0 is on the positive side, so that the result is the
-    same every time.
+    On each axis the model farthest from 0 is on the positive side, so that the result is the same every time.
     """
     apart = distances(sat)
     centring = np.eye(len(apart)) - 1 / len(apart)
@@ -53,7 +48,6 @@ def classical(sat: pd.DataFrame) -> Embedding:
     placed = (vectors * np.sqrt(values.clip(min=0)))[:, [-1, -2]]
     farthest = np.abs(placed).argmax(axis=0)
     placed = placed * np.where(placed[farthest, [0, 1]] < 0, -1, 1)
-
     sizes = np.abs(values).sum()
     true, drawn = squareform(apart, checks=False), pdist(placed)
     return _embedding(
@@ -66,11 +60,9 @@ def classical(sat: pd.DataFrame) -> Embedding:
 
 
 def tsne(sat: pd.DataFrame, *, seed: int = 0) -> Embedding:
-    """t-SNE (van der Maaten & Hinton, JMLR 9, 2008) of a complete symmetric matrix [M, M] of four or more models.
+    """t-SNE (van der Maaten & Hinton, JMLR 9, 2008) of a complete matrix of four or more models, with exact gradients.
 
-    Gradients are exact. It starts from random points that depend on `seed`. Distances between groups, and sizes of
-    groups, mean nothing. In small pools the perplexity is a third of the other models: with more, every model would be
-    a neighbour of every other.
+    In small pools the perplexity is a third of the other models: with more, each would be a neighbour of every other.
     """
     perplexity = min(PERPLEXITY, (len(sat) - 1) / 3)
     apart = distances(sat)
@@ -80,7 +72,7 @@ def tsne(sat: pd.DataFrame, *, seed: int = 0) -> Embedding:
 
 
 def _embedding(sat: pd.DataFrame, apart: Array, placed: Array, **quality: float) -> Embedding:
-    """The points [M, 2] with the measures of both methods, from the true distances [M, M], and `quality`."""
+    """The points [M, 2] with `quality` and the measures of both methods; apart: the true distances [M, M]."""
     drawn = squareform(pdist(placed))
     near = min(NEIGHBOURS, (len(apart) - 1) // 2)
     true, kept = (are_nearest(without_diagonal(-values), near) for values in (apart, drawn))

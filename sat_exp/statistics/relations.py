@@ -39,15 +39,11 @@ def relation(
     permutations: int = 999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The table `controls_and_sat`: rank correlation of SAT with each of `measures`, over the pairs of distinct models
-    without missing values.
+    """The table `controls_and_sat`: rank correlation of SAT with each of `measures`, plain and given columns `given`.
 
-    `pairs`: model_a, model_b, sat, and the columns `measures` and `given`, one row per unordered pair.
-
-    One row per measure for the plain correlation, and one for the partial correlation given the control variables
-    `given`, if there are any: that of both ranks after least squares on the ranks of `given` is subtracted. low and
-    high: percentiles of `resamples` draws of models with replacement. p: see `model_permutation_p`. NaN where one of
-    the two is constant.
+    pairs: model_a, model_b, sat, and these columns; pairs of a model with itself and missing values are left out. The
+    partial correlation is that of both ranks after least squares on the ranks of `given` is subtracted. The interval is
+    from `resamples` draws of models with replacement, p from `model_permutation_p`. NaN where a measure is constant.
     """
     apart = pairs[pairs["model_a"] != pairs["model_b"]]
     rows = []
@@ -74,10 +70,9 @@ def model_permutation_p(
 ) -> float:
     """The two-sided p value of the partial correlation of x with y, both [P], given `controls`, [P, K].
 
-    `first`, `second`: the two models of each pair. The residuals of x on `controls` form a matrix over models, 0 for a
-    missing pair. Its rows and columns are put in `permutations` orders of the models (double semi-partialing: Dekker,
-    Krackhardt and Snijders, Psychometrika 72, 2007; without `controls` Mantel's test). NaN where `controls` determine x
-    or y.
+    first, second: the models of each pair. The matrix of the residuals of x on `controls`, 0 for a missing pair, is put
+    in `permutations` orders of the models (double semi-partialing: Dekker, Krackhardt and Snijders, Psychometrika 72,
+    2007; without `controls` Mantel's test). NaN where `controls` determine x or y.
     """
     if not x.size:
         return np.nan

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, skew
 from sklearn.metrics import adjusted_rand_score
+from sklearn.neighbors import NearestNeighbors
 
 from sat_exp.errors import UserError
 from sat_exp.statistics.clustering import spectral, spectrum
-from sat_exp.statistics.hubs import hubness, nearest, without_hubs
+from sat_exp.statistics.hubs import are_nearest, hubness, nearest, nearest_columns, without_diagonal, without_hubs
 
 
 def square(values, names=None):
@@ -109,7 +110,7 @@ def test_the_published_hubs(published):
     assert abs(hubness(corrected.sat)[1]["skewness"]) < skewness["expected"]
     assert corrected.pairs["expected"].mean() == pytest.approx(2.665, abs=1e-3)
     assert corrected.explained == pytest.approx(0.440, abs=1e-3)
-    assert corrected.effects["model"].iloc[-1] == "vit_base_patch32_224"
+    assert corrected.effects.idxmin() == "vit_base_patch32_224"
 
 
 def test_without_hubs_the_published_matrix_has_eigengaps_at_five_and_ten(published):
@@ -145,7 +146,7 @@ def test_what_models_have_with_everyone_is_double_centring_off_the_diagonal(mode
     between = sat.mask(np.eye(models, dtype=bool))
     means, mean = between.mean(), np.nanmean(between)
     expected = (means - mean) * (models - 1) / (models - 2)
-    effects = found.effects.set_index("model")["effect"].loc[sat.index]
+    effects = found.effects.loc[sat.index]
     assert found.pairs["expected"].mean() == pytest.approx(mean)
     np.testing.assert_allclose(effects, expected, atol=1e-10)
     np.testing.assert_allclose(found.sat.sum(), 0, atol=1e-9)
@@ -153,7 +154,7 @@ def test_what_models_have_with_everyone_is_double_centring_off_the_diagonal(mode
     np.testing.assert_allclose(found.sat, left, atol=1e-10)
     again = without_hubs(found.sat)
     assert again.pairs["expected"].mean() == pytest.approx(0, abs=1e-10)
-    np.testing.assert_allclose(again.effects["effect"], 0, atol=1e-10)
+    np.testing.assert_allclose(again.effects, 0, atol=1e-10)
 
 
 def test_the_diagonal_does_not_matter():
@@ -185,7 +186,7 @@ def test_effects_are_those_of_ordinary_least_squares(missing):
         if np.isfinite(sat.loc[a, b])
     ]
     fit = smf.ols("sat ~ 0 + " + " + ".join(sat.index), pd.DataFrame(rows)).fit()
-    effects = found.effects.set_index("model")["effect"]
+    effects = found.effects
     pair = found.pairs.iloc[0]
     mean = pair["expected"] - effects[pair["model_a"]] - effects[pair["model_b"]]
     assert (effects + mean / 2).loc[sat.index].tolist() == pytest.approx(fit.params.tolist())
@@ -208,3 +209,25 @@ def test_effects_are_those_of_ordinary_least_squares(missing):
 def test_effects_that_are_not_determined_are_refused(sat):
     with pytest.raises(UserError, match="measure every pair of at least three models"):
         without_hubs(sat)
+
+
+SIMILAR = np.array([[np.nan, 2, 2, 1], [2, np.nan, np.nan, np.nan], [2, np.nan, np.nan, 3], [1, np.nan, 3, np.nan]])
+
+
+def test_of_equal_entries_the_first_is_nearest_and_missing_ones_never():
+    assert nearest_columns(SIMILAR, 2).tolist() == [[1, 2], [0, -1], [3, 0], [2, 0]]
+    expected = [[False, True, True, False], [True, False, False, False], [True, False, False, True]]
+    assert are_nearest(SIMILAR, 2)[:3].tolist() == expected
+
+
+def test_neighbours_are_those_of_scikit_learn():
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    expected = NearestNeighbors(n_neighbors=4).fit(points).kneighbors(return_distance=False)
+    np.testing.assert_array_equal(nearest_columns(without_diagonal(-apart), 4), expected)
+
+
+def test_the_diagonal_is_taken_off_a_copy():
+    values = np.ones((2, 2))
+    assert np.isnan(np.diag(without_diagonal(values))).all()
+    assert np.isfinite(values).all()

@@ -13,8 +13,7 @@ from sat_exp.errors import UserError
 from sat_exp.similarity import Predictions, score
 from sat_exp.similarity.draws import perturbed, resampled
 from sat_exp.similarity.matrices import sampling_error
-from sat_exp.statistics.clustering import spectral
-from sat_exp.statistics.stability import adjusted_rand, in_one_cluster, stability
+from sat_exp.statistics.clustering import adjusted_rand, in_one_cluster, spectral, stability
 
 from .planted import blocks, predicted
 

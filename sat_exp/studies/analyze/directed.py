@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from sat_exp.similarity.directions import transfer_rates
-from sat_exp.statistics.hubs import indicators, ranks, solve
+from sat_exp.statistics.hubs import ranks, solve
 
 
 def directed(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -27,7 +27,7 @@ def directed(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     ways = transfer_rates(pairs)
     effects = []
     for side in ("source", "target"):
-        every = indicators(models.get_indexer(ways[side]), len(models))
+        every = np.eye(len(models))[models.get_indexer(ways[side])]
         effects.append(every[:, :-1] - every[:, -1:])  # the last model's effect is minus the sum of the others'
     design = np.hstack([np.ones((len(ways), 1)), *effects])
     coefficients = solve(design, ways["rate"].to_numpy(), len(models))

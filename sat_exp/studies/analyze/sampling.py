@@ -11,7 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 from sat_exp.errors import UserError
 from sat_exp.similarity.predictions import Predictions
 from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_sat
-from sat_exp.statistics import neighbours
+from sat_exp.statistics.hubs import nearest_columns
 from sat_exp.statistics.resampling import percentile_interval
 
 Array = NDArray[np.float64]
@@ -100,4 +100,4 @@ def _nearest(scores: Array, pairs: NDArray[np.int64], models: int) -> NDArray[np
     """The most similar other model of each, int [M], from the SAT of pairs [P]; −1 where no pair of it is known."""
     square = np.full((models, models), np.nan)
     square[pairs[:, 0], pairs[:, 1]] = square[pairs[:, 1], pairs[:, 0]] = scores
-    return neighbours.nearest(square, 1)[:, 0]
+    return nearest_columns(square, 1)[:, 0]

@@ -9,8 +9,7 @@ from scipy.special import ndtri
 
 from sat_exp.similarity.matrices import Matrix
 from sat_exp.statistics import embedding, hubs
-from sat_exp.statistics.clustering import hierarchy
-from sat_exp.statistics.stability import MOST, stability
+from sat_exp.statistics.clustering import MOST, hierarchy, stability
 from sat_exp.studies.analyze.regimes import regimes
 from sat_exp.tasks.studied import model_files
 
@@ -51,7 +50,7 @@ def analysed(
         "embedding": pd.concat([found.points.assign(method=method) for method, found in placed.items()]),
         "embedding_quality": pd.DataFrame([{"method": method} | found.quality for method, found in placed.items()]),
         "nearest": hubs.nearest(sat),
-        "hubs": models.merge(corrected.effects, on="model"),
+        "hubs": models.assign(effect=models["model"].map(corrected.effects)),
         "pairs_without_hubs": corrected.pairs,
     }
     reasons = {matrix: found.reason for matrix, found in both.items()}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from sat_exp.similarity.matrices import Matrix
-from sat_exp.statistics.neighbours import are_nearest
+from sat_exp.statistics.hubs import are_nearest
 from sat_exp.statistics.relations import pearson, spearman
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
 

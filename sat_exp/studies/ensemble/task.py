@@ -12,8 +12,7 @@ from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
 from sat_exp.similarity import Predictions, draws
-from sat_exp.statistics.clustering import spectral
-from sat_exp.statistics.stability import stability
+from sat_exp.statistics.clustering import spectral, stability
 from sat_exp.studies.ensemble import calibration, diversity, findings, selection
 from sat_exp.studies.ensemble.contests import MOST_MEMBERS, Average, contests
 from sat_exp.studies.ensemble.pool import Pool, blocks, counted
