@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
-from sat_exp.report import cautions, figures, page, theme
-from sat_exp.report.results import Results, between_models, one_way
-from sat_exp.report.theme import Drawing
-from sat_exp.runs import Run, registry
+from sat_exp.report import cautions, page, theme
+from sat_exp.report.figures import drawings
+from sat_exp.report.results import Results, between_models
+from sat_exp.runs import Run
 
-__all__ = ["Report", "between_models", "draw", "draw_draft", "one_way"]
+__all__ = ["Report", "between_models", "draw", "draw_draft", "drawings"]
 
 PAGE = "report.html"
 
@@ -66,12 +66,3 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
         files = {name: theme.save(drawing, place / "figures" / name, note) for name, drawing in drawn.items()}
         (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")
     return Report(place, list(files), cautions.warnings(results))
-
-
-def drawings(results: Results) -> dict[str, Drawing]:
-    """The figures of a run in the order of the page: of the measurement, of each study, examples."""
-    drawn = figures.drawings(results)
-    for study in registry.studies():
-        if study.tables.keys() & results.own.keys():
-            drawn |= study.drawer()(results)
-    return drawn | figures.examples.drawings(results)

@@ -15,7 +15,7 @@ import seaborn as sns
 from PIL import Image
 
 from sat_exp import similarity
-from sat_exp.report import pictures
+from sat_exp.report.figures.examples import pixels
 from sat_exp.report.origin import Origin
 from sat_exp.report.results import Results, between_models, leaf_order, model_families
 
@@ -171,9 +171,11 @@ def examples(results: Results, names: list[str]) -> dict[str, Any] | None:
         predictions.setdefault(key, {})[str(position[row["target"]])] = int(row["prediction"])
     used = sorted({int(value) for value in [*table["label"], *table["clean_prediction"], *predicted["prediction"]]})
     class_names = results.class_names
+    for file in files:
+        pixels(results.examples / file)  # refuses what is no picture
     return {
         "items": items,
-        "pictures": [embedded(pictures.checked(results.examples / file)) for file in files],
+        "pictures": [embedded(results.examples / file) for file in files],
         "predictions": predictions,
         "classes": {label: str(class_names[label]).split(",")[0] for label in used if 0 <= label < len(class_names)},
     }

@@ -9,7 +9,8 @@ import numpy as np
 from sat_exp.report.attack import Attack
 from sat_exp.report.numbers import percent, percent_interval
 from sat_exp.report.origin import UNKNOWN, Origin
-from sat_exp.report.results import Results, between_models, model_families, one_way
+from sat_exp.report.results import Results, between_models, model_families
+from sat_exp.similarity.directions import transfer_rates
 
 MEDIAN = {1: "", 2: "mean "}
 """The median of so many rates by its usual name."""
@@ -85,7 +86,7 @@ def key_numbers(results: Results) -> list[tuple[str, str]]:
     elif results.pairs is not None:
         numbers.append((f"{len(results.families)}", "models"))
     if results.pairs is not None:
-        if len(rates := one_way(results.pairs)["rate"]):
+        if len(rates := transfer_rates(results.pairs)["rate"]):
             numbers.append((percent(rates.median()), f"{MEDIAN.get(len(rates), 'median ')}transfer rate"))
         if len(sat := between_models(results.pairs)["sat"].dropna()):
             numbers.append((f"{sat.median():.2f}", "SAT" if len(sat) == 1 else "median SAT"))
@@ -103,7 +104,7 @@ def _pair(pair: Mapping[Any, Any], origin: Origin) -> str:
 
 def _transfers(results: Results) -> list[str]:
     assert results.pairs is not None
-    ways = one_way(results.pairs)
+    ways = transfer_rates(results.pairs)
     if ways.empty:
         return []
     most, least = (ways.loc[row].to_dict() for row in (ways["rate"].idxmax(), ways["rate"].idxmin()))

@@ -12,11 +12,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from sat_exp.report import theme
 from sat_exp.report.theme import FamilyStyle
 
 ANNOTATED = 20
+PERCENT_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
 Styles = Mapping[str, FamilyStyle]
 
 
@@ -87,6 +89,18 @@ def colour_bar(figure: Figure, heat: Axes, bottom: float, cmap: str, low: float,
     figure.colorbar(mappable, cax=axes, orientation="horizontal").outline.set_visible(False)  # type: ignore[operator]
     axes.set_title(label, fontsize=9, loc="left")
     return axes
+
+
+def percent_ticks(axes: Axes, low: float, high: float, label: str = "") -> None:
+    """Add a scale in percent on top of an axis of SAT."""
+    ends = np.exp([low, high + 1e-9])
+    candidates: list[np.ndarray] = [np.array(PERCENT_TICKS), np.asarray(MaxNLocator(5).tick_values(*ends))]
+    inside = [values[(values >= ends[0]) & (values <= ends[1])] for values in candidates]
+    ticks = inside[0] if len(inside[0]) > 2 else inside[1]
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(np.log(ticks), [f"{percent:g}" for percent in ticks])
+    above.tick_params(labelsize=8, color=theme.QUIET)
+    above.set_xlabel(label, fontsize=8.5)
 
 
 def family_legend(

@@ -6,6 +6,7 @@ from typing import Any
 
 from sat_exp.report.attack import Attack
 from sat_exp.report.results import Results
+from sat_exp.runs import registry
 
 COMMON = {
     "truth": "images that both models classify correctly",
@@ -19,30 +20,18 @@ NATIVE = COMMON | {
 UNKNOWN = "unknown"
 """The family of a model of which only the name is known."""
 
-STUDIES = ("analyze", "compare")
-"""Tasks that read tables and compute no model: models, images, attack and device are not chosen for them."""
-
 CHOSEN = {"model": "model", "model@target": "target", "pool": "pool", "dataset": "dataset", "attack": "attack"}
 """Groups of which one file is chosen by name, and the setting that each makes."""
 
-TAKES: dict[str, set[str]] = {
-    "attack": {"model", "pool", "dataset", "attack"},
-    "transfer": {"model", "model@target", "pool", "dataset", "attack"},
-    "matrix": {"pool", "dataset", "attack"},
-    "ensemble": {"pool", "dataset", "attack"},
-    "distill": {"dataset", "attack"},
-    "plan": {"model", "model@target", "pool", "dataset", "attack"},
-    "place": {"model"},
-    "analyze": set(),
-    "compare": set(),
+MEASUREMENTS = {
+    "attack": registry.Study("attack", "", {}, choices=frozenset(CHOSEN) - {"model@target"}, pool_replaces_model=True),
+    "transfer": registry.Study("transfer", "", {}, choices=frozenset(CHOSEN)),
+    "matrix": registry.Study("matrix", "", {}, choices=frozenset({"pool", "dataset", "attack"})),
 }
-"""The groups in `CHOSEN` that each task uses; `place` takes images and attack from the run that it extends."""
-
-WHOLE_POOL = ("attack", "plan")
-"""Tasks in which a pool takes the place of the model."""
+"""What the tasks that are not studies use of the command line."""
 
 MEASURING = {"hardware", "labels", "protocol", "sweep"}
-"""Settings that `STUDIES` do not use."""
+"""Settings that a study which runs no model does not use."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +98,8 @@ class Origin:
 
 def choices(summary: Mapping[str, Any]) -> dict[str, str]:
     """The choices by name that had a part in the run."""
-    return {
-        group: choice
-        for group, choice in (summary.get("choices") or {}).items()
-        if choice is not None and group not in idle(summary)
-    }
+    chosen, unused = summary.get("choices") or {}, idle(summary)
+    return {group: choice for group, choice in chosen.items() if choice is not None and group not in unused}
 
 
 def settings(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,22 +109,27 @@ def settings(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hardware(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The machine, without threads and accelerator for a study that computes no model."""
-    known = summary.get("hardware") or {}
-    return {"machine": known["machine"]} if summary.get("task") in STUDIES and "machine" in known else dict(known)
+    """The machine, without threads and accelerator for a study that runs no model."""
+    known, task = summary.get("hardware") or {}, _task(summary)
+    return {"machine": known["machine"]} if task and not task.computes and "machine" in known else dict(known)
 
 
 def idle(summary: Mapping[str, Any]) -> set[str]:
     """The choices and settings that had no part in the run; empty for an unknown task."""
-    task = str(summary.get("task"))
-    if task not in TAKES:
+    task = _task(summary)
+    if task is None:
         return set()
-    unused = set(CHOSEN) - TAKES[task]
+    unused = CHOSEN.keys() - task.choices
     sweep = (summary.get("settings") or {}).get("sweep") or {}
-    if task in WHOLE_POOL and (summary.get("choices") or {}).get("pool"):
+    if task.pool_replaces_model and (summary.get("choices") or {}).get("pool"):
         unused |= {"model", "model@target"}
     if len(sweep.get("models") or []) > 1:
         unused.add("model")
     if sweep.get("targets"):
         unused.add("model@target")
-    return unused | (MEASURING if task in STUDIES else set())
+    return unused if task.computes else unused | MEASURING
+
+
+def _task(summary: Mapping[str, Any]) -> registry.Study | None:
+    known = MEASUREMENTS | {study.name: study for study in registry.studies()}
+    return known.get(str(summary.get("task")))

@@ -103,18 +103,6 @@ def between_models(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["model_a"] != pairs["model_b"]]
 
 
-def one_way(pairs: pd.DataFrame) -> pd.DataFrame:
-    """source, target, rate: every measured transfer between two models."""
-    ways = [
-        between_models(pairs)[[source, target, rate]].set_axis(["source", "target", "rate"], axis=1)
-        for source, target, rate in (
-            ("model_a", "model_b", "transfer_rate_ab"),
-            ("model_b", "model_a", "transfer_rate_ba"),
-        )
-    ]
-    return pd.concat(ways, ignore_index=True).dropna(subset=["rate"])
-
-
 def square(pairs: pd.DataFrame, upper: str, lower: str | None = None) -> pd.DataFrame:
     """[M, M], models in the order of the pairs: column `upper` at (a, b), column `lower`, by default the same, at
     (b, a); NaN for a missing pair."""

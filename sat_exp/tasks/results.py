@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sat_exp import report
 from sat_exp.report.attack import Attack
+from sat_exp.similarity.directions import transfer_rates
 from sat_exp.tasks import printing
 
 ENDS = 5
@@ -38,7 +39,7 @@ def scores(pairs: pd.DataFrame, confidence: float) -> Table:
     """The pairs with the highest and lowest SAT; without SAT, the highest and lowest transfer rates."""
     between = report.between_models(pairs)
     if between["sat"].isna().all():
-        ways = report.one_way(pairs).sort_values("rate", ascending=False).rename(columns={"rate": "transfer rate"})
+        ways = transfer_rates(pairs).sort_values("rate", ascending=False).rename(columns={"rate": "transfer rate"})
         title = "highest and lowest transfer rates" if len(ways) > 2 * ENDS else "transfer rates"
         return printing.table(title, ends(ways), {"source": "", "target": "", "transfer rate": ".1%"})
     between = between.dropna(subset=["sat"]).sort_values("sat", ascending=False)

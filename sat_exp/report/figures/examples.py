@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from sat_exp.errors import UserError
-from sat_exp.report import heatmap, pictures, theme
-from sat_exp.report.results import Results
+from sat_exp.report import heatmap, theme
 from sat_exp.report.theme import Drawing
+
+LARGEST = 4096
+"""Pixels per side of a picture."""
 
 MOST = 6
 TILE, GAP, TEXT, BETWEEN = 1.62, 0.08, 0.62, 0.55
@@ -22,12 +25,6 @@ CAPTION = (
     "the attacked model. Below are the classes that this model predicts: ✓ for the class above, ✗ for another."
 )
 GOAL = " Below the change is the goal class of the attack, too."
-
-
-def drawings(results: Results) -> dict[str, Drawing]:
-    """The figure of a run's own examples, {} where it has none."""
-    table = results.own.get("examples")
-    return {} if table is None else {"examples": draw(table, results.examples, results.class_names)}
 
 
 @theme.style()
@@ -51,6 +48,18 @@ def draw(table: pd.DataFrame, folder: Path, class_names: Sequence[str]) -> Drawi
     return Drawing(figure, chosen, "Examples", CAPTION + GOAL * ("goal" in table))
 
 
+def pixels(file: Path) -> np.ndarray:
+    """The pixels of a file, uint8 [H, W] or [H, W, 3]; UserError unless it is a PNG of 8 bits per channel and not too
+    large."""
+    try:
+        with Image.open(file, formats=["PNG"]) as picture:
+            if max(picture.size) > LARGEST or picture.mode not in ("L", "RGB"):
+                raise ValueError(f"{picture.width} x {picture.height}, {picture.mode}")
+            return np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{file.name} of the examples is not a readable picture ({error})") from error
+
+
 def spread(table: pd.DataFrame) -> pd.DataFrame:
     """Up to six rows of a table of examples: of as many sources as possible, and of different images."""
     models = table["model"].unique()
@@ -64,7 +73,7 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 
 def _example(panels: Sequence[Axes], example: Mapping[Any, Any], folder: Path, names: Sequence[str]) -> None:
     """Draw one example; `names`: of the classes, where its label is the true class."""
-    clean, adversarial = (pictures.pixels(folder / example[file]).astype(np.int64) for file in ("clean", "adversarial"))
+    clean, adversarial = (pixels(folder / example[file]).astype(np.int64) for file in ("clean", "adversarial"))
     if clean.shape != adversarial.shape:
         raise UserError(f"{example['clean']} and {example['adversarial']} are of different sizes")
     change, label = adversarial - clean, int(example["label"])

@@ -10,10 +10,9 @@ from scipy.cluster import hierarchy
 
 from sat_exp import similarity
 from sat_exp.report import heatmap, theme
-from sat_exp.report.figures import scale
 from sat_exp.report.heatmap import Styles
 from sat_exp.report.origin import Origin
-from sat_exp.report.results import between_models, model_families, tree
+from sat_exp.report.results import LOG_100, between_models, model_families, tree
 from sat_exp.report.theme import Drawing
 
 
@@ -31,7 +30,7 @@ def draw(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
 
     side, cell = heatmap.side_of(len(sat))
     figure = Figure(figsize=(side + 6, side + 5))
-    low, high = scale.sat_range(between_models(pairs)["sat"])
+    low, high = sat_range(between_models(pairs)["sat"])
     heat = heatmap.axes_at(figure, 2.8, 2.8, side, side)
     heatmap.cells(heat, sat, cell, cmap="rocket_r", vmin=low, vmax=high, fmt=".2f")
     heatmap.names(figure, heat, cell, sat, families, styles)
@@ -48,9 +47,22 @@ def draw(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
 
     label = "SAT  (ln of the mean transfer rate in %)"
     bar = heatmap.colour_bar(figure, heat, 2.8 + side + 0.42, "rocket_r", low, high, label)
-    scale.percent_ticks(bar, low, high)
+    heatmap.percent_ticks(bar, low, high)
     heatmap.family_legend(figure, 2.8 + side + 1.1, 2.8 + side, sat, families, styles)
     return Drawing(figure, sat.rename_axis("model"), "Similarity of all pairs", caption(sat, high, origin))
+
+
+def sat_range(sat: pd.Series) -> tuple[float, float]:
+    """The ends of the colour scale: those of the pairs, within 0 (1 %) and log 100.
+
+    The upper end is a tenth higher, so that the diagonal is darker than the most similar pair.
+    """
+    known = sat[np.isfinite(sat)]
+    if known.empty:
+        return 0.0, LOG_100
+    low, high = max(float(known.min()), 0.0), max(float(known.max()), 0.5)
+    low = min(low, high - 0.5)
+    return low, min(high + 0.1 * (high - low), LOG_100)
 
 
 def caption(sat: pd.DataFrame, high: float, origin: Origin) -> str:

@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sat_exp.report import heatmap, theme
-from sat_exp.report.figures import scale
 from sat_exp.report.origin import UNKNOWN, Origin
 from sat_exp.report.results import LOG_100, between_models
 from sat_exp.report.theme import Drawing
@@ -44,7 +43,7 @@ def draw(pairs: pd.DataFrame, origin: Origin) -> Drawing:
         top -= height + GAP
     panels[-1].tick_params(axis="x", labelbottom=True)
     panels[-1].set_xlabel(f"SAT (bars: {origin.interval})")
-    scale.percent_ticks(panels[0], *limits, label="mean transfer rate (%)")
+    heatmap.percent_ticks(panels[0], *limits, label="mean transfer rate (%)")
     other = "different families" if (table[["family_a", "family_b"]] != UNKNOWN).all(axis=None) else "others"
     handles = [
         Line2D([], [], color=SAME, marker="o", markersize=5.5, linewidth=1.6, label="same family"),
