@@ -1,9 +1,9 @@
 """The whole configuration, checked before anything is loaded: types, ranges, choices, names of code, secrets."""
 
+from sat_exp.settings.callback import package_file
 from sat_exp.settings.checking import allowing, build, check, check_model, check_values, chosen_task, plain
-from sat_exp.settings.folders import check_folder
-from sat_exp.settings.package_files import package_file
 from sat_exp.settings.schema import checked
+from sat_exp.settings.search_path import check_folder
 
 __all__ = [
     "allowing",

@@ -12,11 +12,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from sat_exp.errors import UserError
-from sat_exp.names import choices_of, choose
+from sat_exp.names import choose, files_of
 from sat_exp.settings import targets
 from sat_exp.settings.configuration import GROUPS, Configuration, Model
 from sat_exp.settings.schema import checked
-from sat_exp.settings.targets import TARGET, check_network, resolve
+from sat_exp.settings.targets import TARGET, check_network, resolve, walked
 
 SECRET = re.compile(
     r"(api_?key|access_?key|secret|passw(or)?d|credentials?|(?<!class_)(?<!dist_)token)$", re.IGNORECASE
@@ -25,10 +25,8 @@ SECRET = re.compile(
 
 
 def check(config: DictConfig) -> None:
-    """UserError for the first error in a composed configuration; nothing is loaded or written.
-
-    A function `check` in the module of the task is called with the arguments of the task's `run`.
-    """
+    """UserError for the first error in a composed configuration, by the function `check` next to the task's `run` too;
+    nothing is loaded or written."""
     check_values(config)
     with allowing(config):
         function, values = chosen_task(config)
@@ -48,10 +46,12 @@ def check_values(config: DictConfig) -> None:
     check_secrets(dict(hydra.job.env_set), "hydra.job.env_set")
     for group in GROUPS:
         if not (isinstance(whole.get(group), dict) and TARGET in whole[group]):
-            raise UserError(f"{group}={whole.get(group)}: give {choose(whole.get(group), choices_of(group))}")
+            raise UserError(f"{group}={whole.get(group)}: give {choose(whole.get(group), files_of(group))}")
     check_resolved(whole)
     checked(Configuration, whole)
-    check_output(whole["output_dir"])
+    place = Path(whole["output_dir"]).absolute()
+    if files := [folder for folder in (place, *place.parents) if folder.exists() and not folder.is_dir()]:
+        raise UserError(f"output_dir={whole['output_dir']}: {files[0]} is no folder, give another")
     with allowing(config):
         for group in GROUPS:
             checked(*parts(whole[group], group), prefix=group)
@@ -92,10 +92,7 @@ def parts(node: Mapping[str, Any], group: str) -> tuple[Callable[..., Any], dict
 
 @contextmanager
 def allowing(config: DictConfig) -> Iterator[None]:
-    """Allow code of the packages that the user typed in `allow=`, within the body.
-
-    UserError where a file sets `allow`.
-    """
+    """Within the body, allow code of the packages typed in `allow=`; UserError where a file sets `allow`."""
     typed: list[str] = []
     for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
         if override.key_or_group == "allow":
@@ -109,37 +106,19 @@ def allowing(config: DictConfig) -> Iterator[None]:
 
 def check_secrets(node: Any, where: str = "") -> None:
     """UserError for a setting with the name of a secret, because settings are kept in files and sent to W&B."""
-    for name, _ in walked(node, where):
-        if SECRET.search(name.rpartition(".")[2]):
+    for name, key, _ in walked(node, where):
+        if SECRET.search(str(key)):
             advice = "leave it out, and give secrets in the environment, such as WANDB_API_KEY"
             raise UserError(f"{name} would be kept in the run's folder: {advice}")
 
 
-def check_output(path: Any) -> None:
-    """UserError where a part of the path `output_dir` exists and is not a folder."""
-    place = Path(str(path)).absolute()
-    for folder in (place, *place.parents):
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"output_dir={path}: {folder} is no folder, give another")
-
-
 def check_resolved(node: Any, where: str = "") -> None:
     """UserError where a value contains an interpolation after resolving, because reading it would resolve it again."""
-    for name, value in walked(node, where):
+    for name, _, value in walked(node, where):
         if isinstance(value, str) and "${" in value:
             raise UserError(f"{name} contains an interpolation: give its value")
 
 
-def walked(node: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """The full name and the value of every setting in a part of a configuration, however deep."""
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in children:
-        name = f"{where}.{key}" if where else str(key)
-        yield name, value
-        yield from walked(value, name)
-
-
 def plain(node: DictConfig) -> dict[str, Any]:
     """A part of a configuration as plain dictionaries, lists and values, interpolations resolved."""
-    content: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    return content
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)  # type: ignore[return-value]

@@ -57,7 +57,7 @@ def checked(target: Any, values: Mapping[str, Any], prefix: str = "") -> dict[st
 
 @cache
 def of_signature(target: Callable[..., Any]) -> Any:
-    """A TypedDict of the keyword parameters of a class or function; parameters without a type are not checked."""
+    """A TypedDict of the parameters of a class or function; parameters without a type are not checked."""
     own = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
     hints = get_type_hints(own, include_extras=True)
     fields: dict[str, Any] = {}
@@ -83,7 +83,12 @@ def line(errors: Sequence[ErrorDetails], prefix: str, kind: Any) -> str:
     names, hint = located(kind, error["loc"])
     name = dotted(prefix, names)
     if error["type"] == "extra_forbidden":
-        return unknown(name, bare(located(kind, error["loc"][:-1])[1]))
+        parent = located(kind, error["loc"][:-1])[1]
+        known = [other for member in (parent, *get_args(parent)) for other in getattr(member, "__annotations__", ())]
+        near = nearest(names[-1], known) or known
+        return (
+            f"there is no setting {name}; near it: {', '.join(dotted(prefix, [*names[:-1], other]) for other in near)}"
+        )
     if error["type"] == "missing":
         return f"{name} has no value: give {name}="
     same = [other for other in errors if located(kind, other["loc"])[0] == names]
@@ -109,13 +114,6 @@ def allowed_by(error: ErrorDetails, hint: Any) -> str:
     return error["msg"][0].lower() + error["msg"][1:]
 
 
-def unknown(name: str, parent: Any) -> str:
-    known = list(getattr(parent, "__annotations__", {}))
-    group, _, last = name.rpartition(".")
-    near = nearest(last, known) or known
-    return f"there is no setting {name}; near it: {', '.join(dotted(group, [other]) for other in near)}"
-
-
 def choices(hint: Any) -> list[str]:
     """The values of the Literals in a type."""
     if get_origin(hint) is Literal:
@@ -128,30 +126,15 @@ def located(kind: Any, place: Iterable[int | str]) -> tuple[list[int | str], Any
     names: list[int | str] = []
     hint = kind
     for part in place:
-        hint = bare(hint)
-        hints = get_type_hints(hint, include_extras=True) if is_typed_dict(hint) else {}
-        if is_typed_dict(hint) and part in hints:
+        members = (hint, *get_args(hint))
+        settings = next(filter(is_typed_dict, members), None)
+        if settings is not None:
             names.append(part)
-            hint = hints[str(part)]
-            hint = get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
-        elif is_typed_dict(hint) or isinstance(part, int) or not names:
+            hint = get_type_hints(settings).get(str(part), Any)
+        elif isinstance(part, int) or dict in map(get_origin, members):
             names.append(part)
-            hint = within(hint)
-        elif dict in [get_origin(member) for member in (hint, *get_args(hint))]:
-            names.append(part)
+            hint = next((get_args(member)[-1] for member in members if get_origin(member) in (list, dict)), Any)
     return names, hint
-
-
-def bare(hint: Any) -> Any:
-    """The TypedDict in a type that is one or null; other types as they are."""
-    inner = [member for member in get_args(hint) if is_typed_dict(member)]
-    return inner[0] if len(inner) == 1 and NoneType in get_args(hint) else hint
-
-
-def within(hint: Any) -> Any:
-    """The type of the elements of a list."""
-    lists = [member for member in (hint, *get_args(hint)) if get_origin(member) is list]
-    return get_args(lists[0])[0] if lists else Any
 
 
 def is_typed_dict(kind: Any) -> bool:

@@ -55,33 +55,26 @@ def is_network(target: Any) -> bool:
     return any(target is builder for builder in builders)
 
 
-def is_called(target: Any, name: str) -> bool:
-    return inspect.isfunction(target) and target.__name__ == name
-
-
 def is_dataset(target: Any) -> bool:
     from lightning import LightningDataModule
 
     return inspect.isclass(target) and issubclass(target, LightningDataModule) and not inspect.isabstract(target)
 
 
+def called(name: str) -> Callable[[Any], bool]:
+    """A test whether an object is a function of that name."""
+    return lambda target: inspect.isfunction(target) and target.__name__ == name
+
+
+NETWORKS = (*TIMM, "torch.nn", "torchvision.models", "transformers", "sat_exp.models")
 KINDS = {
-    "task": Kind(
-        "a task", ("sat_exp.tasks", "sat_exp.studies"), lambda target: is_called(target, "run"), "sat_exp.studies"
-    ),
+    "task": Kind("a task", ("sat_exp.tasks", "sat_exp.studies"), called("run"), "sat_exp.studies"),
     "attack": Kind("an attack", ("sat_exp.attacks",), inspect.isclass, "sat_exp.attacks"),
     "dataset": Kind("a data set", ("sat_exp.datasets",), is_dataset, "sat_exp.datasets"),
     "hardware": Kind("hardware", ("sat_exp.modules.hardware",), inspect.isclass),
     "tracking": Kind("tracking", ("sat_exp.tracking",), inspect.isclass),
-    "network": Kind(
-        "a network",
-        (*TIMM, "torch.nn", "torchvision.models", "transformers", "sat_exp.models"),
-        is_network,
-        "sat_exp.models",
-    ),
-    "checkpoint_reader": Kind(
-        "a reader of weights", ("sat_exp.models",), lambda target: is_called(target, "read"), "sat_exp.models"
-    ),
+    "network": Kind("a network", NETWORKS, is_network, "sat_exp.models"),
+    "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), called("read"), "sat_exp.models"),
 }
 
 
@@ -134,17 +127,24 @@ def imported(name: str) -> Any:
 
 def check_network(node: Any, where: str) -> None:
     """UserError if a network's configuration, or any part of it, names code that may not be named."""
+    for place, _, part in walked(node, where):
+        if isinstance(part, Mapping) and TARGET in part:
+            by_class = part[TARGET] == CLASS_OF
+            if by_class and set(part) != {TARGET, "path"}:
+                raise UserError(f"{place}: give {CLASS_OF} a path and nothing else")
+            key = "path" if by_class else TARGET
+            resolve(part[key], "network", f"{place}.{key}")
+
+
+def walked(node: Any, where: str = "", key: Any = None) -> Iterator[tuple[str, Any, Any]]:
+    """The full name, the last part of it, and the value of `node` and of every setting in it, however deep."""
+    yield where, key, node
     if isinstance(node, Mapping):
-        if node.get(TARGET) == CLASS_OF and set(node) != {TARGET, "path"}:
-            raise UserError(f"{where}: give {CLASS_OF} a path and nothing else")
-        if TARGET in node:
-            named, key = (node.get("path"), "path") if node[TARGET] == CLASS_OF else (node[TARGET], TARGET)
-            resolve(named, "network", f"{where}.{key}")
-        for key, value in node.items():
-            check_network(value, f"{where}.{key}")
+        for inner, value in node.items():
+            yield from walked(value, f"{where}.{inner}" if where else str(inner), inner)
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
-            check_network(value, f"{where}[{index}]")
+            yield from walked(value, f"{where}[{index}]", index)
 
 
 def within(name: str, packages: Collection[str]) -> bool:

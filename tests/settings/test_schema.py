@@ -60,7 +60,7 @@ SOUND = {"count": 1, "seeds": [0], "name": "a", "inner": {"size": 32, "std": [1]
         ({"inner": {**SOUND["inner"], "sizes": 1}}, "there is no setting task.inner.sizes; near it: task.inner.size"),
         ({"inner": {"size": 32}}, "task.inner.std has no value: give task.inner.std="),
         ({"inner": 5}, "task.inner=5: give settings, such as {A: 1}, or null"),
-        ({"recipes": {"a": 5}}, "task.recipes.a=5: give settings, such as {A: 1}, or null"),
+        ({"recipes": {"a": 5}}, "task.recipes.a=5: give settings, such as {A: 1}"),
         ({"of": 1.5}, "task.of=1.5: give a list, such as [A,B] or a text, or null"),
         ({"counts": 5}, "there is no setting task.counts; near it: task.count"),
         ({"name": "x" * 1000}, f"task.name={'x' * 60}…: give a text of at most 200 characters"),
