@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quoted
 from hydra.errors import OverrideParseException
 
 from sat_exp import plugins
-from sat_exp.errors import UserError, nearest
+from sat_exp.errors import SHOWN, UserError, nearest
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf" if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "conf"
@@ -20,8 +20,8 @@ PAPER_NAME = re.compile(r"^paper_name: *['\"]?([^'\"\s#]+)", re.MULTILINE)
 OWN_PARTS = re.compile(r"[+~]*hydra[./](searchpath|callbacks)\b")
 """Parts of Hydra's settings that belong to this program."""
 
-LONGEST, MOST = 60, 15
-"""Characters of a wrong name, and names of choices, that an error repeats."""
+MOST = 15
+"""Names of choices that an error lists."""
 
 MODEL_CHOICE = re.compile(r"(\+{0,2}model(?:@[\w.]+)?)=(?!glob\()(.*)", re.DOTALL)
 
@@ -104,16 +104,16 @@ def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
         group = override.key_or_group.split("@")[0]
         if group not in groups or override.is_delete():
             continue
-        known = [*choices_of(group, folders), *(aliases(folders[0]) if group == "model" else ())]
+        known = [*files_of(group, folders), *(aliases(folders[0]) if group == "model" else ())]
         if isinstance(override.value(), list):
             raise UserError(f"{override.input_line}: choose one {group}; a sweep over several is -m {group}=A,B")
         for chosen in choices(override):
             if not isinstance(chosen, str):
-                typed = str(override.input_line)[:LONGEST]
+                typed = str(override.input_line)[:SHOWN]
                 raise UserError(f"{typed}: give the name of a choice, {choose(chosen, known)}")
             if chosen not in known:
                 hint = suggest(chosen, known, cutoff=0.4)
-                raise UserError(f"{override.get_key_element()}: no {group} called {chosen[:LONGEST]!r}; {hint}")
+                raise UserError(f"{override.get_key_element()}: no {group} called {chosen[:SHOWN]!r}; {hint}")
 
 
 def suggest(value: Any, known: Collection[Any], cutoff: float = 0.6) -> str:
@@ -130,14 +130,9 @@ def choose(value: Any, known: Iterable[Any]) -> str:
 
 
 def files_of(group: str, folders: Iterable[Path] | None = None) -> dict[str, Path]:
-    """The files of a group by the name of the choice; folders: by default those of this package and of plug-ins."""
+    """The files of a group by the name of the choice; folders: by default those of this package and plug-ins."""
     places = [CONF, *plugins.configurations().values()] if folders is None else folders
     return {path.stem: path for place in places for path in sorted((place / group).glob("*.yaml"))}
-
-
-def choices_of(group: str, folders: Iterable[Path] | None = None) -> list[str]:
-    """The names of a group's choices; folders: as in `files_of`."""
-    return list(files_of(group, folders))
 
 
 def choices(override: Override) -> list[Any]:

@@ -10,7 +10,7 @@ import hydra
 from omegaconf import OmegaConf
 
 from sat_exp.modules.training import Recipe
-from sat_exp.names import CONF, choices_of
+from sat_exp.names import CONF, files_of
 from sat_exp.settings.configuration import GROUPS, Components, Configuration, Group, Input, Model, Pool, Score, Sweep
 from sat_exp.settings.schema import of_signature
 from sat_exp.settings.targets import TARGET, resolve
@@ -52,7 +52,7 @@ def settings() -> list[Setting]:
     found: list[Setting] = []
     for group in GROUPS:
         seen = set()
-        for choice in choices_of(group):
+        for choice in files_of(group):
             target = resolve(target_of(group, choice), group, group)
             if (target, group) in seen:
                 continue

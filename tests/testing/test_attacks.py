@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from sat_exp import settings
 from sat_exp.attacks import Attack, Threat
-from sat_exp.names import CONF, choices_of
+from sat_exp.names import CONF, files_of
 from sat_exp.testing import check_attack
 
 
-@pytest.mark.parametrize("name", choices_of("attack", [CONF]))
+@pytest.mark.parametrize("name", files_of("attack", [CONF]))
 def test_every_attack_of_this_package_is_sound(name):
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         attack = settings.build(hydra.compose("config", overrides=[f"attack={name}"]).attack, "attack")
