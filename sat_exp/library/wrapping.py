@@ -14,7 +14,7 @@ from sat_exp import models
 from sat_exp.errors import UserError, one_line
 from sat_exp.library.preprocessing import ADVICE, preprocessing_of
 from sat_exp.models import Candidate, Configured, Preprocessing
-from sat_exp.models.loading import fingerprint
+from sat_exp.models.loading import ready
 from sat_exp.names import CONF, aliases, files_of, suggest
 from sat_exp.settings import checked
 from sat_exp.settings.types import FileName, Text
@@ -90,16 +90,7 @@ class PythonModel(Candidate):
 
     def load(self) -> models.Model:
         network = self.network()
-        classifier = self.preprocessing.classifier(network)
-        return models.Model(
-            name=self.name,
-            family=self.family,
-            label_space=self.label_space,
-            pretrained=self.pretrained,
-            parameters=self.parameters,
-            fingerprint=fingerprint(classifier, self.name, [structure(network), asdict(self.preprocessing)]),
-            classifier=classifier,
-        )
+        return ready(self, network, structure(network))
 
     def network(self) -> nn.Module:
         """A frozen copy of the module on the CPU that returns logits."""

@@ -33,27 +33,13 @@ class Preprocessing:
     @classmethod
     def of_timm(cls, facts: Mapping[str, Any]) -> "Preprocessing":
         """That of timm's `pretrained_cfg` or `data_config`; KeyError where it lacks one of the facts."""
-        return cls(
-            size=facts["input_size"][-1],
-            mean=list(facts["mean"]),
-            std=list(facts["std"]),
-            interpolation=facts["interpolation"],
-            crop=facts["crop_pct"],
-        )
-
-    def classifier(self, network: nn.Module) -> Classifier:
-        """`network` on pixels, frozen."""
-        made = Classifier(network, size=self.size, mean=self.mean, std=self.std, interpolation=self.interpolation)
-        return made.freeze()
+        mean, std = list(facts["mean"]), list(facts["std"])
+        return cls(facts["input_size"][-1], mean, std, facts["interpolation"], facts["crop_pct"])
 
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier, ready to be attacked, and what identifies it.
-
-    fingerprint: SHA-256 over the weights, the description of the network, its preprocessing and a probe of its code;
-    two models with the same fingerprint compute the same function.
-    """
+    """A classifier, ready to be attacked. Models with the same `fingerprint`, a SHA-256, compute the same function."""
 
     name: str
     family: str
@@ -67,8 +53,8 @@ class Model:
 class Candidate(ABC):
     """A model that can be measured.
 
-    label_space: the name of the classes that it predicts; classes: their number. pretrained: whether its weights are
-    trained. parameters: their number as far as it is known before loading, else 0.
+    label_space, classes: the name and the number of the classes that it predicts. parameters: the number of its
+    weights, 0 where only loading tells it.
     """
 
     name: str
@@ -81,7 +67,7 @@ class Candidate(ABC):
     @property
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Plain values that describe the model: the summary of a run keeps them, locks between processes use them."""
+        """Plain values that describe the model, for the summary of a run and for locks between processes."""
 
     @property
     @abstractmethod
@@ -98,10 +84,8 @@ class Candidate(ABC):
         """Its network, on the current default device of torch or on the CPU; perhaps untrained."""
 
     def flops(self) -> int:
-        """Multiply-adds of the network for one image, which papers call FLOPs: 4.1e9 for a ResNet-50.
-
-        They are those of convolutions, matrix products and attention. Nothing is computed.
-        """
+        """Multiply-adds of convolutions, matrix products and attention for one image, without computing anything: 4.1e9
+        for a ResNet-50. Papers call them FLOPs."""
         own = self.preprocessing
         with torch.device("meta"):
             network = self.network().to("meta").eval()
@@ -114,7 +98,7 @@ class Candidate(ABC):
         """The model on the CPU, frozen; UserError where it cannot be loaded."""
 
     def components(self, network: nn.Module) -> dict[str, Any]:
-        """The components that are stated, the others derived from its `network`; UserError where that cannot be."""
+        """The 13 components: those that are stated, the others derived from `network`; UserError where that fails."""
         stated = self.stated_components
         if stated.keys() >= set(components.COMPONENTS):
             return stated

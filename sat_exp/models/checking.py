@@ -30,7 +30,11 @@ def check(config: DictConfig) -> None:
     check_sources(config)
     trained = config.pretrained and config.checkpoint is not None
     if trained:
-        check_checkpoint(config)
+        path = Path(str(config.checkpoint))
+        if "checkpoint_reader" not in config:
+            check_file(path)
+        elif not path.is_file():
+            raise UserError(f"model {config.name}: no weights at {path}: give model.checkpoint=PATH")
     own = loading.preprocessing(config)
     check_input(config.name, own)
     network, shape = network_and_shape(config, own)
@@ -41,23 +45,12 @@ def check(config: DictConfig) -> None:
         loading.weights_of(config, network)
 
 
-def check_checkpoint(config: DictConfig) -> None:
-    """UserError where the weights that `config` names do not exist."""
-    path = Path(str(config.checkpoint))
-    if "checkpoint_reader" not in config:
-        check_file(path)
-    elif not path.is_file():
-        raise UserError(f"model {config.name}: no weights at {path}: give model.checkpoint=PATH")
-
-
 def check_input(name: str, own: Preprocessing) -> None:
     """UserError where `own`, the preprocessing of the model `name`, has wrong values."""
     checked(Input, vars(own), f"model {name}: input")
     if (wide := own.size / own.crop) > MOST_PIXELS:
-        images = f"images {wide:.0f} pixels wide; {MOST_PIXELS} are the most"
-        raise UserError(
-            f"model {name}: input.size={own.size} and input.crop={own.crop} make {images}: give a larger one"
-        )
+        images = f"images {wide:.0f} pixels wide; {MOST_PIXELS} are the most: give a larger one"
+        raise UserError(f"model {name}: input.size={own.size} and input.crop={own.crop} make {images}")
     mean, std = own.mean, own.std
     if len(mean) != len(std):
         raise UserError(f"model {name}: input.mean has {len(mean)} numbers, input.std {len(std)}: give one per channel")
@@ -82,8 +75,7 @@ def network_and_shape(config: DictConfig, own: Preprocessing) -> tuple[nn.Module
 
 @torch.no_grad()
 def attempt(config: DictConfig, own: Preprocessing, device: str) -> tuple[nn.Module, Any]:
-    """The network, in evaluation mode, and its output for one image, None where memory is too small; the state of the
-    random generators is kept."""
+    """The network, in evaluation mode, and its output for one image; None for the output where memory is too small."""
     shape = (len(own.mean), own.size, own.size)
     with torch.random.fork_rng(devices=[]), torch.device(device):
         network = loading.build(config).eval()
@@ -92,6 +84,5 @@ def attempt(config: DictConfig, own: Preprocessing, device: str) -> tuple[nn.Mod
         except (torch.OutOfMemoryError, MemoryError):
             return network, None
         except Exception as error:
-            raise UserError(
-                f"model {config.name} cannot take images {list(shape)}, which model.input describes: {one_line(error)}"
-            ) from error
+            failure = f"model {config.name} cannot take images {list(shape)}, which model.input describes"
+            raise UserError(f"{failure}: {one_line(error)}") from error

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 class Classifier(nn.Module):
     """Logits from canvas pixels: resize → normalise → network.
 
-    Everything a network needs beyond the pixels happens in here, so that ε means the same for every classifier and
-    one image is the same tensor for all of them. mean, std: float32 [1, C, 1, 1].
+    All preprocessing happens in here, so that ε means the same for every classifier. mean, std: float32 [1, C, 1, 1].
     """
 
     mean: Tensor
@@ -44,8 +43,8 @@ class Classifier(nn.Module):
     def forward(self, pixels: Tensor) -> Any:
         """Float pixels in [0, 1], [B, C, H, W] → logits [B, classes], at least float32; differentiable in the pixels.
 
-        Only the network computes in the precision of its weights. A network with a distillation token in training gives
-        a pair of logits, as they are.
+        Only the network computes in the precision of its weights. In training, a network with a distillation token
+        returns two tensors of logits, which are returned as they are.
         """
         if pixels.shape[-2:] != (self.size, self.size):
             pixels = F.interpolate(pixels, (self.size, self.size), mode=self.interpolation, antialias=True)
@@ -53,5 +52,5 @@ class Classifier(nn.Module):
         return logits.to(torch.promote_types(logits.dtype, torch.float32)) if isinstance(logits, Tensor) else logits
 
     def freeze(self) -> "Classifier":
-        """Evaluation mode with no parameter gradients: only the input's gradient is ever computed."""
+        """Itself in evaluation mode, without gradients of parameters."""
         return self.eval().requires_grad_(False)

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, explained, one_line
 from sat_exp.models.candidate import Candidate, Model, Preprocessing
 from sat_exp.models.classifier import Classifier
 from sat_exp.models.sources import HUB_TARGET, check_arguments, check_sources, timm_facts
@@ -67,15 +67,22 @@ def load(config: DictConfig) -> Model:
     else:
         torch.manual_seed(config.get("training", {}).get("seed", 0))
         network = build(config)
-    own = preprocessing(config)
-    classifier = own.classifier(network)
+    return ready(Configured(config), network, plain(config.network))
+
+
+def ready(candidate: Candidate, network: nn.Module, description: Any) -> Model:
+    """The model of a `candidate` with its `network`, which has its weights. description: of the network, in plain
+    values."""
+    own = candidate.preprocessing
+    made = Classifier(network, size=own.size, mean=own.mean, std=own.std, interpolation=own.interpolation)
+    classifier = made.freeze()
     return Model(
-        name=config.name,
-        family=config.family,
-        label_space=config.label_space,
-        pretrained=config.pretrained,
-        parameters=sum(parameter.numel() for parameter in network.parameters()) or config.get("parameters") or 0,
-        fingerprint=fingerprint(classifier, config.name, [plain(config.network), vars(own)]),
+        name=candidate.name,
+        family=candidate.family,
+        label_space=candidate.label_space,
+        pretrained=candidate.pretrained,
+        parameters=sum(parameter.numel() for parameter in network.parameters()) or candidate.parameters,
+        fingerprint=fingerprint(classifier, candidate.name, [description, vars(own)]),
         classifier=classifier,
     )
 
@@ -114,35 +121,31 @@ def build(config: DictConfig) -> nn.Module:
 def from_hub(config: DictConfig) -> nn.Module:
     """The network of `config` with timm's published weights, downloaded once into the hub's cache."""
     check_sources(config)
-    try:
-        with without_retries():
-            return instantiate(config.network, pretrained=True, _convert_="all")
-    except Exception as error:
-        raise UserError(
-            f"model {config.name}: no weights of {config.network.model_name} could be had from the hub "
-            f"({one_line(error)}): give model.checkpoint=PATH, connect to the internet, or try experiment=quickstart, "
-            "which needs no download"
-        ) from error
+    failure = f"model {config.name}: no weights of {config.network.model_name} could be had from the hub"
+    advice = (
+        "give model.checkpoint=PATH, connect to the internet, or try experiment=quickstart, which needs no download"
+    )
+    with explained(failure, advice), without_retries():
+        return instantiate(config.network, pretrained=True, _convert_="all")
 
 
 @contextmanager
 def without_retries() -> Iterator[None]:
     """Without an answer of the hub within seconds, only its cache is read, instead of a minute of retries."""
+    before = hub.HF_HUB_OFFLINE
     try:
         get_session().head(hub.ENDPOINT, timeout=5)
     except Exception:
-        before, hub.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE, True
-        try:
-            yield
-        finally:
-            hub.HF_HUB_OFFLINE = before
-    else:
+        hub.HF_HUB_OFFLINE = True
+    try:
         yield
+    finally:
+        hub.HF_HUB_OFFLINE = before
 
 
 def fingerprint(classifier: Classifier, name: str, facts: list[Any]) -> str:
-    """SHA-256 over `facts` (descriptions of network and preprocessing), the name, type, shape and bytes of every tensor
-    of the state, and the probe. name: what errors call the model."""
+    """SHA-256 over `facts` (descriptions of the network and its preprocessing), every tensor of its state, and its
+    `probe`. name: of the model, for errors."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for key, tensor in classifier.network.state_dict().items():
         if isinstance(tensor, Tensor):
@@ -151,9 +154,8 @@ def fingerprint(classifier: Classifier, name: str, facts: list[Any]) -> str:
     try:
         digest.update(json.dumps(probe(classifier)).encode())
     except Exception as error:
-        raise UserError(
-            f"model {name} fails on images of its own input size: {type(error).__name__}: {one_line(error)}"
-        ) from error
+        failure = f"model {name} fails on images of its own input size"
+        raise UserError(f"{failure}: {type(error).__name__}: {one_line(error)}") from error
     return digest.hexdigest()
 
 
@@ -162,12 +164,11 @@ PROBE_IMAGES, PROBE_NUMBERS = 2, 8
 
 @torch.no_grad()
 def probe(classifier: Classifier) -> list[int] | None:
-    """What the classifier's code makes of its weights: float32 logits on fixed images, condensed to whole numbers.
+    """Eight whole numbers that an edit of the classifier's code changes; None where its logits are not finite.
 
-    They are sums of all logits under fixed signs, counted in 1/128 to 1/256 of the logits' root mean square.
-    Processors, threads and kernels move logits by some millionths of that. A sum that happens to lie so close to a
-    half changes on another machine, for about one network in 500, which is then measured again. None where logits are
-    not finite.
+    Each is the sum, with fixed random signs, of the float32 logits of two fixed images, rounded to a unit of 1/128 to
+    1/256 of the logits' root mean square. Another processor, number of threads or kernel changes logits by some
+    millionths of that. This rounds a sum to another number for about one network in 500, which is then measured again.
     """
     generator = np.random.default_rng(0)
     channels = classifier.mean.shape[1]

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from timm.models import PretrainedCfg
 
 from sat_exp.errors import UserError, nearest, one_line
+from sat_exp.settings.targets import TARGET, walked
 
 HUB_TARGET = "timm.create_model"
 
@@ -21,7 +22,7 @@ BARRED = (
 )  # fmt: skip
 """Arguments with which builders of timm and torchvision read or download weights."""
 
-ARGUMENTS, TARGET = "_args_", "_target_"
+ARGUMENTS = "_args_"
 
 
 def check_sources(config: DictConfig) -> None:
@@ -29,10 +30,8 @@ def check_sources(config: DictConfig) -> None:
     weights that do not exist."""
     network = OmegaConf.to_container(config.network, resolve=True)
     check_arguments(network, config.name)
-    target, advice = (
-        config.network.get(TARGET),
-        "give model.checkpoint=PATH, or model.pretrained=false for random weights",
-    )
+    target = config.network.get(TARGET)
+    advice = "give model.checkpoint=PATH, or model.pretrained=false for random weights"
     facts = timm_facts(config) if target == HUB_TARGET else None
     if config.pretrained and config.checkpoint is None:
         if facts is None:
@@ -43,24 +42,16 @@ def check_sources(config: DictConfig) -> None:
 
 def check_arguments(node: Any, name: str) -> None:
     """UserError for an argument in `node`, or in any part of it, that names weights, by keyword or by position."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key in BARRED and value not in (None, False):
-                advice = "leave it out, and give model.checkpoint=PATH or model.pretrained=true"
-                raise UserError(f"model {name}: network.{key}={value} would read weights: {advice}")
-            check_arguments(value, name)
-        target, positional = str(node.get(TARGET, "")), node.get(ARGUMENTS) or ()
-        if builds(target) and len(positional) > (target == HUB_TARGET):
-            raise UserError(f"model {name}: give {target} its arguments by name, not in {ARGUMENTS}")
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            check_arguments(value, name)
-
-
-def builds(target: str) -> bool:
-    """Whether `target` is a function of timm or torchvision; the second argument of these chooses weights."""
-    package, _, last = target.rpartition(".")
-    return package.split(".")[0] in ("timm", "torchvision") and last[:1].islower()
+    for _, key, part in walked(node):
+        if key in BARRED and part not in (None, False):
+            advice = "leave it out, and give model.checkpoint=PATH or model.pretrained=true"
+            raise UserError(f"model {name}: network.{key}={part} would read weights: {advice}")
+        if isinstance(part, Mapping):
+            target, positional = str(part.get(TARGET, "")), part.get(ARGUMENTS) or ()
+            package, _, last = target.rpartition(".")
+            function = package.split(".")[0] in ("timm", "torchvision") and last[:1].islower()
+            if function and len(positional) > (target == HUB_TARGET):  # the second argument chooses weights
+                raise UserError(f"model {name}: give {target} its arguments by name, not in {ARGUMENTS}")
 
 
 def timm_name(config: DictConfig) -> str:
@@ -71,8 +62,7 @@ def timm_name(config: DictConfig) -> str:
 def timm_facts(config: DictConfig) -> PretrainedCfg:
     """timm's record of the network of `config`; UserError, with the nearest names, where there is none.
 
-    The prefixes hf-hub: and local-dir: are refused, because somebody else's file would choose the architecture and its
-    arguments there.
+    The prefixes hf-hub: and local-dir: are refused. With them another person's file would choose the architecture.
     """
     name = timm_name(config)
     architecture = name.partition(".")[0]

@@ -131,7 +131,7 @@ def located(kind: Any, place: Iterable[int | str]) -> tuple[list[int | str], Any
         if settings is not None:
             names.append(part)
             hint = get_type_hints(settings).get(str(part), Any)
-        elif isinstance(part, int) or dict in map(get_origin, members):
+        elif isinstance(part, int) or any(get_origin(member) is dict for member in members):
             names.append(part)
             hint = next((get_args(member)[-1] for member in members if get_origin(member) in (list, dict)), Any)
     return names, hint
