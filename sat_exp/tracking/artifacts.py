@@ -24,33 +24,27 @@ from typing import Any
 import wandb
 
 from sat_exp.runs import Run
-from sat_exp.tracking import internals
 
 LONGEST = 128
 TIME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 RESULTS = ("tables/", "figures/", "examples/", "report.html", "summary.json")
-OF_ATTACK = ("model", "attacked", "fooled", "white_box_success", "mean_linf", "mean_l2", "changed_pixels")
+OF_ATTACK = ["model", "attacked", "fooled", "white_box_success", "mean_linf", "mean_l2", "changed_pixels"]
 RECORDED = ("title", "command", "attack", "dataset", "choices")
 
 
 def lineage(client: wandb.Run, run: Run) -> None:
     """Declare the inputs of the run, then log its outputs, each with its sources."""
-    images, studied = data(run), matrix_studied(run)
-    for used in (images, studied):
-        if used is not None:
-            internals.use_artifact(client, used)
+    images = filled(named("data", dataset_label(run), run.summary.get("dataset", {})), run, ("tables/images.",))
+    studied = matrix_studied(run)
+    for used in filter(None, (images, studied)):
+        # The public `use_artifact` refuses to do this offline, and online waits for the server without limit.
+        client._log_artifact(used, is_user_created=True, use_after_commit=True)
     before = images
-    for made in (adversarial(run), predictions(run), results(run)):
-        if made is not None:
-            made.metadata["made_from"] = {source.name: source.digest for source in (before, studied) if source}
-            client.log_artifact(made)
-            before = made
-
-
-def data(run: Run) -> wandb.Artifact | None:
-    """The images of a measurement: identifier, label and hash of the content."""
-    artifact = named("data", dataset_label(run), run.summary.get("dataset", {}))
-    return filled(artifact, run, ("tables/images.",))
+    predictions = filled(described("predictions", run), run, ("predictions.npz",))
+    for made in filter(None, (adversarial(run), predictions, results(run))):
+        made.metadata["made_from"] = {source.name: source.digest for source in filter(None, (before, studied))}
+        client.log_artifact(made)
+        before = made
 
 
 def adversarial(run: Run) -> wandb.Artifact | None:
@@ -59,16 +53,11 @@ def adversarial(run: Run) -> wandb.Artifact | None:
     if store is None or models is None:
         return None
     stored = store.query("kind == 'adversarial'")
-    known = [column for column in OF_ATTACK if column in models]
     artifact = described("adversarial", run)
-    for name, table in {"store": stored, "models": models[known]}.items():
+    for name, table in {"store": stored, "models": models[OF_ATTACK]}.items():
         with artifact.new_file(f"{name}.csv") as file:
             table.to_csv(file, index=False)
     return artifact if len(stored) else None
-
-
-def predictions(run: Run) -> wandb.Artifact | None:
-    return filled(described("predictions", run), run, ("predictions.npz",))
 
 
 def results(run: Run) -> wandb.Artifact | None:

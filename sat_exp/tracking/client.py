@@ -68,13 +68,6 @@ def end_service() -> None:
         within(PATIENCE, wandb.teardown)
 
 
-def find_commit(config: Mapping[str, Any]) -> str | None:
-    """The git commit in a run's config, `versions.git_commit` or `git_commit`."""
-    versions = config.get("versions")
-    commit = versions.get("git_commit") if isinstance(versions, Mapping) else config.get("git_commit")
-    return str(commit) if commit else None
-
-
 def within(seconds: float, work: Callable[[], object]) -> None:
     """Run `work` and wait up to so many seconds for it; TimeoutError where it takes longer."""
     failures: list[Exception] = []

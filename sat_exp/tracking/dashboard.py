@@ -1,8 +1,9 @@
 """A W&B workspace and a W&B report of a project, with panels for the results of its runs (see `results`)."""
 
+import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import wandb
@@ -10,7 +11,7 @@ import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 
 from sat_exp.runs import registry
-from sat_exp.tracking import Tracking, internals
+from sat_exp.tracking import Tracking
 
 AXES: dict[str, reports.Config | reports.SummaryMetric] = {
     "epsilon": reports.Config("attack.epsilon"),
@@ -22,45 +23,27 @@ AXES: dict[str, reports.Config | reports.SummaryMetric] = {
 }
 
 
-@dataclass
-class Logs:
-    """The results in the runs of a project: models, and keys of figures and tables of measurements and of studies."""
-
-    runs: int = 0
-    models: set[str] = field(default_factory=set)
-    figures: set[str] = field(default_factory=set)
-    tables: set[str] = field(default_factory=set)
-    study_figures: set[str] = field(default_factory=set)
-    study_tables: set[str] = field(default_factory=set)
+Parts = dict[str, tuple[str, Sequence[Any]]]
+"""The sections of the workspace and of the report: by name, a sentence about the panels, and the panels."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A section of the workspace and of the report; text: a sentence about its panels."""
-
-    name: str
-    text: str
-    panels: Sequence[Any]
-
-
-def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Logs:
-    """The results in (config, summary) of each run."""
-    logs, names = Logs(), {study.name for study in registry.studies()}
+def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, set[str]]:
+    """What the runs have, from the (config, summary) of each: models, and the keys of figures, tables, study_figures
+    and study_tables, those of studies."""
+    found: dict[str, set[str]] = defaultdict(set)
+    names = {study.name for study in registry.studies()}
     for config, summary in runs:
-        logs.runs += 1
-        study = "measured" in config or config.get("task") in names
+        of = "study_" if "measured" in config or config.get("task") in names else ""
         for key in summary:
             kind, _, name = key.partition("/")
             if kind == "models" and name.endswith("/clean_accuracy"):
-                logs.models.add(name.removesuffix("/clean_accuracy"))
-            elif kind == "figures":
-                (logs.study_figures if study else logs.figures).add(key)
-            elif kind == "tables":
-                (logs.study_tables if study else logs.tables).add(key)
-    return logs
+                found["models"].add(name.removesuffix("/clean_accuracy"))
+            elif kind in ("figures", "tables"):
+                found[of + kind].add(key)
+    return found
 
 
-def parts(logs: Logs) -> list[Part]:
+def parts(found: Mapping[str, set[str]]) -> Parts:
     """The panels of a dashboard, without those that no run has results for."""
     columns = [reports.ParallelCoordinatesPlotColumn(metric, display_name=name) for name, metric in AXES.items()]
     sweep = [
@@ -68,24 +51,19 @@ def parts(logs: Logs) -> list[Part]:
         scatter("white-box success", "clean accuracy"),
         scatter("epsilon", "SAT"),
     ]
-    all_parts = [
-        Part("Sweep", "One line or point per run: the attack's numbers, and means over models and pairs.", sweep),
-        Part(
-            "Models",
-            "One bar per model and run.",
-            [bars(logs.models, column) for column in ("white_box_success", "clean_accuracy")] if logs.models else [],
-        ),
-        Part(
-            "Matrix",
-            "SAT of all pairs; below are the rates in both directions with their intervals.",
-            pictures({"figures/matrix"} & logs.figures, wide) + tables({"tables/pairs"} & logs.tables),
-        ),
-        Part("Figures", "The other figures of measurements.", pictures(logs.figures - {"figures/matrix"}, half)),
-        Part("Studies", "The figures of studies.", pictures(logs.study_figures - logs.figures, half)),
-        Part("Examples", "Images before and after the attack.", tables({"tables/examples"} & logs.tables)),
-        Part("Tables of studies", "Every number of the studies.", tables(logs.study_tables - logs.tables)),
-    ]
-    return [part for part in all_parts if part.panels]
+    models = [bars(found["models"], column) for column in ("white_box_success", "clean_accuracy")]
+    own, of_studies = found["figures"], found["study_figures"] - found["figures"]
+    matrix = pictures({"figures/matrix"} & own, wide) + tables({"tables/pairs"} & found["tables"])
+    whole: Parts = {
+        "Sweep": ("One line or point per run: the attack's numbers, and means over models and pairs.", sweep),
+        "Models": ("One bar per model and run.", models if found["models"] else []),
+        "Matrix": ("SAT of all pairs; below are the rates in both directions with their intervals.", matrix),
+        "Figures": ("The other figures of measurements.", pictures(own - {"figures/matrix"}, half)),
+        "Studies": ("The figures of studies.", pictures(of_studies, half)),
+        "Examples": ("Images before and after the attack.", tables({"tables/examples"} & found["tables"])),
+        "Tables of studies": ("Every number of the studies.", tables(found["study_tables"] - found["tables"])),
+    }
+    return {name: (text, panels) for name, (text, panels) in whole.items() if panels}
 
 
 def wide() -> reports.Layout:
@@ -118,38 +96,39 @@ def tables(keys: Iterable[str]) -> list[reports.WeavePanelSummaryTable]:
     return [reports.WeavePanelSummaryTable(table_name=key, layout=wide()) for key in sorted(keys)]
 
 
-def save_workspace(entity: str, project: str, title: str, content: Sequence[Part]) -> str:
+def save_workspace(entity: str, project: str, title: str, content: Parts) -> str:
     """The address of the saved view of that title, which is created or gets new sections. Filters, colours and columns
     that were set in the browser stay."""
     fresh = workspaces.Workspace(entity=entity, project=project, name=title)
-    internals.name_by_title(fresh, title)
+    # W&B's name of a view is random; one made from the title, for which there is no public way, is found again.
+    fresh._internal_name = f"nw-{hashlib.sha256(title.encode()).hexdigest()[:11]}-v"
     try:
         view = workspaces.Workspace.from_url(fresh.url)
     except ValueError:  # there is none of that name
         view = fresh
     view.sections = [
         workspaces.Section(
-            name=part.name,
-            panels=list(part.panels),
+            name=name,
+            panels=list(panels),
             is_open=place < 3,
-            layout_settings=workspaces.SectionLayoutSettings(columns=min(2, len(part.panels)), rows=2),
+            layout_settings=workspaces.SectionLayoutSettings(columns=min(2, len(panels)), rows=2),
         )
-        for place, part in enumerate(content)
+        for place, (name, (_, panels)) in enumerate(content.items())
     ]
     return view.save().url
 
 
-def save_report(entity: str, project: str, title: str, content: Sequence[Part]) -> str:
+def save_report(entity: str, project: str, title: str, content: Parts) -> str:
     """The address of the report of that title, which is created or replaced."""
     report = reports.Report(entity=entity, project=project, title=title, width="fluid")
     for known in wandb.Api().reports(f"{entity}/{project}"):
         if known.display_name == title:
             report.id = known.id
     report.blocks = [reports.TableOfContents()]
-    for part in content:
+    for name, (text, panels) in content.items():
         runs = reports.Runset(entity=entity, project=project, name="all runs")
-        grid = reports.PanelGrid(runsets=[runs], panels=list(part.panels))
-        report.blocks += [reports.H2(part.name), reports.P(part.text), grid]
+        grid = reports.PanelGrid(runsets=[runs], panels=list(panels))
+        report.blocks += [reports.H2(name), reports.P(text), grid]
     return report.save().url
 
 
@@ -160,11 +139,10 @@ def create(settings: Tracking, title: str) -> dict[str, str]:
     """
     api = wandb.Api(timeout=math.ceil(settings.connect_seconds))
     owner, project = settings.entity or api.default_entity or "", settings.project
-    runs = api.runs(f"{owner}/{project}", lazy=False)
-    logs = logged((run.config, dict(run.summary)) for run in runs)
-    if not logs.runs:
+    runs = [(run.config, dict(run.summary)) for run in api.runs(f"{owner}/{project}", lazy=False)]
+    if not runs:
         raise LookupError(f"{owner}/{project} has no runs")
-    content = parts(logs)
+    content = parts(logged(runs))
     return {
         "workspace": save_workspace(owner, project, title, content),
         "report": save_report(owner, project, title, content),

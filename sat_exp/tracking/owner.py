@@ -12,10 +12,10 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from sat_exp import files, stopping, strict_json
-from sat_exp.tracking.client import PATIENCE, brief, credentials, find_commit, open_client, within
+from sat_exp.tracking.client import PATIENCE, brief, credentials, open_client, within
 from sat_exp.tracking.settings import Recording, Tracking
 
 if TYPE_CHECKING:
@@ -25,13 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENVIRONMENT_MODES: dict[str, Recording] = {
-    "online": "online",
-    "run": "online",
-    "offline": "offline",
-    "dryrun": "offline",
-    "disabled": "disabled",
-}
+OLD_MODES: dict[str, Recording] = {"run": "online", "dryrun": "offline"}
+"""Names that `WANDB_MODE` may still have, and what they mean."""
+
 STOPPED = "stopped"
 """The state in `tracking.json`, and the tag in W&B, of a run that a signal ended."""
 
@@ -63,13 +59,10 @@ class Run:
         """Send a finished run: config, tables, figures, page, key numbers, and artifacts of its files."""
         if self.client is None:
             return
-        uploads: Sequence[Any] = ()
-        with self._mirroring("results"):
+        with self._mirroring("results"), staging_under(self.directory):
             from sat_exp.tracking import results
 
-            uploads = results.UPLOADS
-        with staging_under(self.directory):
-            for upload in uploads:
+            for upload in results.UPLOADS:
                 with self._mirroring(upload.__name__.replace("_", " ")):
                     upload(self.client, finished)
 
@@ -151,7 +144,8 @@ def start(
     """Begin recording in the chosen mode, or in the next one that works: online, offline, not at all."""
     mode = settings.mode
     if mode == "auto":
-        mode = ENVIRONMENT_MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
+        wanted = os.environ.get("WANDB_MODE", "")
+        mode = next((known for known in get_args(Recording) if known == OLD_MODES.get(wanted, wanted)), "auto")
     if mode == "disabled":
         return Run(None, "disabled", directory)
 
@@ -165,7 +159,7 @@ def start(
         "run_name": name,
         "run_job_type": job_type,
         "run_tags": tuple(dict.fromkeys([*settings.tags, *tags])),
-        "git_commit": find_commit(plain),
+        "git_commit": plain.get("versions", {}).get("git_commit"),
     }
     if mode != "offline" and (online := _online(settings, directory, options, plain, explicit=mode == "online")):
         return online
@@ -222,11 +216,10 @@ def staging_under(directory: Path) -> Iterator[None]:
     W&B reads the variable whenever an artifact is made and warns if it differs at the next init, so it is set only for
     this time.
     """
-    if "WANDB_DATA_DIR" in os.environ:
-        yield
-        return
-    os.environ["WANDB_DATA_DIR"] = str(directory / "wandb")
+    chosen = "WANDB_DATA_DIR" in os.environ
+    os.environ.setdefault("WANDB_DATA_DIR", str(directory / "wandb"))
     try:
         yield
     finally:
-        os.environ.pop("WANDB_DATA_DIR", None)
+        if not chosen:
+            os.environ.pop("WANDB_DATA_DIR", None)

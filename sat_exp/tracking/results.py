@@ -11,7 +11,6 @@ run.summary                models/<model>/<column>, pairs/<a>/<b>/<column> (smal
 artifacts                  see `artifacts`
 """
 
-import math
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -23,10 +22,11 @@ import wandb
 from sat_exp.runs import Run, registry
 from sat_exp.tracking.artifacts import lineage
 
-CONFIG_KEYS = (
-    *("task", "title", "command", "created", "choices", "versions", "hardware", "attack", "dataset"),
-    "measured",
-)
+CONFIG_KEYS = ("task", "title", "command", "created", "choices", "versions", "hardware", "attack", "dataset")
+KEYS = {"models": ["model"], "pairs": ["model_a", "model_b"]}
+"""The columns that name a row of the tables of a measurement."""
+
+ENDS = ("_low", "_high")
 SMALL = 55
 """Rows of a table up to which its numbers are summary scalars: the pairs of ten models with the diagonal."""
 PAGE = "report.html"
@@ -36,7 +36,7 @@ PICTURES = ("clean", "adversarial")
 def config(client: wandb.Run, run: Run) -> None:
     """Complete the run's config with the choices, versions, commit and settings of summary.json; values stay."""
     summary = run.summary
-    recorded = {key: summary[key] for key in CONFIG_KEYS if key in summary}
+    recorded = {key: summary[key] for key in (*CONFIG_KEYS, "measured") if key in summary}
     started = {key: value for key, value in client.config.items() if key != "_wandb"}
     settings = summary.get("settings", {})
     if filled(started, settings) != started:
@@ -90,60 +90,40 @@ def drawn(run: Run, suffix: str) -> list[str]:
 
 def table(frame: pandas.DataFrame) -> wandb.Table:
     """The rows as exact Python values, None where one is missing."""
-    rows = [[plain(value) for value in row] for row in frame.astype(object).to_numpy()]
-    return wandb.Table(columns=[str(column) for column in frame.columns], data=rows)
+    values = frame.astype(object).where(frame.notna(), None)
+    return wandb.Table(columns=[str(column) for column in frame.columns], data=values.to_numpy().tolist())
 
 
 def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) -> dict[str, float]:
     """The numbers to compare between runs, without missing ones."""
     numbers: dict[str, float] = {}
-    labelled: dict[str, pandas.DataFrame] = {}
-    if "models" in frames:
-        models = frames["models"]
-        labelled["models"] = models.set_axis([f"models/{model}" for model in models["model"]])
-    if "pairs" in frames:
-        pairs = frames["pairs"]
-        labelled["pairs"] = pairs.set_axis([f"pairs/{a}/{b}" for a, b in pairs[["model_a", "model_b"]].to_numpy()])
-    for name, frame in labelled.items():
-        numeric = frame.select_dtypes(["number", "bool"])
-        if name == "models" or len(frame) <= SMALL:
-            for label, row in zip(numeric.index, numeric.to_dict("records"), strict=True):
-                numbers.update({f"{label}/{column}": value for column, value in row.items()})
-        averaged = numeric if name == "models" else numeric[frame["model_a"] != frame["model_b"]]
-        for column in averaged.select_dtypes("floating"):
-            if not str(column).endswith(("_low", "_high")):
-                numbers[f"mean/{name}/{column}"] = averaged[column].mean()
     for name, frame in frames.items():
-        if registry.table(name).finding and 0 < len(frame) <= SMALL:
-            numbers.update(of_rows(name, frame))
-    numbers.update({f"timings/{stage}": seconds for stage, seconds in summary.get("timings", {}).items()})
-    numbers.update({f"planned/{stage}": seconds for stage, seconds in summary.get("planned_seconds", {}).items()})
+        if (name in KEYS or registry.table(name).finding) and (name == "models" or 0 < len(frame) <= SMALL):
+            numbers |= of_rows(name, frame)
+    for name, frame in frames.items():
+        if name in KEYS:
+            averaged = frame if name == "models" else frame[frame["model_a"] != frame["model_b"]]
+            means = averaged.select_dtypes("floating").mean()
+            numbers |= {f"mean/{name}/{key}": mean for key, mean in means.items() if not str(key).endswith(ENDS)}
+    for kind, field in (("timings", "timings"), ("planned", "planned_seconds")):
+        numbers |= {f"{kind}/{stage}": seconds for stage, seconds in summary.get(field, {}).items()}
     numbers["warnings"] = len(summary.get("warnings", []))
-    known = {key: plain(value) for key, value in numbers.items()}
-    return {key: value for key, value in known.items() if value is not None}
+    return {key: value for key, value in numbers.items() if not pandas.isna(value)}
 
 
 def of_rows(name: str, frame: pandas.DataFrame) -> dict[str, float]:
-    """<table>/<row>/<column>, a row named by its first column and its other texts; {} where two rows have one name."""
+    """<table>/<row>/<column>; {} where two rows have one name."""
     first, *others = frame.columns
-    texts = frame[others].select_dtypes(["object", "string", "category"]).columns
-    rows = frame[[first, *texts]].astype(str).agg("/".join, axis=1)
-    numeric = frame[others].select_dtypes(["number", "bool"])
-    if rows.duplicated().any():
+    keys = KEYS.get(name) or [first, *frame[others].select_dtypes(["object", "string", "category"])]
+    rows = [f"{name}/{'/'.join(map(str, row))}" for row in frame[keys].astype(str).to_numpy()]
+    if len(set(rows)) < len(rows):
         return {}
+    numeric = frame.drop(columns=keys).select_dtypes(["number", "bool"])
     return {
-        f"{name}/{row}/{column}": value
+        f"{row}/{column}": value
         for row, values in zip(rows, numeric.to_dict("records"), strict=True)
         for column, value in values.items()
     }
-
-
-def plain(value: Any) -> Any:
-    """A Python value instead of a numpy scalar; None for a missing one."""
-    if value is None or value is pandas.NA:
-        return None
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def filled(first: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
