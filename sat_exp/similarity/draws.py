@@ -7,19 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_exp.errors import UserError
-from sat_exp.similarity.predictions import Predictions
-from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_counts, weighted_sat
+from sat_exp.similarity.scores import SAT_FLOOR, Predictions, indicators, sat, weighted_counts, weighted_sat
 
 Array = NDArray[np.float64]
 
 
 def resampled(
-    predictions: Predictions,
-    *,
-    compare: str = "truth",
-    floor: float = SAT_FLOOR,
-    resamples: int = 100,
-    seed: int = 0,
+    predictions: Predictions, *, compare: str = "truth", floor: float = SAT_FLOOR, resamples: int = 100, seed: int = 0
 ) -> Iterator[pd.DataFrame]:
     """`resamples` SAT matrices, [M, M], each of as many images as there are, drawn with replacement.
 
@@ -41,26 +35,18 @@ def resampled(
 
 
 def weighted(
-    predictions: Predictions,
-    weights: NDArray[np.integer],
-    *,
-    compare: str = "truth",
-    floor: float = SAT_FLOOR,
+    predictions: Predictions, weights: NDArray[np.integer], *, compare: str = "truth", floor: float = SAT_FLOOR
 ) -> Array:
     """SAT matrices float64 [R, M, M] in which image n counts `weights`[r, n] ≥ 0 times; NaN for a pair without images.
-
-    `compare` and `floor` as for `similarity.score`. UserError for a pair that was not measured both ways.
-    """
+    UserError for a pair that was not measured both ways."""
     pairs, common, fooled = _complete_indicators(predictions, compare)
     return _square(weighted_sat(common, fooled, weights, floor), pairs, len(predictions.names))
 
 
 def perturbed(matrix: pd.DataFrame, error: pd.DataFrame, *, draws: int = 100, seed: int = 0) -> Iterator[pd.DataFrame]:
     """`draws` matrices [M, M] with other sampling errors: every pair plus a normal deviate of its standard error
-    [M, M]; the diagonal is unchanged.
-
-    For a matrix without predictions. Errors are independent, unlike those of real pairs.
-    """
+    [M, M]; the diagonal is unchanged. For a matrix without predictions. Errors are independent, unlike those of real
+    pairs."""
     rng = np.random.default_rng(seed)
     for _ in range(draws):
         noise = np.triu(rng.standard_normal(matrix.shape) * error.to_numpy(), 1)

@@ -51,19 +51,9 @@ def mean_rate_interval(
     `both`, `one`, `neither`: the number of images that are hits in both, one or neither of the two directions; ≥ 0,
     not necessarily whole, arrays broadcast. Both ends are NaN without images.
 
-    The interval holds the rates μ that a test does not reject. With n images, p = (2·both + one)/2n and three cells of
-    a multinomial, the largest likelihood for a given μ leaves a closed form of the nuisance, the probability t of `one`
-    (as in Tango, Statistics in Medicine 17, 1998). It gives the design effect D = 2 − t/(2μ(1 − μ)), the variance of p
-    in units of μ(1 − μ)/2n, from 1 for independent indicators to 2 for equal ones. The hits are then tested as a
-    binomial count of x = 2np/D in m = 2n/D trials (effective sample size: Korn and Graubard, Survey Methodology 24,
-    1998), by beta functions where these are no whole numbers.
-
-    The test doubles the tail, which includes 0.6 of the observed count's probability: more than mid-P (Lancaster,
-    Journal of the American Statistical Association 56, 1961), less than the exact test. Two exceptions keep the
-    coverage near 0 and, mirrored, near 1. The p value of no hit is 1.42·(1 − μ)ⁿ, so that the upper end for none of n
-    is 1 − (α/1.42)^(1/n), about 3.3/n at 95 %. Where that is at least the doubled tail of the observed count, the other
-    tail has no count as extreme (as in Blaker, Canadian Journal of Statistics 28, 2000): the tail is not doubled, and
-    includes 0.71 of the observed count's probability.
+    The interval holds the mean rates that a test does not reject. With n images and p = (2·both + one)/2n, the test
+    takes the hits for a binomial count in 2n/D trials, where D is `design_effect`. Its tails are between mid-P and the
+    exact test. `docs/intervals.md` has the derivation, the sources and the coverage.
     """
     cells = np.broadcast_arrays(*(np.asarray(count, np.float64) for count in (both, one, neither)))
     hits, single, misses = (np.ravel(cell) for cell in cells)
@@ -85,10 +75,8 @@ def standard_error(value: ArrayLike, low: ArrayLike, high: ArrayLike, confidence
 
 
 def p_too_many(rate: Array, both: Array, one: Array, neither: Array) -> Array:
-    """The p value of the counts under a mean `rate` in (0, 1) that is below the observed one; float64 [P].
-
-    It grows with the rate; see `mean_rate_interval`.
-    """
+    """The p value of the counts under a mean `rate` in (0, 1) that is below the observed one, float64 [P]. It grows
+    with the rate."""
     images = both + one + neither
     effect = design_effect(rate, both, one, neither)
     hits, trials = (2 * both + one) / effect, 2 * images / effect
@@ -101,9 +89,11 @@ def p_too_many(rate: Array, both: Array, one: Array, neither: Array) -> Array:
 
 
 def design_effect(rate: Array, both: Array, one: Array, neither: Array) -> Array:
-    """The variance of the mean rate in units of rate·(1 − rate)/2n, float64 [P]; at least 1/n.
+    """The variance of the mean rate in units of rate·(1 − rate)/2n, float64 [P]: 1 where the two directions hit
+    independently, 2 where they hit the same images; at least 1/n.
 
-    The probabilities of the three cells are those of this mean rate under which the counts are most likely.
+    The probabilities of the three cells are those of this mean rate under which the counts are most likely. That of
+    `one` has a closed form (as in Tango, Statistics in Medicine 17, 1998).
     """
     images = both + one + neither
     hit, miss = 2 * rate, 2 * (1 - rate)

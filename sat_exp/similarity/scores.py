@@ -1,4 +1,5 @@
-"""Similarity by attack transferability (SAT): its value, its intervals, and the tables of pairs and models.
+"""Similarity by attack transferability (SAT) from predicted classes: its value, its intervals, the tables of pairs and
+models.
 
 Source of the score: Hwang et al., *Similarity of Neural Architectures using Adversarial Attack Transferability*
 (ECCV 2024, arXiv 2210.11407), the definition of SAT in §3. In the names below A and B are two models, x an image of
@@ -7,6 +8,7 @@ class y, and x_A, x_B its adversarial versions made on A and on B.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -14,11 +16,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sat_exp.similarity.intervals import mean_rate_interval, rate, rate_columns
-from sat_exp.similarity.predictions import Classes, Predictions, fooled
 
 log = logging.getLogger(__name__)
 
 Mask = NDArray[np.bool_]
+Classes = NDArray[np.integer]
+"""A class per image, int [N]."""
+
+DIRECTIONS = (("a", "b"), ("b", "a"))
 
 SAT_FLOOR = 0.01
 """ε_s in percent: one fooled prediction in 5,000 images attacked in both directions. It keeps the logarithm defined."""
@@ -28,6 +33,41 @@ BLOCK = 256
 
 WEAK_ATTACK = 0.99
 """White-box success below which an attack is too weak for the transfer from this model to be trusted."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The classes that models predict for the same N images, clean and attacked; each array is int [N].
+
+    labels: the true classes, None where they are unknown.
+    clean: per model, its predictions for the clean images.
+    adversarial: per (source, target), the target's predictions for the source's adversarial images, −1 where the source
+    was not attacked.
+    reference: per (source, target), the target's predictions for the source's clean images. Needed only where the two
+    models take different pixels; the default is the target's `clean`.
+    goals: per source of a targeted attack, the class that the attack leads to, −1 where the source was not attacked.
+    """
+
+    names: Sequence[str]
+    labels: Classes | None
+    clean: Mapping[str, Classes]
+    adversarial: Mapping[tuple[str, str], Classes]
+    reference: Mapping[tuple[str, str], Classes] = field(default_factory=dict)
+    goals: Mapping[str, Classes] = field(default_factory=dict)
+
+    def unattacked(self, source: str, target: str) -> Classes:
+        """The target's predictions for the source's clean images."""
+        return self.reference.get((source, target), self.clean[target])
+
+
+def fooled(predicted: Classes, clean: Classes, goals: Classes | None = None) -> NDArray[np.bool_]:
+    """Whether an adversarial image fools a model, bool [N], from the model's predictions for it and the clean image.
+
+    An untargeted attack fools the model where the prediction changes. A targeted attack, which has `goals`, fools it
+    where the prediction becomes the goal class and was another class before. Arrays of one shape; images that were not
+    attacked are the caller's to leave out.
+    """
+    return predicted != clean if goals is None else (predicted == goals) & (clean != goals)
 
 
 def sat(images: ArrayLike, fooled_ab: ArrayLike, fooled_ba: ArrayLike, floor: float = SAT_FLOOR) -> NDArray[np.float64]:
@@ -66,21 +106,16 @@ def score(
     floor: float = SAT_FLOOR,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """The table of pairs: one row per unordered pair of models that was measured in a direction, self-pairs included.
+    """The table `pairs`: one row per unordered pair of models that was measured in a direction, self-pairs included.
 
-    Models are in the order of `predictions.names`; `families` holds the family of each. `compare` chooses X_AB:
-    `truth`, the images that both models classify as labelled; `consensus`, those on which both agree; `own`, all. For
-    the first two, `reference` predictions must fulfil the condition too. `fooled` defines when an image is fooled.
-
-    Columns: model_a, model_b, family_a, family_b; images = |X_AB|; fooled_ab and fooled_ba, counts over X_AB as in
-    `sat`; transfer_rate_ab and transfer_rate_ba, those counts over |X_AB|, each with _low and _high (Wilson);
-    sat, sat_low, sat_high (`sat_interval`). On the diagonal SAT is log(100 · white-box success).
+    families: by model. compare: chooses X_AB, whose size is in the column `images`: `truth`, the images that both
+    models classify as labelled; `consensus`, those on which both agree; `own`, all. For the first two, `reference`
+    predictions must fulfil the condition too. Intervals of rates are Wilson's. On the diagonal SAT is
+    log(100 · white-box success).
 
     A pair without common images has NaN for every number but its counts, and is named in a warning. A direction that
     was not measured is NaN, and so is SAT of its pair. ValueError for incomplete predictions.
     """
-    if len(set(predictions.names)) != len(predictions.names):
-        raise ValueError("a model is named twice")
     rows = []
     for a, b in combinations_with_replacement(predictions.names, 2):
         if (a, b) not in predictions.adversarial and (b, a) not in predictions.adversarial:
@@ -94,8 +129,9 @@ def score(
     columns = ["model_a", "model_b", "family_a", "family_b", "images", "fooled_ab", "fooled_ba", "both"]
     pairs = pd.DataFrame(rows, columns=columns)
     for way in ("ab", "ba"):
-        rates = rate_columns(f"transfer_rate_{way}", pairs[f"fooled_{way}"], pairs["images"], confidence)
-        pairs = pairs.assign(**rates)
+        pairs = pairs.assign(
+            **rate_columns(f"transfer_rate_{way}", pairs[f"fooled_{way}"], pairs["images"], confidence)
+        )
     both = pairs.pop("both")
     pairs["sat"] = sat(pairs["images"], pairs["fooled_ab"], pairs["fooled_ba"], floor)
     one = pairs["fooled_ab"] + pairs["fooled_ba"] - 2 * both
@@ -158,19 +194,15 @@ def weighted_sat(
     floor: float = SAT_FLOOR,
 ) -> NDArray[np.float64]:
     """SAT of P pairs, float64 [R, P], where image n counts `weights`[r, n] ≥ 0 times; NaN for a pair without images.
-
-    `common`, `fooled`: as `indicators` returns them, [P, N].
-    """
+    common, fooled: uint8 [P, N] of `indicators`."""
     return sat(*weighted_counts(common, fooled, weights), 0, floor)
 
 
 def weighted_counts(
     common: NDArray[np.uint8], fooled: NDArray[np.uint8], weights: NDArray[np.integer] | Mask
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """|X_AB| of P pairs, and the sum of their two counts of fooled images, float64 [R, P] each.
-
-    Arguments as for `weighted_sat`. Counts are sums of 0, 1 and 2 in 32 bits, exact up to 2²⁴.
-    """
+    """|X_AB| of P pairs, and the sum of their two counts of fooled images, float64 [R, P] each; arguments as for
+    `weighted_sat`. Counts are sums of 0, 1 and 2 in 32 bits, exact up to 2²⁴."""
     counts = weights.T.astype(np.float32)
     images, hits = (np.empty((len(weights), len(common))) for _ in range(2))
     for start in range(0, len(common), BLOCK):
@@ -181,13 +213,10 @@ def weighted_counts(
 
 
 def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The symmetric matrix of SAT, float64 [M, M], from the table of pairs; models in the table's order.
-
-    Pairs that are not in the table are NaN.
-    """
-    models = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
-    position = {model: index for index, model in enumerate(models)}
-    row, column = pairs["model_a"].map(position), pairs["model_b"].map(position)
+    """The symmetric matrix of SAT, float64 [M, M], from the table of pairs; models in the table's order. Pairs that are
+    not in the table are NaN."""
+    models = pd.Index([*pairs["model_a"], *pairs["model_b"]]).unique()
+    row, column = models.get_indexer(pairs["model_a"]), models.get_indexer(pairs["model_b"])
     values = np.full((len(models), len(models)), np.nan)
     values[row, column] = values[column, row] = pairs["sat"]
     return pd.DataFrame(values, index=models, columns=models)
@@ -201,14 +230,11 @@ def model_rates(
     goals: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> dict[str, int | float | bool]:
-    """Counts and rates of one model, from its own predictions: columns of the table of models.
+    """Counts and rates of one model, from its own predictions: columns of the table `models`.
 
     `labels`, `clean`, `goals`: int [N] as in `Predictions`. `white_box`: int [N], the model's predictions for its own
-    adversarial images, −1 where it was not attacked; None for a model that was only a target.
-
-    images = N; clean_correct and clean_accuracy, NaN without labels; attacked; fooled, see `fooled`;
-    white_box_success = fooled/attacked, NaN where nothing was attacked; rates with Wilson intervals (_low, _high);
-    weak_attack: white_box_success is below 0.99.
+    adversarial images, −1 where it was not attacked; None for a model that was only a target. Rates are NaN where they
+    are of nothing, and have Wilson's intervals.
     """
     predicted = np.asarray(clean)
     correct = np.nan if labels is None else int((predicted == np.asarray(labels)).sum())
@@ -240,3 +266,14 @@ def _fooled(predictions: Predictions, source: str, target: str, common: Mask) ->
     if missing := int((common & (predicted < 0)).sum()):
         raise ValueError(f"{source} → {target}: {missing} attacked images have no prediction of {target}")
     return common & fooled(predicted, clean, predictions.goals.get(source))
+
+
+def transfer_rates(pairs: pd.DataFrame) -> pd.DataFrame:
+    """source, target, rate: every measured transfer between two different models, from a table of pairs: first those
+    from model_a to model_b, then those back."""
+    between = pairs[pairs["model_a"] != pairs["model_b"]]
+    columns = ["source", "target", "rate"]
+    ways = [
+        between[[f"model_{a}", f"model_{b}", f"transfer_rate_{a}{b}"]].set_axis(columns, axis=1) for a, b in DIRECTIONS
+    ]
+    return pd.concat(ways, ignore_index=True).dropna(subset="rate")

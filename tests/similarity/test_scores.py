@@ -256,12 +256,6 @@ def test_one_missing_attacked_image_is_refused():
         score(Predictions(names, labels, clean, adversarial), families)
 
 
-def test_a_model_named_twice_is_refused():
-    _, families, labels, clean, adversarial = random_predictions(9)
-    with pytest.raises(ValueError, match="twice"):
-        score(Predictions(["m0", "m0"], labels, clean, adversarial), families)
-
-
 def test_sat_takes_arrays_and_a_single_count():
     np.testing.assert_allclose(
         sat([4, 4, 0, 4], [4, 1, 0, 0], [4, 1, 0, 0]), [LOG_100, math.log(25), math.nan, math.log(SAT_FLOOR)]

@@ -3,25 +3,17 @@
 import numpy as np
 import pandas as pd
 
-from sat_exp.similarity.directions import transfer_rates
+from sat_exp.similarity.scores import transfer_rates
 from sat_exp.statistics.hubs import ranks, solve
 
 
 def directed(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables `directed`, by source, and `asymmetric`, by difference, from a table of pairs (see
-    `similarity.score`).
+    """The tables `directed` and `asymmetric` from a table of pairs (see `similarity.score`).
 
     source and target are the effects in the least-squares fit rate_ij = mean + source_i + target_j over the measured
     directions, Σ source = Σ target = 0: by how much more than the average model a model fools others, and is fooled.
-    fools and fooled are its mean transfer rates to others and from them.
-
-    In `asymmetric`, model_a fools the other more often than it is fooled. expected: the difference that the effects
-    predict. The interval is Newcombe's (Statistics in Medicine 17, 1998, method 10) from the Wilson intervals of the
-    rates. It treats the directions as independent although both use the same images. It is therefore too wide where the
-    same images are fooled in both directions.
-
-    UserError where the measured directions do not determine the effects: fewer than three models, or models measured
-    only as source or only as target.
+    fools and fooled are its mean transfer rates to others and from them. UserError where the directions leave effects
+    undetermined: fewer than three models, or models measured only as source or only as target.
     """
     models = pd.Index(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
     ways = transfer_rates(pairs)
@@ -45,7 +37,12 @@ def directed(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _asymmetric(pairs: pd.DataFrame, lean: pd.Series) -> pd.DataFrame:
-    """The table `asymmetric`; lean: source − target effect of every model."""
+    """The table `asymmetric`, where model_a fools the other more often than it is fooled.
+
+    lean: source − target effect of every model, which predict the difference `expected`. The interval is Newcombe's
+    (Statistics in Medicine 17, 1998, method 10) from the Wilson intervals of the rates, as if these were independent:
+    too wide where the same images are fooled in both directions.
+    """
     between = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset=["transfer_rate_ab", "transfer_rate_ba"])
     forward = between["transfer_rate_ab"] >= between["transfer_rate_ba"]
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from sat_exp.errors import UserError
-from sat_exp.similarity.predictions import Predictions
-from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_sat
+from sat_exp.similarity.scores import SAT_FLOOR, Predictions, indicators, sat, weighted_sat
 from sat_exp.statistics.hubs import nearest_columns
 from sat_exp.statistics.resampling import percentile_interval
 
@@ -29,26 +28,19 @@ def rank_stability(
     floor: float = SAT_FLOOR,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The table `sample_size`: agreement of SAT from fewer images with SAT from all N of them, over the pairs of
-    distinct models.
+    """The table `sample_size`: agreement of SAT from fewer images with SAT from all, over the pairs of distinct models.
 
-    `compare` and `floor` as for `similarity.score`; pairs not measured both ways are left out. `sizes`: how many images
-    to draw without replacement, `repeats` times each, from 1 to N; None for those of `grid`. UserError for fewer than
-    three known pairs.
-
-    value is the mean over the repeats in which the measure is defined, `repeats` their number, low and high their
-    percentiles. measure:
+    compare, floor: as for `similarity.score`; pairs not measured both ways are left out. sizes: how many images to draw
+    without replacement, `repeats` times each; None for those of `grid`. The table has means over the repeats in which
+    the measure is defined. UserError for fewer than three known pairs.
 
     - spearman, kendall: rank correlation over pairs with SAT from all images
+    - spearman_disjoint: with SAT from as many other images. It does not become perfect with the number of images
     - same_nearest: share of models with the same most similar other model
-    - mean_absolute_error: over pairs, in units of SAT
-    - spearman_disjoint: with SAT from as many other images, where N is at least twice the size. The measures above
-      become perfect as the drawn images become all images; this one does not
     - missing: share of pairs without a common image among those drawn; the other measures leave them out
     """
     pairs, common, fooled = indicators(predictions, compare=compare)
-    distinct = pairs[:, 0] != pairs[:, 1]
-    pairs, common, fooled = pairs[distinct], common[distinct], fooled[distinct]
+    pairs, common, fooled = (part[pairs[:, 0] != pairs[:, 1]] for part in (pairs, common, fooled))
     images = common.shape[1]
     if (ranked := int(common.any(axis=1).sum())) < LEAST:
         raise UserError(f"{ranked} pairs are measured both ways, where {LEAST} are needed: measure more models")
@@ -61,21 +53,21 @@ def rank_stability(
         places = np.array([rng.permutation(images) for _ in range(repeats)])
         chosen = weighted_sat(common, fooled, places < size, floor)
         same = [(_nearest(part, pairs, models) == nearest)[nearest >= 0].mean() for part in chosen]
-        errors = np.abs(chosen - whole)
-        known = [row[np.isfinite(row)] for row in errors]
+        errors = pd.DataFrame(np.abs(chosen - whole))
         measures = pd.DataFrame(
             {
                 "spearman": [_correlation(spearmanr, part, whole) for part in chosen],
                 "kendall": [_correlation(kendalltau, part, whole) for part in chosen],
                 "same_nearest": same,
-                "mean_absolute_error": [row.mean() if row.size else np.nan for row in known],
-                "missing": np.isnan(errors).mean(axis=1),
+                "mean_absolute_error": errors.mean(axis=1),
+                "missing": errors.isna().mean(axis=1),
             }
         )
         if 2 * size <= images:
             others = weighted_sat(common, fooled, (places >= size) & (places < 2 * size), floor)
-            correlations = [_correlation(spearmanr, one, other) for one, other in zip(chosen, others, strict=True)]
-            measures["spearman_disjoint"] = correlations
+            measures["spearman_disjoint"] = [
+                _correlation(spearmanr, *both) for both in zip(chosen, others, strict=True)
+            ]
         low, high = percentile_interval(measures)
         rows += zip([size] * len(low), measures, measures.mean(), low, high, measures.count(), strict=True)
     return pd.DataFrame(rows, columns=["images", "measure", "value", "low", "high", "repeats"])

@@ -1,27 +1,32 @@
-"""The place of one model among others: its nearest models, its transfer rates, its cluster."""
+"""The place of one model among others: its nearest models, its transfer rates, its cluster, also in words."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
-from sat_exp.similarity.directions import DIRECTIONS, transfer_rates
+from sat_exp.similarity.scores import DIRECTIONS, transfer_rates
 from sat_exp.statistics.clustering import spectral
+from sat_exp.statistics.hubs import ranks
+from sat_exp.tasks import printing
 
 NEAREST = ["model", "sat", "sat_low", "sat_high", "fools", "fooled_by"]
+
+SHOWN = 5
+FORMATS = {"model": "", "sat": ".2f", "sat_low": ".2f", "sat_high": ".2f", "fooled_by": ".1%", "fools": ".1%"}
 
 
 @dataclass(frozen=True)
 class Placement:
     """The place of `model`, as the tables `nearest_models`, `rates` and `nearest_clusters`, and as numbers.
 
-    nearest: the other models, the most similar first. `fools` is the share of the placed model's adversarial images
-    that fool the other; `fooled_by`, the share of the other's that fool the placed model. rates: one row per role. As a
-    source the placed model's images fool others, as a target theirs fool it; `rank` 1 is the highest mean rate.
-    clusters: those of the others, by their mean SAT with the placed model. cluster: the first of them; margin: its mean
-    SAT minus the second's, NaN where there is one cluster. mean_sat: with the others; its rank among `models`.
+    In `nearest`, the placed model's adversarial images fool the other (fools), and the other's fool it (fooled_by). In
+    `rates`, its images fool others as a source, and theirs fool it as a target; rank 1 is the highest mean rate.
+    cluster: the one with the highest mean SAT; margin: by how much, NaN where it is the only one. mean_sat: with the
+    others; rank: of mean_sat among `models` models.
     """
 
     model: str
@@ -36,11 +41,10 @@ class Placement:
 
 
 def place(model: str, pairs: pd.DataFrame, clusters: int, *, seed: int = 0) -> Placement:
-    """The placement of `model` in a table of pairs (see `similarity.score`).
+    """The placement of `model` in a table of pairs (see `similarity.score`); the others are clustered without it.
 
-    The others are clustered without the placed model, which then belongs to the cluster with the highest mean SAT to
-    it. Missing pairs of the placed model are left out of all means. UserError for fewer than two others, no SAT with
-    any of them, a missing pair of two others, or a number of clusters outside 1 to the number of the others.
+    Missing pairs of the placed model are left out of all means. UserError for fewer than two others, no SAT with any of
+    them, a missing pair of two others, or a number of clusters outside 1 to the number of the others.
     """
     sat = similarity.matrix(pairs)
     others = sat.index.drop(model)
@@ -48,7 +52,7 @@ def place(model: str, pairs: pd.DataFrame, clusters: int, *, seed: int = 0) -> P
     if len(others) < 2 or own.empty:
         raise UserError(f"{model} has SAT with {len(own)} of {len(others)} others: measure it with at least two")
     groups = _clusters(own, spectral(sat.loc[others, others], clusters, seed=seed))
-    means = sat.mask(np.eye(len(sat), dtype=bool)).mean(axis=1)
+    means = sat.mask(np.eye(len(sat), dtype=bool)).mean(axis=1).dropna()
     best = groups["mean_sat"].to_numpy()
     return Placement(
         model=model,
@@ -58,8 +62,8 @@ def place(model: str, pairs: pd.DataFrame, clusters: int, *, seed: int = 0) -> P
         cluster=int(groups["cluster"].iloc[0]),
         margin=float(best[0] - best[1]) if len(groups) > 1 else np.nan,
         mean_sat=float(means[model]),
-        rank=_rank(means, model),
-        models=int(means.notna().sum()),
+        rank=int(ranks(means)[model]),
+        models=len(means),
     )
 
 
@@ -86,16 +90,39 @@ def _oriented(model: str, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rates(model: str, rates: pd.DataFrame) -> pd.DataFrame:
-    """The table `rates`, from the transfer rates of all models."""
+    """The table `rates`; rates: of all models."""
     rows = []
     for role, other in (("source", "target"), ("target", "source")):
         own = rates[rates[role] == model].set_index(other)["rate"]
         means = rates.groupby(role)["rate"].mean()
         ends = {"most": own.idxmax(), "most_rate": own.max(), "least": own.idxmin(), "least_rate": own.min()}
-        rows.append({"role": role, "mean_rate": means[model], "rank": _rank(means, model), "models": len(means)} | ends)
+        rows.append({"role": role, "mean_rate": means[model], "rank": ranks(means)[model], "models": len(means)} | ends)
     return pd.DataFrame(rows)
 
 
-def _rank(values: pd.Series, model: str) -> int:
-    """1 for the highest; equal values all have the best rank."""
-    return int((values > values[model]).sum()) + 1
+def sentences(placed: Placement) -> list[str]:
+    """The placement in words."""
+    texts = []
+    for row in placed.rates.itertuples():
+        verb = "fools the others on" if row.role == "source" else "is fooled by the others on"
+        texts.append(
+            f"{placed.model} {verb} {row.mean_rate:.1%} of the images on average, rank {row.rank} of {row.models} "
+            f"(most: {row.most}, {row.most_rate:.1%}; least: {row.least}, {row.least_rate:.1%})."
+        )
+    cluster = placed.clusters.iloc[0]
+    margin = f", {placed.margin:.2f} above the next" if placed.margin == placed.margin else ""
+    return [
+        *texts,
+        f"It falls into cluster {placed.cluster} of {len(placed.clusters)}, with which its mean SAT is "
+        f"{cluster.mean_sat:.2f}{margin}: {cluster.members}.",
+        f"Its mean SAT with all others is {placed.mean_sat:.2f}, rank {placed.rank} of {placed.models}.",
+    ]
+
+
+def show(placed: Placement, page: Path) -> None:
+    """Print the nearest models and the findings."""
+    console = printing.console()
+    console.print(printing.table(f"nearest to {placed.model}", placed.nearest.head(SHOWN), FORMATS))
+    for text in sentences(placed):
+        console.print(text, highlight=False)
+    console.print(f"report: {page}", soft_wrap=True)
