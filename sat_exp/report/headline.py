@@ -10,7 +10,7 @@ from sat_exp.report.attack import Attack
 from sat_exp.report.numbers import percent, percent_interval
 from sat_exp.report.origin import UNKNOWN, Origin
 from sat_exp.report.results import Results, between_models, model_families
-from sat_exp.similarity.directions import transfer_rates
+from sat_exp.similarity.scores import transfer_rates
 
 MEDIAN = {1: "", 2: "mean "}
 """The median of so many rates by its usual name."""

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from sat_exp import report
 from sat_exp.report.attack import Attack
-from sat_exp.similarity.directions import transfer_rates
+from sat_exp.similarity.scores import transfer_rates
 from sat_exp.tasks import printing
 
 ENDS = 5

@@ -8,7 +8,7 @@ from sat_exp.report.origin import Origin
 from sat_exp.report.results import Results, between_models
 from sat_exp.report.theme import Drawing
 from sat_exp.runs import registry
-from sat_exp.similarity.directions import transfer_rates
+from sat_exp.similarity.scores import transfer_rates
 
 
 def drawings(results: Results) -> dict[str, Drawing]:
