@@ -5,11 +5,15 @@ from sat_exp import stopping
 if __name__ == "__main__":
     stopping.begin()  # before the imports, which take time
 
+import ast
 import logging
 import os
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -18,17 +22,33 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sat_exp import settings, sweeps
 from sat_exp.errors import UserError, of_hydra, user_error
-from sat_exp.names import CONF, check_choices, check_collisions, own_folder, resolve
+from sat_exp.names import CONF, check_choices, check_collisions, files_of, own_folder, resolve
 from sat_exp.settings import search_path
 
 log = logging.getLogger(__name__)
 
 
 def tasks() -> str:
-    """The tasks for `--help`, with one line each."""
-    from sat_exp.tasks import help
+    """The tasks for `--help`, one line each: the question of a study, the docstring of another task's module. No task
+    is imported."""
+    from sat_exp.runs import registry
 
-    return help.tasks()
+    questions = {study.name: study.question for study in registry.studies()}
+    files = files_of("task", [CONF, *search_path.plugin_folders().values()])
+    lines = {name: questions.get(name) or summary_of(file) for name, file in sorted(files.items())}
+    width = max(map(len, lines))
+    return "\n".join(f"  {name:{width}}  {line}" for name, line in lines.items()).replace("$", "$$")
+
+
+def summary_of(file: Path) -> str:
+    """The first line of the docstring of the module that a task's file names, without 'task=NAME: ' and full stop."""
+    stated = yaml.safe_load(file.read_text(encoding="utf-8"))
+    module = str(stated.get("task", stated).get("_target_", "")).rpartition(".")[0]
+    spec = find_spec(module) if module else None
+    if spec is None or spec.origin is None:
+        return ""
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].removeprefix(f"task={file.stem}: ").rstrip(".")
 
 
 OmegaConf.register_new_resolver("tasks", tasks, replace=True)

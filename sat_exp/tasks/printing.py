@@ -19,13 +19,9 @@ def caution(text: str) -> Text:
     return Text.assemble(("caution:", "yellow"), " ", text)
 
 
-def damaged(text: str) -> Text:
-    return Text.assemble(("damaged:", "red"), " ", text)
-
-
 def table(title: str, rows: pd.DataFrame, formats: Mapping[str, str]) -> Table:
-    """A table of some columns of `rows`. formats: per column, "" for texts; else the format of its entries, which are
-    aligned at the right, "–" where missing."""
+    """A table of some columns of `rows`. formats: for each column "" for texts; else the format of its entries, which
+    are aligned at the right, "–" where missing."""
     printed = Table(title=title, title_justify="left")
     for name, form in formats.items():
         printed.add_column(name.replace("_", "\n"), justify="right" if form else "left", overflow="fold")

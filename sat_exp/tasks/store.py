@@ -4,12 +4,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import humanize
+from humanize import naturaldelta, naturalsize
 from more_itertools import map_reduce
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text as Line
 
 from sat_exp.errors import UserError
 from sat_exp.settings.types import FileName, Text
@@ -34,9 +35,9 @@ def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None)
     if stored:
         show(store, stored, console)
     for line in damaged:
-        console.print(printing.damaged(line), soft_wrap=True)
+        console.print(Line.assemble(("damaged:", "red"), " ", line), soft_wrap=True)
     if quarantined := inventory.quarantined(store):
-        size = amount(sum(size for _, size in quarantined))
+        size = naturalsize(sum(size for _, size in quarantined))
         console.print(
             f"{len(quarantined)} damaged files, {size}, are in {store.backend.locate(inventory.QUARANTINE)}, each with "
             "a line that states why; task.prune=quarantine removes them",
@@ -52,13 +53,13 @@ def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None)
 def remove(store: Store, pattern: str, console: Console) -> None:
     removed, freed = inventory.remove(store, pattern)
     for kind, name, rows, size, _ in lines(removed, {}):
-        console.print(f"removed {kind}: {name}, {rows} rows, {amount(size)}", soft_wrap=True, highlight=False)
+        console.print(f"removed {kind}: {name}, {rows} rows, {naturalsize(size)}", soft_wrap=True, highlight=False)
     if not removed and pattern != inventory.QUARANTINE:
         kinds = sorted({item.kind for item in inventory.items(store)})
         console.print(
             f"nothing stored has the kind or name {pattern!r}; kinds: {', '.join(kinds) or 'none'}", soft_wrap=True
         )
-    console.print(f"freed {amount(freed)}", highlight=False)
+    console.print(f"freed {naturalsize(freed)}", highlight=False)
 
 
 def show(store: Store, stored: Sequence[Item], console: Console) -> None:
@@ -68,17 +69,14 @@ def show(store: Store, stored: Sequence[Item], console: Console) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     digests = inventory.image_sets(store, stored)
     for kind, name, rows, size, modified in lines(stored, digests):
-        table.add_row(kind, name, rows, amount(size), humanize.naturaldelta(max(0.0, time.time() - modified)))
+        table.add_row(kind, name, rows, naturalsize(size), naturaldelta(max(0.0, time.time() - modified)))
     table.add_section()
-    for kind in sorted({item.kind for item in stored}):
-        members = [item for item in stored if item.kind == kind]
-        table.add_row(kind, arrays(members), "", amount(sum(item.size for item in members)), "")
-    table.add_row("total", arrays(stored), "", amount(sum(item.size for item in stored)), "", style="bold")
+    by_kind = map_reduce(stored, lambda item: item.kind)
+    for kind, members in [*sorted(by_kind.items()), ("total", stored)]:
+        arrays = f"{len(members)} array" + "s" * (len(members) != 1)
+        size = naturalsize(sum(item.size for item in members))
+        table.add_row(kind, arrays, "", size, "", style="bold" if kind == "total" else None)
     console.print(table)
-
-
-def arrays(members: Sequence[Item]) -> str:
-    return f"{len(members)} array" + "s" * (len(members) != 1)
 
 
 def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:
@@ -86,16 +84,12 @@ def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, 
 
     sets: the names of image sets by the digest of their pixels.
     """
-    return [
-        (
-            members[0].kind,
-            title(members, sets),
-            progress(sum(item.done for item in members), sum(item.rows for item in members)),
-            sum(item.size for item in members),
-            max(item.modified for item in members),
-        )
-        for members in map_reduce(stored, lambda item: item.path).values()
-    ]
+    found = []
+    for members in map_reduce(stored, lambda item: item.path).values():
+        done, rows, size = (sum(getattr(item, field) for item in members) for field in ("done", "rows", "size"))
+        progress = f"{rows:,}" if done == rows else f"{done:,} of {rows:,}"
+        found.append((members[0].kind, title(members, sets), progress, size, max(item.modified for item in members)))
+    return found
 
 
 def title(members: Sequence[Item], sets: dict[str, str]) -> str:
@@ -106,12 +100,3 @@ def title(members: Sequence[Item], sets: dict[str, str]) -> str:
     where = sets.get(first.facts.get("images", ""), "") if first.kind != "images" else first.key[:6]
     numbers = [f"{number} {value}" for number, value in first.facts.get("numbers", {}).items()]
     return ", ".join(part for part in (name, *numbers, where) if part)
-
-
-def progress(done: int, rows: int) -> str:
-    return f"{rows:,}" if done == rows else f"{done:,} of {rows:,}"
-
-
-def amount(size: float) -> str:
-    """Bytes in a readable unit, for instance '1.5 MB'."""
-    return humanize.naturalsize(size)
