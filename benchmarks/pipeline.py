@@ -31,9 +31,8 @@ from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.measurement import Measurement
-from sat_exp.modules.batches import AttackBatches
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.prediction import Generation
+from sat_exp.modules.prediction import AttackBatches, Generation
 from sat_exp.store import Store, StoredArray
 
 CONF = Path(__file__).parents[1] / "conf" / "model"

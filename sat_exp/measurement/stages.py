@@ -19,9 +19,8 @@ from sat_exp.measurement.scheduling import Advance
 from sat_exp.measurement.subjects import Source, Subject
 from sat_exp.measurement.views import View, Views
 from sat_exp.models import Candidate, Model, preflight
-from sat_exp.modules.batches import Ahead, AttackBatches, ChunkWriter, EvaluationBatches
+from sat_exp.modules import prediction
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.prediction import Evaluation, Generation, Preflight
 from sat_exp.store import Store, StoredArray, StoredRow
 
 PREFLIGHT_IMAGES = 8
@@ -63,13 +62,13 @@ class Stages:
             name=model.name,
         )
         with self.store.lock("logits", logits.key):
-            batches = EvaluationBatches([(view.pixels, logits)])
+            batches = prediction.EvaluationBatches([(view.pixels, logits)])
             if len(batches) or "warnings" not in logits.notes:
                 few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images)))))
                 logits.note(**asdict(self.preflight(model, few, classes)))
             if len(batches):
                 logits.note_versions(self.hardware.versions)
-                self.predict(Evaluation(model.classifier, logits=True), batches)
+                self.predict(prediction.Evaluation(model.classifier, logits=True), batches)
         self.warnings += [f"{model.name}: {warning}" for warning in logits.notes["warnings"]]
         self.warn_of_versions(model.name, logits)
         clean = logits.read_all().argmax(axis=1)
@@ -88,7 +87,7 @@ class Stages:
 
     def preflight(self, model: Model, few: torch.Tensor, classes: int) -> preflight.Checked:
         """The result of `preflight.check` on the device and in the precision of the run."""
-        module = Preflight(model, classes)
+        module = prediction.Preflight(model, classes)
         self.loop(module, [few])
         return module.checked
 
@@ -118,11 +117,11 @@ class Stages:
             chunk=self.hardware.batch_size,
             name=f"{model.name} {type(self.attack).__name__}",
         )
-        work = AttackBatches(pixels, adversarial, rows, labels, seeds)
+        work = prediction.AttackBatches(pixels, adversarial, rows, labels, seeds)
         if len(work):
             adversarial.note_versions(self.hardware.versions)
             started = time.perf_counter()
-            self.predict(Generation(model.classifier, self.attack), work, bar)
+            self.predict(prediction.Generation(model.classifier, self.attack), work, bar)
             if work.images() >= adversarial.notes.get("images", 0):
                 adversarial.note(seconds=time.perf_counter() - started, images=work.images())
         if len(rows) and "mean_linf" not in adversarial.notes:
@@ -149,10 +148,12 @@ class Stages:
 
         The target is loaded once, or not at all where everything is stored."""
         views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
-        clean = EvaluationBatches([(view.pixels, self.predictions(view, target)) for view in views.values()])
-        batches = EvaluationBatches([(source.adversarial, self.predictions(source, target)) for source in sources])
+        clean = prediction.EvaluationBatches([(view.pixels, self.predictions(view, target)) for view in views.values()])
+        batches = prediction.EvaluationBatches(
+            [(source.adversarial, self.predictions(source, target)) for source in sources]
+        )
         if len(batches) + len(clean):
-            module = Evaluation(target.candidate.load().classifier, logits=False)
+            module = prediction.Evaluation(target.candidate.load().classifier, logits=False)
             self.predict(module, clean)
             self.predict(module, batches, bar)
         bar(sum(len(source.rows) for source in sources) - batches.images())
@@ -167,11 +168,11 @@ class Stages:
     def predict(
         self,
         module: LightningModule,
-        batches: AttackBatches | EvaluationBatches,
+        batches: prediction.AttackBatches | prediction.EvaluationBatches,
         advance: Advance = lambda images: None,
     ) -> None:
         """Run Lightning's predict loop over `batches`; each result is written to the store at once."""
-        self.loop(module, Ahead(batches), ChunkWriter(advance))
+        self.loop(module, prediction.Ahead(batches), prediction.ChunkWriter(advance))
 
     def loop(self, module: LightningModule, batches: Any, *callbacks: Callback) -> None:
         """Run Lightning's predict loop on the hardware of the run, in its memory format."""

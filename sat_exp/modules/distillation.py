@@ -6,7 +6,6 @@ labels and the distillation token.
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +16,11 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from sat_exp.models import Classifier, Model
-from sat_exp.modules.batches import ChunkWriter
 from sat_exp.modules.hardware import Hardware, in_halves
+from sat_exp.modules.prediction import ChunkWriter
 from sat_exp.modules.training import Training
 from sat_exp.modules.training_images import TrainingImages
-from sat_exp.store import Store, StoredArray
+from sat_exp.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +30,8 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Distillation:
-    """The part of the loss that comes from the teacher.
-
-    hard: the target is the teacher's class; otherwise its probabilities at `temperature`. weight: the share of the
-    teacher in the loss; the rest is that of the labels.
-    """
+    """The teacher's part of the loss. hard: its target is the teacher's class, not its probabilities at `temperature`.
+    weight: its share in the loss; the rest is that of the labels."""
 
     hard: bool
     weight: float
@@ -98,7 +94,7 @@ class WithTeacherLogits(Dataset):
 
 
 class TeacherPrediction(LightningModule):
-    """A predict loop over `chunks_of`: logits of the plain and the mirrored image, [B, views, classes]."""
+    """Logits of the plain and, if `views` is 2, the mirrored image, [B, views, classes]."""
 
     def __init__(self, teacher: Classifier, views: int) -> None:
         super().__init__()
@@ -112,19 +108,11 @@ class TeacherPrediction(LightningModule):
         return torch.stack([self.teacher(view.float() / 255).float() for view in views], dim=1)
 
 
-def chunks_of(images: Dataset, output: StoredArray, chunks: list[int]) -> Iterator[dict[str, Any]]:
-    """The images of some chunks of a stored array, one batch per chunk, for `ChunkWriter`."""
-    for chunk in chunks:
-        span = output.span(chunk)
-        pixels = torch.stack([images[index][0] for index in range(span.start, span.stop)])
-        yield {"images": pixels, "last_of": (output, chunk)}
-
-
 def teacher_logits(
     teacher: Model, classes: int, images: TrainingImages, views: int, store: Store, hardware: Hardware
 ) -> Tensor:
-    """The teacher's logits for every training image, plain and, if `views` is 2, mirrored: float32 [N, views, classes].
-    They are computed once and stored; a damaged chunk is named in a warning and computed again."""
+    """The teacher's logits for every training image, float32 [N, views, classes], see `TeacherPrediction`. They are
+    computed once and stored; a damaged chunk is named in a warning and computed again."""
     number = len(images.training)  # type: ignore[arg-type]
     stored = store.open(
         "logits",
@@ -140,6 +128,10 @@ def teacher_logits(
         if missing := stored.missing():
             stored.note_versions(hardware.versions)
             trainer = hardware.trainer(callbacks=[ChunkWriter(lambda done: None)], enable_progress_bar=False)
-            batches = chunks_of(images.training, stored, missing)
+            spans = {chunk: range(number)[stored.span(chunk)] for chunk in missing}
+            batches = (
+                {"images": torch.stack([images.training[index][0] for index in span]), "last_of": (stored, chunk)}
+                for chunk, span in spans.items()
+            )
             trainer.predict(TeacherPrediction(teacher.classifier, views), batches, return_predictions=False)
     return torch.from_numpy(stored.read_all())

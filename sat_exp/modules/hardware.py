@@ -33,11 +33,10 @@ LIBRARIES = ("torch", "timm", "numpy", "pillow")
 class Hardware:
     """The accelerator, numeric precision and batch size, as in conf/hardware.
 
-    precision: in `bf16-mixed` the network computes in bfloat16 and its weights are float32; in `bf16-true` the weights
-    are bfloat16 too. Pixels, losses and attacks are float32 in both.
-    batch_size: images per batch of an attack or an evaluation. threads: of this process on the CPU; all cores where
-    null. workers: threads that decode images. tf32, channels_last: faster kernels on some hardware, which differ in the
-    last bits.
+    precision: in `bf16-mixed` the network computes in bfloat16, in `bf16-true` its weights are bfloat16 too. Pixels,
+    losses and attacks are float32 in both. batch_size: images per batch of an attack or an evaluation. threads: of this
+    process on the CPU, null for all cores. workers: threads that decode images. tf32, channels_last: kernels that are
+    faster on some hardware and differ in the last bits.
     """
 
     accelerator: Accelerator
@@ -56,7 +55,6 @@ class Hardware:
 
     @cached_property
     def device(self) -> torch.device:
-        """The device of the accelerator."""
         return self.trainer(enable_progress_bar=False).strategy.root_device
 
     @property
@@ -68,8 +66,7 @@ class Hardware:
     @property
     def versions(self) -> dict[str, str]:
         """Versions of libraries, and the device. Numbers may depend on them in the last bits; they are not in keys."""
-        libraries = {library: version(library) for library in LIBRARIES}
-        return libraries | {"device": device_name(self.device)}
+        return {library: version(library) for library in LIBRARIES} | {"device": device_name(self.device)}
 
     @property
     def memory(self) -> float:
@@ -95,9 +92,8 @@ class Hardware:
 def device_name(device: torch.device) -> str:
     """The name of the device, with the versions and capabilities that its kernels depend on."""
     if device.type == "cuda":
-        return (
-            f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
-        )
+        name, cudnn = torch.cuda.get_device_name(device), torch.backends.cudnn.version()
+        return f"{name}, CUDA {torch.version.cuda}, cuDNN {cudnn}"
     if device.type == "cpu":
         return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return device.type
@@ -112,6 +108,5 @@ def in_halves(step: Callable[..., Tensor], *batch: Any) -> Tensor:
         if size == 1:
             raise UserError("the device's memory does not hold one image: choose another hardware=") from error
     torch.cuda.empty_cache()
-    middle = size // 2
-    first, second = [part[:middle] for part in batch], [part[middle:] for part in batch]
-    return torch.cat([in_halves(step, *first), in_halves(step, *second)])
+    halves = slice(size // 2), slice(size // 2, None)
+    return torch.cat([in_halves(step, *(part[half] for part in batch)) for half in halves])

@@ -26,11 +26,7 @@ log = logging.getLogger(__name__)
 
 def read_record(path: Path, *numbers: str) -> dict[str, Any] | None:
     """The record at `path`; None where there is none. A damaged record, or one without all `numbers`, is moved to the
-    quarantine.
-
-    A record of an older version, which has neither a checksum nor a format, is accepted. UserError where the file
-    cannot be read.
-    """
+    quarantine. One of an older version, without checksum and format, is accepted. UserError where it cannot be read."""
     only_a_file(path)
     try:
         record = strict_json.loads(path.read_bytes())
@@ -57,7 +53,7 @@ def write_record(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
-    """Write weights atomically and return their SHA-256, in hex. An existing file is moved to the quarantine."""
+    """The SHA-256, in hex, of weights that are written atomically. An existing file is moved to the quarantine."""
     if os.path.lexists(path):
         set_aside(path, f"{path} has no sound record")
     files.write_atomic(path, save(dict(state)))
@@ -76,11 +72,8 @@ def weights_are(path: Path, record: Mapping[str, Any]) -> bool:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """The content of PyTorch's file at `path`, on the CPU; None where there is none. A damaged file is moved to the
-    quarantine.
-
-    Its checksums, which PyTorch ignores, are checked. UserError where it cannot be read.
-    """
+    """The content of PyTorch's file at `path`, on the CPU; None where there is none. A damaged file, by its checksums,
+    which PyTorch ignores, is moved to the quarantine. UserError where it cannot be read."""
     only_a_file(path)
     try:
         with path.open("rb") as file:
@@ -116,10 +109,7 @@ def folder(path: Path) -> Path:
 
 
 def set_aside(path: Path, reason: str) -> None:
-    """Move a file or folder to `quarantine` next to it, with a file that states the reason, and log a warning.
-
-    UserError where it cannot be moved.
-    """
+    """Move a file or folder to `quarantine` next to it, with a file that states the reason, and log a warning."""
     log.warning("%s: it is computed again", reason)
     place = path.parent / QUARANTINE / f"{path.name}.{time.time_ns()}"
     try:

@@ -27,10 +27,7 @@ BATCH_SECONDS = 2.0
 
 
 def measure(config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, Any]:
-    """The throughput of one model with random weights on `hardware`, as columns of a table of throughput.
-
-    canvas: pixels of a side of the images.
-    """
+    """The throughput of one model with random weights, as columns of a table of throughput. canvas: side in pixels."""
     untrained: Any = OmegaConf.merge(config, {"pretrained": False, "checkpoint": None})
     started = time.perf_counter()
     model = models.load(untrained)
@@ -47,9 +44,7 @@ def measure(config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, An
 
 class Stopwatch(LightningModule):
     """Times a classifier inside Lightning's predict loop, so that device and precision are those of a real run.
-
-    measured: the rates, the peak memory and the batch size, as columns of a table.
-    """
+    measured: the rates, the peak memory and the batch size, as columns of a table."""
 
     measured: dict[str, Any]
 
@@ -72,22 +67,22 @@ class Stopwatch(LightningModule):
                 attack.append(self.seconds(self.attack, images))
         weights = sum(tensor.nbytes for tensor in [*self.classifier.parameters(), *self.classifier.buffers()])
         grown = growth[0] if self.device.type == "cuda" else max(growth[0], size * autograd_bytes)
-        rates = (size / statistics.median(forward), size / statistics.median(attack))
-        memory = {"peak_memory_bytes": weights + grown, "batch_size": size}
-        self.measured = dict(zip(RATES, rates, strict=True)) | memory
+        rates = [size / statistics.median(times) for times in (forward, attack)]
+        self.measured = dict(zip(RATES, rates, strict=True))
+        self.measured |= {"peak_memory_bytes": weights + grown, "batch_size": size}
         return torch.tensor(rates)
 
     def largest_batch(self) -> tuple[int, float]:
         """The size of the batches to time, and the seconds of one attack step on such a batch."""
         size, seconds = 1, self.seconds(self.attack, self.images(1))
         while size < self.batch_size and 2 * seconds < BATCH_SECONDS:
+            larger = min(2 * size, self.batch_size)
             try:
-                larger = min(2 * size, self.batch_size)
                 seconds = self.seconds(self.attack, self.images(larger))
-                size = larger
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
                 break
+            size = larger
         return size, seconds
 
     def images(self, size: int) -> Tensor:
@@ -133,15 +128,15 @@ def peak_growth(device: torch.device) -> Iterator[list[int]]:
         before = torch.cuda.memory_allocated(device)
         yield growth
         growth.append(torch.cuda.max_memory_allocated(device) - before)
-        return
-    before = resident("VmRSS", reset=True)
-    yield growth
-    growth.append(resident("VmHWM") - before if before else 0)
+    else:
+        before = resident("VmRSS", reset=True)
+        yield growth
+        growth.append(resident("VmHWM") - before if before else 0)
 
 
 def resident(quantity: str, *, reset: bool = False) -> int:
-    """Bytes of this process on Linux: VmRSS, now, or VmHWM, at its peak; 0 on other systems. reset: first free unused
-    memory and reset the peak."""
+    """Bytes of this process on Linux, 0 elsewhere: VmRSS, now, or VmHWM, at its peak. reset: first free unused memory
+    and reset the peak."""
     try:
         if reset:
             ctypes.CDLL(None).malloc_trim(0)

@@ -17,7 +17,6 @@ A table of throughput is a CSV file with a row per network, input size, device, 
 import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ import torch
 from filelock import FileLock
 from more_itertools import unique_everseen
 from omegaconf import DictConfig, OmegaConf
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from sat_exp import files, models
 from sat_exp.errors import UserError, explained, one_line
@@ -55,9 +54,8 @@ Rows = dict[Key, dict[str, Any]]  # the rows of a table, by network
 
 @dataclass(frozen=True)
 class Throughput:
-    """rows: one per model, in order: its name, the columns of a table, `source` (measured, or scaled), and `slow` and
-    `fast`, the factors between which its rates may be off, 1 where measured. failures: name → the reason why a model
-    could not be measured. notes: how rates were scaled."""
+    """rows: one per model, in order: its name, the columns of a table, `source` (measured, scaled), `slow` and `fast`,
+    the factors between which its rates may be off. failures: the reasons by name. notes: how rates were scaled."""
 
     rows: pd.DataFrame
     failures: dict[str, str]
@@ -81,7 +79,6 @@ class Machine:
         return cls(name, 0, hardware.numerics)
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of `table` that were measured on this machine."""
         return table[(table[MACHINE] == list(vars(self).values())).all(axis=1)]
 
     def most_similar(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -98,10 +95,7 @@ class Machine:
 
 
 class Measured:
-    """The networks measured on this machine, in the file `table`. known: their rows. failed: the reasons of failures.
-
-    canvas: pixels of a side of the images.
-    """
+    """The networks measured on this machine, in the file `table`. known: their rows. failed: why others have none."""
 
     def __init__(self, hardware: Hardware, canvas: int, table: Path) -> None:
         self.hardware, self.canvas, self.table = hardware, canvas, table
@@ -112,14 +106,13 @@ class Measured:
     def measure(self, configs: Sequence[DictConfig], deadline: float = float("inf")) -> None:
         """Measure the networks of `configs` that are not known yet; UserError where `deadline` passes too early."""
         missing = [config for config in unique_everseen(configs, key_of) if key_of(config) not in self.known]
-        counts = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        name = TextColumn("measure {task.description:<28}")
-        with Progress(name, BarColumn(), *counts, disable=not missing) as progress:
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress("measure {task.description:<28}", *columns, disable=not missing) as progress:
             task = progress.add_task("", total=len(missing))
             for position, config in enumerate(missing):
                 if time.perf_counter() > deadline:
-                    failure = f"no table has the throughput of {len(missing) - position} of these models"
-                    raise UserError(f"{failure}: measure them once, with task.measure=true")
+                    unknown = f"no table has the throughput of {len(missing) - position} of these models"
+                    raise UserError(f"{unknown}: measure them once, with task.measure=true")
                 progress.update(task, description=config.name)
                 key = key_of(config)
                 try:
@@ -143,10 +136,8 @@ def find(
     measure: bool = False,
 ) -> Throughput:
     """The throughput of `configs` here: from `table` where it was measured on this machine, else from the `shipped`
-    table, scaled by `references`, else measured now. Measurements are added to `table`.
-
-    canvas: pixels of a side of the images. measure: measure everything that `table` lacks, and scale nothing.
-    """
+    table, scaled by `references`, else measured now. Measurements are added to `table`. canvas: pixels of a side of the
+    images. measure: measure everything that `table` lacks, and scale nothing."""
     measured = Measured(hardware, canvas, table)
     keys = [key_of(config) for config in configs]
     notes: list[str] = []
@@ -170,25 +161,21 @@ def find(
 
 
 def scale(basis: Rows, here: Rows) -> tuple[Rows, str]:
-    """The rows of `basis` with the rates expected here, and a line about the scaling.
-
-    Rates are multiplied by their median ratio over the networks in both tables. `slow` and `fast` are the least and the
-    greatest of these ratios divided by that median, over both rates.
-    """
+    """The rows of `basis` with their rates times the median ratio over the networks in both tables, and a line about
+    it. `slow` and `fast`: the least and the greatest of the ratios divided by their median, over both rates."""
     common = [key for key in basis if key in here]
     if not common:
         raise UserError("none of the reference models could be measured here: measure all with task.measure=true")
-    ratios = {rate: [here[key][rate] / basis[key][rate] for key in common] for rate in RATES}
-    middle = {rate: statistics.median(ratios[rate]) for rate in RATES}
-    off = [ratio / middle[rate] for rate in RATES for ratio in ratios[rate]]
+    ratios = pd.DataFrame([{rate: here[key][rate] / basis[key][rate] for rate in RATES} for key in common])
+    middle, off = ratios.median(), (ratios / ratios.median()).to_numpy()
     origin = next(iter(basis.values()))
     threads = f", {origin['threads']} thread{'s' * (origin['threads'] > 1)}" if origin["threads"] else ""
     note = (
         f"scaled to this machine from {origin['device']}{threads}, {origin['precision']}: "
         f"{middle[RATES[0]]:.2f} times its speed forward and {middle[RATES[1]]:.2f} times in an attack step, single "
-        f"networks {min(off):.2f} to {max(off):.2f} times that ({len(common)} measured on both)"
+        f"networks {off.min():.2f} to {off.max():.2f} times that ({len(common)} measured on both)"
     )
-    factors = {"source": "scaled", "slow": min(off), "fast": max(off)}
+    factors = {"source": "scaled", "slow": off.min(), "fast": off.max()}
     return {key: row | {rate: row[rate] * middle[rate] for rate in RATES} | factors for key, row in basis.items()}, note
 
 
@@ -202,7 +189,7 @@ def key_of(config: DictConfig) -> Key:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A table of throughput, empty where there is no such file; UserError where the file is not such a table."""
+    """The table of throughput at `path`, empty where there is no file; UserError where it is not such a table."""
     if not path.is_file():
         return pd.DataFrame(columns=COLUMNS)
     advice = "move it away and measure again with task.measure=true"
@@ -238,5 +225,5 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine() or os.name
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine() or os.name)

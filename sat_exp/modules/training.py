@@ -3,7 +3,7 @@
 import multiprocessing
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -19,6 +19,7 @@ from timm.optim import create_optimizer_v2, list_optimizers
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -32,9 +33,7 @@ from sat_exp.settings.types import Count, NonNegative, Positive, Seed, Text, Who
 FINISHING_RATE = 0.25  # the learning rate of the finishing epochs, as a fraction of the main one
 ONE_CYCLE: Final = "one_cycle"
 Schedule = Literal["one_cycle", "cosine", "tanh", "poly", "multistep", "step"]
-Shift = Annotated[int, Field(ge=0, le=4096)]
 Part = Annotated[float, Field(ge=0, lt=1)]
-Devices = Annotated[int, Field(ge=1, le=1024)]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Recipe:
     schedule: Schedule = ONE_CYCLE
     warmup_epochs: Whole = 0
     mirror: bool = True
-    shift: Shift = 2
+    shift: Annotated[int, Field(ge=0, le=4096)] = 2
     transform: dict[str, Any] | None = None
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
@@ -69,7 +68,7 @@ class Recipe:
     average: Part | None = None
     accumulate: Count = 1
     clip: Positive | None = None
-    devices: Devices = 1
+    devices: Annotated[int, Field(ge=1, le=1024)] = 1
 
     def __post_init__(self) -> None:
         if (self.mixup or self.cutmix) and self.batch_size % 2:
@@ -81,24 +80,19 @@ class Recipe:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], where: str = "") -> "Recipe":
-        """A recipe from `settings` by name; UserError for an unknown name, and for a value of another type or out of
-        range. where: the group of the settings, for errors, such as task."""
+        """A recipe from `settings` by name; UserError for a wrong one. where: their group in errors, such as task."""
         return cls(**checked(cls, settings, where))
 
     @property
     def views(self) -> int | None:
-        """The number of augmented variants of an image; None where there are too many to store a teacher's logits for
-        each."""
+        """The number of augmented variants of an image; None where they are too many to store logits for each."""
         repeated = self.shift == 0 and self.transform is None and not (self.mixup or self.cutmix)
         return 1 + self.mirror if repeated else None
 
     def facts(self) -> dict[str, Any]:
         """The settings that differ from their defaults, so that a setting added later changes no record."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.default is MISSING or getattr(self, field.name) != field.default
-        }
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in vars(self).items() if value != defaults[name]}
 
 
 @dataclass(frozen=True)
@@ -109,12 +103,6 @@ class Phase:
     epochs: int
     learning_rate: float
     augmented: bool
-
-
-def phases(recipe: Recipe) -> list[Phase]:
-    main = Phase("main", recipe.epochs, recipe.learning_rate, augmented=True)
-    finish = Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False)
-    return [main, finish] if recipe.finishing_epochs else [main]
 
 
 class Training(LightningModule):
@@ -138,12 +126,9 @@ class Training(LightningModule):
                 images = mirrored(images, flipped)
             images = shifted(images, self.recipe.shift) if self.recipe.shift else images
         pixels = images.float() / 255
-        targets = labels
-        if self.mix is not None:
-            pixels, targets = self.mix(pixels, labels)
+        pixels, targets = (pixels, labels) if self.mix is None else self.mix(pixels, labels)
         loss = self.loss(pixels, targets, flipped, *others)
-        several = self.recipe.devices > 1
-        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=several)
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=self.recipe.devices > 1)
         return loss
 
     def loss(self, pixels: Tensor, targets: Tensor, flipped: Tensor, *others: Tensor) -> Tensor:
@@ -152,21 +137,17 @@ class Training(LightningModule):
         return self.by_labels(self.classifier(pixels), targets)
 
     def by_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of `logits` with the labels."""
         if targets.ndim == 2:
             return SoftTargetCrossEntropy()(logits, targets)
         return F.cross_entropy(logits, targets, label_smoothing=self.recipe.label_smoothing)
 
     def configure_optimizers(self) -> Any:
-        recipe, rate = self.recipe, self.phase.learning_rate
-        network = self.classifier.network
+        recipe, rate, network = self.recipe, self.phase.learning_rate, self.classifier.network
         optimizer = create_optimizer_v2(network, opt=recipe.optimizer, lr=rate, weight_decay=recipe.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule: Any
         if recipe.schedule == ONE_CYCLE:
-            schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, max_lr=rate, total_steps=steps, pct_start=0.15, cycle_momentum=False
-            )
+            schedule = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.15, cycle_momentum=False)
         else:
             schedule, _ = create_scheduler_v2(
                 optimizer,
@@ -234,7 +215,10 @@ def fit(
 
     begin: makes the module of a phase, of the same classifier for all. watch: makes further callbacks of a phase.
     """
-    for phase in phases(recipe):
+    phases = [Phase("main", recipe.epochs, recipe.learning_rate, augmented=True)]
+    if recipe.finishing_epochs:
+        phases.append(Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False))
+    for phase in phases:
         module = begin(phase)
         last = checkpoints / f"{phase.name}.ckpt"
         reached = read_checkpoint(last, module)
@@ -243,7 +227,10 @@ def fit(
             RandomState().load_state_dict(reached["callbacks"][RandomState.state_key])
             continue
         averaging = [EMAWeightAveraging(decay=recipe.average)] if recipe.average is not None else []
-        processes = several_processes(recipe.devices) if recipe.devices > 1 else {}
+        processes: dict[str, Any] = {}
+        if recipe.devices > 1:  # forked from a server that has imported this module
+            multiprocessing.set_forkserver_preload(["sat_exp.modules.training"])
+            processes = {"devices": recipe.devices, "strategy": DDPStrategy(start_method="forkserver")}
         trainer = hardware.trainer(
             max_epochs=phase.epochs,
             limit_val_batches=0,
@@ -262,10 +249,8 @@ def fit(
 
 
 def read_checkpoint(path: Path, module: Training) -> dict[str, Any] | None:
-    """The checkpoint at `path`; None where there is none. A checkpoint of another training than that of `module` is
-    moved to the quarantine."""
-    reached = records.read_checkpoint(path)
-    if reached is None:
+    """The checkpoint at `path`; None where there is none. That of another training than `module`'s is quarantined."""
+    if (reached := records.read_checkpoint(path)) is None:
         return None
     own, state = module.state_dict(), reached.get("state_dict")
     sound = (
@@ -278,12 +263,6 @@ def read_checkpoint(path: Path, module: Training) -> dict[str, Any] | None:
     if not sound:
         records.set_aside(path, f"{path} is damaged (it is of another training)")
     return reached if sound else None
-
-
-def several_processes(devices: int) -> dict[str, Any]:
-    """A trainer's options for processes that share a training, forked from a server that has imported this module."""
-    multiprocessing.set_forkserver_preload(["sat_exp.modules.training"])
-    return {"devices": devices, "strategy": DDPStrategy(start_method="forkserver")}
 
 
 class Accuracy(LightningModule):

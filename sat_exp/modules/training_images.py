@@ -27,10 +27,8 @@ PROBED = 1000  # the number of photographs, evenly spaced, whose contents are in
 
 @dataclass
 class Photographs(Dataset):
-    """The images of a set, decoded on access: uint8 [C, H, W] and label.
-
-    transform: arguments of timm.data.create_transform, applied at random on each access; None for the canvas pixels.
-    """
+    """The images of a set, decoded on access: uint8 [C, H, W] and label. transform: arguments of
+    timm.data.create_transform, applied at random on each access; None for the canvas pixels."""
 
     images: ImageSet
     transform: dict[str, Any] | None = None
@@ -51,8 +49,8 @@ class Photographs(Dataset):
 
 
 def transformation(settings: dict[str, Any], canvas: Canvas) -> Callable[[Image.Image], Tensor]:
-    """timm.data.create_transform for training with `settings`, on images of `canvas`. UserError where timm refuses the
-    settings, or the transform fails on an image or does not return uint8 [C, H, W]."""
+    """timm's transform for training with `settings`, on images of `canvas`. UserError where timm refuses the settings,
+    or where it fails on an image or does not return uint8 [C, H, W]."""
     arguments: dict[str, Any] = {"input_size": canvas.crop, "interpolation": "bicubic"} | settings
     failure: Exception | None = None
     with isolate_rng(include_cuda=False):  # it restores nothing when an exception leaves its body
@@ -89,15 +87,14 @@ class TrainingImages:
 
     @classmethod
     def of(cls, config: DictConfig, root: str | None, workers: int) -> "TrainingImages":
-        """The training and test images of a data set.
+        """The training and test images of a data set; UserError where it has no training images.
 
         root: a folder of training images, in any layout of the data set; all images of the data set itself are then
-        test images. None for a data set with training images of its own. UserError where there are no training images.
+        test images. None for a data set with training images of its own.
         """
         if root is not None:
-            training, test = (
-                build(config, "dataset", **whole | {"size": None, "ids": None}).images for whole in ({"root": root}, {})
-            )
+            whole = {"size": None, "ids": None}
+            training, test = (build(config, "dataset", **whole | at).images for at in ({"root": root}, {}))
             if training.class_names != test.class_names:
                 raise UserError(f"the classes in {root} are not those of {test.name}: give its own training images")
             return cls(Photographs(training), Photographs(test), test.label_space, workers)
@@ -106,8 +103,7 @@ class TrainingImages:
         return cls(data.train_dataloader().dataset, data.val_dataloader().dataset, data.images.label_space)
 
     def augmented(self, transform: dict[str, Any] | None) -> Dataset:
-        """The training images, with timm's `transform` applied on each access; UserError for a transform of images that
-        are not photographs."""
+        """The training images, with timm's `transform` on each access; UserError for other images than photographs."""
         if transform is None:
             return self.training
         if not isinstance(self.training, Photographs):

@@ -24,7 +24,7 @@ ENDINGS = {
 PREFETCHING = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from sat_exp.modules.batches import Ahead, EvaluationBatches
+from sat_exp.modules.prediction import Ahead, EvaluationBatches
 from sat_exp.store import Store
 from sat_exp.store.folder import Folder
 

@@ -87,9 +87,13 @@ def changes(pairs: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> pd.
         for group, part in by_base(pairs.dropna(subset=quantity)).items():
             if len(part):
                 values = part[quantity].to_numpy(np.float64)
-                ends = interval(part, lambda times, values=values: values @ times / times.sum(), resamples, seed)
+                ends = interval(part, partial(_mean_in_draw, values), resamples, seed)
                 rows.append((quantity, group, len(part), values.mean(), *ends, (values > 0).mean()))
     return pd.DataFrame(rows, columns=["quantity", "group", "pairs", "mean", "low", "high", "positive"])
+
+
+def _mean_in_draw(values: Array, times: Indices) -> float:
+    return values @ times / times.sum()
 
 
 def interval(

@@ -26,8 +26,6 @@ from sat_exp.tasks.training import Job, Trainings
 OTHER_SETTINGS = ("name", "directory", "hard", "weight", "temperature")
 """Settings that neither belong to the recipe nor have a rule in `check`."""
 
-BY_PAIR = "by_pair"
-
 
 def check(
     config: DictConfig,
@@ -72,15 +70,16 @@ def run(
     best: Count | None,
     **recipe: Any,
 ) -> None:
-    """Train each of `students` with each of `seeds`, alone and with each of `teachers`; measure their similarity before
-    and after; write the study. conf/task/distill.yaml explains the settings; `recipe` has those of a `Recipe`."""
+    """Train the students alone and with the teachers, measure their similarity before and after, and write the study.
+    conf/task/distill.yaml explains the settings; `recipe` has those of a `Recipe`."""
     student_models, teacher_models = members(students, teachers)
     earlier = None if picker is None else finished(picker)
     measurement = measuring.prepared(config)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
     images.augmented(recipe["transform"])
-    numbers = f"{counted(len(student_models), 'student')}, {counted(len(teacher_models), 'teacher')}"
-    title = f"Distillation on {measurement.images.name}: {numbers}"
+    numbers = {"student": len(student_models), "teacher": len(teacher_models)}
+    counts = ", ".join(f"{number} {noun}{'s' * (number > 1)}" for noun, number in numbers.items())
+    title = f"Distillation on {measurement.images.name}: {counts}"
     with recorded(config, title, tags=[measurement.images.name]) as recording:
         trainings = Trainings(Path(directory), images, measurement.hardware, recording.tracked)
         fingerprints, failures = fingerprints_of(teacher_models)
@@ -107,7 +106,7 @@ def run(
         tables = observed(experiment, done, measured, config)
         tables |= concluded(tables, measured, config.seed)
         if earlier is not None:
-            tables["picked"] = with_gain(ranking, tables.get(BY_PAIR))
+            tables["picked"] = with_gain(ranking, tables.get("by_pair"))
         if failures:
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
         facts = measuring.facts(measurement, measured) | {"findings": findings.findings(tables)}
@@ -117,33 +116,26 @@ def run(
 
 
 def members(students: Sequence[str], teachers: Sequence[str]) -> tuple[list[DictConfig], list[DictConfig]]:
-    """The configurations of the students and of the teachers."""
     return composing.members(students, "task.students"), composing.members(teachers, "task.teachers")
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number > 1)}"
 
 
 def check_names(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds: Sequence[int]) -> None:
     """UserError for models that predict different classes, for repeated seeds and for a name that is used twice."""
     if len(set(seeds)) < len(seeds):
         raise UserError(f"task.seeds={list(seeds)}: give each once")
-    first = students[0]
     names = {Trial(student, seed).name for student in students for seed in seeds}
     if taken := names & {teacher.name for teacher in teachers}:
         raise UserError(f"{min(taken)} is both a teacher and a trained student: give another seed")
-    for model in (*students, *teachers):
+    first, *others = (*students, *teachers)
+    for model in others:
         if model.label_space != first.label_space:
-            raise UserError(
-                f"{model.name} predicts {model.label_space}, {first.name} predicts {first.label_space}: "
-                "choose students and teachers with the same classes"
-            )
+            labels = f"{model.name} predicts {model.label_space}, {first.name} predicts {first.label_space}"
+            raise UserError(f"{labels}: choose students and teachers with the same classes")
 
 
 def finished(picker: str) -> pd.DataFrame:
     """The table `by_pair` of the finished study in a folder; UserError if it has none."""
-    pairs = Run.open(Path(picker)).table(BY_PAIR)
+    pairs = Run.open(Path(picker)).table("by_pair")
     if pairs is None:
         raise UserError(f"{picker} is not a study of distillation: give task.picker=FOLDER of a finished one")
     return pairs
@@ -153,9 +145,8 @@ def observed(
     experiment: Experiment, done: dict[Trial, Job], measured: Measured, config: DictConfig
 ) -> dict[str, pd.DataFrame]:
     """The tables of the trainings and of the measurement."""
-    labels = experiment.measurement.images.labels
-    trainings, accuracies = experiment.records(done), experiment.accuracies()
-    pairs = measuring.pair_table(measured, labels, config)
+    labels, trainings = experiment.measurement.images.labels, experiment.records(done)
+    pairs, accuracies = measuring.pair_table(measured, labels, config), experiment.accuracies()
     return {
         "trainings": trainings,
         "networks": measuring.model_table(measured, labels, config.score.confidence),
@@ -174,7 +165,7 @@ def concluded(tables: Mapping[str, pd.DataFrame], measured: Measured, seed: int)
     by_pair = over_seeds(by_seed)
     return {
         "gains": by_seed,
-        BY_PAIR: by_pair,
+        "by_pair": by_pair,
         "changes": changes(by_pair, seed=seed),
         "relations": relations(by_pair, seed=seed),
         "pickers": evaluated(by_seed, seed=seed),

@@ -16,6 +16,7 @@ from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLo
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.settings import plain
 from sat_exp.store import key_of
+from sat_exp.studies.distill.gains import KEYS
 from sat_exp.tasks.training import NUMBERS, Job, Setup, Trainings
 
 
@@ -37,17 +38,10 @@ class Trial:
         student, teacher = self.pair
         return f"{student}_seed{self.seed}_from_{teacher}" if teacher else f"{student}_seed{self.seed}"
 
-    @property
-    def group(self) -> dict[str, Any]:
-        """The `group` of the trained model, as model files state it."""
-        student, teacher = self.pair
-        return {"architecture": student, "seed": self.seed, "recipe": teacher or "labels"}
-
 
 @dataclass(frozen=True)
 class Experiment:
-    """The settings that all trainings of a study share. settings: those of a `Recipe`, without the seed; fingerprints:
-    of the teachers, by name."""
+    """What all trainings of a study share. settings: of a `Recipe`, without the seed. fingerprints: of the teachers."""
 
     trainings: Trainings
     measurement: Measurement
@@ -65,7 +59,7 @@ class Experiment:
     def job(self, trial: Trial) -> Job:
         recipe = Recipe.of(self.settings | {"seed": trial.seed})
         network, images = plain(trial.student.network), self.trainings.images.digest
-        facts: dict[str, Any] = {"network": network, "recipe": recipe.facts(), "images": images}
+        facts = {"network": network, "recipe": recipe.facts(), "images": images}
         if trial.teacher is not None:
             facts |= {"teacher": self.fingerprints[trial.teacher.name], "distillation": asdict(self.distillation)}
         file = f"{trial.name}-{key_of(facts)[:8]}"
@@ -87,12 +81,10 @@ class Experiment:
 
     def records(self, done: dict[Trial, Job]) -> pd.DataFrame:
         """The table `trainings`; the teacher of a baseline is ""."""
-        rows = [
-            (*trial.pair, trial.seed, trial.name, *map(self.trainings.record(job).get, NUMBERS))
-            for trial, job in done.items()
-        ]
-        columns = ["student", "teacher", "seed", "network", "accuracy", "parameters", "seconds"]
-        return pd.DataFrame(rows, columns=columns)
+        rows = []
+        for trial, job in done.items():
+            rows.append((*trial.pair, trial.seed, trial.name, *map(self.trainings.record(job).get, NUMBERS)))
+        return pd.DataFrame(rows, columns=[*KEYS, "seed", "network", "accuracy", "parameters", "seconds"])
 
     def accuracies(self) -> pd.DataFrame:
         """The table `teachers`: their accuracy on the images that students are tested on."""
@@ -102,9 +94,13 @@ class Experiment:
 
     def measure(self, done: dict[Trial, Job]) -> Measured:
         """Transfer between each student of `done` and all teachers, in both directions."""
-        students = [self.trainings.trained(job, trial.group) for trial, job in done.items()]
+        students = []
+        for trial, job in done.items():
+            student, teacher = trial.pair
+            group = {"architecture": student, "seed": trial.seed, "recipe": teacher or "labels"}
+            students.append(self.trainings.trained(job, group))
         pairs = [(student.name, teacher.name) for student in students for teacher in self.teachers]
-        directions = {direction for one, other in pairs for direction in ((one, other), (other, one))}
+        directions = {*pairs, *((teacher, student) for student, teacher in pairs)}
         return self.measurement.run([models.Configured(model) for model in (*self.teachers, *students)], directions)
 
 
