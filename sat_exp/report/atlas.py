@@ -6,6 +6,7 @@ The script of the page (`page.js`) draws them. Numbers are rounded to six digits
 import base64
 import importlib.resources
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,16 @@ def atlas(results: Results) -> dict[str, Any] | None:
     if results.pairs is None or not len(between_models(results.pairs)):
         return None
     names, origin = list(model_families(results.pairs)), Origin.of(results)
-    table = with_more(results, results.pairs)
+    table, grouped = with_more(results.tables, results.pairs), clusters(results, names)
     return {
         "directed": origin.directed,
         "interval": f"{origin.level} interval",
-        "models": [model(name, results) for name in names],
+        "models": models(results, names),
         "pairs": pairs(table, names),
         "more": {column: words for column, (_, words) in OF_PAIRS.items() if column in table},
-        "orders": orders(results, names),
+        "orders": orders(results, names, grouped),
         "places": places(results, names),
-        "clusters": clusters(results, names),
+        "clusters": grouped,
         "palettes": {
             "sat": sns.color_palette("rocket_r", 64).as_hex(),
             "rate": sns.color_palette("mako_r", 64).as_hex(),
@@ -74,52 +75,54 @@ def scripts() -> list[str]:
     return [(folder / script).read_text(encoding="utf-8").replace("</script", "<\\/script") for script in SCRIPTS]
 
 
-def model(name: str, results: Results) -> dict[str, Any]:
-    """The name, family, colour, components and `OF_MODELS` of a model."""
-    family = results.families[name]
-    facts: dict[str, Any] = {"name": name, "family": family, "colour": results.styles[family].colour}
-    for table, columns in OF_MODELS.items():
-        for row in _rows(results, table, name):
-            facts |= {column: plain(row[column]) for column in columns}
-    for row in _rows(results, "components", name):
-        facts["components"] = {column: str(value) for column, value in row.items() if column != "model"}
-    return facts
+def models(results: Results, names: list[str]) -> list[dict[str, Any]]:
+    """The name, family, colour, `OF_MODELS` and components of every model."""
+    rows = {
+        table: results.tables[table].set_index("model").to_dict("index")
+        for table in (*OF_MODELS, "components")
+        if table in results.tables
+    }
+    found = []
+    for name, family in ((name, results.families[name]) for name in names):
+        facts: dict[str, Any] = {"name": name, "family": family, "colour": results.styles[family].colour}
+        for table, columns in OF_MODELS.items():
+            if name in rows.get(table, {}):
+                facts |= {column: plain(rows[table][name][column]) for column in columns}
+        if name in rows.get("components", {}):
+            facts["components"] = {column: str(value) for column, value in rows["components"][name].items()}
+        found.append(facts)
+    return found
 
 
-def with_more(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+def with_more(tables: Mapping[str, pd.DataFrame], pairs: pd.DataFrame) -> pd.DataFrame:
     """The table of pairs with the columns of `OF_PAIRS` that the run has."""
-    keys = [frozenset(pair) for pair in table[["model_a", "model_b"]].to_numpy()]
+    keys = [frozenset(pair) for pair in pairs[["model_a", "model_b"]].to_numpy()]
     for column, (source, _) in OF_PAIRS.items():
-        other = results.tables.get(source)
-        if other is not None and column in other:
-            known = {frozenset(pair): value for *pair, value in other[["model_a", "model_b", column]].to_numpy()}
-            table = table.assign(**{column: [known.get(key, np.nan) for key in keys]})
-    return table
+        if column in tables.get(source, ()):
+            other = tables[source][["model_a", "model_b", column]].to_numpy()
+            known = {frozenset(pair): value for *pair, value in other}
+            pairs = pairs.assign(**{column: [known.get(key, np.nan) for key in keys]})
+    return pairs
 
 
 def pairs(table: pd.DataFrame, names: list[str]) -> dict[str, list[Any]]:
     """Columns: a and b, positions in `names`, and numbers; missing ones are null."""
-    position = {name: index for index, name in enumerate(names)}
-    columns = {side: [position[name] for name in table[f"model_{side}"]] for side in "ab"}
-    return columns | {
-        column: [plain(value) for value in table[column]] for column in (*NUMBERS, *OF_PAIRS) if column in table
-    }
+    columns = {side: pd.Index(names).get_indexer(table[f"model_{side}"]).tolist() for side in "ab"}
+    numbers = [column for column in (*NUMBERS, *OF_PAIRS) if column in table]
+    return columns | {column: [plain(value) for value in table[column]] for column in numbers}
 
 
-def orders(results: Results, names: list[str]) -> dict[str, list[int]]:
-    """The orders in which the heat map can be drawn, by name."""
+def orders(results: Results, names: list[str], grouped: list[int] | None) -> dict[str, list[int]]:
+    """The orders in which the heat map can be drawn, by name. grouped: the cluster of each of `names`."""
     assert results.pairs is not None
-    position = {name: index for index, name in enumerate(names)}
-    families = results.families
     by: dict[str, list[str]] = {}
     if between_models(results.pairs)["sat"].notna().any():
         by["tree"] = leaf_order(similarity.matrix(results.pairs))
-    grouped = clusters(results, names)
-    if grouped is not None and "tree" in by:
-        by["cluster"] = sorted(by["tree"], key=lambda name: grouped[position[name]])
-    by["family"] = sorted(names, key=lambda name: (families[name], name))
+        if grouped is not None:
+            by["cluster"] = sorted(by["tree"], key=lambda name: grouped[names.index(name)])
+    by["family"] = sorted(names, key=lambda name: (results.families[name], name))
     by["name"] = sorted(names)
-    return {order: [position[name] for name in ordered] for order, ordered in by.items()}
+    return {order: pd.Index(names).get_indexer(ordered).tolist() for order, ordered in by.items()}
 
 
 def places(results: Results, names: list[str]) -> dict[str, dict[str, list[Any]]]:
@@ -135,12 +138,10 @@ def places(results: Results, names: list[str]) -> dict[str, dict[str, list[Any]]
 
 def clusters(results: Results, names: list[str]) -> list[int] | None:
     """The cluster of each of `names`, 0 for none; None for a run without clusters."""
-    table = results.tables.get("clusters")
-    return (
-        None
-        if table is None
-        else table.set_index("model")["cluster"].reindex(names, fill_value=0).astype(int).to_list()
-    )
+    if "clusters" not in results.tables:
+        return None
+    table = results.tables["clusters"].set_index("model")["cluster"]
+    return table.reindex(names, fill_value=0).astype(int).to_list()
 
 
 def examples(results: Results, names: list[str]) -> dict[str, Any] | None:
@@ -152,18 +153,15 @@ def examples(results: Results, names: list[str]) -> dict[str, Any] | None:
     table = table[table["model"].isin(names)]
     files = list(dict.fromkeys([*table["clean"], *table["adversarial"]]))
     position = {name: index for index, name in enumerate(names)}
-    items = [
-        {
-            "model": position[row["model"]],
-            "image": int(row["image"]),
-            "id": str(row["image_id"]),
-            "label": int(row["label"]),
-            "known": bool(row["known"]),
-            "clean": files.index(row["clean"]),
-            "adversarial": files.index(row["adversarial"]),
-        }
-        for row in table.to_dict("records")
-    ]
+    items = table.assign(
+        model=table["model"].map(position),
+        image=table["image"].astype(int),
+        id=table["image_id"].astype(str),
+        label=table["label"].astype(int),
+        known=table["known"].astype(bool),
+        clean=table["clean"].map(files.index),
+        adversarial=table["adversarial"].map(files.index),
+    )[["model", "image", "id", "label", "known", "clean", "adversarial"]]
     predictions: dict[str, dict[str, int]] = {}
     between = predicted[predicted["source"].isin(names) & predicted["target"].isin(names)]
     for row in between.to_dict("records"):
@@ -174,7 +172,7 @@ def examples(results: Results, names: list[str]) -> dict[str, Any] | None:
     for file in files:
         pixels(results.examples / file)  # refuses what is no picture
     return {
-        "items": items,
+        "items": items.to_dict("records"),
         "pictures": [embedded(results.examples / file) for file in files],
         "predictions": predictions,
         "classes": {label: str(class_names[label]).split(",")[0] for label in used if 0 <= label < len(class_names)},
@@ -195,16 +193,7 @@ def embedded(file: Path, quality: int = QUALITY) -> str:
 
 def plain(value: Any) -> Any:
     """A number with six digits, null where it is missing; other values as they are."""
-    if isinstance(value, (float, np.floating)):
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
         return float(f"{value:.6g}") if np.isfinite(value) else None
-    if value is pd.NA:
-        return None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _rows(results: Results, table: str, name: str) -> list[dict[Any, Any]]:
-    """The row of a model in a table, if there is one."""
-    if table not in results.tables:
-        return []
-    frame = results.tables[table]
-    return frame[frame["model"] == name].head(1).to_dict("records")
+    return None if value is pd.NA else value

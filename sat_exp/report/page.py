@@ -33,8 +33,16 @@ Rows = list[tuple[str, str]]
 def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Path]) -> str:
     """The page as text; pngs: the PNG file of each figure, whose SVG file is next to it."""
     summary, interactive = results.summary, atlas.atlas(results)
-    linked = interactive is not None
-    return _template().render(
+    shown = {name: table for name, table in results.own.items() if registry.table(name).on_page}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
+    return environment.get_template("template.html.j2").render(
         title=summary.get("title") or "Similarity by attack transferability",
         created=moment(summary.get("created", "")),
         headline=headline(results),
@@ -42,13 +50,9 @@ def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Pa
         warnings=warnings(results),
         figures=[(name, drawing.heading, drawing.caption, _embedded(pngs[name])) for name, drawing in drawn.items()],
         families={family: style.colour for family, style in results.styles.items()},
-        models=cells.models(results, linked),
-        pairs=cells.pairs(results, linked),
-        frames={
-            name: _frame(table)
-            for name, table in results.own.items()
-            if registry.table(name).on_page and len(table) <= LONGEST
-        },
+        models=cells.models(results, linked=interactive is not None),
+        pairs=cells.pairs(results, linked=interactive is not None),
+        frames={name: _frame(table) for name, table in shown.items() if len(table) <= LONGEST},
         origin=Origin.of(results),
         settings=_settings(results),
         details=json.dumps(origin.settings(summary), indent=2, ensure_ascii=False) if summary.get("settings") else "",
@@ -59,20 +63,7 @@ def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Pa
     )
 
 
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
-    return environment.get_template("template.html.j2")
-
-
 def _frame(table: pd.DataFrame) -> dict[str, list[Any]]:
-    """A table as plain data: columns and rows."""
     rows = [[atlas.plain(value) for value in row] for row in table.astype(object).to_numpy()]
     return {"columns": [str(column) for column in table.columns], "rows": rows}
 
