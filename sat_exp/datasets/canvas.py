@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,6 @@ Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
 MOST_RESIZED = 100_000_000  # pixels of an image after resizing, before cropping
-FILTERS: dict[Filter, Image.Resampling] = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,6 @@ class Canvas:
     def native(cls, size: int, crop_fraction: float, interpolation: Filter = "bicubic", mode: Mode = "RGB") -> "Canvas":
         """timm's evaluation transform for an input of `size` pixels: shorter side to floor(size / crop_fraction), then
         a centre crop of `size`."""
-        if not 0 < crop_fraction <= 1:
-            raise UserError(f"crop fraction {crop_fraction}: give a number above 0, at most 1")
         return cls(math.floor(size / crop_fraction), size, interpolation, mode)
 
     @property
@@ -62,6 +59,6 @@ class Canvas:
         if width * height > MOST_RESIZED:
             raise ValueError(f"{image.width}×{image.height} pixels are too long and narrow for {self.recipe}")
         left, top = round((width - self.crop) / 2), round((height - self.crop) / 2)
-        resized = image.convert(self.mode).resize((width, height), FILTERS[self.interpolation])
+        resized = image.convert(self.mode).resize((width, height), Image.Resampling[self.interpolation.upper()])
         square = np.asarray(resized.crop((left, top, left + self.crop, top + self.crop)))
         return np.ascontiguousarray(square.reshape(self.crop, self.crop, -1).transpose(2, 0, 1))

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Published:
-    """A file to download, and to unpack if it is a tar. sha256: in hex. into: the subfolder to put it in."""
+    """A file to download, and to unpack if it is a tar. into: the subfolder to put it in."""
 
     url: str
     sha256: str
@@ -72,10 +72,11 @@ def downloaded(title: str, root: str | None, folder: str, files: Sequence[Publis
     except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
         if target.is_dir():  # another process was first
             return parent
-        raise UserError(
-            f"{title} could not be downloaded into {parent} ({one_line(error)}): connect to the internet, or give "
-            f"dataset.root=FOLDER with {folder} in it, or try experiment=quickstart, which needs no download"
-        ) from error
+        advice = (
+            f"connect to the internet, or give dataset.root=FOLDER with {folder} in it, or try experiment=quickstart"
+        )
+        failure = f"{title} could not be downloaded into {parent} ({one_line(error)})"
+        raise UserError(f"{failure}: {advice}, which needs no download") from error
     finally:
         socket.setdefaulttimeout(timeout)
     return parent

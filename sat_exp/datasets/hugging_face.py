@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -77,10 +78,8 @@ class Rows:
 
     def pictures(self, ids: Sequence[str], labels: Sequence[int] | None) -> list[Picture]:
         """The picture in each row."""
-        return [
-            Picture(id, self.place(index), None if labels is None else labels[index], partial(self.read, index))
-            for index, id in enumerate(ids)
-        ]
+        rows = enumerate(zip(ids, labels or [None] * len(ids), strict=True))
+        return [Picture(id, self.place(index), label, partial(self.read, index)) for index, (id, label) in rows]
 
     def place(self, index: int) -> str:
         """The name of row `index` in errors."""
@@ -91,9 +90,9 @@ class Rows:
         cell = self.dataset[index][self.image] or {"bytes": None, "path": None}
         if cell["bytes"] is not None:
             return cell["bytes"]
-        if not cell["path"] or not inside(cell["path"], (self.folder, Path(library().config.HF_DATASETS_CACHE))):
-            raise UserError(f"{self.place(index)} has no picture in {self.folder}: take it out")
-        return read_bytes(Path(cell["path"]))
+        if cell["path"] and inside(cell["path"], (self.folder, Path(library().config.HF_DATASETS_CACHE))):
+            return read_bytes(Path(cell["path"]))
+        raise UserError(f"{self.place(index)} has no picture in {self.folder}: take it out")
 
     def files(self) -> list[str]:
         """The file name of each row, as in ILSVRC; row numbers instead, unless every row has a name of its own."""
@@ -104,12 +103,14 @@ class Rows:
 
 def classes(dataset: Any) -> tuple[tuple[str, ...], list[int] | None]:
     """Class names, and the class index of each row; () and None where there are no labels."""
-    datasets = library()
-    features = dataset.features
-    column = next((key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)), None)
-    column = column or next((key for key in LABELS if key in features), None)
-    if column is None:
+    features, kind = dataset.features, library().ClassLabel
+    columns = [
+        *(key for key in features if isinstance(features[key], kind)),
+        *(key for key in LABELS if key in features),
+    ]
+    if not columns:
         return (), None
+    column = columns[0]
     values = dataset.select_columns([column])[:][column]
     names = getattr(features[column], "names", None)
     if all(isinstance(value, str) for value in values):
@@ -142,7 +143,9 @@ def load(folder: Path, split: str) -> Any:
     No code of the folder is run, nothing is written, and only files of the folder are read, in formats of images.
     """
     datasets = library()
-    check_files(folder)
+    for path in folder.rglob("*"):
+        if not (path.is_file() or path.is_dir()):  # reading a pipe would not end
+            raise UserError(f"{path} is no file: take it out")
     with explained(f"{folder} cannot be loaded", f"give dataset.root= {ROOT}"):
         if saved(folder):
             found = datasets.load_from_disk(str(folder))
@@ -152,31 +155,18 @@ def load(folder: Path, split: str) -> Any:
             check_inside([file["filename"] for file in found.cache_files], folder)
             return found
         builder = datasets.load_dataset_builder(str(folder))
-        check_builder(builder, folder)
-        check_split(folder, split, list(builder.config.data_files or ()))
+        kind, files = type(builder).__module__.split(".")[-1], builder.config.data_files or {}
+        if kind not in FORMATS:
+            raise ValueError(f"it is read as {kind}, not as {', '.join(FORMATS)}")
+        check_inside(chain.from_iterable(files.values()), folder)
+        check_split(folder, split, list(files))
         return datasets.load_dataset(str(folder), split=split)
 
 
-def check_files(folder: Path) -> None:
-    """UserError for anything in `folder` that is neither file nor folder: reading a pipe would not end."""
-    for path in folder.rglob("*"):
-        if not (path.is_file() or path.is_dir()):
-            raise UserError(f"{path} is no file: take it out")
-
-
-def check_builder(builder: Any, folder: Path) -> None:
-    """ValueError where a folder's description names a format without images, or files outside the folder."""
-    kind = type(builder).__module__.split(".")[-1]
-    if kind not in FORMATS:
-        raise ValueError(f"it is read as {kind}, not as {', '.join(FORMATS)}")
-    for files in (builder.config.data_files or {}).values():
-        check_inside([str(file) for file in files], folder)
-
-
-def check_inside(files: Sequence[str], folder: Path) -> None:
+def check_inside(files: Iterable[object], folder: Path) -> None:
     """ValueError for a file of a set that is not in its `folder`."""
     for file in files:
-        if not inside(file, (folder,)):
+        if not inside(str(file), (folder,)):
             raise ValueError(f"it describes {file}, which is not in it")
 
 

@@ -63,11 +63,6 @@ class ImageSet:
             contents=lambda position: self.contents(chosen[position]),
         )
 
-    def choose(self, size: int | None, seed: int, ids: str | None) -> "ImageSet":
-        """The subset that the settings of a data set choose: listed in the file `ids`, or drawn by `seed`."""
-        check_choice(size, ids)
-        return self.subset(size, seed) if ids is None else self.listed(Path(str(ids)).expanduser())
-
     def subset(self, size: int | None, seed: int) -> "ImageSet":
         """`size` images drawn by `seed`, balanced over the classes, in the set's own order."""
         if size is None:
@@ -113,12 +108,6 @@ class ImageSet:
                 "sha256": [self.contents(index) for index in range(len(self))] if contents is None else list(contents),
             }
         )
-
-
-def check_choice(size: int | None, ids: str | None) -> None:
-    """UserError where the settings `size` and `ids` of a data set both choose images."""
-    if ids is not None and size is not None:
-        raise UserError(f"dataset.ids and dataset.size={size} both choose images: give dataset.size=null with ids")
 
 
 def balanced(labels: np.ndarray, size: int, seed: int) -> np.ndarray:

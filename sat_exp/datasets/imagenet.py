@@ -1,6 +1,5 @@
 """Image sets in the label space of ImageNet-1k (Russakovsky et al. 2015), from folders, a download or a package."""
 
-import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.data_set import ResizedDataSet
 from sat_exp.datasets.downloading import Published, downloaded
 from sat_exp.datasets.image_set import ImageSet
-from sat_exp.datasets.imagenet_classes import class_names
-from sat_exp.datasets.imagenet_layouts import EXPECTED, imagenet_pictures
+from sat_exp.datasets.imagenet_layouts import EXPECTED, class_names, imagenet_pictures
 from sat_exp.datasets.pictures import Picture, picture_file, picture_set
 from sat_exp.errors import UserError
+from sat_exp.settings import package_file
 
 LABEL_SPACE = "imagenet1k"
 IMAGENETTE_FOLDER = "imagenette2-320"
@@ -26,8 +25,7 @@ class ImageNet(ResizedDataSet):
     """Images of ImageNet-1k, or of any part of it, in the user's own copy.
 
     `root` is a folder, a tar file or a name at Hugging Face, in one of the layouts of `imagenet_layouts`. Images are in
-    the order of their ids, SYNSET/FILE in every layout but labels.csv. Copies of the same images are therefore
-    interchangeable.
+    the order of their ids, SYNSET/FILE in every layout but labels.csv, so that copies of one set are interchangeable.
     """
 
     def read(self, root: str | None) -> ImageSet:
@@ -40,8 +38,7 @@ class ImageNet(ResizedDataSet):
 class Imagenette(ResizedDataSet):
     """The 3,925 validation images of Imagenette (Howard 2019), ten easy classes of ImageNet-1k, with 1k labels.
 
-    `root` is the folder with the variant whose shorter side is 320 pixels; without it that variant is downloaded once
-    into the user's cache folder.
+    `root` is the folder of the variant with 320 pixels on the shorter side; without it, that is downloaded once.
     """
 
     def read(self, root: str | None) -> ImageSet:
@@ -52,12 +49,11 @@ class Imagenette(ResizedDataSet):
 class Foolbox20(ResizedDataSet):
     """The twenty labelled ImageNet images of the package foolbox: a smoke test, not a measurement.
 
-    `root` is a folder with files named imagenet_NUMBER_CLASS.jpg; without it they are read from the installed package,
-    which is not imported.
+    `root` is a folder with files named imagenet_NUMBER_CLASS.jpg; without it, that of the installed package.
     """
 
     def read(self, root: str | None) -> ImageSet:
-        folder = Path(str(root)).expanduser() if root is not None else foolbox_folder()
+        folder = Path(root or package_file("foolbox", "data")).expanduser()
         named = ((path, re.fullmatch(r"imagenet_\d+_(\d{1,3})", path.stem)) for path in sorted(folder.glob("*.jpg")))
         pictures = [picture_file(path.name, path, int(match[1])) for path, match in named if match]
         if not pictures:
@@ -67,11 +63,3 @@ class Foolbox20(ResizedDataSet):
 
 def image_set(name: str, pictures: Sequence[Picture], canvas: Canvas) -> ImageSet:
     return picture_set(name, LABEL_SPACE, class_names(), pictures, canvas)
-
-
-def foolbox_folder() -> Path:
-    """The folder of sample images in the installed package foolbox, which is not imported."""
-    spec = importlib.util.find_spec("foolbox")
-    if spec is None or spec.origin is None:
-        raise UserError("dataset=foolbox20 reads its images from the package foolbox: pip install foolbox==3.3.4")
-    return Path(spec.origin).parent / "data"

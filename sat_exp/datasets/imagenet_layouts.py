@@ -1,19 +1,24 @@
-"""The layouts of copies of ImageNet-1k, recognised by the files in them."""
+"""The classes of ImageNet-1k, and the layouts of copies of it, recognised by the files in them.
+
+The index of a class is its position in the sorted synsets, for all classifiers.
+"""
 
 import csv
 import re
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
+from timm.data import ImageNetInfo
+
 from sat_exp import files
 from sat_exp.datasets import hugging_face, matlab
-from sat_exp.datasets.imagenet_classes import CLASSES, synsets
 from sat_exp.datasets.pictures import MOST_BYTES, SUFFIXES, Picture, files_below, picture_file, visible
 from sat_exp.errors import UserError, explained
 
@@ -22,6 +27,7 @@ EXPECTED = (
     "LOC_val_solution.csv next to it, a folder with labels.csv (path,imagenet_class), or a Hugging Face copy (its "
     "folder, or hfds/ILSVRC/imagenet-1k)"
 )
+CLASSES = 1000
 VALIDATION = re.compile(r"ILSVRC2012_val_\d{8}")
 KAGGLE = Path("ILSVRC/Data/CLS-LOC/val")
 IN_TARS = (".jpeg", ".jpg", ".png")  # suffixes of pictures in a tar
@@ -33,6 +39,21 @@ DAMAGED = (
     OSError, EOFError, LookupError, ValueError, TypeError, OverflowError, RecursionError, zlib.error, tarfile.TarError,
     csv.Error,
 )  # fmt: skip
+
+
+@cache
+def synsets() -> dict[str, int]:
+    """Synset → class index, in the standard order."""
+    return {synset: index for index, synset in enumerate(ImageNetInfo("imagenet-1k").label_names())}
+
+
+@cache
+def class_names() -> tuple[str, ...]:
+    """The first name of each class's synset, followed by the class index where two classes share the name."""
+    info = ImageNetInfo("imagenet-1k")
+    first = [info.index_to_description(index).split(",")[0] for index in range(CLASSES)]
+    counts = Counter(first)
+    return tuple(f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(first))
 
 
 def imagenet_pictures(root: str) -> list[Picture]:
@@ -59,8 +80,7 @@ def imagenet_pictures(root: str) -> list[Picture]:
 
 
 def in_folder(folder: Path, label_folders: Sequence[Path]) -> list[Picture]:
-    """The pictures in the synset folders of `folder`, or flat in it with a file of labels in it or in one of
-    `label_folders`."""
+    """The pictures in synset folders of `folder`, or flat in it with a file of labels there or in `label_folders`."""
     names = files_below(folder)
     labels = labelled(names, folder, (folder, *label_folders))
     return [picture_file(id, folder / name, label) for name, (id, label) in zip(names, labels, strict=True)]

@@ -88,7 +88,7 @@ def files_below(root: Path) -> list[PurePosixPath]:
 
 
 def visible(path: PurePosixPath) -> bool:
-    """Whether no part of `path` is hidden, or leads upwards."""
+    """Whether no part of `path` is hidden or leads upwards."""
     return not any(part.startswith(".") for part in path.parts)
 
 

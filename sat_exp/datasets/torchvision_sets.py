@@ -57,34 +57,30 @@ class CIFAR10(DataSet):
     `root` is the folder with the set; without it the set is downloaded once into the user's cache folder.
     """
 
+    published: Any = torchvision.datasets.CIFAR10  # states the address and the files
+
     def read(self, root: str | None) -> ImageSet:
-        return cifar("cifar10", torchvision.datasets.CIFAR10, root)
+        name, folder = self.published.__name__.lower(), self.published.base_folder
+        archive = Published(self.published.url, CIFAR_SHA256[name])
+        place = downloaded(f"{name} (170 MB)", root, folder, [archive]) / folder
+        with explained(f"{place} is not the published set", AGAIN):
+            pixels, labels, class_names = read_cifar(place, self.published)
+        return ImageSet(
+            name=name,
+            label_space=name,
+            class_names=class_names,
+            ids=tuple(f"test-{index:05d}" for index in range(len(pixels))),
+            labels=labels,
+            canvas=Canvas(SIDE, SIDE),
+            image=lambda index: Image.fromarray(pixels[index]),
+            contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
+        )
 
 
-class CIFAR100(DataSet):
+class CIFAR100(CIFAR10):
     """The 10,000 test images of CIFAR-100 (Krizhevsky 2009), a hundred classes; else as `CIFAR10`."""
 
-    def read(self, root: str | None) -> ImageSet:
-        return cifar("cifar100", torchvision.datasets.CIFAR100, root)
-
-
-def cifar(name: str, published: Any, root: str | None) -> ImageSet:
-    """The test images of one of torchvision's CIFAR classes, which names the address and the files."""
-    folder = published.base_folder
-    archive = Published(published.url, CIFAR_SHA256[name])
-    place = downloaded(f"{name} (170 MB)", root, folder, [archive]) / folder
-    with explained(f"{place} is not the published set", AGAIN):
-        pixels, labels, class_names = read_cifar(place, published)
-    return ImageSet(
-        name=name,
-        label_space=name,
-        class_names=class_names,
-        ids=tuple(f"test-{index:05d}" for index in range(len(pixels))),
-        labels=labels,
-        canvas=Canvas(SIDE, SIDE),
-        image=lambda index: Image.fromarray(pixels[index]),
-        contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
-    )
+    published = torchvision.datasets.CIFAR100
 
 
 def read_cifar(place: Path, published: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:

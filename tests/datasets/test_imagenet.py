@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sat_exp.datasets import Foolbox20, ImageNet, Imagenette
-from sat_exp.datasets.imagenet_classes import class_names, synsets
+from sat_exp.datasets.imagenet_layouts import class_names, synsets
 from sat_exp.errors import UserError
 from sat_exp.testing import check_dataset
 
@@ -161,7 +161,7 @@ def test_foolbox20_has_twenty_labelled_images(monkeypatch):
 
 def test_foolbox20_without_foolbox_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match="pip install foolbox"):
+    with pytest.raises(UserError, match=r"no package foolbox.*pip install"):
         Foolbox20(None, None, 0)
 
 

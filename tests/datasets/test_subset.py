@@ -157,26 +157,26 @@ def test_a_listed_subset_is_the_one_that_was_written(tmp_path_factory, labels, d
     size = data.draw(st.integers(1, len(labels)))
     drawn = images.subset(size, 5)
     file = written(drawn, tmp_path_factory.mktemp("ids") / "images.csv")
-    assert images.choose(None, 0, file).ids == drawn.ids
-    assert (images.choose(None, 0, file).labels == drawn.labels).all()
+    assert images.listed(Path(file)).ids == drawn.ids
+    assert (images.listed(Path(file)).labels == drawn.labels).all()
 
 
 def test_the_order_of_the_file_does_not_matter_and_the_column_id_suffices(tmp_path):
     (tmp_path / "ids.csv").write_text("id\n5\n2\n30\n")
-    assert labelled([0] * 40).choose(None, 0, str(tmp_path / "ids.csv")).ids == ("2", "5", "30")
+    assert labelled([0] * 40).listed(tmp_path / "ids.csv").ids == ("2", "5", "30")
 
 
 def test_a_list_of_other_contents_is_refused_by_the_first_image_that_differs(tmp_path):
     images = labelled([0] * 9)
     file = written(images.take([3, 4, 5]), tmp_path / "ids.csv", sha256=["3", "no", "no"])
     with pytest.raises(UserError, match="lists other images: 4 differs in numbered"):
-        images.choose(None, 0, file)
+        images.listed(Path(file))
 
 
 def test_images_that_the_set_does_not_have_are_counted(tmp_path):
     file = written(labelled([0] * 9), tmp_path / "ids.csv")
     with pytest.raises(UserError, match=r"5 of the 9 images in .* are not in numbered, the first is 4"):
-        labelled([0] * 4).choose(None, 0, file)
+        labelled([0] * 4).listed(Path(file))
 
 
 @pytest.mark.parametrize(
@@ -192,15 +192,15 @@ def test_images_that_the_set_does_not_have_are_counted(tmp_path):
 def test_a_bad_list_is_refused(tmp_path, contents, message):
     (tmp_path / "ids.csv").write_bytes(contents)
     with pytest.raises(UserError, match=message) as caught:
-        labelled([0] * 4).choose(None, 0, str(tmp_path / "ids.csv"))
+        labelled([0] * 4).listed(tmp_path / "ids.csv")
     assert "\n" not in str(caught.value)
 
 
 def test_a_list_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.ids=.*absent\.csv cannot be read"):
-        labelled([0]).choose(None, 0, str(tmp_path / "absent.csv"))
+        labelled([0]).listed(tmp_path / "absent.csv")
 
 
 def test_a_list_and_a_size_exclude_each_other(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.size=null"):
-        labelled([0]).choose(1, 0, str(tmp_path / "ids.csv"))
+        Folder(str(tmp_path), 1, 0, str(tmp_path / "ids.csv"))
