@@ -23,7 +23,7 @@ $(READY): pyproject.toml $(wildcard requirements/*.txt)
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) --requirement requirements/build.txt
 	@$(INSTALL) --requirement requirements/torch-cpu.txt 2>$(VENV)/torch-cpu.log \
-		|| { echo "pip finds no CPU build of torch, see $(VENV)/torch-cpu.log: the registry's is installed."; \
+		|| { echo "pip finds no CPU build of torch (see $(VENV)/torch-cpu.log) and installs the registry's build."; \
 		$(INSTALL) --requirement requirements/torch.txt; }
 	@$(INSTALL) --no-build-isolation --requirement requirements/dev.txt
 	@$(RUN) pip install --quiet --no-deps --no-build-isolation --editable .
@@ -31,19 +31,19 @@ $(READY): pyproject.toml $(wildcard requirements/*.txt)
 
 setup: $(READY) ## the virtual environment in .venv, with everything installed
 
-demo: $(READY) ## the main job: the similarity of thirteen bundled networks, with a report
+demo: $(READY) ## the similarity of thirteen bundled networks, with a report
 	@$(RUN) sat_exp experiment=quickstart
 
-test: $(READY) lint ## lint, type check and the quick tests
+test: $(READY) lint ## lint, types and the quick tests
 	@OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile --durations=15 --durations-min=5
 
-test-all: $(READY) lint ## every test, the long ones too
+test-all: $(READY) lint ## all tests except test-faults, including the slow ones
 	@OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile -m 'not faults'
 
-test-faults: $(READY) ## runs that are killed, damaged, starved of disk and memory: see docs/faults.md
+test-faults: $(READY) ## tests with kills, damaged files, full disks and faulty servers: see docs/faults.md
 	@$(RUN) pytest -m faults tests/faults
 
-test-lowest: $(READY) ## the quick tests with the lowest versions that pyproject.toml admits
+test-lowest: $(READY) ## the quick tests with the lowest versions that pyproject.toml allows
 	@$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(LOWEST)
 	@$(VENV)/bin/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST)/bin/python \
 		--extra dashboard --extra hf --extra imagenet pyproject.toml --output-file $(LOWEST)/lowest.txt
@@ -57,7 +57,7 @@ lint: $(READY) ## ruff, mypy and the direction of imports
 	@$(RUN) mypy
 	@$(VENV)/bin/lint-imports --no-cache >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
-lock: $(READY) ## renew requirements/ after a change of what is needed; UPGRADE=yes takes the newest versions
+lock: $(READY) ## update requirements/ after a change to pyproject.toml or *.in; UPGRADE=yes takes the newest versions
 	@$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	@$(COMPILE) --extra dev --constraints requirements/build.txt --overrides requirements/overrides.in \
 		--excludes requirements/torch.in pyproject.toml requirements/dev.in --output-file requirements/dev.txt
@@ -72,7 +72,7 @@ bundle: $(READY) ## train the bundled networks again: make bundle FASHION_MNIST=
 	@test -n '$(FASHION_MNIST)' || { echo 'error: give FASHION_MNIST=FOLDER with the four gzipped files'; exit 1; }
 	@$(RUN) sat_exp experiment=bundle 'dataset.root=$(FASHION_MNIST)'
 
-gallery: $(READY) ## renew the figures and tables in experiments/; the distillation's too with FASHION_MNIST=FOLDER
+gallery: $(READY) ## update the figures and tables in experiments/; with FASHION_MNIST=FOLDER also the distillation
 	@$(RUN) sat_exp experiment=quickstart
 	@$(RUN) sat_exp task=attack pool=bundled attack=noise attack.epsilon=24 name=quickstart_noise
 	@$(RUN) sat_exp task=analyze task.run=outputs/quickstart task.control=outputs/quickstart_noise name=analysis
@@ -81,7 +81,7 @@ gallery: $(READY) ## renew the figures and tables in experiments/; the distillat
 	@for study in $(GALLERY); do for file in experiments/$$study/figures/* experiments/$$study/tables/*; do \
 		cp "outputs/$${file#experiments/}" "$$file" || exit 1; done; done
 
-bench: $(READY) ## the benchmarks, as ratios
+bench: $(READY) ## all benchmarks
 	@for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done
 
 clean: ## remove the virtual environment and caches; outputs stay
