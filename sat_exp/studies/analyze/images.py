@@ -20,8 +20,7 @@ def analysed(
 ) -> tuple[list[pd.DataFrame], dict[str, pd.DataFrame]]:
     """SAT matrices of `repeats` other draws of images; the tables `sample_size`, `controls` and `controls_and_sat`.
 
-    control: a run with attack=noise, see `noise_scores`. UserError where predictions are incomplete, or the control
-    does not fit.
+    control: a run with attack=noise. UserError where it does not fit, or predictions are incomplete.
     """
     run.require("settings.labels", "settings.score.floor")
     check_predictions(run, predictions, pairs)
@@ -63,9 +62,8 @@ def check_predictions(run: Run, predictions: Predictions, pairs: pd.DataFrame) -
 def noise_scores(control: Run, predictions: Predictions, summary: dict[str, Any]) -> pd.DataFrame:
     """model_a, model_b, noise_sat, noise_rate_ab and noise_rate_ba: the scores of random perturbations.
 
-    control: a run with attack=noise on the images of the matrix; on one canvas its perturbations do not depend on the
-    model. predictions, summary: of the matrix. UserError where the control lacks a model, or differs in images, norm,
-    epsilon or labels.
+    predictions, summary: of the matrix. On one canvas the perturbations do not depend on the model. UserError where the
+    control lacks a model, or differs in attack, images, norm, epsilon or labels.
     """
     noisy, own, place = control.predictions(), control.summary, control.folder
     if noisy is None:

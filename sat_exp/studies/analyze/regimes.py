@@ -1,13 +1,19 @@
 """Similarity of networks of one architecture with other initialisations and recipes, against other architectures."""
 
+import math
+from collections.abc import Iterator, Sequence
+from itertools import chain, combinations, product
+
 import numpy as np
 import pandas as pd
+from more_itertools import chunked
 from numpy.typing import NDArray
 
 from sat_exp.statistics.hubs import known_pairs
-from sat_exp.statistics.resampling import percentile_interval
-from sat_exp.studies.analyze.arrangements import Array, Labels, label_test
+from sat_exp.statistics.resampling import percentile_interval, permutation_p
 
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 GROUP = ["architecture", "seed", "recipe"]
@@ -26,24 +32,23 @@ KINDS = {
 }
 """The kinds of pairs in each average."""
 
+CHUNK = 1000
+"""Arrangements whose differences are computed at once."""
+
 
 def regimes(
     sat: pd.DataFrame, groups: pd.DataFrame, *, resamples: int = 2000, arrangements: int = 20_000, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
     """The tables `regimes`, `regime_tests` and `regime_pairs` of a symmetric matrix of SAT [M, M].
 
-    `groups`: model → architecture, seed, recipe. A model without an architecture has its own name as architecture. A
-    missing seed or recipe is one value that all models without one share. The kind of a pair is `other architecture`,
-    or for one architecture `recipe` where the recipes differ, else `initialisation` where the seeds do, else
-    `undeclared`.
+    groups: model → architecture, seed, recipe. A model without an architecture is one of its own; all models without a
+    seed share one, as do those without a recipe. The kind of a pair is `other architecture`, or for one architecture
+    `recipe` where the recipes differ, else `initialisation` where the seeds do, else `undeclared`.
 
-    `regimes`: low and high are percentiles of the draws of `_draws`. They are NaN for a single pair, and hardly more
-    than the range of a few pairs. sd, least and most are of the pairs.
-
-    `regime_tests`: same against other architecture, with permutations of the architectures among all models; and same
-    against other recipe, with permutations of the recipes in each architecture. difference: of the mean SAT, its
-    interval from the same draws. p: one-sided, see `label_test`, from at most `arrangements` arrangements of the
-    labels. There is no row where one of the two kinds has no pair.
+    Intervals are percentiles of the draws of `_draws`. They are NaN for a single pair, and hardly wider than the range
+    of a few pairs. The tests are one-sided (`label_test`): same against other architecture, with permutations of
+    architectures among all models, and same against other recipe, with permutations of recipes in each architecture. A
+    test of a kind without a pair has no row.
     """
     stated = groups.astype(object).reindex(index=sat.index, columns=GROUP)
     stated = stated.where(stated.notna(), "").astype(str)
@@ -52,8 +57,7 @@ def regimes(
     first, second, values = known_pairs(sat)
     differs = [labels[first] != labels[second] for labels in (architecture, recipe, seeds)]
     pairs = pd.DataFrame({"model_a": sat.index[first], "model_b": sat.index[second]})
-    for side, positions in (("a", first), ("b", second)):
-        pairs[f"architecture_{side}"] = stated["architecture"].to_numpy()[positions]
+    pairs["architecture_a"], pairs["architecture_b"] = (stated["architecture"].iloc[of].array for of in (first, second))
     pairs["kind"] = np.select(differs, [OTHER, RECIPE, INITIALISATION], UNDECLARED)
     pairs["sat"] = values
     rng = np.random.default_rng(seed)
@@ -107,8 +111,7 @@ def _draws(
     """The mean SAT of each average in `times` draws, [times]; NaN where a draw has none of its pairs.
 
     A draw takes architectures with replacement, those of several models and those of one apart, and then models with
-    replacement in each architecture drawn. Two copies of one architecture count as different networks. Pairs between
-    them are left out, because they are of neither kind.
+    replacement in each architecture drawn. Pairs between two copies of one architecture are of no kind and left out.
     """
     members = [np.flatnonzero(architecture == label) for label in range(architecture.max() + 1)]
     strata = [[part for part in members if (part.size > 1) == several] for several in (True, False)]
@@ -126,3 +129,71 @@ def _draws(
         weights[draw] = np.bincount(at[at >= 0], minlength=values.size)
     with np.errstate(invalid="ignore"):
         return {name: weights[:, part] @ values[part] / weights[:, part].sum(axis=1) for name, part in chosen.items()}
+
+
+def label_test(
+    first: Labels, second: Labels, values: Array, labels: Labels, strata: Labels, most: int, rng: np.random.Generator
+) -> tuple[float, int, bool]:
+    """The p value of a larger mean for pairs with one label; the number of arrangements; whether they are all.
+
+    first, second, values: of each pair, [P]. labels, strata: of each model, [M]. Labels are permuted within strata: in
+    all arrangements that differ, or, if these are more than `most`, in `most` − 1 random ones and the observed one.
+    """
+    inside = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    sizes = [sorted(np.unique(labels[part], return_counts=True)[1].tolist(), reverse=True) for part in inside]
+    exact = math.prod(partition_count(part) for part in sizes) <= most
+    arranged = _all(labels.size, inside, sizes) if exact else _random(labels, inside, most - 1, rng)
+    parts = (_differences(first, second, values, np.array(part)) for part in chunked(arranged, CHUNK))
+    permuted = np.concatenate([*parts, np.empty(0)])
+    observed = float(_differences(first, second, values, labels[None])[0])
+    return permutation_p(observed, permuted, exact=exact), permuted.size + (not exact), exact
+
+
+def partition_count(sizes: Sequence[int]) -> int:
+    """The number of partitions of models into groups of these sizes."""
+    ordered = math.factorial(sum(sizes)) // math.prod(math.factorial(size) for size in sizes)
+    return ordered // math.prod(math.factorial(sizes.count(size)) for size in set(sizes))
+
+
+def partitions(models: Sequence[int], sizes: Sequence[int], after: int = -1) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Every partition of models into groups of these sizes, once, without its groups of one model.
+
+    sizes: from large to small. after: a model that the first member of the next group must follow.
+    """
+    if not sizes or sizes[0] == 1:
+        yield ()
+        return
+    for group in combinations(models, sizes[0]):
+        if group[0] > after:
+            rest = [model for model in models if model not in group]
+            for others in partitions(rest, sizes[1:], group[0] if sizes[1:2] == sizes[:1] else -1):
+                yield (group, *others)
+
+
+def _all(models: int, inside: Sequence[Labels], sizes: Sequence[Sequence[int]]) -> Iterator[Labels]:
+    """Every arrangement of labels, [M], once; inside: the models of each stratum; sizes: of the groups in it."""
+    strata = (list(partitions(part.tolist(), size)) for part, size in zip(inside, sizes, strict=True))
+    for groups in product(*strata):
+        arranged = np.arange(models)
+        for group in chain.from_iterable(groups):
+            arranged[list(group)] = group[0]
+        yield arranged
+
+
+def _random(labels: Labels, inside: Sequence[Labels], times: int, rng: np.random.Generator) -> Iterator[Labels]:
+    """`times` random arrangements of the labels within strata, [M] each."""
+    for _ in range(times):
+        arranged = labels.copy()
+        for part in inside:
+            arranged[part] = rng.permutation(labels[part])
+        yield arranged
+
+
+def _differences(first: Labels, second: Labels, values: Array, arranged: Labels) -> Array:
+    """The mean of the pairs with one label minus that of the others, [A], for arrangements [A, M]; −∞ where one of the
+    two has no pair."""
+    same = (arranged[:, first] == arranged[:, second]).astype(np.float64)
+    count, total = same.sum(axis=1), same @ values
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = total / count - (values.sum() - total) / (values.size - count)
+    return np.where((count > 0) & (count < values.size), difference, -np.inf)

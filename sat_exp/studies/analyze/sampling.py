@@ -53,14 +53,15 @@ def rank_stability(
         places = np.array([rng.permutation(images) for _ in range(repeats)])
         chosen = weighted_sat(common, fooled, places < size, floor)
         same = [(_nearest(part, pairs, models) == nearest)[nearest >= 0].mean() for part in chosen]
-        errors = pd.DataFrame(np.abs(chosen - whole))
+        errors = np.abs(chosen - whole)
+        known = [row[np.isfinite(row)] for row in errors]
         measures = pd.DataFrame(
             {
                 "spearman": [_correlation(spearmanr, part, whole) for part in chosen],
                 "kendall": [_correlation(kendalltau, part, whole) for part in chosen],
                 "same_nearest": same,
-                "mean_absolute_error": errors.mean(axis=1),
-                "missing": errors.isna().mean(axis=1),
+                "mean_absolute_error": [row.mean() if row.size else np.nan for row in known],
+                "missing": np.isnan(errors).mean(axis=1),
             }
         )
         if 2 * size <= images:

@@ -42,10 +42,8 @@ def analysed(
         "clusters": pd.DataFrame(groups),
         "cluster_stability": pd.concat([found.by_clusters.assign(matrix=matrix) for matrix, found in both.items()]),
         "consensus": pd.concat(
-            [
-                _by_pair(found.consensus[number], 1, "share").assign(matrix=matrix)
-                for (matrix, found), number in zip(both.items(), (plain, residual), strict=True)
-            ]
+            _by_pair(both[matrix].consensus[number], 1, "share").assign(matrix=matrix)
+            for matrix, number in (("SAT", plain), ("without hubs", residual))
         ),
         "embedding": pd.concat([found.points.assign(method=method) for method, found in placed.items()]),
         "embedding_quality": pd.DataFrame([{"method": method} | found.quality for method, found in placed.items()]),

@@ -1,6 +1,5 @@
 """task=place: the place of one more model in a finished matrix, at the cost of one row and one column."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,8 +10,7 @@ from sat_exp import settings
 from sat_exp.errors import UserError
 from sat_exp.runs import Run
 from sat_exp.settings.types import Count, FileName, FilePath
-from sat_exp.studies.place import findings
-from sat_exp.studies.place.placement import place
+from sat_exp.studies.place.placement import place, sentences, show
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded, run_name
 from sat_exp.tasks.report import chosen, existing
@@ -21,22 +19,13 @@ DETERMINED = ("dataset", "attack", "seed", "labels", "protocol", "score")
 NUMERICS = ("precision", "tf32", "channels_last")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """matrix: the finished run. others: its models without the new one. config: with the settings of that run."""
-
-    matrix: Run
-    others: list[DictConfig]
-    config: DictConfig
-
-
 def check(config: DictConfig, *, run: str | None, **_: Any) -> None:
-    found = setting(config, run)
-    measuring.check(found.config, [config.model, *found.others])
+    others, merged = setting(config, run)[1:]
+    measuring.check(merged, [config.model, *others])
 
 
-def setting(config: DictConfig, run: str | None) -> Setting:
-    """The matrix in which the model is placed.
+def setting(config: DictConfig, run: str | None) -> tuple[Run, list[DictConfig], DictConfig]:
+    """The matrix in which the model is placed; its other models; `config` with its settings.
 
     UserError where its summary states settings that the command line would refuse: a run may come from other people.
     """
@@ -52,13 +41,12 @@ def setting(config: DictConfig, run: str | None) -> Setting:
             settings.check_model(other, f"model {other.get('name')}")
     except UserError as error:
         raise UserError(f"{matrix.folder}: {error}") from error
-    return Setting(matrix, others, merged)
+    return matrix, others, merged
 
 
 def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: Count) -> None:
     """Measure `model` against every model of the matrix `run`, with that run's images, attack and seed."""
-    found = setting(config, run)
-    matrix, others, config = found.matrix, found.others, found.config
+    matrix, others, config = setting(config, run)
     new = config.model
     measurement = measuring.prepared(config)
     if measurement.views.digest != matrix.summary["dataset"]["digest"]:
@@ -73,9 +61,9 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: C
         tables = joined(measuring.tabulate(measured, measurement, config), matrix.tables(), new.name) | examples.tables
         placed = place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
         tables |= {"nearest_models": placed.nearest, "rates": placed.rates, "nearest_clusters": placed.clusters}
-        facts = measuring.facts(measurement, measured) | {"findings": findings.sentences(placed)}
+        facts = measuring.facts(measurement, measured) | {"findings": sentences(placed)}
         drawn = recording.finish(facts, tables, examples.pictures, studied=matrix)
-    findings.show(placed, drawn.page)
+    show(placed, drawn.page)
     measuring.refuse(measured.failures)
 
 

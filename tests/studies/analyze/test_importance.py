@@ -9,10 +9,8 @@ from scipy.stats.contingency import association as cramer
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 
-from sat_exp.studies.analyze.importance import associated, association, flag_importance, importance
-from sat_exp.studies.analyze.importance.pairs import Pairs, pair_up
-from sat_exp.studies.analyze.importance.significance import alone, given_others
-from sat_exp.studies.analyze.importance.unseen_models import held_out
+from sat_exp.studies.analyze.components import Pairs, alone, associated, association, given_others, pair_up
+from sat_exp.studies.analyze.importance import flag_importance, held_out, importance
 
 from ...command import PUBLISHED
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sat_exp.studies.analyze.arrangements import partition_count, partitions
-from sat_exp.studies.analyze.regimes import regimes
+from sat_exp.studies.analyze.regimes import partition_count, partitions, regimes
 
 QUICK = {"resamples": 50}
 

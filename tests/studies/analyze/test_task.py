@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat_exp.runs.predictions import read as read_predictions
+from sat_exp.runs import Run
 
 from ...command import PUBLISHED
 
@@ -71,12 +71,12 @@ def test_a_run_is_analysed_with_its_images_and_groups(sat_exp):
     assert kinds["mean"]["all"] == pytest.approx(pairs.sat.mean())
     full = tables["sample_size"].query("measure == 'spearman'").sort_values("images").iloc[-1]
     assert (full.images, full.value) == (30, pytest.approx(1))
-    known = read_predictions(run / "predictions.npz")
+    known = Run.open(run).predictions()
     same = (known.clean["fashion_vit"] == known.clean["fashion_swin"]).mean()
     beside = tables["controls"].set_index(["model_a", "model_b"]).agreement
     assert beside["fashion_vit", "fashion_swin"] == pytest.approx(same)
     assert len(tables["directed"]) == 8
-    noisy = read_predictions(run.parents[1] / "noise/predictions.npz")
+    noisy = Run.open(run.parents[1] / "noise").predictions()
     both = [known.clean[name] == known.labels for name in ("fashion_vit", "fashion_swin")]
     changed = noisy.adversarial["fashion_swin", "fashion_swin"] != known.clean["fashion_swin"]
     controls = tables["controls"].set_index(["model_a", "model_b"])

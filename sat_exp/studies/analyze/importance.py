@@ -1,4 +1,10 @@
-"""Prediction of SAT for pairs with models that were not in the fit."""
+"""Components of networks that predict their similarity: the paper's importance, and the prediction for other models.
+
+The paper (Hwang et al., ECCV 2024) fits gradient boosting of SAT to one flag per component, 0 where two networks have
+the same value and 1 where they differ. A component's importance is the permutation importance of its flag on the pairs
+of the fit. It need not hold for unseen networks. Pairs with a common network share its peculiarities, so here whole
+models are left out, not single pairs.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -6,10 +12,14 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.inspection import permutation_importance
 from sklearn.model_selection import KFold, cross_val_predict
 
+from sat_exp.statistics.hubs import ranks
 from sat_exp.statistics.resampling import percentile_interval
-from sat_exp.studies.analyze.importance.pairs import Array, Codes, Pairs, ratio, regressor
+from sat_exp.studies.analyze import components
+from sat_exp.studies.analyze.components import Array, Codes, Pairs, ratio
 
 SHUFFLES = 5
 """Permutations of a component's values among models for each fitted regressor."""
@@ -18,32 +28,83 @@ Errors = dict[tuple[str, int], Array]
 """Squared errors by kind of fit and position of the subset, [2, P]: of pairs with one new model, and with two."""
 
 
+def importance(
+    sat: pd.DataFrame,
+    stated: pd.DataFrame,
+    *,
+    folds: int = 5,
+    repeats: int = 3,
+    refits: int = 100,
+    resamples: int = 2000,
+    permutations: int = 999,
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """The tables `importance`, `importance_fits` and `importance_groups` of a symmetric matrix of SAT [M, M].
+
+    stated: the components of its models, and perhaps of others, models × components; values are compared as text. There
+    are at least two models per fold. The other arguments are those of the functions that use them.
+    """
+    pairs = components.pair_up(sat, stated)
+    subsets = [*([name] for name in pairs.names), *components.associated(components.association(pairs))]
+    fits, unseen = held_out(pairs, subsets, folds=folds, repeats=repeats, resamples=resamples, seed=seed)
+    table = flag_importance(pairs, refits=refits, seed=seed)
+    table.insert(1, "values", pairs.codes.max(axis=0) + 1)
+    effects = components.given_others(pairs, resamples=resamples, permutations=permutations, seed=seed)
+    for part in (unseen, components.alone(pairs, permutations=permutations, seed=seed), effects):
+        table = table.merge(part, on="component")
+    return {
+        "importance": table.sort_values("importance", ascending=False, kind="stable", ignore_index=True),
+        "importance_fits": fits,
+        "importance_groups": unseen[len(pairs.names) :].rename(columns={"component": "components"}),
+    }
+
+
+def flag_importance(pairs: Pairs, *, refits: int = 100, seed: int = 0) -> pd.DataFrame:
+    """component, and the paper's importance: the loss of R² on the pairs of the fit when its flag is shuffled there.
+
+    The fit is `regressor` on the flags of all pairs; the loss is the mean of ten shuffles. The interval comes from
+    `refits` draws of models with replacement, with a fit for each, in which a pair is weighted by how often its two
+    models are drawn. first_share: the share of these draws in which the component has rank 1.
+    """
+    flags = pairs.flags()
+
+    def importances(weight: Array, state: int) -> Array:
+        drawn = weight > 0
+        data = flags[drawn], pairs.sat[drawn]
+        fitted = regressor(state).fit(*data, weight[drawn])
+        found = permutation_importance(fitted, *data, n_repeats=10, random_state=state, sample_weight=weight[drawn])
+        return found["importances_mean"]
+
+    whole = importances(np.ones(len(flags)), seed)
+    weights = pairs.drawn(refits, np.random.default_rng([seed, 0]))
+    drawn = np.array([importances(weight, seed + 1 + draw) for draw, weight in enumerate(weights)])
+    low, high = percentile_interval(drawn)
+    table = pd.DataFrame(
+        {"component": pairs.names, "importance": whole, "importance_low": low, "importance_high": high}
+    )
+    first_share = np.bincount(drawn.argmax(axis=1), minlength=len(whole)) / refits
+    return table.assign(rank=ranks(table["importance"]), first_share=first_share)
+
+
 def held_out(
     pairs: Pairs,
     subsets: Sequence[Sequence[str]],
-    *,
     folds: int = 5,
     repeats: int = 3,
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How well pairs with unseen models are predicted, and how much each subset of the components contributes.
+    """The table `importance_fits`, and how much each subset of the components contributes for pairs with a new model.
 
     Models are split into `folds`, `repeats` times. A regressor is fitted to the pairs of two models outside the fold,
-    and predicts those with one model in it (one new model) and those with both (two new models).
+    and predicts those with one model in it (one new model) and those with both (two new models). The encoding is that
+    of `Pairs.flags` or `Pairs.values`. r2 compares with the mean of the pairs in the fit; for new models, errors are
+    sums over folds and repeats. With "pairs at random", pairs are left out of the fit but not their models.
 
-    First, the table `importance_fits`. encoding: flags, or values, see `Pairs.values`. validation: training; pairs at
-    random, where pairs are left out of the fit but not their models; one new model; two new models. r2: 1 − squared
-    error / squared error of the mean of the pairs in the fit; for new models both are sums over folds and repeats.
-
-    Second, for values and one new model: component, the names of the subset joined by " + "; the R² lost when
-
-    - shuffled: its values are permuted together among all models, after the fit;
-    - without: the regressor is fitted without it, so other components may stand in for it;
-
-    and only, the R² of a fit to the subset alone; each with _low and _high. Intervals: percentiles of `resamples` draws
-    of models with replacement, in which a pair is weighted by how often its two models are drawn, without new fits.
-    NaN for training.
+    The second table is for values and one new model. component: the names of the subset joined by " + ". shuffled: the
+    R² lost when its values are permuted together among all models, after the fit. without: the R² lost in a fit without
+    it, where other components may stand in for it. only: the R² of a fit to it alone. Intervals come from `resamples`
+    draws of models, weighted as in `flag_importance`, without new fits; there is none for training.
     """
     rng = np.random.default_rng([seed, 1])
     members = [{pairs.names.index(name) for name in subset} for subset in subsets]
@@ -99,6 +160,13 @@ def _predictions(
         for kind, kept in (("without", set(range(len(blocks))) - chosen), ("only", chosen)):
             parts = [blocks[at] for at in sorted(kept)]
             yield (kind, subset), [_predictor(parts, pairs.sat, train, seed)(parts, test)]
+
+
+def regressor(seed: int, *, sampled: bool = False) -> GradientBoostingRegressor:
+    """100 trees of depth 3. sampled: splits choose among 3/10 of the columns, which is faster and, of many, as good."""
+    return GradientBoostingRegressor(
+        n_estimators=100, max_depth=3, max_features=0.3 if sampled else None, random_state=seed
+    )
 
 
 def _predictor(parts: list[Array], sat: Array, train: Codes, seed: int) -> Callable[[list[Array], Codes], Array]:
