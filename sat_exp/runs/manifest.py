@@ -59,9 +59,6 @@ class Manifest:
         paths = [path for name in RESULTS for path in [folder / name, *folder.glob(f"{name}/**/*")] if path.is_file()]
         return cls({path.relative_to(folder).as_posix(): summed(path) for path in paths})
 
-    def write(self, folder: Path) -> None:
-        (folder / NAME).write_bytes(self.encoded())
-
     def encoded(self) -> bytes:
         files = {name: {"sha256": digest, "bytes": size} for name, (digest, size) in sorted(self.files.items())}
         whole = {"format": FORMAT, "files": files, "sha256": digest_of(files)}
@@ -73,12 +70,12 @@ class Manifest:
         path = folder / NAME
         try:
             with files.opened(path, MOST) as file:
-                identity, content = identity_of(file.fileno()), file.read(MOST)
+                status, content = os.fstat(file.fileno()), file.read(MOST)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}): {remedy(folder)}") from error
-        return cls(decoded(content, path), identity)
+        return cls(decoded(content, path), (status.st_ino, status.st_mtime_ns))
 
     def digest(self, *names: str) -> str:
         """One digest of those of the named files that exist."""
@@ -115,11 +112,6 @@ def summed(path: Path) -> tuple[str, int]:
 
 def digest_of(files: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-
-
-def identity_of(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_ino, status.st_mtime_ns
 
 
 def remedy(folder: Path) -> str:

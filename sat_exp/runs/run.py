@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sat_exp.errors import UserError
-from sat_exp.runs import checking, manifest, predictions, summary, tables
+from sat_exp.runs import manifest, predictions, summary, tables
 from sat_exp.runs.manifest import Manifest, remedy
 from sat_exp.settings.types import RESERVED
 from sat_exp.similarity import Predictions
@@ -48,7 +48,10 @@ class Run:
             contents = {name: manifest.verified(folder, name, now) for name in wanted}
             if SUMMARY not in contents:
                 raise UserError(f"{folder} has no {SUMMARY}: {remedy(folder)}")
-            return cls(folder, now, _summary(contents[SUMMARY], folder), contents)
+            try:
+                return cls(folder, now, summary.decoded(contents[SUMMARY]), contents)
+            except ValueError as error:
+                raise UserError(f"{folder / SUMMARY} {error}: {remedy(folder)}") from error
 
         return manifest.settled(folder, whole)
 
@@ -58,12 +61,19 @@ class Run:
 
         A folder whose manifest or summary is damaged is one of them: `open` then says so.
         """
-        runs = []
-        for place, folders, names in os.walk(outputs):
+        found: dict[Path, float] = {}
+        for at, folders, names in os.walk(outputs):
+            place = Path(at)
             folders[:] = [name for name in folders if name not in RESERVED and not name.startswith(".")]
-            if manifest.NAME in names and _may_have(Path(place), file):
-                runs.append(Path(place))
-        return sorted(runs, key=_written, reverse=True)
+            with suppress(UserError):
+                now = Manifest.read(place) if manifest.NAME in names else None
+                if now is None or file not in now.files:
+                    continue
+            try:
+                found[place] = (place / SUMMARY).stat().st_mtime  # drawing a run again leaves it as it is
+            except OSError:
+                found[place] = float("inf")  # it is about to be written
+        return sorted(found, key=found.__getitem__, reverse=True)
 
     def with_studied(self) -> "Run":
         """This run with the run that it is a study of, if any; UserError where that is gone, damaged, or has other
@@ -89,7 +99,7 @@ class Run:
             table = tables.decoded(self.contents[file])
         except ValueError as error:
             raise UserError(f"{self.folder / file} {error}: {remedy(self.folder)}") from error
-        if fault := checking.fault(name, table, self.summary):
+        if fault := tables.fault(name, table, self.summary):
             raise UserError(f"{self.folder / file} has {fault}: {remedy(self.folder)}")
         return table
 
@@ -97,7 +107,7 @@ class Run:
         """Every table by name; UserError where one does not fit its schema, or a table that it requires is missing."""
         names = [Path(file).stem for file in self.files if file.endswith(".parquet")]
         read = {name: table for name in names if (table := self.table(name)) is not None}
-        if fault := checking.incomplete(read):
+        if fault := tables.incomplete(read):
             raise UserError(f"{self.folder} has {fault}: {remedy(self.folder)}")
         return read
 
@@ -159,26 +169,3 @@ class Run:
         with TemporaryDirectory() as place:
             self.copy(names, Path(place))
             yield Path(place)
-
-
-def _summary(content: bytes, folder: Path) -> dict[str, Any]:
-    try:
-        return summary.decoded(content)
-    except ValueError as error:
-        raise UserError(f"{folder / SUMMARY} {error}: {remedy(folder)}") from error
-
-
-def _may_have(folder: Path, file: str) -> bool:
-    try:
-        now = Manifest.read(folder)
-    except UserError:
-        return True
-    return now is not None and file in now.files
-
-
-def _written(folder: Path) -> float:
-    """The time of the summary, which drawing a run again leaves as it is; a missing one is about to be written."""
-    try:
-        return (folder / SUMMARY).stat().st_mtime
-    except OSError:
-        return float("inf")

@@ -1,6 +1,6 @@
 """Schemas of tables: the columns with their types, ranges and units, and the use of the table on the page and in W&B.
 
-Nothing heavy is imported here; `checking` compares tables with their schemas.
+Nothing heavy is imported here; `tables` compares tables with their schemas.
 """
 
 import math

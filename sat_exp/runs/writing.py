@@ -19,7 +19,7 @@ from PIL import Image
 
 from sat_exp import strict_json
 from sat_exp.errors import FULL, UserError
-from sat_exp.runs import checking, manifest, predictions, text
+from sat_exp.runs import manifest, predictions, text
 from sat_exp.runs import tables as parquet
 from sat_exp.runs.manifest import DRAFTS, RESULTS, Manifest
 from sat_exp.runs.run import SUMMARY, Run
@@ -65,7 +65,7 @@ def fill(
     schema.
     """
     clean = {name: text.cleaned_table(table) for name, table in tables.items()}
-    checking.check_written(clean, summary)
+    parquet.check_written(clean, summary)
     (place / "tables").mkdir(parents=True, exist_ok=True)
     for name, table in clean.items():
         parquet.write(table, place / "tables" / f"{name}.parquet")
@@ -80,7 +80,7 @@ def fill(
 
 def seal(place: Path) -> None:
     """Write the manifest of the files in a draft, so that it can be read as a run."""
-    Manifest.of(place).write(place)
+    (place / manifest.NAME).write_bytes(Manifest.of(place).encoded())
 
 
 def refuse_foreign(folder: Path) -> None:

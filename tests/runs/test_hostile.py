@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from sat_exp import runs, strict_json
 from sat_exp.errors import UserError
-from sat_exp.runs import checking, manifest, predictions, registry, tables, text
+from sat_exp.runs import manifest, predictions, registry, tables, text
 from sat_exp.runs import summary as summaries
 from sat_exp.runs.schema import Table
 
@@ -122,7 +122,7 @@ def test_a_table_is_called_by_a_word(measured, tmp_path):
 
 
 def first_fault(schema: Table, table: pd.DataFrame, floor: float = -5) -> str:
-    return next(checking.faults(schema, table, floor), "")
+    return next(tables.faults(schema, table, floor), "")
 
 
 SCHEMAS = [(name, column) for name, table in registry.tables().items() for column in table.columns]

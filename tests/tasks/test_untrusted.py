@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from sat_exp import runs
-from sat_exp.runs import manifest
 
 from ..command import QUICK
 from .test_tasks import folder_of
@@ -45,7 +44,7 @@ def crafted(sat_exp, tmp_path, genuine) -> Callable[[Callable[[dict[str, Any]], 
         summary = json.loads(genuine["summary.json"])
         change(summary)
         (folder / "summary.json").write_text(json.dumps(summary))
-        manifest.Manifest.of(folder).write(folder)
+        runs.seal(folder)
         return folder
 
     return craft
