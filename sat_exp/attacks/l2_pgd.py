@@ -16,8 +16,7 @@ from sat_exp.settings.types import Repeats
 
 Length = Annotated[float, Field(ge=0, le=1e6)]
 TINY = torch.finfo(torch.float32).tiny
-HALVINGS = 24
-"""Steps of the search for the scale of a perturbation: as many as float32 has bits."""
+HALVINGS = 24  # steps of the search for the scale of a perturbation: as many as float32 has bits
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,10 @@ from typing import Literal
 import numpy as np
 
 Norm = Literal["linf", "l2"]
-Policy = Literal["random", "least_likely", "next"]
-"""How the goal class of a targeted attack is chosen."""
-
+Policy = Literal["random", "least_likely", "next"]  # how the goal class of a targeted attack is chosen
 NORMS = {"linf": "L∞", "l2": "L2"}
 GOALS = {"random": "a random class", "least_likely": "the least likely class", "next": "the next class"}
-GOAL = 1
-"""Added to the seed of an image, so that its goal is not drawn from the random numbers of its attack."""
+GOAL = 1  # added to the seed of an image, so that its goal is not drawn from the random numbers of its attack
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Rows:
 
     def pictures(self, ids: Sequence[str], labels: Sequence[int] | None) -> list[Picture]:
         """The picture in each row."""
-        rows = enumerate(zip(ids, labels or [None] * len(ids), strict=True))
+        rows = enumerate(zip(ids, [None] * len(ids) if labels is None else labels, strict=True))
         return [Picture(id, self.place(index), label, partial(self.read, index)) for index, (id, label) in rows]
 
     def place(self, index: int) -> str:

@@ -12,8 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sat_exp.models import components
 from sat_exp.models.classifier import Classifier
 
-Interpolation = Literal["bicubic", "bilinear"]
-"""The resizing with antialiasing that PyTorch has gradients for."""
+Interpolation = Literal["bicubic", "bilinear"]  # the resizing with antialiasing that PyTorch has gradients for
 
 
 @dataclass(frozen=True)

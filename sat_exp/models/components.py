@@ -25,12 +25,11 @@ any convolution; else an MLP.
 
 `tracing.blocks` defines blocks. In a network without blocks the stem is the first convolution. In a network whose first
 block takes the pixels, it is the widest convolution of the pixels. Parallel convolutions of one tensor are one layer,
-described by the widest. A block of nothing else is a layer of the stem if other blocks follow (networks that are folded
-after training).
+described by the widest. A block of nothing else is a layer of the stem if other blocks follow.
 
-One forward pass does not show that an architecture was found by search: NAS-CNN is derived as CNN, NAS-Transformer as
-Transformer. It shows no attention in classes with unknown names, and nothing of scripted code. Weights that are no
-parameters look like fixed filters: `derive` then raises UserError.
+One forward pass shows neither a search for the architecture (NAS-CNN is derived as CNN, NAS-Transformer as Transformer)
+nor attention in classes with unknown names. Weights that are no parameters look like fixed filters, and scripted code
+is hidden: `derive` then raises UserError.
 
 The files of the paper's 69 models state what the paper states, even where a forward pass shows something else. Two
 files share a value if and only if the models share one in the authors' table. That table has no kind and no location of
@@ -39,7 +38,7 @@ resnest50d's channel attention (here split and none), and no activation of resne
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from torch import nn
 
@@ -92,10 +91,9 @@ GATES = {"sigmoid", "hardsigmoid"}
 
 
 def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool]:
-    """The 13 components of `network`, a classifier of images [B, channels, size, size], by one forward pass.
+    """The 13 components of `network`, a classifier of images [B, channels, size, size], which is not changed.
 
-    The network is not changed; on the meta device nothing is computed. UserError where the network cannot take such an
-    image, has weights that are no parameters, or is scripted.
+    UserError where it cannot take such an image, has weights that are no parameters, or is scripted.
     """
     trace = run(network, channels, size)
     convolutions = [index for index, call in enumerate(trace.calls) if call.kernel]
@@ -104,15 +102,15 @@ def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool
     if stem_end is None:  # no blocks: the stem is the first convolution
         stem_end = convolutions[1] if len(convolutions) > 1 else len(trace.calls)
     stem, body = trace.calls[:stem_end], trace.calls[stem_end:]
+    of_pixels = sorted((call for call in learned if call.input == learned[0].input), key=lambda call: call.kernel)
     self_attention_2d = trace.of_class(SELF_ATTENTION_2D)
     channel_attention = trace.of_class(CHANNEL_ATTENTION)
     channel_attention |= dict.fromkeys(gates(trace, channel_attention), "SE")
+    special, linear = {*channel_attention, *self_attention_2d}, trace.of_class({LINEAR_ATTENTION: ""})
     return {
-        "base_architecture": base_architecture(
-            body, bool(learned), {*channel_attention, *self_attention_2d}, trace.of_class({LINEAR_ATTENTION: ""})
-        ),
+        "base_architecture": base_architecture(body, bool(learned), special, bool(linear)),
         "hierarchical": hierarchical(trace, learned),
-        "stem": chain([call for call in stem if call.kernel] or widest_of_the_first(learned)),
+        "stem": chain([call for call in stem if call.kernel] or of_pixels[-1:]),
         "input_resolution": str(size),
         "normalization": normalization(trace),
         "activation": activation(trace),
@@ -126,11 +124,11 @@ def derive(network: nn.Module, channels: int, size: int) -> dict[str, str | bool
     }
 
 
-def base_architecture(body: list[Call], convolutional: bool, special: Collection[str], linear: Collection[str]) -> str:
+def base_architecture(body: list[Call], convolutional: bool, special: set[str], linear: bool) -> str:
     """The base architecture. body: calls after the stem. special: modules whose attention is a component of its own.
-    linear: modules of linear attention."""
-    attention = bool(linear) or any(
-        call.name in ATTENTION and len(call.input) > 2 and set(special).isdisjoint(call.owners) for call in body
+    linear: whether there is attention without softmax."""
+    attention = linear or any(
+        call.name in ATTENTION and len(call.input) > 2 and special.isdisjoint(call.owners) for call in body
     )
     wide = any(max(call.kernel, default=1) > 1 for call in body)
     mixing = any(call.name == "linear" and len(call.input) > 2 for call in body)
@@ -147,17 +145,23 @@ def hierarchical(trace: Trace, convolutions: list[Call]) -> bool:
     return bool(counts) and max(counts) >= 2 * min(counts)
 
 
+def applied(
+    trace: Trace, functions: Mapping[str, str], classes: Mapping[str, str], hidden: Collection[str]
+) -> set[str]:
+    """The values of `functions` that were called outside the modules `hidden`, and those of `classes`."""
+    called = {call.name for call in trace.calls if set(hidden).isdisjoint(call.owners)}
+    return {functions[name] for name in called & functions.keys()} | set(classes.values())
+
+
 def normalization(trace: Trace) -> str:
-    standardised = {name for name in trace.within if "StdConv" in type(trace.modules[name]).__name__}
-    applied = {call.name for call in trace.calls if standardised.isdisjoint(call.owners)} & NORMALISATIONS.keys()
-    found = {NORMALISATIONS[name] for name in applied} | set(trace.of_class(NORMALISATION_CLASSES).values())
+    standardised = [name for name in trace.within if "StdConv" in type(trace.modules[name]).__name__]
+    found = applied(trace, NORMALISATIONS, trace.of_class(NORMALISATION_CLASSES), standardised)
     return joined(found) if found or not standardised else "none (weight standardisation)"
 
 
 def activation(trace: Trace) -> str:
     known = trace.of_class(ACTIVATION_CLASSES)
-    applied = {call.name for call in trace.calls if known.keys().isdisjoint(call.owners)} & ACTIVATIONS.keys()
-    found = {ACTIVATIONS[name] for name in applied} | set(known.values())
+    found = applied(trace, ACTIVATIONS, known, known)
     return joined(found - {"Tanh"} or found)  # next to another activation, tanh is a gate or part of the head
 
 
@@ -213,12 +217,6 @@ def chain(convolutions: list[Call]) -> str:
             words.append("x".join(map(str, call.kernel)) + (f" s{call.stride}" if call.stride > 1 else ""))
             channels = call.output[1]
     return " / ".join(words) or "none"
-
-
-def widest_of_the_first(convolutions: list[Call]) -> list[Call]:
-    """The widest convolution of the pixels: the stem of a network that starts with a block."""
-    first = [call for call in convolutions if call.input == convolutions[0].input]
-    return sorted(first, key=lambda call: call.kernel)[-1:]
 
 
 def joined(words: Iterable[str]) -> str:

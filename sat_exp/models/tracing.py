@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,17 +82,16 @@ class Trace(TorchFunctionMode):
     def learned(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The kernel, stride and groups of a learned convolution; {} for a linear layer and a fixed filter.
 
-        A weight is learned if it is a parameter, or computed from parameters of its module. Otherwise a convolution
-        with one filter per channel is a fixed filter. ValueError for other weights that mix channels.
+        A weight is learned if it is a parameter, or computed from parameters of its module. A convolution with one
+        other filter per channel is fixed. ValueError for other weights that are not learned.
         """
         weight, stride, groups = arguments["weight"], arguments.get("stride", 1), arguments.get("groups", 1)
         module = self.modules[self.stack[-1]]
         learned = isinstance(weight, nn.Parameter) or isinstance(module, (nn.Conv2d, nn.Linear)) or weighty(module)
-        if not learned and name == "conv2d" and groups == arguments["input"].shape[1]:
-            return {}
-        if not learned:
+        fixed = name == "conv2d" and groups == arguments["input"].shape[1]
+        if not learned and not fixed:
             raise ValueError(f"{self.stack[-1] or 'it'} has weights that are no parameters")
-        if name == "linear":
+        if not learned or name == "linear":
             return {}
         stride = stride if isinstance(stride, int) else stride[0]
         return {"kernel": tuple(weight.shape[2:]), "stride": stride, "groups": groups}
@@ -99,7 +99,7 @@ class Trace(TorchFunctionMode):
     def enter(self, name: str, inputs: tuple[Any, ...]) -> None:
         if name in self.blocks and self.blocks.isdisjoint(self.stack):
             self.entered.append((name, len(self.calls)))
-            self.note_positions(inputs)
+            self.positions += [positions(tensor.shape) for tensor in tensors(inputs)]
         self.within.setdefault(name, [])
         self.stack.append(name)
 
@@ -109,23 +109,18 @@ class Trace(TorchFunctionMode):
 
         A block whose weight layers all have the same input is a layer of several branches, unless all blocks are.
         """
-        deep = [
-            before
-            for name, before in self.entered
-            if len({self.calls[index].source for index in self.within[name] if self.calls[index].weighs}) > 1
-        ]
-        return next(iter(deep or [before for _, before in self.entered]), None)
+        for name, before in self.entered:
+            if len({self.calls[index].source for index in self.within[name] if self.calls[index].weighs}) > 1:
+                return before
+        return self.entered[0][1] if self.entered else None
 
     def leave(self, name: str, inputs: tuple[Any, ...], output: Any) -> None:
         self.stack.pop()
         if name in self.blocks and self.blocks.isdisjoint(self.stack):
-            self.note_positions((output,))
+            self.positions += [positions(tensor.shape) for tensor in tensors([output])]
         source = next(tensors(inputs), None)
         if isinstance(output, Tensor) and source is not None and output.shape == source.shape and output.ndim == 4:
             self.gating.append(name)
-
-    def note_positions(self, values: tuple[Any, ...]) -> None:
-        self.positions += [positions(tensor.shape) for tensor in tensors(values)]
 
     def of_class(self, table: Mapping[str, str]) -> dict[str, str]:
         """Module → value of `table`, for each module that ran and whose class name matches a pattern of `table`."""
@@ -142,16 +137,16 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
     weights = (tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point())
     like = next(weights, torch.empty(0))
     image = torch.zeros(1, channels, size, size, device=like.device, dtype=like.dtype)
-    handles = []
+    handles = ExitStack()
     try:
         scripted = isinstance(network, torch.jit.ScriptModule)
         if not scripted and all(parameter.ndim < 2 for parameter in network.parameters()):
             raise ValueError("it has no weights that are parameters")
         for name, module in trace.modules.items():
-            handles += [
-                module.register_forward_pre_hook(lambda _, inputs, name=name: trace.enter(name, inputs)),
-                module.register_forward_hook(lambda _, inputs, output, name=name: trace.leave(name, inputs, output)),
-            ]
+            before = module.register_forward_pre_hook(lambda _, inputs, name=name: trace.enter(name, inputs))
+            after = module.register_forward_hook(lambda _, inputs, made, name=name: trace.leave(name, inputs, made))
+            handles.enter_context(before)
+            handles.enter_context(after)
         with torch.no_grad(), trace:
             network.eval()(image)
         if not any(call.weighs for call in trace.calls):
@@ -160,8 +155,7 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
         failure = f"the network's components cannot be derived on images {list(image.shape)} ({one_line(error)})"
         raise UserError(f"{failure}: check model.input, or state all of components: in its model file") from error
     finally:
-        for handle in handles:
-            handle.remove()
+        handles.close()
         for module, mode in modes.items():
             module.training = mode
     return trace
@@ -170,9 +164,9 @@ def run(network: nn.Module, channels: int, size: int) -> Trace:
 def blocks(modules: Mapping[str, nn.Module]) -> set[str]:
     """The names of a network's blocks.
 
-    A block is a module with two or more weight layers that is not a container (nn.Sequential, nn.ModuleList), and is
-    either in a container or of a class used more than once. A container is a block if it is in a container of at least
-    three, all of them containers. A separable convolution is a layer.
+    A block is a module with two or more weight layers. It is in a container (nn.Sequential, nn.ModuleList), or of a
+    class used more than once. A container is a block if it is one of three or more containers in a container, and
+    nothing else is there. A separable convolution is a layer.
     """
     layers: Counter[str] = Counter()
     for name, module in modules.items():

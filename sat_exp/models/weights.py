@@ -31,9 +31,7 @@ def check_file(path: Path) -> None:
 def check_record(path: Path) -> None:
     """UserError where the record next to the weights at `path`, NAME.json, states another SHA-256."""
     record = path.with_suffix(".json")
-    if not (record.is_file() and path.is_file()):
-        return
-    content = record.read_bytes()
+    content = record.read_bytes() if record.is_file() and path.is_file() else b""
     if ON_RECORD.encode() not in content:
         return
     try:
@@ -65,15 +63,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def read_torch(path: Path) -> Any:
-    """The tensors and plain values in PyTorch's file at `path`, on the CPU; an exception of any type for a damaged file
-    and other contents."""
+    """The tensors and plain values in PyTorch's file at `path`, on the CPU; any exception for damage or code."""
     check_archive(path)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def check_archive(path: Path) -> None:
-    """ValueError for a file of PyTorch's with a failed checksum, which PyTorch ignores, or one that would take more
-    memory or time to read than its size suggests."""
+    """ValueError for a file of PyTorch's with a failed checksum, which PyTorch ignores, or with contents that are much
+    larger than the file."""
     with path.open("rb") as file:
         if file.read(len(ZIP)) == ZIP:
             with zipfile.ZipFile(file) as archive:
@@ -103,17 +100,16 @@ def check_parts(archive: zipfile.ZipFile, length: int) -> None:
 def fitting(
     expected: Mapping[str, Tensor], path: Path, *, in_order: bool = False, reader: Reader = read_state
 ) -> dict[str, Tensor]:
-    """The weights at `path`, as `reader` reads them, in the data types of `expected`, a network's state dict, which may
-    be on the meta device. Tensors are matched by name, or by position where `in_order`.
+    """The weights at `path` in the data types of `expected`, a network's state dict, which may be on the meta device.
+    Tensors are matched by name, or by position where `in_order`.
 
-    UserError where their SHA-256 is not the one on record, and where a tensor is missing, unknown, of another shape or
-    kind (complex, quantised, whole numbers for fractions), or not finite.
+    UserError where the SHA-256 of the file is not the one on record, and where a tensor is missing, unknown, of another
+    shape or kind (complex, quantised, whole numbers for fractions), or not finite.
     """
     check_record(path)
     state = reader(path)
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
+    pairs = state.items() if isinstance(state, Mapping) else [(None, state)]
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in pairs):
         raise UserError(f"{path} does not hold named tensors: save the network's state_dict()")
     if in_order:
         if len(state) != len(expected):

@@ -20,17 +20,13 @@ from sat_exp import plugins
 from sat_exp.errors import UserError, explained, one_line
 from sat_exp.settings.targets import TARGET, walked
 
-GROUPS = ("attack", "dataset", "experiment", "model", "pool", "task")
-"""The groups to which a plug-in adds choices."""
-
+GROUPS = ("attack", "dataset", "experiment", "model", "pool", "task")  # the groups to which a plug-in adds choices
 LAUNCHERS = Path("hydra/launcher")
 OF_HYDRA = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLAIN = re.compile(r"\$\{(\.*[\w.-]+|package_file:[^${}]*)\}")
 """An interpolation of another setting, or of a file in a package; others read the environment."""
 
-TYPED = ("output_dir", "directory")
-"""Settings of the place where results go."""
-
+TYPED = ("output_dir", "directory")  # settings of the place where results go
 LARGEST = 1_000_000  # bytes of a configuration file
 
 log = logging.getLogger(__name__)

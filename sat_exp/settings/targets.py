@@ -14,12 +14,8 @@ from sat_exp.errors import UserError, one_line
 
 TARGET = "_target_"
 
-TIMM = ("timm.create_model", "timm.models", "timm.layers")
-"""Other parts of timm read weights by themselves."""
-
-CLASS_OF = "hydra.utils.get_class"
-"""The target that stands for the class named by its `path`."""
-
+TIMM = ("timm.create_model", "timm.models", "timm.layers")  # other parts of timm read weights by themselves
+CLASS_OF = "hydra.utils.get_class"  # the target that stands for the class named by its `path`
 _allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed", default=())
 
 
