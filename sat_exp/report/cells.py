@@ -33,7 +33,29 @@ class Row:
 
 def models(results: Results, linked: bool) -> list[Row]:
     """One row per model; linked: whether the page has a view of each model."""
-    return [] if results.models is None else [_model(row, results, linked) for row in results.models.to_dict("records")]
+    if results.models is None:
+        return []
+    rows = results.models.to_dict("records")
+    return [
+        Row(
+            [
+                _name(row["model"], results, _link("model", row["model"]) if linked else ""),
+                Cell(str(row["family"]), value=str(row["family"]), name=True),
+                _number(row["parameters"], f"{row['parameters'] / 1e6:.2f}"),
+                _number(row["images"]),
+                _rate(row, "clean_accuracy"),
+                _number(row["attacked"]),
+                _number(row["fooled"]),
+                _rate(row, "white_box_success"),
+                _number(row["mean_linf"], f"{row['mean_linf']:.1f}"),
+                _number(row["mean_l2"]),
+                _number(row["changed_pixels"], f"{100 * row['changed_pixels']:.1f}"),
+                _number(row["attack_seconds"], f"{row['attack_seconds']:.1f}"),
+                _number(row["attack_images_per_second"], f"{row['attack_images_per_second']:.1f}"),
+            ]
+        )
+        for row in rows
+    ]
 
 
 def pairs(results: Results, linked: bool) -> list[Row]:
@@ -43,44 +65,24 @@ def pairs(results: Results, linked: bool) -> list[Row]:
     itself = results.pairs["model_a"] == results.pairs["model_b"]
     ordered = results.pairs.assign(itself=itself)
     ordered = ordered.sort_values(["itself", "sat"], ascending=[True, False], kind="stable")
-    measured = not Origin.of(results).stated
-    return [_pair(row, results, measured, linked) for row in ordered.to_dict("records")]
+    measured, rows = not Origin.of(results).stated, []
+    for row in ordered.to_dict("records"):
+        link = _link("pair", row["model_a"], row["model_b"]) if linked else ""
+        interval = f"{row['sat_low']:.3f}–{row['sat_high']:.3f}" if np.isfinite(row["sat_low"]) else ""
+        cells = [_name(row[side], results, link) for side in ("model_a", "model_b")]
+        cells.append(_number(row["sat"], f"{row['sat']:.3f}", interval))
+        if measured:
+            cells += [_rate(row, f"transfer_rate_{way}") for way in ("ab", "ba")]
+            cells += [_number(row[count]) for count in ("fooled_ab", "fooled_ba", "images")]
+        rows.append(Row(cells, self_pair=row["itself"]))
+    return rows
 
 
-def _model(row: Mapping[Any, Any], results: Results, linked: bool) -> Row:
-    return Row(
-        [
-            _name(row["model"], results, _link("model", row["model"]) if linked else ""),
-            Cell(str(row["family"]), value=str(row["family"]), name=True),
-            _number(row["parameters"], f"{row['parameters'] / 1e6:.2f}"),
-            _count(row["images"]),
-            _rate(row, "clean_accuracy"),
-            _count(row["attacked"]),
-            _count(row["fooled"]),
-            _rate(row, "white_box_success"),
-            _number(row["mean_linf"], f"{row['mean_linf']:.1f}"),
-            _number(row["mean_l2"], f"{row['mean_l2']:.0f}"),
-            _number(row["changed_pixels"], f"{100 * row['changed_pixels']:.1f}"),
-            _number(row["attack_seconds"], f"{row['attack_seconds']:.1f}"),
-            _number(row["attack_images_per_second"], f"{row['attack_images_per_second']:.1f}"),
-        ]
-    )
-
-
-def _pair(row: Mapping[Any, Any], results: Results, measured: bool, linked: bool) -> Row:
-    link = _link("pair", row["model_a"], row["model_b"]) if linked else ""
-    interval = f"{row['sat_low']:.3f}–{row['sat_high']:.3f}" if np.isfinite(row["sat_low"]) else ""
-    cells = [_name(row[side], results, link) for side in ("model_a", "model_b")]
-    cells.append(_number(row["sat"], f"{row['sat']:.3f}", interval))
-    if measured:
-        cells += [_rate(row, f"transfer_rate_{way}") for way in ("ab", "ba")]
-        cells += [_count(row[count]) for count in ("fooled_ab", "fooled_ba", "images")]
-    return Row(cells, self_pair=row["itself"])
-
-
-def _number(value: float, text: str, note: str = "") -> Cell:
-    """A cell that reads '–' and sorts last where the value is missing."""
-    return Cell(text, note, f"{value:.6g}") if np.isfinite(value) else Cell("–")
+def _number(value: float, text: str | None = None, note: str = "") -> Cell:
+    """A cell with `text`, by default the rounded value; it reads '–' and sorts last where the value is missing."""
+    if not np.isfinite(value):
+        return Cell("–")
+    return Cell(f"{value:,.0f}" if text is None else text, note, f"{value:.6g}")
 
 
 def _rate(row: Mapping[Any, Any], column: str) -> Cell:
@@ -88,10 +90,6 @@ def _rate(row: Mapping[Any, Any], column: str) -> Cell:
     low, high = row[f"{column}_low"], row[f"{column}_high"]
     note = f"{100 * low:.1f}–{100 * high:.1f}" if np.isfinite(low) else ""
     return _number(row[column], in_percent(row[column]), note)
-
-
-def _count(value: float) -> Cell:
-    return _number(value, f"{value:,.0f}")
 
 
 def _name(model: Any, results: Results, link: str) -> Cell:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from sat_exp.report.attack import Attack
 from sat_exp.report.numbers import percent, percent_interval
-from sat_exp.report.origin import UNKNOWN, Origin
+from sat_exp.report.origin import UNKNOWN, Attack, Origin
 from sat_exp.report.results import Results, between_models, model_families
 from sat_exp.similarity.scores import transfer_rates
 
@@ -33,12 +33,15 @@ def pairs(results: Results) -> list[str]:
     if len(scored) == 1:
         return [_pair(scored.iloc[0].to_dict(), Origin.of(results))]
     if scored.empty:
-        return _transfers(results)
+        return _transfers(transfer_rates(results.pairs))
+    mean = scored[["transfer_rate_ab", "transfer_rate_ba"]].mean(axis=1, skipna=False)
+    scored = scored.assign(mean=mean.fillna(np.exp(scored["sat"]) / 100))  # where only SAT is known
     most, least = (scored.loc[row].to_dict() for row in (scored["sat"].idxmax(), scored["sat"].idxmin()))
     sentences = [
-        f"Of {len(scored):,} pairs of {len(model_families(scored))} models, {_names(most)} are the most similar "
-        f"(SAT {most['sat']:.2f}, {percent(_mean_rate(most))} mean transfer) and {_names(least)} the least "
-        f"(SAT {least['sat']:.2f}, {percent(_mean_rate(least))}); the median is {scored['sat'].median():.2f}."
+        f"Of {len(scored):,} pairs of {len(model_families(scored))} models, {most['model_a']} and {most['model_b']} "
+        f"are the most similar (SAT {most['sat']:.2f}, {percent(most['mean'])} mean transfer) and {least['model_a']} "
+        f"and {least['model_b']} the least (SAT {least['sat']:.2f}, {percent(least['mean'])}); the median is "
+        f"{scored['sat'].median():.2f}."
     ]
     known = scored[(scored[["family_a", "family_b"]] != UNKNOWN).all(axis=1)]
     same = known["family_a"] == known["family_b"]
@@ -102,9 +105,7 @@ def _pair(pair: Mapping[Any, Any], origin: Origin) -> str:
     )
 
 
-def _transfers(results: Results) -> list[str]:
-    assert results.pairs is not None
-    ways = transfer_rates(results.pairs)
+def _transfers(ways: pd.DataFrame) -> list[str]:
     if ways.empty:
         return []
     most, least = (ways.loc[row].to_dict() for row in (ways["rate"].idxmax(), ways["rate"].idxmin()))
@@ -113,13 +114,3 @@ def _transfers(results: Results) -> list[str]:
         f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
         f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
     ]
-
-
-def _names(pair: Mapping[Any, Any]) -> str:
-    return f"{pair['model_a']} and {pair['model_b']}"
-
-
-def _mean_rate(pair: Mapping[Any, Any]) -> float:
-    """The mean of both transfer rates, from SAT where only SAT is known."""
-    mean = (pair["transfer_rate_ab"] + pair["transfer_rate_ba"]) / 2
-    return mean if np.isfinite(mean) else float(np.exp(pair["sat"]) / 100)

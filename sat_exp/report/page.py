@@ -10,11 +10,10 @@ import jinja2
 import pandas as pd
 
 from sat_exp.report import atlas, cells, origin
-from sat_exp.report.attack import Attack, plain
 from sat_exp.report.cautions import warnings
 from sat_exp.report.headline import headline, key_numbers
 from sat_exp.report.numbers import duration, moment
-from sat_exp.report.origin import Origin
+from sat_exp.report.origin import Attack, Origin, plain
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 from sat_exp.runs import registry

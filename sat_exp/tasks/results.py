@@ -8,13 +8,11 @@ import pandas as pd
 from rich.table import Table
 
 from sat_exp import report
-from sat_exp.report.attack import Attack
+from sat_exp.report.origin import Attack
 from sat_exp.similarity.scores import transfer_rates
 from sat_exp.tasks import printing
 
-ENDS = 5
-"""Pairs printed from either end of a long list."""
-
+ENDS = 5  # pairs printed from either end of a long list
 MODELS = {"model": "", "clean accuracy": ".1%", "white-box success": ".1%", "mean L2": "s", "images/s": ".1f"}
 
 

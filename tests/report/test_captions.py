@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from sat_exp.report import drawings, headline, origin, page, theme
-from sat_exp.report.attack import Attack
 from sat_exp.report.figures import accuracy, matrix, nearest, transfer
-from sat_exp.report.origin import Origin
+from sat_exp.report.origin import Attack, Origin
 from sat_exp.report.results import Results
 
 from .test_report import FEW, MODELS, models_table, pairs_table, summary
