@@ -61,7 +61,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   filtered(table);
 }
 
-// A table of a study is built when it is unfolded.
+// The table of a study is built when the reader opens it.
 
 const frames = embedded("frames") ?? {};
 for (const details of document.querySelectorAll("details[data-frame]")) {
@@ -180,7 +180,7 @@ if (atlas) {
         .map(([column, words]) => [words, fixed(value(column, a, b), 3)]),
     ]);
     return [
-      create("h2", {}, toModel(a), a === b ? " against itself" : " and ", a === b ? null : toModel(b)),
+      create("h2", {}, toModel(a), a === b ? " with itself" : " and ", a === b ? null : toModel(b)),
       create("div", { className: "columns" }, create("div", {}, create("h3", {}, "Transfer"), numbers), components(...new Set([a, b]))),
       pairExamples(a, b),
       a === b ? null : create("div", { className: "columns" },
@@ -197,8 +197,8 @@ if (atlas) {
       model.white_box_success !== undefined && ["white-box success", percent(model.white_box_success)],
       model.mean_sat !== undefined && ["mean SAT with others", `${fixed(model.mean_sat, 2)}, rank ${model.rank} of ${count}`],
       model.nearest_to !== undefined && ["nearest model of", `${model.nearest_to} models`],
-      model.fools !== undefined && ["as a source fools others", `${percent(model.fools)}, rank ${model.fools_rank} of ${count}`],
-      model.fooled !== undefined && ["as a target is fooled", `${percent(model.fooled)}, rank ${model.fooled_rank} of ${count}`],
+      model.fools !== undefined && ["mean transfer rate as a source", `${percent(model.fools)}, rank ${model.fools_rank} of ${count}`],
+      model.fooled !== undefined && ["mean transfer rate as a target", `${percent(model.fooled)}, rank ${model.fooled_rank} of ${count}`],
       atlas.clusters && ["cluster", String(atlas.clusters[index])],
     ]);
     const own = examples ? ofModel(index) : [];
