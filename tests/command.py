@@ -1,4 +1,4 @@
-"""The command line in this process, and the published results to compare with."""
+"""The command line in this process, and the location of the published matrix."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fixtures for all tests. Importing the package first lets tests import torchvision on its own."""
+"""Fixtures for all tests. The package is imported first, so that a test file may import torchvision."""
 
 import logging
 import sys
@@ -17,7 +17,7 @@ from .command import PUBLISHED, Outcome
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums depend on the number of threads in their last bits."""
+    """The test runs on one thread, because the last bits of sums depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -26,7 +26,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def published() -> pd.DataFrame:
-    """SAT of the published 69 models, [69, 69]."""
+    """SAT of the paper's 69 models as published, [69, 69]."""
     if not PUBLISHED.is_file():
         pytest.skip(f"needs the published matrix at {PUBLISHED}")
     return pd.read_csv(PUBLISHED, index_col=0)
@@ -34,13 +34,13 @@ def published() -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def outputs(tmp_path_factory) -> Path:
-    """One output folder, hence one store, for all tests."""
+    """One output folder for all tests, so that they share a store."""
     return tmp_path_factory.mktemp("outputs")
 
 
 @pytest.fixture
 def sat_exp(monkeypatch, capfd, tmp_path, outputs) -> Callable[..., Outcome]:
-    """Runs the command line in this process, from another folder than the checkout's."""
+    """A function that runs the command line in this process, in a folder other than the checkout."""
 
     def run(*arguments: str) -> Outcome:
         monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Damage of one bit."""
+"""Flips of a single bit in a file."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A small network trained on real images: scikit-learn's 1,797 handwritten digits of 8×8 pixels."""
+"""A small network that is trained on real images: scikit-learn's 1,797 handwritten digits of 8×8 pixels."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""L2-PGD against closed forms and other libraries, and the properties of the images it returns."""
+"""L2-PGD against closed forms and other libraries, and the properties of its adversarial images."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""PGD against closed forms, and the properties of the bytes it returns."""
+"""PGD against closed forms, and the properties of its adversarial images."""
 
 import re
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Images to canvas pixels."""
+"""The conversion of images to the pixels of a canvas."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Objects in a folder: whole or absent, created once, and one line where the file system refuses."""
+"""Objects in a folder: each is complete or absent and is created once; an error of the file system gives one line."""
 
 import errno
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Listing, checking and pruning a store, as task=store does them."""
+"""Listing, checking and pruning a store with task=store."""
 
 import multiprocessing
 import os

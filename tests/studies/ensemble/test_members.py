@@ -1,4 +1,4 @@
-"""Orders and samples of ensembles, and their table."""
+"""The members of ensembles: their order, samples of ensembles, and their table."""
 
 from itertools import combinations
 from math import comb
