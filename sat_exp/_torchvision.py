@@ -15,11 +15,6 @@ import importlib.machinery
 import sys
 from pathlib import Path
 
-SCHEMAS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
-
 
 def declare_missing_operators(package: Path) -> None:
     """Load the operators of torchvision in the folder `package`; if that fails, declare those that its import needs."""
@@ -33,8 +28,8 @@ def declare_missing_operators(package: Path) -> None:
         libraries = []
     if not libraries:
         fragment = torch.library.Library("torchvision", "FRAGMENT")
-        for schema in SCHEMAS:
-            fragment.define(schema)
+        for name in ("nms", "qnms"):
+            fragment.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         declare_missing_operators.fragment = fragment  # type: ignore[attr-defined]  # lives as long as the process
 
 

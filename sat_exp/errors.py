@@ -15,10 +15,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):
-    """Wrong input or a missing resource. The message is one line: what was wrong and what to do.
-
-    Names in it may come from other people's files, so characters that cannot be printed on one line are replaced.
-    """
+    """Wrong input or a missing resource. The message is one line: what was wrong and what to do. Names in it may come
+    from other people's files, so characters that cannot be printed on one line are replaced."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
@@ -48,10 +46,8 @@ def explained(failure: str, advice: str, *kinds: type[Exception]) -> Iterator[No
 
 
 def nearest(value: Any, known: Iterable[Any], *, most: int = 3, cutoff: float = 0.6) -> list[str]:
-    """At most `most` of the `known` names, the most similar to `value` first; empty where none is similar.
-
-    cutoff: the least similarity, from 0 to 1, as `difflib.SequenceMatcher.ratio` measures it.
-    """
+    """At most `most` of the `known` names, the most similar to `value` first; empty where none is similar. cutoff: the
+    least similarity, from 0 to 1, as `difflib.SequenceMatcher.ratio` measures it."""
     return difflib.get_close_matches(str(value)[:SHOWN], [str(name) for name in known], n=most, cutoff=cutoff)
 
 

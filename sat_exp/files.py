@@ -74,9 +74,7 @@ def partial(path: Path, data: bytes) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file as a whole: a reader, or the next run after a kill, finds the old file or the new one.
-
-    The file is not forced to the disk: after a power cut it may be empty.
-    """
+    """Write a file as a whole: a reader, or the next run after a kill, finds the old file or the new one. The file is
+    not forced to the disk: after a power cut it may be empty."""
     with partial(path, data) as place:
         place.replace(path)

@@ -20,9 +20,7 @@ PAPER_NAME = re.compile(r"^paper_name: *['\"]?([^'\"\s#]+)", re.MULTILINE)
 OWN_PARTS = re.compile(r"[+~]*hydra[./](searchpath|callbacks)\b")
 """Parts of Hydra's settings that belong to this program."""
 
-MOST = 15
-"""Names of choices that an error lists."""
-
+MOST = 15  # names of choices that an error lists
 MODEL_CHOICE = re.compile(r"(\+{0,2}model(?:@[\w.]+)?)=(?!glob\()(.*)", re.DOTALL)
 
 
@@ -50,10 +48,8 @@ def resolve(arguments: Sequence[str], conf: Path) -> list[str]:
 
 
 def own_folder(arguments: Sequence[str]) -> Path | None:
-    """The folder that --config-dir (-cd) adds, or None.
-
-    UserError for options and settings of Hydra that would replace the configuration of this program.
-    """
+    """The folder that --config-dir (-cd) adds, or None. UserError for options and settings of Hydra that would replace
+    the configuration of this program."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
     for option in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
@@ -69,10 +65,8 @@ def own_folder(arguments: Sequence[str]) -> Path | None:
 
 
 def check_collisions(conf: Path, packages: Mapping[str, Path], own: Path | None) -> None:
-    """UserError where a choice of `own` or of a plug-in has the name of one of `conf`, or of another plug-in.
-
-    packages: the folder of configurations of each plug-in package. own: the folder given by --config-dir.
-    """
+    """UserError where a choice of `own` or of a plug-in has the name of one of `conf`, or of another plug-in. packages:
+    the folder of configurations of each plug-in package. own: the folder given by --config-dir."""
     holders = {path.relative_to(conf): "sat_exp" for path in conf.glob("*/*.yaml")}
     for package, folder in packages.items():
         for path in sorted(folder.glob("*/*.yaml")):
@@ -90,10 +84,8 @@ def check_collisions(conf: Path, packages: Mapping[str, Path], own: Path | None)
 
 
 def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
-    """UserError, with the nearest names, for a choice among `arguments` that none of `folders` has.
-
-    folders: the configurations of this package first, then further ones.
-    """
+    """UserError, with the nearest names, for a choice among `arguments` that none of `folders` has. folders: the
+    configurations of this package first, then further ones."""
     overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)

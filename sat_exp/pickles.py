@@ -90,10 +90,8 @@ class Encoded(bytes):
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads numbers, texts, lists, dicts and `Array`s, and refuses everything else.
-
-    All classes that it uses have a `__setstate__`, so that a pickle cannot change attributes.
-    """
+    """Reads numbers, texts, lists, dicts and `Array`s, and refuses everything else. All classes that it uses have a
+    `__setstate__`, so that a pickle cannot change attributes."""
 
     known: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): Array,
@@ -110,9 +108,7 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def read(content: bytes) -> Any:
-    """The value in the pickle `content`: arrays as `Array`, texts of Python 2 as latin-1.
-
-    ValueError, UnpicklingError or another exception of Python's where it is damaged or has other values.
-    """
+    """The value in the pickle `content`: arrays as `Array`, texts of Python 2 as latin-1. ValueError, UnpicklingError
+    or another exception of Python's where it is damaged or has other values."""
     check_size(BytesIO(content))
     return ArrayUnpickler(BytesIO(content), encoding="latin1").load()

@@ -25,10 +25,8 @@ _everything = cache(entry_points)  # reading those of every distribution takes m
 
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """The plug-ins of a group, sorted by name, not imported yet.
-
-    A distribution in the current folder is left out: Python searches that folder too, but nobody installed it.
-    """
+    """The plug-ins of a group, sorted by name, not imported yet. A distribution in the current folder is left out:
+    Python searches that folder too, but nobody installed it."""
     here = Path.cwd().resolve()
     return tuple(
         point

@@ -151,10 +151,8 @@ def begin(worker: bool = False) -> Stopping:
 
 @contextmanager
 def handled(worker: bool = False) -> Iterator[None]:
-    """Run a program as the body, or a job in a launcher's `worker`; a signal in the body ends this process.
-
-    Nested, or outside the main thread, it has no effect.
-    """
+    """Run a program as the body, or a job in a launcher's `worker`; a signal in the body ends this process. Nested, or
+    outside the main thread, it has no effect."""
     if threading.current_thread() is not threading.main_thread() or (state is not None and state.inside):
         yield
         return

@@ -193,10 +193,8 @@ class ModelSweeper(Sweeper):
         return [name for name in names if not (is_glob(override) and name == composing.TEMPLATE)]
 
     def choices_with(self, others: list[str], names: Collection[str]) -> dict[str, Hashable]:
-        """Model → a value that is equal for models with the same choices in other groups, such as the data set.
-
-        Only one model of each defaults list is composed, because composing takes tenths of a second.
-        """
+        """Model → a value that is equal for models with the same choices in other groups, such as the data set. Only
+        one model of each defaults list is composed, because composing takes tenths of a second."""
         defaults = {name: str(self.file(f"model/{name}").get("defaults")) for name in names}
         examples = {listed: name for name, listed in defaults.items()}
         if len(examples) == 1:
@@ -221,11 +219,8 @@ class ModelSweeper(Sweeper):
 
 
 def register() -> None:
-    """Register the sweeper with Hydra.
-
-    Hydra takes sweepers only from packages below `hydra_plugins`, and imports all of these at every start. The sweeper
-    is therefore registered under such a name here, without such a package.
-    """
+    """Register the sweeper with Hydra. Hydra takes sweepers only from packages below `hydra_plugins`, and imports all
+    of these at every start. The sweeper is therefore registered under such a name here, without such a package."""
     Plugins.instance().class_name_to_class["hydra_plugins.sat_exp.ModelSweeper"] = ModelSweeper
 
 

@@ -28,18 +28,10 @@ from sat_exp.similarity.measures import Measure
 
 __all__ = ["check_attack", "check_dataset", "check_measure", "check_model"]
 
-ATTACKED, CLASSES = 5, 4
-"""Images and classes of the check of attacks."""
-
-COMPARED, ANSWERS = 60, 5
-"""Images and classes of the check of measures."""
-
-READ = 12
-"""Images of a data set that are decoded."""
-
-TOLERANCE = 1e-3
-"""Of logits, relative to the largest: kernels sum in another order for another batch size."""
-
+ATTACKED, CLASSES = 5, 4  # images and classes of the check of attacks
+COMPARED, ANSWERS = 60, 5  # images and classes of the check of measures
+READ = 12  # images of a data set that are decoded
+TOLERANCE = 1e-3  # of logits, relative to the largest: kernels sum in another order for another batch size
 ROUNDING = 1e-6
 
 
@@ -83,7 +75,6 @@ def seed_everything(seed: int) -> None:
 
 
 def sample(shape: Sequence[int]) -> Tensor:
-    """Random images, with a black and a white one, uint8 [ATTACKED, C, H, W]."""
     images = np.random.default_rng(1).integers(0, 256, (ATTACKED, *shape), np.uint8)
     images[0], images[1] = 0, 255
     return torch.from_numpy(images)
@@ -107,7 +98,6 @@ def attacked(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tens
 
 
 def check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:
-    """Assert 8-bit images of the same shape within the budget."""
     assert adversarial.dtype == torch.uint8, f"the result is {adversarial.dtype}, not uint8"
     assert adversarial.shape == images.shape, f"the result has shape {tuple(adversarial.shape)}, not that of the images"
     assert not adversarial.requires_grad, "the result is attached to a graph of gradients: detach it"
@@ -153,7 +143,6 @@ def check_model(model: nn.Module, shape: tuple[int, int, int], classes: int) -> 
 
 
 def check_logits(logits: Tensor, classes: int) -> None:
-    """Assert finite logits [4, classes], not all equal."""
     assert isinstance(logits, Tensor), f"the model returns {type(logits).__name__}, not a tensor of logits"
     assert logits.shape == (4, classes), f"logits of 4 images have shape {tuple(logits.shape)}, not (4, {classes})"
     assert logits.is_floating_point(), f"logits are {logits.dtype}"
@@ -231,11 +220,9 @@ def same(one: float, other: float) -> bool:
 
 
 def check_dataset(module: LightningDataModule) -> None:
-    """AssertionError unless the images of a data module are sound.
-
-    Sound: `images` is an ImageSet with unique ids; labels are int64 indices into the class names, or missing with them;
-    images are uint8 pixels on the canvas; pixels, hashes of contents and subsets are equal when they are read again.
-    """
+    """AssertionError unless the images of a data module are sound. Sound: `images` is an ImageSet with unique ids;
+    labels are int64 indices into the class names, or missing with them; images are uint8 pixels on the canvas; pixels,
+    hashes of contents and subsets are equal when they are read again."""
     images = getattr(module, "images", None)
     assert isinstance(images, ImageSet), f"images is a {type(images).__name__}, not an ImageSet"
     assert len(images), "there are no images"
@@ -260,7 +247,6 @@ def check_labels(images: ImageSet) -> None:
 
 
 def check_image(images: ImageSet, index: int) -> None:
-    """Assert sound pixels and a stable hash of one image."""
     pixels, name = images.read(index), images.ids[index]
     assert pixels.dtype == np.uint8, f"the pixels of {name} are {pixels.dtype}, not uint8"
     assert pixels.shape == images.shape, f"{name} has shape {pixels.shape}, the canvas {images.shape}"

@@ -15,8 +15,7 @@ from sat_exp.datasets.canvas import Mode
 from sat_exp.datasets.pictures import DEEP
 from sat_exp.errors import UserError, one_line
 
-EXACT = 1e-3
-"""The largest distance of a pixel value from a multiple of 1/255, in units of 1/255, that float32 explains."""
+EXACT = 1e-3  # the largest distance of a pixel value from a multiple of 1/255, in units of 1/255, that float32 explains
 
 MODES: dict[int, Mode] = {1: "L", 3: "RGB"}
 FORMS = (

@@ -54,8 +54,7 @@ class Choices(TypedDict):
     confidence: Confidence
 
 
-AnyModel = nn.Module | Model | str
-"""Also a pipeline of transformers, which is not imported for its type."""
+AnyModel = nn.Module | Model | str  # also a pipeline of transformers, which is not imported for its type
 
 
 def measure(
@@ -124,10 +123,8 @@ def torch_restored() -> Iterator[None]:
 
 
 def with_classes(found: Images, listed: Sequence[Candidate], compare: str) -> ImageSet:
-    """The images with the classes of the models, unless a data set of this package states its own.
-
-    UserError for labels beyond these classes, and if `compare` needs labels and there are none.
-    """
+    """The images with the classes of the models, unless a data set of this package states its own. UserError for labels
+    beyond these classes, and if `compare` needs labels and there are none."""
     images, first = found.images, listed[0]
     if compare == "truth" and images.labels is None:
         raise UserError("the images have no labels: give labels=, or compare='consensus'")

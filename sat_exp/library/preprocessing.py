@@ -16,10 +16,8 @@ ADVICE = (
 
 
 def preprocessing_of(module: nn.Module, stated: Any, name: str) -> Preprocessing:
-    """The preprocessing that `stated` describes, or the one that `module` itself carries where that is None.
-
-    stated: see `sat_exp.Model`. UserError where there is none, or where the classifier cannot reproduce it.
-    """
+    """The preprocessing that `stated` describes, or the one that `module` itself carries where that is None. stated:
+    see `sat_exp.Model`. UserError where there is none, or where the classifier cannot reproduce it."""
     source = own(module) if stated is None else stated
     if source is None:
         raise UserError(f"model {name} states no preprocessing: {ADVICE}")
@@ -98,8 +96,7 @@ def of_transformers(processor: Any) -> Preprocessing:
     )
 
 
-FILTERS = {2: "bilinear", 3: "bicubic"}
-"""Pillow's numbers of filters."""
+FILTERS = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers of filters
 
 
 def one(sides: Any) -> int:

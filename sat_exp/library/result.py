@@ -22,11 +22,8 @@ from sat_exp.tasks.recording import described, write
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """The scores of all pairs of models, their figures and their report.
-
-    measured, measurement, examples: the predictions with all stored arrays, what made them, and a few images. settings:
-    as in the summary of a run.
-    """
+    """The scores of all pairs of models, their figures and their report. measured, measurement, examples: the
+    predictions with all stored arrays, what made them, and a few images. settings: as in the summary of a run."""
 
     measured: Measured
     measurement: Measurement
@@ -85,9 +82,7 @@ class Result:
 
     def plot(self, name: str | None = None) -> Figure:
         """A figure of the report: by default the matrix, for fewer than three models the first one. Notebooks show it.
-
-        UserError, with the names that there are, for another name.
-        """
+        UserError, with the names that there are, for another name."""
         with TemporaryDirectory() as place:
             folder, pictures = Path(place, "run"), Path(place, "pictures")
             folder.mkdir()

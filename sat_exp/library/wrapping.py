@@ -90,7 +90,9 @@ class PythonModel(Candidate):
 
     def load(self) -> models.Model:
         network = self.network()
-        return ready(self, network, structure(network))
+        # the name, the class and the settings of every part, as far as its `repr` states them
+        structure = [[name, class_name(part), part.extra_repr()] for name, part in network.named_modules()]
+        return ready(self, network, structure)
 
     def network(self) -> nn.Module:
         """A frozen copy of the module on the CPU that returns logits."""
@@ -135,32 +137,23 @@ class Logits(nn.Module):
 
 
 def candidates(value: Any, label_space: str | None) -> list[Candidate]:
-    """The models of `sat_exp.measure`; `label_space` is that of the images, None where they may have any.
-
-    UserError for none, for two of a name, and for what is no model.
-    """
-    listed = list(value.items()) if isinstance(value, Mapping) else [(None, model) for model in sequence(value)]
+    """The models of `sat_exp.measure`; `label_space` is that of the images, None where they may have any. UserError for
+    none, for two of a name, and for what is no model."""
+    if isinstance(value, (str, nn.Module, Model)) or not isinstance(value, (Sequence, Mapping)):
+        value = [value]
+    listed = list(value.items()) if isinstance(value, Mapping) else [(None, model) for model in value]
     if not listed:
         raise UserError("there are no models: give one or more")
-    described = [(name, model if isinstance(model, str) else as_model(model)) for name, model in listed]
-    named = [configured(model, name) for name, model in described if isinstance(model, str)]
-    space = label_space or next((candidate.label_space for candidate in named), "labels")
-    remaining = iter(named)
+    known = [configured(each, name) if isinstance(each, str) else as_model(each) for name, each in listed]
+    space = label_space or next((each.label_space for each in known if isinstance(each, Configured)), "labels")
     found: list[Candidate] = [
-        next(remaining) if isinstance(model, str) else PythonModel(model, name or name_of(model), space)
-        for name, model in described
+        each if isinstance(each, Configured) else PythonModel(each, name or name_of(each), space)
+        for (name, _), each in zip(listed, known, strict=True)
     ]
     names = [candidate.name for candidate in found]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{names.count(repeated[0])} models are called {repeated[0]}: {UNNAMED}")
     return found
-
-
-def sequence(value: Any) -> Sequence[Any]:
-    """`value` as several models; one alone is a list of it."""
-    if isinstance(value, (str, nn.Module, Model)) or not isinstance(value, Sequence):
-        return [value]
-    return value
 
 
 def as_model(value: Any) -> Model:
@@ -201,8 +194,3 @@ def configured(name: str, renamed: str | None) -> Configured:
 
 def class_name(module: nn.Module) -> str:
     return f"{type(module).__module__}.{type(module).__qualname__}"
-
-
-def structure(network: nn.Module) -> list[list[str]]:
-    """The name, the class and the settings of every part of a network, as far as its `repr` states them."""
-    return [[name, class_name(part), part.extra_repr()] for name, part in network.named_modules()]

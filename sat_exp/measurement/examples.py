@@ -13,11 +13,8 @@ from sat_exp.measurement.scheduling import repaired
 from sat_exp.measurement.subjects import Direction, Measured, Source
 from sat_exp.models import Candidate
 
-IN_ALL = 6
-"""Example images in all, at least."""
-
-OF_EACH = 3
-"""Example images of every source, at least."""
+IN_ALL = 6  # example images in all, at least
+OF_EACH = 3  # example images of every source, at least
 
 
 @dataclass(frozen=True)

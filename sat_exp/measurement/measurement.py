@@ -13,8 +13,7 @@ from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
 from sat_exp.measurement.scheduling import Schedule, progress, repaired
 from sat_exp.measurement.stages import Stages
-from sat_exp.measurement.subjects import Direction, Measured, Source, Subject
-from sat_exp.measurement.views import View, Views
+from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, View, Views
 from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
 from sat_exp.store import Store, key_of
@@ -54,11 +53,9 @@ class Measurement:
         return Stages(self.views, self.attack, self.store, self.hardware, self.seed, self.labels)
 
     def run(self, candidates: Sequence[Candidate], directions: Collection[Direction] | None = None) -> Measured:
-        """Attack every source of `directions` and evaluate its targets on the adversarial images.
-
-        directions: (source, target) names, by default all pairs of `candidates`; a source is always evaluated on its
-        own images too. A model that fails is left out and named in `failures`. UserError where no result is left.
-        """
+        """Attack every source of `directions` and evaluate its targets on the adversarial images. directions: (source,
+        target) names, by default all pairs of `candidates`; a source is always evaluated on its own images too. A model
+        that fails is left out and named in `failures`. UserError where no result is left."""
         check_models(candidates, self.images, self.attack, labels=self.labels, protocol=self.protocol)
         names = [candidate.name for candidate in candidates]
         wanted = {(a, b) for a in names for b in names} if directions is None else set(directions)
@@ -154,32 +151,28 @@ def check_models(
     names = [candidate.name for candidate in candidates]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise UserError(f"{', '.join(sorted(repeated))} is named twice: give each model once, or another model.name")
+    first = candidates[0]
     for candidate in candidates:
-        check_classes(candidate, candidates[0], images, labels, attack)
+        if labels == "truth" and candidate.label_space != images.label_space:
+            raise UserError(
+                f"model {candidate.name} predicts {candidate.label_space}, the data set {images.name} is labelled "
+                f"{images.label_space}: choose a fitting dataset= or model="
+            )
+        if labels == "truth" and candidate.classes != len(images.class_names):
+            raise UserError(
+                f"model {candidate.name} has {candidate.classes} classes, the data set {images.name} "
+                f"{len(images.class_names)}: choose models and images of the same classes"
+            )
+        spaces = f"model {candidate.name} predicts {candidate.label_space}, {first.name} {first.label_space}"
+        if labels == "consensus" and candidate.label_space != first.label_space:
+            raise UserError(f"{spaces}: they can never agree; give labels=own")
+        if attack.threat.targeted and candidate.label_space != first.label_space:
+            raise UserError(f"{spaces}: the goal class of one is no class of the other; choose an untargeted attack=")
         if protocol == "canvas" and (channels := len(candidate.preprocessing.mean)) != images.shape[0]:
             raise UserError(
                 f"model {candidate.name} takes images of {channels} channels, {images.name} has {images.shape[0]}: "
                 "choose a fitting dataset=, or dataset.mode="
             )
-
-
-def check_classes(candidate: Candidate, first: Candidate, images: ImageSet, labels: str, attack: Attack) -> None:
-    """UserError for a model whose classes cannot be compared with those of the image set, or of the `first` model."""
-    if labels == "truth" and candidate.label_space != images.label_space:
-        raise UserError(
-            f"model {candidate.name} predicts {candidate.label_space}, the data set {images.name} is labelled "
-            f"{images.label_space}: choose a fitting dataset= or model="
-        )
-    if labels == "truth" and candidate.classes != len(images.class_names):
-        raise UserError(
-            f"model {candidate.name} has {candidate.classes} classes, the data set {images.name} "
-            f"{len(images.class_names)}: choose models and images of the same classes"
-        )
-    spaces = f"model {candidate.name} predicts {candidate.label_space}, {first.name} {first.label_space}"
-    if labels == "consensus" and candidate.label_space != first.label_space:
-        raise UserError(f"{spaces}: they can never agree; give labels=own")
-    if attack.threat.targeted and candidate.label_space != first.label_space:
-        raise UserError(f"{spaces}: the goal class of one is no class of the other; choose an untargeted attack=")
 
 
 def sources_of(subjects: Sequence[Subject], wanted: set[Direction]) -> dict[str, list[Source]]:

@@ -35,10 +35,8 @@ class Schedule:
     def each(
         self, items: Sequence[Item], work: Callable[[Item], Result], lock: Callable[[Item], tuple[str, ...]]
     ) -> list[Result]:
-        """The results of `work` on each item under its lock, in the order of `items`, without those that failed.
-
-        The largest model comes first. Items that another process has locked come last: then their results are stored.
-        """
+        """The results of `work` on each item under its lock, in the order of `items`, without those that failed. The
+        largest model comes first. Items that another process has locked come last: then their results are stored."""
         results: dict[int, Result] = {}
         order = sorted(range(len(items)), key=lambda position: -items[position].parameters)
         for patience in (0, -1):

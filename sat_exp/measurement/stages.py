@@ -16,8 +16,7 @@ from sat_exp.attacks import Attack
 from sat_exp.attacks.threat import perturbation_norms
 from sat_exp.errors import UserError
 from sat_exp.measurement.scheduling import Advance
-from sat_exp.measurement.subjects import Source, Subject
-from sat_exp.measurement.views import View, Views
+from sat_exp.measurement.subjects import Source, Subject, View, Views
 from sat_exp.models import Candidate, Model, preflight
 from sat_exp.modules import prediction
 from sat_exp.modules.hardware import Hardware
@@ -65,7 +64,9 @@ class Stages:
             batches = prediction.EvaluationBatches([(view.pixels, logits)])
             if len(batches) or "warnings" not in logits.notes:
                 few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images)))))
-                logits.note(**asdict(self.preflight(model, few, classes)))
+                check = prediction.Preflight(model, classes)
+                self.loop(check, [few])
+                logits.note(**asdict(check.checked))
             if len(batches):
                 logits.note_versions(self.hardware.versions)
                 self.predict(prediction.Evaluation(model.classifier, logits=True), batches)
@@ -84,12 +85,6 @@ class Stages:
             clean=clean,
             logits=logits,
         )
-
-    def preflight(self, model: Model, few: torch.Tensor, classes: int) -> preflight.Checked:
-        """The result of `preflight.check` on the device and in the precision of the run."""
-        module = prediction.Preflight(model, classes)
-        self.loop(module, [few])
-        return module.checked
 
     def components(self, model: Model, candidate: Candidate) -> dict[str, Any]:
         """The model's components; with a warning only the stated ones where the others cannot be derived."""
@@ -145,7 +140,6 @@ class Stages:
 
     def evaluate(self, target: Subject, sources: Sequence[Source], bar: Advance) -> None:
         """Store what `target` predicts for the adversarial images of `sources` and for the clean images of their views.
-
         The target is loaded once, or not at all where everything is stored."""
         views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
         clean = prediction.EvaluationBatches([(view.pixels, self.predictions(view, target)) for view in views.values()])

@@ -1,21 +1,10 @@
 """From predicted classes to scores: SAT with its interval, transfer rates, rates of one model."""
 
 from sat_exp.similarity.intervals import mean_rate_interval, standard_error, wilson_interval
-from sat_exp.similarity.scores import (
-    SAT_FLOOR,
-    WEAK_ATTACK,
-    Predictions,
-    fooled,
-    matrix,
-    model_rates,
-    sat,
-    sat_interval,
-    score,
-)
+from sat_exp.similarity.scores import SAT_FLOOR, Predictions, fooled, matrix, model_rates, sat, sat_interval, score
 
 __all__ = [
     "SAT_FLOOR",
-    "WEAK_ATTACK",
     "Predictions",
     "fooled",
     "matrix",

@@ -38,8 +38,6 @@ def agreement(
     predicted = np.array([np.asarray(clean[name]) for name in names])
     truth = None if labels is None else np.asarray(labels)
     images = predicted.shape[1]
-    if truth is not None and truth.shape != (images,):
-        raise ValueError(f"labels of shape {truth.shape} for {images} images")
     first, second = np.triu_indices(len(names), 1)
     same = np.array([(predicted == row).sum(axis=1) for row in predicted])[first, second]
     correct = np.full(predicted.shape, np.nan) if truth is None else (predicted == truth).astype(np.float64)

@@ -12,8 +12,7 @@ ONE_TAIL, TWO_TAILS = 0.71, 0.6
 are. They are about the smallest with which a 95 % interval covers in at least 93 % (`docs/intervals.md`); 1/2 is mid-P,
 1 the exact test."""
 
-STEP = 1e-12
-"""The search for an end starts at this share of the rate."""
+STEP = 1e-12  # the search for an end starts at this share of the rate
 
 
 def rate(successes: ArrayLike, trials: ArrayLike) -> Array:
@@ -29,11 +28,9 @@ def rate_columns(name: str, successes: ArrayLike, trials: ArrayLike, confidence:
 
 
 def wilson_interval(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
-    """Wilson's (1927) score interval of a rate: lower and upper ends, float64 in [0, 1]; NaN where `trials` is 0.
-
-    With p = successes/trials, n = trials and z the normal quantile of (1 + confidence)/2, the ends are
-    (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n).
-    """
+    """Wilson's (1927) score interval of a rate: lower and upper ends, float64 in [0, 1]; NaN where `trials` is 0. With
+    p = successes/trials, n = trials and z the normal quantile of (1 + confidence)/2, the ends are (p + z²/2n ±
+    z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)."""
     k, n = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
     z = ndtri((1 + confidence) / 2)
     observed = rate(k, n)
@@ -65,11 +62,9 @@ def mean_rate_interval(
 
 
 def standard_error(value: ArrayLike, low: ArrayLike, high: ArrayLike, confidence: float = 0.95) -> Array:
-    """The standard error that an interval of a value implies, float64.
-
-    It is the root mean square of the distances from the value to both ends, divided by the normal quantile of
-    (1 + confidence)/2: positive where the interval has a width, even if the value is one of its ends.
-    """
+    """The standard error that an interval of a value implies, float64. It is the root mean square of the distances from
+    the value to both ends, divided by the normal quantile of (1 + confidence)/2: positive where the interval has a
+    width, even if the value is one of its ends."""
     point, below, above = (np.asarray(number, np.float64) for number in (value, low, high))
     return np.sqrt(((point - below) ** 2 + (above - point) ** 2) / 2) / ndtri((1 + confidence) / 2)
 

@@ -16,9 +16,7 @@ from sat_exp.similarity.scores import SAT_FLOOR
 
 Array = NDArray[np.float64]
 
-ROUNDING = 1e-4
-"""By how much a rounded value may be outside its range."""
-
+ROUNDING = 1e-4  # by how much a rounded value may be outside its range
 PUBLISHED_ERROR, PUBLISHED_IMAGES, PUBLISHED_MEAN = 0.027, 5000, 2.665
 """The standard error of a typical pair of the published matrix, its number of images, and that pair's SAT."""
 
@@ -93,11 +91,9 @@ def read(path: Path, images: int, floor: float = SAT_FLOOR) -> Matrix:
 
 
 def sampling_error(sat: pd.DataFrame, images: int) -> pd.DataFrame:
-    """The standard errors of SAT values, [M, M], of which only the number of images is known.
-
-    SAT is the log of a rate p, whose error by the delta method is proportional to √((1 − p)/(p·images)). The factor is
-    such that a pair with the mean of the published matrix has its known error, 0.027 for 5,000 images.
-    """
+    """The standard errors of SAT values, [M, M], of which only the number of images is known. SAT is the log of a rate
+    p, whose error by the delta method is proportional to √((1 − p)/(p·images)). The factor is such that a pair with the
+    mean of the published matrix has its known error, 0.027 for 5,000 images."""
     most = 1 - 1 / (2 * images)  # a rate of 1 has an error too
 
     def odds(value: Array | float) -> Array:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,14 @@ import pandas as pd
 from sat_exp import files
 from sat_exp.errors import UserError, nearest
 
-MOST = 64 << 20
-"""Bytes: a matrix of three thousand models."""
-
-LONGEST = 300
-"""Characters of a name."""
-
+MOST = 64 << 20  # bytes: a matrix of three thousand models
+LONGEST = 300  # characters of a name
 MISSING = ("", "nan", "NaN", "NA", "null")
 
 
 def read(path: Path, what: str) -> pd.DataFrame:
-    """The texts in a CSV file; the index and the columns are the names, each unique.
-
-    what: the table that errors ask for. UserError for a file that is missing, not regular, too large or no such table.
-    """
+    """The texts in a CSV file; the index and the columns are the names, each unique. what: the table that errors ask
+    for. UserError for a file that is missing, not regular, too large or no such table."""
     try:
         content = files.contents(path, MOST).decode("utf-8-sig")
         if "\0" in content:
@@ -63,20 +58,13 @@ def unique(names: list[str], path: Path) -> list[str]:
 
 def numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """The texts of a table as finite numbers, float64, NaN where one is missing; UserError for any other text."""
-
-    def number(text: str) -> float:
-        if text.strip() in MISSING:
-            return math.nan
-        value = float(text)
-        if not math.isfinite(value):
-            raise ValueError(text)
-        return value
-
     values = np.full(table.shape, np.nan)
     for (row, column), text in np.ndenumerate(table.to_numpy()):
-        try:
-            values[row, column] = number(text)
-        except ValueError:
+        if text.strip() in MISSING:
+            continue
+        with suppress(ValueError):
+            values[row, column] = float(text)
+        if not math.isfinite(values[row, column]):
             place = f"{table.index[row]}, {table.columns[column]}"
-            raise UserError(f"{path} has {text[:40]!r} at {place}: give a number") from None
+            raise UserError(f"{path} has {text[:40]!r} at {place}: give a number")
     return pd.DataFrame(values, table.index, table.columns)

@@ -20,19 +20,14 @@ from sat_exp.similarity.intervals import mean_rate_interval, rate, rate_columns
 log = logging.getLogger(__name__)
 
 Mask = NDArray[np.bool_]
-Classes = NDArray[np.integer]
-"""A class per image, int [N]."""
-
+Classes = NDArray[np.integer]  # a class per image, int [N]
 DIRECTIONS = (("a", "b"), ("b", "a"))
 
 SAT_FLOOR = 0.01
 """ε_s in percent: one fooled prediction in 5,000 images attacked in both directions. It keeps the logarithm defined."""
 
-BLOCK = 256
-"""Pairs whose indicators are floating point at the same time: 0.1 GB for 50,000 images."""
-
-WEAK_ATTACK = 0.99
-"""White-box success below which an attack is too weak for the transfer from this model to be trusted."""
+BLOCK = 256  # pairs whose indicators are floating point at the same time: 0.1 GB for 50,000 images
+WEAK_ATTACK = 0.99  # white-box success below which an attack is too weak for the transfer from this model to be trusted
 
 
 @dataclass(frozen=True)
@@ -140,10 +135,8 @@ def score(
 
 
 def masks(predictions: Predictions, a: str, b: str, compare: str) -> tuple[Mask, Mask | None, Mask | None]:
-    """X_AB, and the images of it on which A's adversarial images fool B, and B's fool A; bool [N] each.
-
-    A direction that was not measured is None. ValueError for predictions of other images, or that lack some.
-    """
+    """X_AB, and the images of it on which A's adversarial images fool B, and B's fool A; bool [N] each. A direction
+    that was not measured is None. ValueError for predictions of other images, or that lack some."""
     ways = (a, b), (b, a)
     unattacked = [predictions.unattacked(*way) for way in ways if way in predictions.adversarial]
     common = common_images(compare, predictions.labels, [predictions.clean[a], predictions.clean[b], *unattacked])
@@ -153,9 +146,6 @@ def masks(predictions: Predictions, a: str, b: str, compare: str) -> tuple[Mask,
 
 def common_images(compare: str, truth: Classes | None, clean: Sequence[Classes]) -> Mask:
     """X_AB as a mask, bool [N], from the true classes and all clean predictions of A and B, int [N] each."""
-    shapes = {predicted.shape for predicted in clean} | ({truth.shape} if truth is not None else set())
-    if len(shapes) > 1:
-        raise ValueError(f"clean predictions and labels are of different shapes: {', '.join(map(str, sorted(shapes)))}")
     if compare == "own":
         return np.ones(clean[0].shape, dtype=bool)
     wanted = clean[0] if compare == "consensus" else truth
@@ -165,11 +155,9 @@ def common_images(compare: str, truth: Classes | None, clean: Sequence[Classes])
 def indicators(
     predictions: Predictions, *, compare: str = "truth"
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
-    """The pairs that were measured both ways, and what SAT of any draw of images is computed from.
-
-    Three arrays: the positions in `predictions.names` of the P pairs' models, the diagonal included, int64 [P, 2];
-    whether an image is in X_AB, uint8 [P, N]; and in how many of the two directions it is fooled, uint8 [P, N].
-    """
+    """The pairs that were measured both ways, and what SAT of any draw of images is computed from. Three arrays: the
+    positions in `predictions.names` of the P pairs' models, the diagonal included, int64 [P, 2]; whether an image is in
+    X_AB, uint8 [P, N]; and in how many of the two directions it is fooled, uint8 [P, N]."""
     names = predictions.names
     pairs, common, fools = [], [], []
     for (position, a), (other, b) in combinations_with_replacement(enumerate(names), 2):
@@ -239,8 +227,6 @@ def model_rates(
     predicted = np.asarray(clean)
     correct = np.nan if labels is None else int((predicted == np.asarray(labels)).sum())
     answers = np.full(predicted.shape, -1) if white_box is None else np.asarray(white_box)
-    if answers.shape != predicted.shape or (labels is not None and np.asarray(labels).shape != predicted.shape):
-        raise ValueError("labels, clean and white-box predictions are not of the same images")
     attacked = answers >= 0
     fools = attacked & fooled(answers, predicted, None if goals is None else np.asarray(goals))
     accuracy = rate_columns("clean_accuracy", correct, predicted.size, confidence)
@@ -259,10 +245,6 @@ def model_rates(
 def _fooled(predictions: Predictions, source: str, target: str, common: Mask) -> Mask:
     """The images of X_AB on which the source's adversarial versions fool the target, bool [N]."""
     predicted, clean = predictions.adversarial[source, target], predictions.unattacked(source, target)
-    if predicted.shape != clean.shape:
-        raise ValueError(
-            f"{source} → {target}: adversarial predictions of shape {predicted.shape} for images of shape {clean.shape}"
-        )
     if missing := int((common & (predicted < 0)).sum()):
         raise ValueError(f"{source} → {target}: {missing} attacked images have no prediction of {target}")
     return common & fooled(predicted, clean, predictions.goals.get(source))

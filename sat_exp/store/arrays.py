@@ -84,11 +84,9 @@ class StoredArray(Artefact):
         return sorted(set(range(self.chunks)).difference(self.missing()))
 
     def write(self, chunk: int, values: np.ndarray) -> None:
-        """Store a chunk as a whole, unless it is stored already.
-
-        A chunk that is computed again, for example on another device, may have other bits than the seal states. The
-        seal is then removed. Damaged, and nothing is stored, where the seal shows that another chunk is damaged.
-        """
+        """Store a chunk as a whole, unless it is stored already. A chunk that is computed again, for example on another
+        device, may have other bits than the seal states. The seal is then removed. Damaged, and nothing is stored,
+        where the seal shows that another chunk is damaged."""
         values = np.asarray(values, self.dtype)
         if values.shape != (self.length(chunk), *self.shape[1:]):
             raise ValueError(f"values of shape {values.shape} for chunk {chunk} of an array of shape {self.shape}")

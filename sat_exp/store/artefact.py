@@ -84,10 +84,8 @@ class Artefact(Named, ABC):
         return parts_of(self.store.backend.list(self.path))
 
     def document(self, name: str) -> dict[str, Any] | None:
-        """One of the artefact's documents; None where it is absent.
-
-        A damaged document is named in a warning, moved to the quarantine and then absent.
-        """
+        """One of the artefact's documents; None where it is absent. A damaged document is named in a warning, moved to
+        the quarantine and then absent."""
         place = f"{self.path}/{name}"
         while (data := self.store.backend.read(place)) is not None:
             try:

@@ -22,11 +22,8 @@ class Unsound(Exception):
 
 def key_of(facts: Mapping[str, Any]) -> str:
     """The first 24 hexadecimal digits of the SHA-256 of `facts` as canonical JSON."""
-    return hashlib.sha256(canonical(facts)).hexdigest()[:24]
-
-
-def canonical(facts: Mapping[str, Any]) -> bytes:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:24]
 
 
 def encode(values: np.ndarray, place: str = "") -> bytes:

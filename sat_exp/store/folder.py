@@ -130,10 +130,8 @@ class Folder:
             raise Unwritable(f"cannot {verb} {path}: {error.strerror}; {remedy(error)}") from error
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
-        """Hold a lock, which the operating system frees when its holder dies.
-
-        filelock's Timeout where another process holds it for longer than `timeout` seconds; no limit where negative.
-        """
+        """Hold a lock, which the operating system frees when its holder dies. filelock's Timeout where another process
+        holds it for longer than `timeout` seconds; no limit where negative."""
         lock = FileLock(self.locks() / f"{name}.lock", is_singleton=True)
         return held(lock.lock_file, lambda: lock.acquire(timeout=timeout))
 

@@ -37,10 +37,6 @@ class Item(Named):
     row: str | None = None
     damage: str | None = None
 
-    def fits(self, pattern: str) -> bool:
-        """Whether its kind or its name matches the glob `pattern`."""
-        return fnmatchcase(self.kind, pattern) or fnmatchcase(self.name, pattern)
-
 
 def items(store: Store) -> list[Item]:
     """Everything in the store, sorted by kind and name; nothing is changed."""
@@ -130,12 +126,10 @@ def damaged_parts(store: Store, path: str) -> list[str]:
 
 
 def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
-    """Remove what matches `pattern`, the files of dead writers, and locks; the removed items and the bytes freed.
-
-    The pattern "quarantine" empties the quarantine. UserError where another process is using the store.
-    """
+    """Remove what the glob `pattern` matches by kind or name, the files of dead writers, and locks; the removed items
+    and the bytes freed. "quarantine" empties the quarantine. UserError where another process is using the store."""
     with store.backend.alone():
-        chosen = [item for item in items(store) if item.fits(pattern)]
+        chosen = [each for each in items(store) if any(fnmatchcase(text, pattern) for text in (each.kind, each.name))]
         gone = left_over(store)
         if pattern == QUARANTINE:
             gone += [(name, entry.size) for name, entry in everything_below(store, QUARANTINE)]
@@ -148,11 +142,8 @@ def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
 
 
 def remove_item(store: Store, item: Item) -> None:
-    """Remove an array, or a row of a table; the table too when its last row goes.
-
-    Metadata go first, so that a kill leaves no incomplete array. The seal goes after the chunks, because chunks that a
-    kill leaves may be used again.
-    """
+    """Remove an array, or a row of a table; the table too when its last row goes. Metadata go first, so that a kill
+    leaves no incomplete array. The seal goes after the chunks, because chunks that a kill leaves may be used again."""
     if item.row is not None:
         store.backend.remove(f"{item.path}/{item.row}")
         if parts_of(store.backend.list(item.path)):

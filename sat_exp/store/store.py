@@ -45,11 +45,9 @@ class Store:
     def open(
         self, kind: str, facts: Mapping[str, Any], *, shape: tuple[int, ...], dtype: str, chunk: int, **notes: Any
     ) -> StoredArray:
-        """The array whose key `facts`, shape and dtype determine; a new, empty one where it does not exist.
-
-        An existing array keeps its number of rows per chunk, whatever `chunk` is. Damaged metadata are named in a
-        warning, moved to the quarantine and written again; its chunks are kept.
-        """
+        """The array whose key `facts`, shape and dtype determine; a new, empty one where it does not exist. An existing
+        array keeps its number of rows per chunk, whatever `chunk` is. Damaged metadata are named in a warning, moved to
+        the quarantine and written again; its chunks are kept."""
         whole = {**facts, "shape": list(shape), "dtype": dtype}
         array = StoredArray(self, f"{kind}/{key_of(whole)}", whole, shape, dtype, max(1, min(chunk, shape[0])))
         array.begin(notes)
@@ -78,10 +76,8 @@ class Store:
         return pd.DataFrame(rows, columns=columns).sort_values(["kind", "name", "key"], ignore_index=True)
 
     def quarantine(self, name: str, check: Callable[[bytes], Any]) -> str | None:
-        """Move an object to the quarantine if `check` raises Unsound for it, and return the reason; else None.
-
-        The object is read again first, because another process may have replaced it with a sound one.
-        """
+        """Move an object to the quarantine if `check` raises Unsound for it, and return the reason; else None. The
+        object is read again first, because another process may have replaced it with a sound one."""
         with self.lock(QUARANTINE):
             data = self.backend.read(name)
             try:

@@ -74,9 +74,7 @@ def image_set(config: DictConfig) -> ImageSet:
 
 def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collection[Direction], *, title: str) -> None:
     """Measure the models `chosen`, write the run's folder (tables, figures, page), mirror it to W&B and print it.
-
-    UserError at the very end if some models failed; the others' results are written.
-    """
+    UserError at the very end if some models failed; the others' results are written."""
     work = prepared(config)
     images = work.images
     untrained = not all(model.pretrained for model in chosen)

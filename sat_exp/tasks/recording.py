@@ -38,10 +38,8 @@ class Recording:
         predictions: runs.Predictions | None = None,
         studied: runs.Run | None = None,
     ) -> report.Report:
-        """Write the results, draw figures and page, and send exactly these files to W&B.
-
-        facts: added to the summary. pictures: uint8 [C, H, W] by file. studied: the run that this is a study of.
-        """
+        """Write the results, draw figures and page, and send exactly these files to W&B. facts: added to the summary.
+        pictures: uint8 [C, H, W] by file. studied: the run that this is a study of."""
         self.summary.update(facts)
         if studied is not None:
             self.summary.update(measured=str(studied.folder.absolute()), measured_digest=studied.digest)

@@ -74,16 +74,14 @@ def show(store: Store, stored: Sequence[Item], console: Console) -> None:
     by_kind = map_reduce(stored, lambda item: item.kind)
     for kind, members in [*sorted(by_kind.items()), ("total", stored)]:
         arrays = f"{len(members)} array" + "s" * (len(members) != 1)
-        size = naturalsize(sum(item.size for item in members))
-        table.add_row(kind, arrays, "", size, "", style="bold" if kind == "total" else None)
+        total = naturalsize(sum(item.size for item in members))
+        table.add_row(kind, arrays, "", total, "", style="bold" if kind == "total" else None)
     console.print(table)
 
 
 def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:
-    """Kind, title, rows, bytes and time of the last write of each array and of each table.
-
-    sets: the names of image sets by the digest of their pixels.
-    """
+    """Kind, title, rows, bytes and time of the last write of each array and of each table. sets: the names of image
+    sets by the digest of their pixels."""
     found = []
     for members in map_reduce(stored, lambda item: item.path).values():
         done, rows, size = (sum(getattr(item, field) for item in members) for field in ("done", "rows", "size"))

@@ -28,11 +28,8 @@ class Studied:
 
 
 def studied(config: DictConfig, run: str | None, images: int) -> Studied:
-    """The matrix to study; UserError where there is none.
-
-    run: the folder or the CSV file, None for the newest run with pairs. images: how many each value of a file is based
-    on.
-    """
+    """The matrix to study; UserError where there is none. run: the folder or the CSV file, None for the newest run with
+    pairs. images: how many each value of a file is based on."""
     if run is not None and Path(run).suffix == ".csv":
         matrix = matrices.read(Path(run), images, config.score.floor)
         return Studied(Path(run).absolute(), None, matrix.renamed(aliases(CONF)), [])

@@ -65,10 +65,8 @@ def run(
     recipes: Annotated[dict[FileName, dict[str, Any]], Field(min_length=1)] | None,
     **recipe: Any,
 ) -> None:
-    """Train every model that `directory` lacks; a second process takes the next free one.
-
-    `recipe`: the settings of a `Recipe`. A model's `training`, then an entry of `recipes`, then the seed override it.
-    """
+    """Train every model that `directory` lacks; a second process takes the next free one. `recipe`: the settings of a
+    `Recipe`. A model's `training`, then an entry of `recipes`, then the seed override it."""
     folder = Path(directory)
     chosen = variants(composing.models(config), recipe, recipes, seeds)
     images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
@@ -123,7 +121,7 @@ def job(variant: Variant, images: TrainingImages) -> Job:
 
     def setup(classifier: Classifier) -> Setup:
         begin = partial(Training, classifier, variant.model.classes, variant.recipe)
-        return Setup(begin, images.batches(augmented, variant.recipe.batch_size))
+        return begin, images.batches(augmented, variant.recipe.batch_size)
 
     facts = {"network": plain(variant.model.network), "recipe": variant.recipe.facts(), "images": images.digest}
     return Job(variant.name, variant.name, variant.model, variant.recipe, facts, setup)

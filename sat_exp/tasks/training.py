@@ -29,15 +29,10 @@ from sat_exp.tasks.composing import changed
 ACCURACY, PARAMETERS, SECONDS = NUMBERS = ("test_accuracy", "parameters", "seconds")
 """The numbers in every training's record."""
 
+Setup = tuple[Callable[[Phase], Training], DataLoader]
+"""The training of a classifier: the module of each phase, and its training images."""
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Setup:
-    """The training of a classifier. begin: the module of each phase; batches: its training images."""
-
-    begin: Callable[[Phase], Training]
-    batches: DataLoader
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,7 @@ class Trainings:
             raise UserError(f"batch_size={recipe.batch_size}: there are {number} training images, give fewer")
         untrained = changed(job.model, pretrained=False, training={"seed": recipe.seed})
         classifier = models.load(untrained).classifier
-        setup = job.setup(classifier)
+        begin, batches = job.setup(classifier)
         seed_everything(recipe.seed, verbose=False)  # after the setup, which may draw random numbers
         checkpoints = records.folder(records.folder(self.folder / "checkpoints") / f"{job.file}-{key_of(job.facts)}")
 
@@ -154,7 +149,7 @@ class Trainings:
             return [EpochLog(self.run, f"{job.name}/{phase.name}"), RichProgressBar()]
 
         started = time.perf_counter()
-        training.fit(setup.begin, recipe, setup.batches, self.hardware, checkpoints, watch)
+        training.fit(begin, recipe, batches, self.hardware, checkpoints, watch)
         seconds = time.perf_counter() - started
         state = {name: training.compact(tensor.cpu()) for name, tensor in classifier.network.state_dict().items()}
         classifier.network.load_state_dict(state)

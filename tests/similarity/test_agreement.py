@@ -134,5 +134,5 @@ def test_without_labels_there_is_only_agreement():
     table = agreement(names, None, clean)
     assert table["agreement"].notna().all()
     assert table[["error_consistency", "error_overlap", "disagreement", "same_error", "accuracy_mean"]].isna().all(None)
-    with pytest.raises(ValueError, match="for 60 images"):
+    with pytest.raises(ValueError, match="broadcast"):
         agreement(names, np.zeros(3), clean)

@@ -8,16 +8,13 @@ from scipy.special import ndtri, rel_entr, softmax
 
 from sat_exp.similarity.measures import Measure
 
-BLOCK = 4096
-"""Images whose probabilities are in memory at once."""
+BLOCK = 4096  # images whose probabilities are in memory at once
 
 
 def similarity(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """1 − JSD(p, q) of each image, float64 [N], from 0 to 1, for logits [N, K] of two models of the same classes.
-
-    p and q are the softmax of the logits; JSD(p, q) = ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = ½ (p + q), in bits (Lin, IEEE
-    Transactions on Information Theory 37, 1991).
-    """
+    """1 − JSD(p, q) of each image, float64 [N], from 0 to 1, for logits [N, K] of two models of the same classes. p and
+    q are the softmax of the logits; JSD(p, q) = ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = ½ (p + q), in bits (Lin, IEEE
+    Transactions on Information Theory 37, 1991)."""
     p, q = softmax(a.astype(np.float64), axis=1), softmax(b.astype(np.float64), axis=1)
     middle = (p + q) / 2
     return 1 - (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / (2 * np.log(2))

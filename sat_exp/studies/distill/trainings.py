@@ -77,7 +77,7 @@ class Experiment:
                 store, hardware = self.measurement.store, self.trainings.hardware
                 logits = teacher_logits(teacher, classes, images, recipe.views, store, hardware)
                 augmented = WithTeacherLogits(augmented, logits)
-        return Setup(partial(module, classifier, classes, recipe), images.batches(augmented, recipe.batch_size))
+        return partial(module, classifier, classes, recipe), images.batches(augmented, recipe.batch_size)
 
     def records(self, done: dict[Trial, Job]) -> pd.DataFrame:
         """The table `trainings`; the teacher of a baseline is ""."""

@@ -1,6 +1,7 @@
 """The registry of measures and a run's table of measures: names, pairs, plug-ins."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import pytest
 
 from sat_exp import plugins
 from sat_exp.errors import UserError
+from sat_exp.measurement.tables import measure_table
 from sat_exp.similarity import measures
-from sat_exp.similarity.measures import Measure, chosen, table
+from sat_exp.similarity.measures import Measure, chosen
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ def labels():
 
 
 ALL = [(a, b) for a in "abcd" for b in "abcd"]
+
+
+def table(names, models, directions, labels, confidence):
+    measured = SimpleNamespace(models=models, predictions=dict.fromkeys(directions))
+    return measure_table(measured, labels, names, confidence)
 
 
 def test_each_pair_that_was_measured_has_one_row_per_measure(models, labels):

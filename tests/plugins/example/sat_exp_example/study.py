@@ -6,10 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from sat_exp.report import one_way, theme
+from sat_exp.report import theme
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 from sat_exp.settings.types import FileName, FilePath
+from sat_exp.similarity.scores import transfer_rates
 from sat_exp.tasks import printing
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.report import chosen
@@ -17,7 +18,7 @@ from sat_exp.tasks.report import chosen
 
 def hubs(pairs: pd.DataFrame) -> pd.DataFrame:
     """One row per model: the mean transfer rates from it to the others, and from the others to it."""
-    ways = one_way(pairs)
+    ways = transfer_rates(pairs)
     rates = {"from_it": ways.groupby("source")["rate"].mean(), "to_it": ways.groupby("target")["rate"].mean()}
     return pd.DataFrame(rates).rename_axis("model").reset_index()
 
