@@ -38,17 +38,8 @@ Part = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training.
-
-    epochs use augmented images; finishing_epochs plain images and `FINISHING_RATE` times the learning rate. optimizer:
-    the name of one of timm's. schedule: PyTorch's one cycle, or one of timm's, with warmup_epochs. mirror: images are
-    mirrored with probability ½. shift: the most pixels that images are shifted by. transform: of photographs, before
-    these, as arguments of timm.data.create_transform. mixup, cutmix: alphas of timm's Mixup. average: decay of the
-    exponential moving average of the weights, which is then the result. accumulate: batches per step. clip: the largest
-    norm of the gradient. devices: processes that share a training, each with its own batches.
-
-    UserError for an odd batch size with mixing, and for an unknown optimizer.
-    """
+    """The settings of a training, which conf/task/train.yaml explains; mixup and cutmix are the alphas of timm's Mixup.
+    UserError for an odd batch size with mixing, and for an unknown optimizer."""
 
     epochs: Count
     finishing_epochs: Whole
@@ -97,7 +88,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training. name: of its checkpoint. augmented: whether images are."""
+    """A part of a training. name: of its checkpoint. augmented: whether its images are."""
 
     name: str
     epochs: int

@@ -12,10 +12,9 @@ from torch import nn
 
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
-from sat_exp.modules import stopwatch, throughput
+from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.stopwatch import Stopwatch
-from sat_exp.modules.throughput import COLUMNS, RATES, SHIPPED, Machine, by_network, key_of, read
+from sat_exp.modules.throughput import COLUMNS, RATES, SHIPPED, Machine, Stopwatch, by_network, key_of, read
 
 CONF = Path(__file__).parents[2] / "conf"
 FACTS = {"load_seconds": 1.0, "parameters": 1000, "peak_memory_bytes": 10_000, "batch_size": 2, "torch": "2.13.0"}
@@ -59,7 +58,7 @@ class Bench:
 @pytest.fixture
 def bench(monkeypatch) -> Bench:
     made = Bench()
-    monkeypatch.setattr(stopwatch, "measure", made.measure)
+    monkeypatch.setattr(throughput, "timed", made.measure)
     return made
 
 
@@ -181,7 +180,7 @@ def test_a_network_is_named_whatever_its_weights():
 
 
 def test_a_real_network_is_measured(tmp_path, hardware, monkeypatch):
-    monkeypatch.setattr(stopwatch, "ROUNDS_SECONDS", 0.1)
+    monkeypatch.setattr(throughput, "ROUNDS_SECONDS", 0.1)
     config = OmegaConf.load(CONF / "model/fashion_resnet.yaml")
     config.checkpoint = "/no/such/file"
     found = throughput.find([config], [], hardware, canvas=32, table=tmp_path / "throughput.csv", measure=True)

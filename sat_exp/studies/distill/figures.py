@@ -12,21 +12,17 @@ MEASURES = {"sat_before": "SAT with the teacher, student alone", "teacher_accura
 
 
 def drawings(results: Results) -> dict[str, Drawing]:
-    """The figures of the study in the order of the page, by name; empty for a run that is no study of distillation."""
+    """The figures in the order of the page, by name; empty for a run that is no study of distillation."""
     tables = results.own
     if "pickers" not in tables:
         return {}
-    return {
-        "gain": gain(tables["by_pair"]),
-        "similarity": similarity(tables["by_pair"]),
-        "pickers": pickers(tables["pickers"]),
-    }
+    pairs = tables["by_pair"]
+    return {"gain": gain(pairs), "similarity": similarity(pairs), "pickers": pickers(tables["pickers"])}
 
 
 @theme.style()
 def gain(pairs: pd.DataFrame) -> Drawing:
-    """The gain from every teacher against its SAT with the student before training and against its accuracy: one row of
-    panels per student."""
+    """The gain from every teacher against the MEASURES, one row of panels per student."""
     students = list(pairs["student"].unique())
     figure = Figure(figsize=(11, 3.7 * len(students) + 0.3), layout="constrained")
     grid = figure.subplots(len(students), len(MEASURES), sharey="row", sharex="col", squeeze=False)

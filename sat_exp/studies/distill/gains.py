@@ -41,10 +41,8 @@ def gains(
 
     baseline: the accuracy of the same student and seed without a teacher. sat_before, sat_after: the SAT of the
     baseline and of the distilled student with the teacher. change_with_others: the mean change of the SAT with the
-    other teachers. beyond_others: sat_change − change_with_others.
-
-    trainings, pairs, teachers: the tables `trainings`, `similarity` and `teachers`. bases: the base architectures of
-    networks and teachers by name.
+    other teachers. trainings, pairs, teachers: the tables `trainings`, `similarity` and `teachers`. bases: the base
+    architectures of networks and teachers by name.
     """
     before = known_before(trainings, pairs, teachers)
     distilled = trainings[trainings["teacher"] != ""].rename(columns={"teacher": "own"})
@@ -118,12 +116,9 @@ def interval(
 
 
 def relations(pairs: pd.DataFrame, *, resamples: int = 1000, permutations: int = 5040, seed: int = 0) -> pd.DataFrame:
-    """The table `relations`: the rank correlation of the gain with SAT before distillation, and with the teacher's
-    accuracy, in each group of `by_base`.
-
-    One row for each of three choices of controls (given): none; the student, because students differ in level; the
-    student and the other measure. NaN where undefined, as in a group of too few pairs. p: see `p_value`.
-    """
+    """The table `relations`: rank correlations of the gain with each of MEASURES in each group of `by_base`, without
+    controls, given the student, because students differ in level, and given the student and the other measure. NaN
+    where undefined, as in a group of too few pairs. p: see `p_value`."""
     rows = []
     for measure, other in ((SIMILARITY, ACCURACY), (ACCURACY, SIMILARITY)):
         for group, part in by_base(pairs.dropna(subset=["gain", *MEASURES])).items():
@@ -144,12 +139,11 @@ def _correlation_in_draw(table: Array, times: Indices) -> float:
 
 
 def p_value(pairs: pd.DataFrame, table: Array, permutations: int, rng: np.random.Generator) -> float:
-    """The two-sided p value of the partial rank correlation of the first two columns of `table` [P, 2 + K] given the
-    others. The correlation must be defined.
+    """The two-sided p value of the partial rank correlation, which must be defined, of the first two columns of `table`
+    [P, 2 + K] given the others.
 
-    The residual of the first column on the others is permuted among the teachers, in the same order for all students:
-    in all orders or, if there are more than `permutations`, in that many: the identity and random ones. A missing pair
-    counts as an average one.
+    The residual of the first column is permuted among the teachers, in the same order for all students: in all orders
+    or, if they are more than `permutations`, in the identity and random ones. A missing pair counts as an average one.
     """
     student, teacher = (pd.factorize(pairs[key])[0] for key in KEYS)
     ranks = rankdata(table, axis=0)

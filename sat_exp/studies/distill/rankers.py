@@ -1,7 +1,6 @@
 """Rankings of teachers before distillation by their expected gain, and the agreement of rankings with the gain."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -60,8 +59,8 @@ def with_gain(ranking: pd.DataFrame, pairs: pd.DataFrame | None) -> pd.DataFrame
 
 
 def agreement(ranked: pd.DataFrame) -> pd.DataFrame:
-    """The agreement of a ranking `with_gain` with the gains, for students with three or more trained teachers: student,
-    teachers, their number, spearman of expected and actual gain, and SciPy's two-sided p."""
+    """student, teachers, their number, spearman of expected and actual gain and SciPy's two-sided p, for students with
+    three or more trained teachers. ranked: a ranking `with_gain`."""
     known = ranked.dropna(subset="gain")
     rows = [
         (student, len(part), *spearmanr(part["expected"], part["gain"]))
@@ -122,49 +121,39 @@ def _centred(groups: Indices, values: Array) -> Array:
     return values - member @ (member.T @ values / np.maximum(member.sum(axis=0), 1)[:, None])
 
 
-@dataclass(frozen=True)
-class Ranker:
-    """A way to rank teachers within each block of `pairs`.
-
-    pairs: student, teacher, gain and block, which is a student or a student and a seed. left_out: what the scores are
-    fitted without, student or teacher. same_order: whether a permutation for the p value is the same in all blocks.
-    """
-
-    name: str
-    left_out: str
-    pairs: pd.DataFrame
-    scores: Scores
-    same_order: bool = True
-
-    def p_value(self, observed: float, permutations: int, rng: np.random.Generator) -> float:
-        """The one-sided p value of the mean correlation `observed`: gains are permuted among the teachers, and the
-        ranker is fitted again to each permutation."""
-        blocks, teachers = (pd.factorize(self.pairs[key])[0] for key in ("block", "teacher"))
-        gain = np.full((blocks.max() + 1, teachers.max() + 1), np.nan)
-        gain[blocks, teachers] = self.pairs["gain"]
-        permuted = np.full(permutations, -np.inf)
-        for draw in range(permutations):
-            orders = np.array([rng.permutation(gain.shape[1]) for _ in range(1 if self.same_order else len(gain))])
-            moved = np.take_along_axis(gain, np.broadcast_to(orders, gain.shape), axis=1)[blocks, teachers]
-            values = np.column_stack([self.scores(moved), moved])
-            known = np.isfinite(values).all(axis=1)
-            if known.any():
-                permuted[draw] = mean_correlation(values[known], blocks[known])
-        return permutation_p(observed, permuted)
-
-
-def rankers(pairs: pd.DataFrame, gains: pd.DataFrame) -> Iterator[Ranker]:
-    """All rankers but the random one. pairs: means of `gains` over seeds, with block."""
+def rankers(pairs: pd.DataFrame, gains: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame, Scores]]:
+    """All rankers but the random one: the name; what the scores are fitted without, student, teacher or ""; student,
+    teacher, gain and block, within which teachers are ranked, a student or a student and a seed; and the scores.
+    pairs: means of `gains` over seeds, with block."""
     for key in KEYS:
         for name, measures in MODELS.items():
-            yield Ranker(name, key, pairs, out_of_sample(pairs, measures, key))
-    yield Ranker(AS_IT_IS, "", pairs, lambda gain: pairs[ACCURACY].to_numpy())
-    yield Ranker(OTHER_STUDENTS, "student", pairs, gain_of_others(pairs), same_order=False)
+            yield name, key, pairs, out_of_sample(pairs, measures, key)
+    yield AS_IT_IS, "", pairs, lambda gain: pairs[ACCURACY].to_numpy()
+    yield OTHER_STUDENTS, "student", pairs, gain_of_others(pairs)
     of_pair = gains.groupby(KEYS)["gain"]
     others = of_pair.transform("count") - 1
     mean = (of_pair.transform("sum") - gains["gain"]) / others.where(others > 0)
     single = gains[[*KEYS, "gain"]].assign(block=gains["student"] + " " + gains["seed"].astype(str))
-    yield Ranker(OTHER_SEEDS, "", single, lambda gain: mean.to_numpy())
+    yield OTHER_SEEDS, "", single, lambda gain: mean.to_numpy()
+
+
+def p_value(
+    observed: float, pairs: pd.DataFrame, scores: Scores, same_order: bool, permutations: int, rng: np.random.Generator
+) -> float:
+    """The one-sided p value of the mean correlation `observed`: gains are permuted among the teachers, in the same
+    order in all blocks or not, and the ranker is fitted again to each permutation."""
+    blocks, teachers = (pd.factorize(pairs[key])[0] for key in ("block", "teacher"))
+    gain = np.full((blocks.max() + 1, teachers.max() + 1), np.nan)
+    gain[blocks, teachers] = pairs["gain"]
+    permuted = np.full(permutations, -np.inf)
+    for draw in range(permutations):
+        orders = np.array([rng.permutation(gain.shape[1]) for _ in range(1 if same_order else len(gain))])
+        moved = np.take_along_axis(gain, np.broadcast_to(orders, gain.shape), axis=1)[blocks, teachers]
+        values = np.column_stack([scores(moved), moved])
+        known = np.isfinite(values).all(axis=1)
+        if known.any():
+            permuted[draw] = mean_correlation(values[known], blocks[known])
+    return permutation_p(observed, permuted)
 
 
 def evaluated(gains: pd.DataFrame, *, resamples: int = 1000, permutations: int = 999, seed: int = 0) -> pd.DataFrame:
@@ -175,22 +164,22 @@ def evaluated(gains: pd.DataFrame, *, resamples: int = 1000, permutations: int =
     "gain from other seeds" predicts the gain of one seed; for all others, the gain is the mean over seeds.
 
     spearman: the mean over students of the rank correlation with the gain. Its interval is from draws of students and
-    of teachers; for random orders, quantiles over orders. p: see `Ranker.p_value`; permutations are the same for all
+    of teachers; for random orders, quantiles over orders. p: see `p_value`; permutations are the same for all
     students, except for "gain of other students", which they would not change. regret: the gain from the best teacher
     minus that from the teacher ranked first, mean over students.
     """
     pairs = over_seeds(gains).dropna(subset=["gain", *MEASURES]).reset_index(drop=True)
     pairs["block"] = pairs["student"]
     rows = []
-    for ranker in rankers(pairs, gains):
-        scored = ranker.pairs.assign(score=ranker.scores(ranker.pairs["gain"].to_numpy()))
-        scored = scored.dropna(subset=["score", "gain"])
+    for name, left_out, ranked_pairs, scores in rankers(pairs, gains):
+        scored = ranked_pairs.assign(score=scores(ranked_pairs["gain"].to_numpy())).dropna(subset=["score", "gain"])
         if len(scored):
             values, blocks = scored[["score", "gain"]].to_numpy(), pd.factorize(scored["block"])[0]
             spearman = mean_correlation(values, blocks)
             ends = interval(scored, partial(mean_correlation, values, blocks), resamples, seed)
-            p = ranker.p_value(spearman, permutations, np.random.default_rng(seed))
-            rows.append((ranker.name, ranker.left_out, *scored[KEYS].nunique(), spearman, *ends, p, _regret(scored)))
+            same, rng = name != OTHER_STUDENTS, np.random.default_rng(seed)
+            p = p_value(spearman, ranked_pairs, scores, same, permutations, rng)
+            rows.append((name, left_out, *scored[KEYS].nunique(), spearman, *ends, p, _regret(scored)))
     if len(pairs):
         rng = np.random.default_rng(seed)
         teachers, blocks = pd.factorize(pairs["teacher"])[0], pd.factorize(pairs["block"])[0]

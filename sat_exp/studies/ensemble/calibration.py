@@ -21,25 +21,20 @@ CALIBRATED = 1500
 
 
 def calibrated(
-    ensembles: Sequence[Ensembles],
-    blocks: Iterable[Block],
-    average: str,
-    resamples: int,
-    permutations: int,
-    seed: int,
+    ensembles: Sequence[Ensembles], blocks: Iterable[Block], average: str, resamples: int, permutations: int, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """The tables of the calibration of ensembles and of their members, and of its correlation with similarity."""
+    """The tables `calibration` and `calibration_relations`."""
     rng = np.random.default_rng(seed)
     samples = [same_size.sample(CALIBRATED, rng) for same_size in ensembles]
     models = np.arange(ensembles[0].models)[:, None]
     single, *tables = calibration(blocks, [models, *(sample.members for sample in samples)], average)
+    drawing = {"resamples": resamples, "permutations": permutations, "seed": seed}
     sizes, relations = [summary(single, 1)], []
     for sample, table in zip(samples, tables, strict=True):
         members = {f"members_{name}": single[name].to_numpy()[sample.members].mean(axis=1) for name in ("nll", "ece")}
         table = table.assign(**members)
         sizes.append(summary(table, sample.size))
         sample.table["ece"], sample.table["nll_reduction"] = table["ece"], 1 - table["nll"] / table["members_nll"]
-        drawing = {"resamples": resamples, "permutations": permutations, "seed": seed}
         relations.append(relation(sample, ["nll_reduction", "ece"], SIMILARITIES, **drawing))
     return {"calibration": pd.concat(sizes), "calibration_relations": pd.concat(relations, ignore_index=True)}
 
@@ -47,12 +42,12 @@ def calibrated(
 def calibration(
     blocks: Iterable[Block], groups: Sequence[Members], average: str = "probabilities"
 ) -> list[pd.DataFrame]:
-    """For each group of ensembles, int [E, n], a table with one row per ensemble; single models are a group [M, 1].
+    """For each group of ensembles, int [E, n], a table with one row per ensemble: error; confidence, the mean
+    probability of the predicted class; ece, the expected calibration error in BINS equal bins of confidence, Σ_b n_b/N
+    · |accuracy_b − confidence_b| (Naeini, Cooper and Hauskrecht, AAAI 2015); nll, the mean negative log-likelihood.
 
-    error; confidence, the mean probability of the predicted class; ece, the expected calibration error in 15 equal bins
-    of confidence (Naeini, Cooper and Hauskrecht, AAAI 2015), Σ_b n_b/N · |accuracy_b − confidence_b|; nll, the mean
-    negative log-likelihood of the true class. Probabilities are the mean of the members' probabilities, or the softmax
-    of the mean of their logits; votes have none. The predicted class is that of `contests.scores`.
+    Probabilities are the mean of the members' probabilities, or the softmax of the mean of their logits; votes have
+    none. The predicted class is that of `contests.scores`. Single models are a group [M, 1].
     """
     parts: list[list[tuple[NDArray, ...]]] = [[] for _ in groups]
     for logits, labels in blocks:
@@ -68,8 +63,7 @@ def calibration(
 
 
 def summary(table: pd.DataFrame, size: int) -> pd.DataFrame:
-    """The row of the table `calibration`: the means over ensembles, and the 5th and 95th percentile. The members of a
-    single model are the model itself."""
+    """The row of the table `calibration`. The members of a single model are the model itself."""
     row = {"size": size, "ensembles": len(table), **table.mean()}
     for name in ("ece", "nll"):
         row.setdefault(f"members_{name}", row[name])
@@ -81,7 +75,7 @@ def _predicted(
     total: NDArray[np.int32], labels: NDArray[np.int64], members: int, average: str
 ) -> tuple[NDArray[np.bool_], Array, Array]:
     """Whether an ensemble is right, its confidence and its negative log-likelihood, [B] each, from the sums of its
-    members' scores [B, classes]. The likelihood is left at 0 for the average of probabilities."""
+    members' scores [B, classes]. The likelihood is 0 for the average of probabilities."""
     rows, predicted = np.arange(len(labels)), total.argmax(axis=1)
     if average == "probabilities":
         confidence = total[rows, predicted] / total.sum(axis=1, dtype=np.int64)

@@ -63,9 +63,8 @@ def scores(logits: NDArray[np.float32], average: str) -> NDArray[np.int32]:
     """The score that a model adds to each class, in whole steps, int32 [..., classes].
 
     probabilities: softmax in float64, rounded to steps of 2^-28, finer than float32 itself from 1/16 up. logits: minus
-    the largest, rounded to steps of 2^-20. votes: 1 for the class with the largest logit, the lowest if tied.
-
-    UserError for `average=logits` if the logits are so far apart that the sum of seven overflows.
+    the largest, rounded to steps of 2^-20; UserError if they are so far apart that the sum of seven overflows. votes: 1
+    for the class with the largest logit, the lowest if tied.
     """
     if average == "votes":
         return (logits.argmax(axis=-1)[..., None] == np.arange(logits.shape[-1])).astype(np.int32)
@@ -73,10 +72,8 @@ def scores(logits: NDArray[np.float32], average: str) -> NDArray[np.int32]:
         return np.rint(np.exp(log_softmax(logits.astype(np.float64), axis=-1)) * PROBABILITY_STEPS).astype(np.int32)
     below = (logits - logits.max(axis=-1, keepdims=True)).astype(np.float64)
     if below.min() * LOGIT_STEPS * MOST_MEMBERS < -(2**31):
-        raise UserError(
-            f"the logits of one image are {-below.min():.0f} apart, too far to be added: "
-            "choose task.average=probabilities"
-        )
+        apart = f"the logits of one image are {-below.min():.0f} apart, too far to be added"
+        raise UserError(f"{apart}: choose task.average=probabilities")
     return np.rint(below * LOGIT_STEPS).astype(np.int32)
 
 
@@ -116,11 +113,8 @@ def hardest(ahead: NDArray[np.int32], needed: NDArray[np.int32]) -> NDArray[np.i
 
 
 def count_errors(contests: Contests, members: NDArray[np.integer]) -> NDArray[np.int32]:
-    """The number of images that each ensemble gets wrong, int32 [E].
-
-    members: int [E, n], positions of distinct models, ascending in each row, and the rows in lexicographic order. The
-    count is fastest if the rows are all ensembles of a size, or many with the same first members.
-    """
+    """The number of images that each ensemble gets wrong, int32 [E]. members: int [E, n], positions of distinct models,
+    ascending in each row, and the rows in lexicographic order; many with the same first members are fastest."""
     counts = np.full(len(members), len(contests.lost), np.int32)
     if len(members) and len(contests.tie):
         _add_errors(contests.margins, 0, -contests.tie, contests.image, members, counts)

@@ -1,4 +1,4 @@
-"""The gain of ensembles, and its correlation with the similarity of their members.
+"""The gain of ensembles: means over groups of them, and its correlation with the similarity of their members.
 
 Ensembles of one pool share members. Intervals therefore come from drawing models with replacement, and p values from
 permuting models, as `sat_exp.statistics.relations` does for pairs; here for ensembles of any size.
@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from sat_exp.statistics.relations import basis_of
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
-from sat_exp.studies.ensemble import groups
-from sat_exp.studies.ensemble.groups import SAMPLE, multiplicity
-from sat_exp.studies.ensemble.members import Array, Ensembles
+from sat_exp.studies.ensemble.members import Array, Ensembles, Members
 from sat_exp.studies.ensemble.pool import SIMILARITIES, Pool
 
 CONTROLS = ["members_error", "accuracy_gap"]
@@ -26,28 +24,35 @@ NAMED = 100_000
 ENDS = 1000
 """The ensembles of a size with the most and with the least reduction that the table has in any case."""
 
+SAMPLE = 10_000
+"""The most ensembles of a size for intervals and p values, a seeded sample if there are more: models are drawn, and
+more ensembles of the same models add little."""
+
+FEWEST = 5
+"""The fewest ensembles for the interval of a mean."""
+
+PARTS, LEAST_PER_PART = 5, 12
+BINS, LEAST_PER_BIN = 20, 20
+
 
 def gains(
     ensembles: Sequence[Ensembles], pool: Pool, resamples: int, permutations: int, seed: int
 ) -> dict[str, pd.DataFrame]:
     """The tables of the members, and of the gain of ensembles by the similarity of their members."""
-    drawing = {"resamples": resamples, "seed": seed}
-    predictors, most = [*SIMILARITIES, "clusters"], NAMED // len(ensembles)
-    by_size: dict[str, Callable[[Ensembles], pd.DataFrame]] = {
-        "ensemble_sizes": groups.summary,
-        "ensembles": lambda given: named(given, pool.names, most, seed),
-        "ensembles_binned": lambda given: pd.concat([groups.binned(given, by) for by in SIMILARITIES]),
-        "ensemble_relations": lambda given: relation(
-            given, ["reduction", "all_wrong"], predictors, permutations=permutations, **drawing
-        ),
-        "ensembles_matched": lambda given: groups.matched(given, **drawing),
-        "ensembles_by_clusters": lambda given: groups.by_clusters(given, **drawing),
-    }
-    others = (pool.sat.sum() - np.diag(pool.sat)).to_numpy() / (len(pool.names) - 1)
+    drawing, most = {"resamples": resamples, "seed": seed}, NAMED // len(ensembles)
+    gain, predictors, tests = ["reduction", "all_wrong"], [*SIMILARITIES, "clusters"], {"permutations": permutations}
+    sat_mean = (pool.sat.sum() - np.diag(pool.sat)).to_numpy() / (len(pool.names) - 1)
     of_model = {"model": pool.names, "accuracy": pool.accuracy, "cluster": pool.clusters}
-    return {"members": pd.DataFrame({**of_model, **pool.costs, "sat_mean": others})} | {
-        name: pd.concat(map(table, ensembles), ignore_index=True) for name, table in by_size.items()
+    parts = {
+        "members": [pd.DataFrame({**of_model, **pool.costs, "sat_mean": sat_mean})],
+        "ensemble_sizes": [summary(given) for given in ensembles],
+        "ensembles": [named(given, pool.names, most, seed) for given in ensembles],
+        "ensembles_binned": [binned(given, by) for given in ensembles for by in SIMILARITIES],
+        "ensemble_relations": [relation(given, gain, predictors, **tests, **drawing) for given in ensembles],
+        "ensembles_matched": [matched(given, **drawing) for given in ensembles],
+        "ensembles_by_clusters": [by_clusters(given, **drawing) for given in ensembles],
     }
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
 
 
 def named(ensembles: Ensembles, names: Sequence[str], most: int, seed: int) -> pd.DataFrame:
@@ -66,6 +71,107 @@ def named(ensembles: Ensembles, names: Sequence[str], most: int, seed: int) -> p
     return kept
 
 
+def summary(ensembles: Ensembles) -> pd.DataFrame:
+    """The row of the table `ensemble_sizes`: means over the ensembles, error_least, the smallest error, and the 5th and
+    95th percentile of the reduction."""
+    table = ensembles.table
+    counts = {"size": ensembles.size, "ensembles": len(table), "whole": ensembles.whole}
+    means = table[["members_error", "error", "reduction", "all_wrong", "sat"]].mean().to_dict()
+    low, high = table["reduction"].quantile([0.05, 0.95])
+    ends = {"reduction_low": low, "reduction_high": high, "error_least": table["error"].min()}
+    return pd.DataFrame([counts | means | ends])
+
+
+def by_clusters(ensembles: Ensembles, *, resamples: int, seed: int) -> pd.DataFrame:
+    """The rows of the table `ensembles_by_clusters`, by the number of different clusters of the members: means, and 95
+    % intervals over draws of models with fixed clusters, NaN for fewer than FEWEST ensembles."""
+    table, measures = ensembles.table.dropna(), ["reduction", "all_wrong"]
+    groups = table.groupby("clusters")
+    means = groups[[*measures, "error", "members_error"]].mean()
+    means.insert(0, "ensembles", groups.size())
+    drawn = _drawn_means(ensembles, table[measures], groups.ngroup().to_numpy(), max(1, len(means)), resamples, seed)
+    ends = np.where(means["ensembles"].to_numpy()[:, None] >= FEWEST, percentile_interval(drawn), np.nan)
+    for at, measure in enumerate(measures):
+        means[f"{measure}_low"], means[f"{measure}_high"] = ends[:, :, at]
+    means = means.reset_index()
+    means.insert(0, "size", ensembles.size)
+    return means
+
+
+def matched(ensembles: Ensembles, *, resamples: int, seed: int) -> pd.DataFrame:
+    """The rows of the table `ensembles_matched`: among ensembles with about the same members' error, the third with the
+    lowest mean SAT (unlike) against the third with the highest (alike).
+
+    One row for each of PARTS equal parts by members_error, fewer if a part would have less than LEAST_PER_PART, and a
+    last row, group "all", with their mean. ensembles: in both thirds. members_error_unlike and members_error_alike show
+    the match. difference: reduction_unlike minus reduction_alike, with 95 % over draws of models with fixed parts.
+    """
+    table = ensembles.table.dropna()
+    parts = max(1, min(PARTS, len(table) // LEAST_PER_PART))
+    part = pd.qcut(table["members_error"].rank(method="first"), parts, labels=False)
+    third = table["sat"].groupby(part).rank(method="first", pct=True)
+    side = np.select([third <= 1 / 3, third > 2 / 3], [0, 1], -1)
+    table, part, side = table[side >= 0], part[side >= 0].to_numpy(), side[side >= 0]
+    errors, measures = table["members_error"].groupby(part), ["members_error", "reduction"]
+    rows = errors.agg(members_error_low="min", members_error_high="max", ensembles="size").reindex(range(parts))
+    means = table.groupby([part, side])[measures].mean().unstack()
+    means = means.reindex(columns=[(measure, number) for measure in measures for number in (0, 1)])
+    rows[[f"{measure}_{end}" for measure in measures for end in ("unlike", "alike")]] = means
+    whole = rows.mean().to_dict() | {"ensembles": len(table)}
+    whole |= {"members_error_low": table["members_error"].min(), "members_error_high": table["members_error"].max()}
+    result = pd.concat([rows, pd.DataFrame([whole])], ignore_index=True)
+    result = result.fillna({"ensembles": 0}).astype({"ensembles": int})
+    result.insert(0, "size", ensembles.size)
+    result.insert(1, "group", [*map(str, range(1, parts + 1)), "all"])
+    drawn = _drawn_means(ensembles, table[["reduction"]], 2 * part + side, 2 * parts, resamples, seed)[:, :, 0]
+    differences = drawn[:, 0::2] - drawn[:, 1::2]
+    low, high = percentile_interval(np.column_stack([differences, differences.mean(axis=1)]))
+    return result.assign(difference=result["reduction_unlike"] - result["reduction_alike"], low=low, high=high)
+
+
+def binned(ensembles: Ensembles, by: str) -> pd.DataFrame:
+    """The rows of the table `ensembles_binned`, one for each of BINS equal parts by a column of the table, fewer if a
+    part would have less than LEAST_PER_BIN: value, the mean of the column, with its least and largest; means, and the
+    5th and 95th percentile of the reduction."""
+    table = ensembles.table.dropna()
+    bins = min(BINS, max(1, len(table) // LEAST_PER_BIN))
+    groups = table.groupby(pd.qcut(table[by].rank(method="first"), bins, labels=False))
+    result = groups[by].agg(value="mean", value_low="min", value_high="max", ensembles="size")
+    result = result.join(groups[["reduction", "all_wrong", "error"]].mean())
+    low, high = (groups["reduction"].quantile(q) for q in (0.05, 0.95))
+    result = result.assign(reduction_low=low, reduction_high=high).reset_index(drop=True)
+    result.insert(0, "size", ensembles.size)
+    result.insert(1, "by", by)
+    return result
+
+
+def _multiplicity(members: Members, models: int, rng: np.random.Generator) -> Array:
+    """How often each ensemble occurs, [E], in one draw with replacement of all models."""
+    times = np.bincount(rng.integers(0, models, models), minlength=models)
+    return times[members].prod(axis=1).astype(np.float64)
+
+
+def _drawn_means(
+    ensembles: Ensembles, table: pd.DataFrame, cell: NDArray[np.integer], cells: int, resamples: int, seed: int
+) -> Array:
+    """The means of the columns of `table` in each cell in draws of models, [resamples, cells, columns]; NaN where a
+    draw has none of a cell's ensembles. table: of ensembles, at most three times SAMPLE are used. cell: of each, [E].
+    """
+    rng = np.random.default_rng([seed, ensembles.size])
+    members, measured = ensembles.members[table.index], table.to_numpy()
+    if len(cell) > 3 * SAMPLE:
+        kept = rng.choice(len(cell), 3 * SAMPLE, replace=False, shuffle=False)
+        members, cell, measured = members[kept], cell[kept], measured[kept]
+    drawn = np.empty((resamples, cells, measured.shape[1]))
+    for row in range(resamples):
+        weights = _multiplicity(members, ensembles.models, rng)
+        size = np.bincount(cell, weights, minlength=cells)
+        for at, column in enumerate(measured.T):
+            with np.errstate(invalid="ignore"):
+                drawn[row, :, at] = np.bincount(cell, weights * column, minlength=cells) / size
+    return drawn
+
+
 def relation(
     ensembles: Ensembles,
     measures: Sequence[str],
@@ -75,13 +181,13 @@ def relation(
     permutations: int,
     seed: int,
 ) -> pd.DataFrame:
-    """The rank correlation of each of `measures`, columns of the table, with each of `predictors`, properties: a table
-    `ensemble_relations` or `calibration_relations`.
+    """The table `ensemble_relations` or `calibration_relations`: the rank correlation of `measures`, columns of the
+    table, with `predictors`, properties, without and with the CONTROLS accounted for (`given`).
 
-    Two rows per measure and predictor, without and with the CONTROLS accounted for (`given`). The correlation is over
-    all `ensembles`; interval and p are from `used` of them. In a draw of models with replacement, an ensemble counts as
-    often as the multiplicities of its members multiply to. p is two-sided, over `permutations` of the models (Dekker,
-    Krackhardt and Snijders, Psychometrika 72, 2007: double semi-partialing). NaN where one of the two is constant.
+    The correlation is over all `ensembles`; interval and p are from `used` of them. In a draw of models with
+    replacement, an ensemble counts as often as the product of its members' multiplicities. p is two-sided, over
+    `permutations` of the models (Dekker, Krackhardt and Snijders, Psychometrika 72, 2007: double semi-partialing). NaN
+    where one of the two is constant.
     """
     names = [*predictors, *CONTROLS, *measures]
     table = ensembles.table.dropna(subset=list(measures))[names]
@@ -90,17 +196,17 @@ def relation(
     if len(used) > SAMPLE:
         used = np.sort(rng.choice(used, SAMPLE, replace=False, shuffle=False))
     members, sample, every = ensembles.members[used], table.loc[used].to_numpy(float), table.to_numpy(float)
-    covariances = [_covariance(_ranks(every), np.ones(len(every)))]
-    ranked = _weighted_ranks(sample)
+    covariances = [_covariance(_ranks(_ties(every)), np.ones(len(every)))]
+    ties = _ties(sample)
     for _ in range(resamples if len(used) else 0):
-        weights = multiplicity(members, ensembles.models, rng)
-        covariances.append(_covariance(ranked(weights), weights))
+        weights = _multiplicity(members, ensembles.models, rng)
+        covariances.append(_covariance(_ranks(ties, weights), weights))
     orders = [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
     permuted = (np.sort(order[members], axis=1) for order in orders)
     functions = [ensembles.properties[name] for name in (*predictors, *CONTROLS)]
     controls = [names.index(name) for name in CONTROLS]
     tests = [[names.index(one), *given] for one in predictors for given in ([], controls)]
-    statistics = [_statistic(_ranks(sample), test, len(measures)) for test in tests]
+    statistics = [_statistic(_ranks(ties), test, len(measures)) for test in tests]
     moved = (_places(sample, [values(rows) for values in functions]) for rows in permuted)
     sizes = np.array([[statistic(ranks) for statistic in statistics] for ranks in moved])
     rows = []
@@ -114,22 +220,16 @@ def relation(
     return pd.DataFrame(rows, columns=heads)
 
 
-def _ranks(columns: Array) -> Array:
-    return _weighted_ranks(columns)(np.ones(len(columns)))
+def _ties(columns: Array) -> list[NDArray[np.int64]]:
+    """The place of each value among the distinct ones of its column, K of [E]."""
+    return [np.unique(column, return_inverse=True)[1] for column in columns.T]
 
 
-def _weighted_ranks(columns: Array) -> Callable[[Array], Array]:
-    """The ranks [E, K] of each column as a function of the weights of the rows, [E]; equal values have their mean."""
-    groups = [np.unique(column, return_inverse=True)[1] for column in columns.T]
-
-    def ranked(weights: Array) -> Array:
-        ranks = np.empty(columns.shape)
-        for position, group in enumerate(groups):
-            size = np.bincount(group, weights)
-            ranks[:, position] = (np.cumsum(size) - size + (size + 1) / 2)[group]
-        return ranks
-
-    return ranked
+def _ranks(ties: list[NDArray[np.int64]], weights: Array | None = None) -> Array:
+    """The ranks in each column, [E, K], with weights of the rows, [E]; equal values have the mean of their ranks."""
+    sizes = [np.bincount(tie, weights) for tie in ties]
+    ranks = [(np.cumsum(size) - size + (size + 1) / 2)[tie] for size, tie in zip(sizes, ties, strict=True)]
+    return np.column_stack(ranks)
 
 
 def _covariance(ranks: Array, weights: Array) -> Array:
@@ -155,9 +255,8 @@ def _partial_correlation(covariance: Array) -> float:
 def _places(columns: Array, moved: Sequence[NDArray]) -> Array:
     """The ranks of other values, K of [E], among those of the first K of `columns`, [E, K]."""
     places = []
-    for column, values in zip(columns.T, moved, strict=False):
-        ordered = np.sort(column)
-        places.append((np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2)
+    for column, values in zip(np.sort(columns, axis=0).T, moved, strict=False):
+        places.append((np.searchsorted(column, values, "left") + np.searchsorted(column, values, "right") + 1) / 2)
     return np.column_stack(places)
 
 

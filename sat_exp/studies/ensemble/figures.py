@@ -22,7 +22,7 @@ DOTS = 3000
 
 
 def drawings(results: Results) -> dict[str, Drawing]:
-    """The figures of the study in the order of the page, by name; empty for a run that is no study of ensembles."""
+    """The figures in the order of the page, by name; empty for a run that is no study of ensembles."""
     tables = results.own
     if "ensembles_binned" not in tables:
         return {}
@@ -76,10 +76,8 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
 
 def _relation(relations: pd.DataFrame, size: int, measure: str) -> str:
     fits = (relations["size"] == size) & (relations["measure"] == "reduction") & (relations["with"] == measure)
-    rows = relations[fits & (relations["given"] != "")].to_dict("records")
-    return "; ".join(
-        f"ρ = {row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.3f}" for row in rows
-    )
+    rows = relations[fits & (relations["given"] != "")].itertuples()
+    return "; ".join(f"ρ = {row.spearman:.2f} ({row.low:.2f} to {row.high:.2f}), p = {row.p:.3f}" for row in rows)
 
 
 @theme.style()
@@ -87,10 +85,12 @@ def by_clusters(table: pd.DataFrame) -> Drawing:
     """Error reduction, and images that all members get wrong, by the number of clusters of the members."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     panels = {"reduction": "error reduction (%)", "all_wrong": "images that all members get wrong (%)"}
-    colours = _colours(table["size"])
+    number = table["size"].nunique()
+    styles = zip(np.linspace(-0.12, 0.12, number), sns.color_palette("viridis", number + 1)[:number], strict=True)
+    shown = [(offset, colour, *group) for (offset, colour), group in zip(styles, table.groupby("size"), strict=True)]
     for axes, (measure, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        for offset, (size, rows) in zip(np.linspace(-0.12, 0.12, len(colours)), table.groupby("size"), strict=True):
-            place, colour = rows["clusters"] + offset, colours[size]
+        for offset, colour, size, rows in shown:
+            place = rows["clusters"] + offset
             axes.plot(place, 100 * rows[measure], "o-", color=colour, markersize=4, label=f"{size} members")
             axes.vlines(place, 100 * rows[f"{measure}_low"], 100 * rows[f"{measure}_high"], color=colour, linewidth=1)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -112,12 +112,10 @@ def calibration(table: pd.DataFrame) -> Drawing:
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     panels = {"nll": ("negative log-likelihood", 1), "ece": ("expected calibration error (%)", 100)}
     for axes, (measure, (label, scale)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        low, mean, high, members = (
-            scale * table[name] for name in (f"{measure}_low", measure, f"{measure}_high", f"members_{measure}")
-        )
-        axes.vlines(table["size"], low, high, color=theme.GOOD, linewidth=1)
-        axes.plot(table["size"], mean, "o-", color=theme.GOOD, markersize=4, label="ensemble")
-        axes.plot(table["size"], members, "--", color=theme.QUIET, label="mean of its members")
+        rows = table.set_index("size") * scale
+        axes.vlines(rows.index, rows[f"{measure}_low"], rows[f"{measure}_high"], color=theme.GOOD, linewidth=1)
+        axes.plot(rows[measure], "o-", color=theme.GOOD, markersize=4, label="ensemble")
+        axes.plot(rows[f"members_{measure}"], "--", color=theme.QUIET, label="mean of its members")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="members", ylabel=label, ylim=(0, None))
     figure.axes[0].legend(loc="lower left")
@@ -156,8 +154,3 @@ def selection(table: pd.DataFrame) -> Drawing:
         "single model, chosen in the same way. Best possible is the ensemble with the least error on the other half, "
         "which cannot be known beforehand.",
     )
-
-
-def _colours(sizes: pd.Series) -> dict[int, tuple[float, ...]]:
-    ordered = sorted(sizes.unique())
-    return dict(zip(ordered, sns.color_palette("viridis", len(ordered) + 1), strict=False))

@@ -26,8 +26,7 @@ WORDS = {"sat": "SAT", "sat_without_hubs": "SAT without hubs", "error_consistenc
 def cautions(
     sizes: Sequence[int], ensembles: Sequence[Ensembles], allowed: Sequence[int], right: np.ndarray
 ) -> list[str]:
-    """Warnings about what limits the results. allowed: the sizes of which some ensemble is within the limits; right:
-    bool [M, N]."""
+    """Warnings about what limits the results. allowed: the sizes with an ensemble within the limits. right: [M, N]."""
     warnings, (models, images) = [], right.shape
     counted = {same_size.size for same_size in ensembles}
     if missing := sorted(set(sizes) - counted):
@@ -36,15 +35,11 @@ def cautions(
         warnings.append(f"no ensembles of {', '.join(map(str, barred))} to choose from: none is within the limits")
     for same_size in ensembles:
         if not same_size.whole:
-            every = comb(models, same_size.size)
-            sample = f"a seeded sample of {len(same_size.members):,} (task.most)"
+            every, sample = comb(models, same_size.size), f"a seeded sample of {len(same_size.members):,} (task.most)"
             warnings.append(f"of {every:,} ensembles of {same_size.size} {sample}")
-    fewest = int((~right).sum(axis=1).min())
-    if fewest < FEW_ERRORS:
-        warnings.append(
-            f"the best model makes {fewest} errors on {images} images: differences between ensembles are "
-            "mostly chance; give a larger dataset.size"
-        )
+    if (fewest := int((~right).sum(axis=1).min())) < FEW_ERRORS:
+        few = f"the best model makes {fewest} errors on {images} images"
+        warnings.append(f"{few}: differences between ensembles are mostly chance; give a larger dataset.size")
     return warnings
 
 
@@ -56,7 +51,7 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         parts = [f"{words} {correlation(relations.loc[(row.size, name)])}" for name, words in WORDS.items()]
         sentences.append(
             f"Ensembles of {row.size} make {row.reduction:.1%} fewer errors than their members on average. The rank "
-            f"correlation of this reduction, with the members' accuracy accounted for, is with their "
+            "correlation of this reduction, with the members' accuracy accounted for, is with their "
             f"{', '.join(parts)}."
         )
     return sentences

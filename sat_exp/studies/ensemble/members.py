@@ -19,11 +19,8 @@ Property = Callable[[Members], NDArray]
 
 @dataclass(frozen=True)
 class Ensembles:
-    """All ensembles of one size, or a sample of them.
-
-    members: positions in a pool of `models`, int16 [E, size]. table: one row per ensemble, see `tabulate`. properties:
-    the columns of the table that follow from the members alone, as functions.
-    """
+    """All ensembles of one size, or a sample. members: positions in a pool of `models`, int16 [E, size]. table: one row
+    per ensemble, see `tabulate`. properties: the columns that follow from the members alone, as functions."""
 
     members: NDArray[np.int16]
     table: pd.DataFrame
@@ -36,7 +33,6 @@ class Ensembles:
 
     @property
     def whole(self) -> bool:
-        """Whether these are all ensembles of the size."""
         return len(self.members) == comb(self.models, self.size)
 
     def sample(self, most: int, rng: np.random.Generator) -> "Ensembles":
@@ -49,12 +45,9 @@ class Ensembles:
 def tabulate(
     members: NDArray[np.int16], counts: NDArray[np.int32], right: NDArray[np.bool_], properties: Mapping[str, Property]
 ) -> Ensembles:
-    """The ensembles of `members` with their table: size; error, the share of images that an ensemble gets wrong;
-    reduction = 1 − error/members_error, NaN if no member errs; all_wrong, the share of images that all members get
-    wrong; and the `properties`.
-
-    counts: int32 [E, 2], from `count_errors` and `count_common_errors`. right: bool [M, N].
-    """
+    """The ensembles of `members` with their table: size, error, all_wrong, the `properties`, and reduction = 1 −
+    error/members_error, NaN if no member errs. counts: int32 [E, 2], of the images that an ensemble gets wrong, and
+    that all its members get wrong. right: bool [M, N]."""
     models, images = right.shape
     known = {name: values(members) for name, values in properties.items()}
     error, mean = counts[:, 0] / images, known["members_error"]
@@ -66,9 +59,9 @@ def tabulate(
 def properties_of(
     errors: Array, similarities: Mapping[str, Array], clusters: NDArray[np.integer]
 ) -> dict[str, Property]:
-    """The properties of ensembles by name: members_error, the mean error of the members; accuracy_gap, the best
-    member's accuracy minus the worst's; the mean of each of `similarities`, [M, M], over pairs of members; clusters,
-    the number of different clusters of the members. errors, clusters: of each model, [M]."""
+    """The properties of ensembles by name: members_error, their mean; accuracy_gap, between the best and the worst
+    member; the mean of each of `similarities`, [M, M], over pairs of members; clusters, the number of different ones.
+    errors, clusters: of each model, [M]."""
     return {
         "members_error": lambda members: errors[members].mean(axis=1),
         "accuracy_gap": lambda members: np.ptp(errors[members], axis=1),
@@ -78,8 +71,7 @@ def properties_of(
 
 
 def ranks(models: int, size: int, most: int | None = None, *, seed: int = 0) -> NDArray[np.int64]:
-    """The lexicographic ranks of all ensembles of `size`, ascending; if there are more than `most`, a sample of that
-    many, drawn with `seed` without replacement."""
+    """The lexicographic ranks of all ensembles of `size`, ascending; if they are more than `most`, of a sample."""
     count = comb(models, size)
     if most is None or count <= most:
         return np.arange(count)
@@ -102,7 +94,4 @@ def members_of(models: int, size: int, ranks: NDArray[np.int64]) -> NDArray[np.i
 def pair_mean(matrix: Array, members: Members) -> Array:
     """The mean of a symmetric matrix [M, M] over the pairs of members, [E]."""
     pairs = list(combinations(members.T, 2))
-    total = np.zeros(len(members))
-    for one, other in pairs:
-        total += matrix[one, other]
-    return total / len(pairs)
+    return sum((matrix[one, other] for one, other in pairs), np.zeros(len(members))) / len(pairs)

@@ -30,8 +30,8 @@ SIMILARITIES = ("sat", "sat_without_hubs", "error_consistency")
 
 @dataclass(frozen=True)
 class Pool:
-    """M models on N images. right: whether each model classifies each image correctly, bool [M, N]; costs: one row per
-    model, one column per cost; sat: float64 [M, M], with the names of the models; clusters: int [M]."""
+    """M models on N images. right: whether a model classifies an image correctly, bool [M, N]. costs: one row per
+    model, one column per cost. sat: float64 [M, M], with the names of the models. clusters: int [M]."""
 
     right: NDArray[np.bool_]
     costs: pd.DataFrame
@@ -42,12 +42,9 @@ class Pool:
     def of(
         cls, measured: Measured, labels: NDArray[np.int64], sat: pd.DataFrame, clusters: NDArray[np.integer]
     ) -> "Pool":
-        models = measured.models
-        costs = {
-            "parameters": [model.parameters for model in models],
-            "flops": [model.candidate.flops() for model in models],
-        }
-        return cls(np.array([model.clean == labels for model in models]), pd.DataFrame(costs), sat, clusters)
+        right = np.array([model.clean == labels for model in measured.models])
+        costs = [(model.parameters, model.candidate.flops()) for model in measured.models]
+        return cls(right, pd.DataFrame(costs, columns=["parameters", "flops"]), sat, clusters)
 
     @property
     def names(self) -> list[str]:
@@ -63,8 +60,7 @@ class Pool:
 
 
 def similarities(sat: pd.DataFrame, right: NDArray[np.bool_]) -> dict[str, Array]:
-    """The SIMILARITIES of all pairs of models by name, float64 [M, M]: SAT, SAT without hubs, and κ, the
-    consistency of two models' errors beyond chance (`agreement.kappa`). right: bool [M, N]."""
+    """The SIMILARITIES of all pairs of models by name, [M, M]; the last is κ, see `kappa`. right: bool [M, N]."""
     correct, images = right.astype(np.float64), right.shape[1]
     both, accuracy = correct @ correct.T / images, right.mean(axis=1)
     first, second = accuracy[:, None] - both, accuracy[None, :] - both

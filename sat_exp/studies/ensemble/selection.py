@@ -35,15 +35,13 @@ PLACES = 3
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on the members of an ensemble. accuracy: the least of each member. most: the most of all members in sum,
-    by the name of a cost."""
+    """Limits on the members of an ensemble. accuracy: the least of each. most: of the sum of their costs, by name."""
 
     accuracy: float = 0.0
     most: Mapping[str, float] = field(default_factory=dict)
 
     def allow(self, members: Members, accuracy: Array, costs: pd.DataFrame) -> NDArray[np.bool_]:
-        """Whether each ensemble, int [E, n], is within the limits, bool [E]; accuracy: of each model, [M]; costs: one
-        row per model, one column per cost."""
+        """Whether each ensemble, int [E, n], is within the limits, bool [E]. accuracy [M], costs: of each model."""
         within = accuracy[members].min(axis=1) >= self.accuracy
         for cost, most in self.most.items():
             within &= costs[cost].to_numpy()[members].sum(axis=1) <= most
@@ -75,8 +73,8 @@ def selected(
     limits: Limits,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """The tables of how strategies do on held-out images, and of the ensembles that they recommend. halves, sat: for
-    each split the images to choose on, bool [N], and the SAT matrix of these alone, [M, M]."""
+    """The tables `selection` and `recommended`. halves, sat: for each split the images to choose on, bool [N], and the
+    SAT matrix of these alone, [M, M]."""
     rng = np.random.default_rng(seed)
     samples, splits = [same_size.sample(candidates, rng) for same_size in ensembles], []
     with progress("selection", len(halves)) as bar:
@@ -90,15 +88,14 @@ def selected(
 def held_out(
     contests: Contests, pool: Pool, ensembles: Sequence[Ensembles], half: NDArray[np.bool_], sat: Array, limits: Limits
 ) -> pd.DataFrame:
-    """The choice of every strategy on one half of the images, and its error on the other half.
+    """The choice of every strategy on one half of the images, and its error on the other half, one row per size.
 
-    ensembles: the candidates of each size; half: bool [N], the images to choose on; sat: [M, M], from these images.
+    ensembles: the candidates of each size. half: bool [N], the images to choose on. sat: [M, M], from these images.
 
-    One row per size and strategy: size, strategy; models, their positions joined by spaces, "" for random; candidates,
-    the number within the limits; error and held_out, the ensemble's error on the two halves; held_out_members, the mean
-    error of its members on the held-out half. Three more strategies for comparison: RANDOM, the mean over all
-    candidates; BEST, the candidate with the least held-out error; and, as size 1, the best SINGLE model. A size has no
-    rows if no candidate is within the limits on that half.
+    size, strategy; models, their positions joined by spaces, "" for random; candidates, the number within the limits;
+    error and held_out, the ensemble's error on the two halves; held_out_members, the mean error of its members on the
+    other half. For comparison: RANDOM, the mean over all candidates; BEST, the candidate with the least held-out error;
+    and, as size 1, the best SINGLE model. A size has no rows if no candidate is within the limits on that half.
     """
     here, there = (pool.right[:, part].mean(axis=1) for part in (half, ~half))
     rows: list[tuple] = []
@@ -126,12 +123,11 @@ def held_out(
 
 
 def compared(splits: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The table `selection`: the results of `held_out` over several splits, one row per size and strategy.
+    """The table `selection`: the means of `held_out` over splits.
 
-    error, held_out and candidates: means over splits; held_out_low and held_out_high: the 5th and 95th percentile,
-    whose distance is no standard error, as splits share images. reduction: 1 − held_out/held_out_members of the means.
-    below_random, below_single: the mean held_out of a random ensemble of the size, and of the best single model, minus
-    the strategy's. better_than_random: the share of splits with a lower error than random.
+    held_out_low, held_out_high: the 5th and 95th percentile; they are no standard error, as splits share images.
+    reduction: 1 − held_out/held_out_members of the means. below_random, below_single: the mean held_out of a random
+    ensemble of the size, and of the best single model, minus the strategy's. better_than_random: a share of the splits.
     """
     every = pd.concat(splits, keys=range(len(splits)), names=["split"]).reset_index("split")
     every = every.astype(dict.fromkeys(MEASURED, float) | {"size": int})  # objects, if a split has no row
@@ -160,26 +156,24 @@ def compared(splits: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def recommended(ensembles: Sequence[Ensembles], pool: Pool, limits: Limits, results: pd.DataFrame) -> pd.DataFrame:
     """The table `recommended`: the best ensembles of each size by each strategy, chosen on all images.
 
-    error_low and error_high are Wilson's, too low for a choice by validation error. least_accuracy: of the worst
-    member. Costs: of all members in sum. held_out: from `results`, see `compared`.
+    error_low, error_high: Wilson's, too low for a choice by validation error. least_accuracy: of the worst member.
+    Costs: sums over the members. held_out: from `results`, see `compared`.
     """
-    images = pool.right.shape[1]
-    expected = results.set_index(["size", "strategy"])["held_out"]
-    rows = []
+    images, costs, parts = pool.right.shape[1], pool.costs.to_numpy(), []
     for same_size in ensembles:
         within = np.flatnonzero(limits.allow(same_size.members, pool.accuracy, pool.costs))
         table, members = same_size.table.iloc[within], same_size.members[within]
         for strategy, minimised in STRATEGIES.items():
-            order = np.argsort(minimised(table.fillna(np.inf)), kind="stable")
-            for place, at in enumerate(order[:PLACES], 1):
-                row, chosen = table.iloc[at], members[at]
-                low, high = wilson_interval(np.rint(row["error"] * images), images)
-                rows.append(
-                    {"size": same_size.size, "strategy": strategy, "place": place}
-                    | {"models": " + ".join(pool.sat.index[chosen])}
-                    | {"error": row["error"], "error_low": float(low), "error_high": float(high)}
-                    | {name: row[name] for name in ("members_error", "reduction", "sat")}
-                    | {"least_accuracy": pool.accuracy[chosen].min(), **pool.costs.iloc[chosen].sum().astype(int)}
-                    | {"held_out": expected.get((same_size.size, strategy), np.nan)}
-                )
-    return pd.DataFrame(rows)
+            best = np.argsort(minimised(table.fillna(np.inf)), kind="stable")[:PLACES]
+            part, chosen = table.iloc[best][["size", "error", "members_error", "reduction", "sat"]], members[best]
+            part.insert(1, "strategy", strategy)
+            part.insert(2, "place", np.arange(1, len(best) + 1))
+            part.insert(3, "models", [" + ".join(pool.sat.index[row]) for row in chosen])
+            low, high = wilson_interval(np.rint(part["error"].to_numpy() * images), images)
+            part.insert(5, "error_low", low)
+            part.insert(6, "error_high", high)
+            part["least_accuracy"] = pool.accuracy[chosen].min(axis=1)
+            part[pool.costs.columns] = costs[chosen].sum(axis=1)
+            parts.append(part)
+    expected = results[["size", "strategy", "held_out"]]
+    return pd.concat(parts, ignore_index=True).merge(expected, on=["size", "strategy"], how="left")

@@ -59,8 +59,7 @@ def run(
     resamples: Draws,
     permutations: Repeats,
 ) -> None:
-    """Measure the pool, count the errors of its ensembles, and write the study; conf/task/ensemble.yaml explains the
-    settings."""
+    """Measure the pool, count the errors of its ensembles and write the study; see conf/task/ensemble.yaml."""
     models = composing.models(config)
     costs = {"parameters": most_parameters, "flops": most_flops}
     limits = Limits(least_accuracy or 0.0, {cost: most_of for cost, most_of in costs.items() if most_of is not None})
@@ -91,10 +90,8 @@ def run(
             sats = draws.weighted(predictions, chosen.astype(int), compare=config.labels, floor=config.score.floor)
             choice = [same_size for same_size in ensembles if same_size.size in allowed]
             tables |= selection.selected(choice, pool, of_pool, chosen, sats, candidates, limits, measurement.seed)
-        facts = measuring.facts(measurement, measured) | {
-            "clusters": {"SAT": reason},
-            "findings": findings.findings(tables),
-        }
+        facts = measuring.facts(measurement, measured)
+        facts |= {"clusters": {"SAT": reason}, "findings": findings.findings(tables)}
         facts["warnings"] += findings.cautions(sizes, ensembles, allowed, pool.right)
         drawn = recording.finish(facts, tables, examples.pictures, predictions)
     findings.show(tables, recording.summary, drawn.page)
@@ -104,8 +101,8 @@ def run(
 def clustered(
     predictions: Predictions, sat: pd.DataFrame, config: DictConfig, clusters: int | None, runs: int
 ) -> tuple[np.ndarray, str]:
-    """The cluster of every model, int [M], and the reason for their number: the setting, or by default the number that
-    is stable over `runs` draws of the images."""
+    """The cluster of every model, int [M], and the reason for their number: given, or stable over `runs` draws of the
+    images."""
     if len(sat) < FEWEST:
         raise UserError(f"{len(sat)} models were measured: ensembles are compared among {FEWEST} or more")
     reason = f"K = {clusters} was given"
@@ -128,8 +125,6 @@ def within_limits(sizes: Sequence[int], pool: Pool, limits: Limits) -> list[int]
     """The sizes of which some ensemble is within the limits; UserError if there is none."""
     allowed = [size for size in sizes if limits.allow_any(size, pool.accuracy, pool.costs)]
     if not allowed:
-        raise UserError(
-            f"no ensemble of {' or '.join(map(str, sizes))} is within the limits: give another task.least_accuracy, "
-            "task.most_parameters or task.most_flops"
-        )
+        advice = "give another task.least_accuracy, task.most_parameters or task.most_flops"
+        raise UserError(f"no ensemble of {' or '.join(map(str, sizes))} is within the limits: {advice}")
     return allowed

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sat_exp.modules import stopwatch
+from sat_exp.modules import throughput
 from sat_exp.modules.throughput import RATES
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
@@ -29,7 +29,7 @@ def bench(monkeypatch) -> list[str]:
         asked.append(config.name)
         return {FORWARD: 50.0, ATTACK: 20.0} | FACTS
 
-    monkeypatch.setattr(stopwatch, "measure", measure)
+    monkeypatch.setattr(throughput, "timed", measure)
     return asked
 
 
