@@ -1,10 +1,10 @@
-"""Measures of agreement of two SAT matrices of the same models.
+"""The comparison of two SAT matrices over their common models: measures of agreement, and every pair.
 
 Pairs with a model in common are not independent. Intervals therefore come from draws of models, and p values from
 permutations of models.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from sat_exp.errors import UserError
 from sat_exp.similarity.matrices import Matrix
 from sat_exp.statistics.hubs import are_nearest
 from sat_exp.statistics.relations import pearson, spearman
@@ -22,32 +23,73 @@ Order = NDArray[np.int64]
 
 NEAREST = 5
 
+LEAST = 3
+"""Models, and pairs, that a comparison needs."""
+
+LARGEST = 10
+
+
+def compare(
+    measured: Matrix, reference: Matrix, *, set_aside: Collection[str] = (), reason: str = "", **resampling: Any
+) -> dict[str, pd.DataFrame]:
+    """The tables `agreement`, `disagreements` and `pairs_compared`, over the models common to both matrices.
+
+    Agreement is that of the group "all" and, where enough pairs are left, of "without `reason`": without the models
+    `set_aside`. resampling: the options of `agreement`. UserError for fewer than three common models or pairs.
+    """
+    known = set(reference.models)
+    common = [model for model in measured.models if model in known]
+    if len(common) < LEAST:
+        raise UserError(
+            f"{len(common)} models in common, where {LEAST} are needed: {measured.name} has {_first(measured.models)}; "
+            f"{reference.name} has {_first(reference.models)}"
+        )
+    measured, reference = measured.subset(common), reference.subset(common)
+    pairs = _pairs(measured, reference, set_aside)
+    between = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset="difference")
+    if len(between) < LEAST:
+        raise UserError(
+            f"{len(between)} pairs known to both {measured.name} and {reference.name}, where {LEAST} are needed: "
+            "measure more pairs"
+        )
+    groups = {"all": common}
+    kept = [model for model in common if model not in set_aside]
+    if len(kept) < len(common) and (~between["set_aside"]).sum() >= LEAST:
+        groups[f"without {reason}"] = kept
+    tables = {
+        group: agreement(measured.subset(models), reference.subset(models), **resampling)
+        for group, models in groups.items()
+    }
+    largest = between["difference"].abs().sort_values(ascending=False, kind="stable").index[:LARGEST]
+    return {
+        "agreement": pd.concat(tables, names=["group", None]).reset_index("group").reset_index(drop=True),
+        "disagreements": between.loc[largest].reset_index(drop=True),
+        "pairs_compared": pairs,
+    }
+
 
 def agreement(
     measured: Matrix, reference: Matrix, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """Agreement of two matrices of the same models in the same order, one row per measure.
+    """The rows of the table `agreement` for two matrices of the same models in the same order, over their common pairs.
 
-    models, pairs: how many; pairs are those of distinct models that are known to both. measure:
-
-    - spearman, pearson: correlation over the pairs
     - pearson_ceiling: the correlation of two measurements of one truth with these standard errors, the root of the
-      product of both reliabilities, 1 − mean squared error/variance
-    - offset: mean of measured − reference; slope: of the least-squares line of measured on reference, which sampling
-      error of the reference flattens
+      product of both reliabilities
+    - offset: the mean of measured − reference. slope: of the least-squares line of measured on reference, flattened by
+      sampling error of the reference
     - mean_absolute_difference, and centred_absolute_difference without the offset; expected: from the standard errors
       alone, the mean over pairs of √(2/π) times the error of a difference
-    - same_nearest: how many models have the same nearest neighbour in both; nearest_overlap: the mean share of a
-      model's five nearest (all, where it has fewer) that are the same; expected: by chance
-    - white_box_measured, white_box_reference: mean white-box success of the models, from the diagonals
+    - same_nearest: how many models have the same nearest neighbour in both. nearest_overlap: the mean share of a
+      model's five nearest (all, where it has fewer) that are the same. expected: by chance
+    - white_box_measured, white_box_reference: mean white-box success of the models
 
-    low, high: percentile interval from `resamples` draws of models with replacement, without pairs of a model with
-    itself. It is too wide where differences belong to single pairs. For correlations due to models, a 95 % interval
-    covers the truth in about 90 % of pools of 30. p: of `resamples` orders of the reference's models, the observed one
-    included (Mantel, Cancer Research 27, 1967); a missing pair counts as an average one there. NaN where a column does
-    not apply.
+    Intervals are percentiles of `resamples` draws of models, too wide where differences belong to single pairs. For
+    correlations due to models, 95 % intervals cover the truth in about 90 % of pools of 30. p is from `resamples`
+    orders of the reference's models (Mantel, Cancer Research 27, 1967), where a missing pair counts as an average one.
     """
-    a, b = _both_known(measured, reference)
+    matrices = [matrix.sat.to_numpy() for matrix in (measured, reference)]
+    missing = np.isnan(matrices).any(axis=0) | np.eye(len(matrices[0]), dtype=bool)
+    a, b = np.where(missing, np.nan, matrices)
     upper = np.triu_indices(len(a), 1)
     known = np.isfinite(a[upper])
     errors = [matrix.error.to_numpy()[upper][known] for matrix in (measured, reference)]
@@ -75,11 +117,31 @@ def agreement(
     return table
 
 
-def _both_known(measured: Matrix, reference: Matrix) -> tuple[Array, Array]:
-    """SAT of both, [M, M], NaN on the diagonal and where either is unknown."""
-    a, b = measured.sat.to_numpy(), reference.sat.to_numpy()
-    missing = np.isnan(a) | np.isnan(b) | np.eye(len(a), dtype=bool)
-    return np.where(missing, np.nan, a), np.where(missing, np.nan, b)
+def _pairs(measured: Matrix, reference: Matrix, set_aside: Collection[str]) -> pd.DataFrame:
+    """The table `pairs_compared` of two matrices of the same models.
+
+    The error of a difference is the root of the sum of squares of the larger value's error downwards and the smaller
+    one's upwards (Zou and Donner, Statistics in Medicine 27, 2008); NaN on the diagonal, where the attack differs.
+    """
+    models = np.array(measured.models)
+    rows, columns = np.triu_indices(len(models))
+    table = pd.DataFrame({"model_a": models[rows], "model_b": models[columns]})
+    table["measured"] = measured.sat.to_numpy()[rows, columns]
+    table["reference"] = reference.sat.to_numpy()[rows, columns]
+    table["difference"] = table["measured"] - table["reference"]
+    fall, rise = (
+        np.hypot(high.below.to_numpy(), low.above.to_numpy())[rows, columns]
+        for high, low in ((measured, reference), (reference, measured))
+    )
+    table["error"] = np.where(rows == columns, np.nan, np.where(table["difference"] > 0, fall, rise))
+    table["standard_errors"] = table["difference"] / table["error"]
+    return table.assign(set_aside=table["model_a"].isin(set_aside) | table["model_b"].isin(set_aside))
+
+
+def _first(models: Sequence[str], number: int = 3) -> str:
+    """The first `number` names and how many more there are."""
+    more = f" and {len(models) - number} more" if len(models) > number else ""
+    return (", ".join(models[:number]) or "no models") + more
 
 
 def _measures(x: Array, y: Array) -> dict[str, float]:

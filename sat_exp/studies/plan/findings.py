@@ -1,17 +1,17 @@
 """The findings of a plan in words, and on the terminal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from humanize import naturalsize
 from rich.table import Table
 
 from sat_exp.modules.throughput import RATES
 from sat_exp.studies.plan import planning
-from sat_exp.studies.plan.finished import Finished
+from sat_exp.studies.plan.planning import Finished
 from sat_exp.tasks import printing
-from sat_exp.tasks.store import amount
 
 STAGES = dict(zip(("load", "clean outputs", "attack", "transfer"), planning.STAGES, strict=True)) | {"total": "seconds"}
 
@@ -19,57 +19,40 @@ MOST_EXPENSIVE = 8
 DEVICES = (2, 4, 8)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A plan. finished: the run behind its assumptions. disk: bytes by kind of artefact; free: bytes free. batch_size,
-    width: the settings."""
-
-    title: str
-    tables: Mapping[str, pd.DataFrame]
-    finished: Finished
-    disk: Mapping[str, int]
-    free: int
-    batch_size: int
-    width: float
-    cautions: list[str]
-
-    @property
-    def models(self) -> pd.DataFrame:
-        return self.tables["plan"]
-
-    def seconds(self) -> dict[str, float]:
-        """The seconds of each stage, of all models."""
-        return {stage: float(self.models[column].sum()) for stage, column in STAGES.items()}
-
-    def sentences(self) -> list[str]:
-        """The plan in two sentences."""
-        total, low, high = (self.models[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
-        spread = f" ({duration(low)} to {duration(high)} by the spread of the scaling)" if high > low else ""
-        assumed = (
-            f"with accuracies from {self.finished.folder}"
-            if self.finished.folder is not None
-            else "as if every image were attacked; with labels=truth only correctly classified images are"
-        )
-        largest = self.models.loc[self.models["peak_bytes"].idxmax()]
-        return [
-            f"It takes {duration(total)}{spread}, {assumed}; decoding the images is not counted.",
-            f"It needs {amount(sum(self.disk.values()))} of disk. At batches of {self.batch_size} it needs "
-            f"{amount(largest['peak_bytes'])} of memory for {largest['name']}, including "
-            f"{amount(largest['weights_bytes'])} of weights.",
-        ]
+def seconds(plan: pd.DataFrame) -> dict[str, float]:
+    """The seconds of each stage, of all models."""
+    return {stage: float(plan[column].sum()) for stage, column in STAGES.items()}
 
 
-def show(plan: Plan, notes: list[str], page: Path) -> None:
+def sentences(plan: pd.DataFrame, finished: Finished, disk: int, batch_size: int) -> list[str]:
+    """The table `plan` in two sentences; disk: bytes."""
+    total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
+    spread = f" ({duration(low)} to {duration(high)} by the spread of the scaling)" if high > low else ""
+    assumed = "as if every image were attacked; with labels=truth only correctly classified images are"
+    if finished.folder is not None:
+        assumed = f"with accuracies from {finished.folder}"
+    largest = plan.loc[plan["peak_bytes"].idxmax()]
+    return [
+        f"It takes {duration(total)}{spread}, {assumed}; decoding the images is not counted.",
+        f"It needs {naturalsize(disk)} of disk. At batches of {batch_size} it needs "
+        f"{naturalsize(largest['peak_bytes'])} of memory for {largest['name']}, including "
+        f"{naturalsize(largest['weights_bytes'])} of weights.",
+    ]
+
+
+def show(
+    tables: Mapping[str, pd.DataFrame], summary: dict[str, Any], finished: Finished, width: float, page: Path
+) -> None:
     """Print the totals, the most expensive models, the images needed, notes and cautions."""
     console = printing.console()
-    console.print(f"\n{plan.title}", style="bold", soft_wrap=True)
-    for text in plan.sentences():
+    console.print(f"\n{summary['title']}", style="bold", soft_wrap=True)
+    for text in summary["findings"]:
         console.print(text, soft_wrap=True)
-    for table in (_totals(plan), _models(plan), _images(plan)):
+    for table in (_totals(tables["plan"], summary), _models(tables), _images(tables["images_needed"], width)):
         console.print(table)
-    for text in (f"({_assumptions(plan.finished)})", *notes):
+    for text in (f"({_assumptions(finished)})", *summary["notes"]):
         console.print(text, soft_wrap=True)
-    for caution in plan.cautions:
+    for caution in summary["warnings"]:
         console.print(printing.caution(caution), soft_wrap=True)
     console.print(f"report: {page}", soft_wrap=True)
 
@@ -81,34 +64,33 @@ def duration(seconds: float) -> str:
     return f"{seconds / length:.1f} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
 
 
-def _totals(plan: Plan) -> Table:
+def _totals(plan: pd.DataFrame, summary: dict[str, Any]) -> Table:
     table = Table(show_header=False)
-    for stage, seconds in plan.seconds().items():
-        table.add_row(stage, duration(seconds))
-    on_several = (f"{count}: {duration(planning.shared_seconds(plan.models, count))}" for count in DEVICES)
+    for stage, time in summary["planned_seconds"].items():
+        table.add_row(stage, duration(time))
+    on_several = (f"{count}: {duration(planning.shared_seconds(plan, count))}" for count in DEVICES)
     table.add_row("on several such devices", ", ".join(on_several))
-    table.add_row("memory, all weights resident", amount(plan.models["weights_bytes"].sum()))
-    kinds = ", ".join(f"{kind} {amount(size)}" for kind, size in plan.disk.items())
-    table.add_row("disk", f"{kinds}; free {amount(plan.free)}")
+    table.add_row("memory, all weights resident", naturalsize(plan["weights_bytes"].sum()))
+    kinds = ", ".join(f"{kind} {naturalsize(size)}" for kind, size in summary["disk_bytes"].items())
+    table.add_row("disk", f"{kinds}; free {naturalsize(summary['free_bytes'])}")
     return table
 
 
-def _models(plan: Plan) -> Table:
-    order = plan.models["seconds"].sort_values(ascending=False).index[:MOST_EXPENSIVE]
-    times, used = plan.models.loc[order], plan.tables["throughput_used"].loc[order]
+def _models(tables: Mapping[str, pd.DataFrame]) -> Table:
+    order = tables["plan"]["seconds"].sort_values(ascending=False).index[:MOST_EXPENSIVE]
+    times, used = tables["plan"].loc[order], tables["throughput_used"].loc[order]
     seconds = times[["attack_seconds", "seconds"]].map(duration).set_axis(["attack", "total"], axis=1)
     rates = used[RATES].map(lambda rate: f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}")
     rows = seconds.join(rates.set_axis(["images/s", "steps/s"], axis=1)).assign(rates=used["source"])
-    title = "most expensive models" if len(plan.models) > len(order) else "models"
+    title = "most expensive models" if len(tables["plan"]) > len(order) else "models"
     return printing.table(title, rows.assign(model=times["name"]), {"model": ""} | dict.fromkeys(rows, "s"))
 
 
-def _images(plan: Plan) -> Table:
-    sizes = plan.tables["images_needed"]
+def _images(sizes: pd.DataFrame, width: float) -> Table:
     table = Table("transfer rate", title="images needed for an interval of SAT", title_justify="left")
     table.add_column(f"width at {sizes['planned_images'].iloc[0]:,} images", justify="right")
     for wanted in sizes["width"].unique():
-        table.add_column(f"width {wanted:.3g}", justify="right", style="bold" if wanted == plan.width else None)
+        table.add_column(f"width {wanted:.3g}", justify="right", style="bold" if wanted == width else None)
     for rate, rows in sizes.groupby("transfer_rate"):
         needed = (f"{number:,}" for number in rows["images"])
         table.add_row(f"{rate:.0%}", f"{rows['width_planned'].iloc[0]:.3f}", *needed)

@@ -1,20 +1,29 @@
-"""The cost of a measurement: time, memory and disk, and the number of images for an interval of a wanted width.
+"""The cost of a measurement: time, memory and disk, and the images that an interval of a wanted width needs.
 
 Times are those of a matrix with the canvas protocol. Every model is loaded twice: to classify the clean images and to
 attack those it classifies correctly, and to classify the adversarial images of all models.
 """
 
+import logging
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from hydra.core.hydra_config import HydraConfig
 from numpy.typing import ArrayLike, NDArray
+from omegaconf import DictConfig
 from scipy.special import ndtri
 
 from sat_exp import similarity
+from sat_exp.errors import UserError
+from sat_exp.runs import Run
 from sat_exp.similarity import sat, sat_interval
+
+log = logging.getLogger(__name__)
 
 STAGES = ["load_seconds", "clean_seconds", "attack_seconds", "transfer_seconds"]
 BYTES_OF_A_PARAMETER = {"64-true": 8, "bf16-true": 2}
@@ -27,13 +36,25 @@ RATES = (0.06, 0.15, 0.40)
 """Transfer rates of unlike, typical and like pairs."""
 
 
-def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Mapping[str, float]) -> pd.DataFrame:
-    """Seconds by stage, one row per model; their sum, and that sum for rates that differ by the factors `fast` and
-    `slow`.
+@dataclass(frozen=True)
+class Finished:
+    """Facts from a finished run of the same models and data set; the defaults, without one, give an upper bound.
 
-    throughput: the rows of `sat_exp.modules.throughput.Throughput`. steps: gradient steps of the attack per image.
-    attacked_share: the share of the images that a model classifies correctly and that are attacked, by its name; 1, an
-    upper bound, where it is missing.
+    attacked: the share of images attacked, by model. correlation: ρ of `expected_interval`. common: the median share of
+    images in X_AB.
+    """
+
+    folder: Path | None = None
+    attacked: dict[str, float] = field(default_factory=dict)
+    correlation: float = 1.0
+    common: float = 1.0
+
+
+def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Mapping[str, float]) -> pd.DataFrame:
+    """The table `plan` without bytes: seconds by stage, one row per model, in the order of `throughput`.
+
+    throughput: the table `throughput_used`. steps: gradient steps of the attack per image. attacked_share: the share of
+    the images that are attacked, by model; 1, an upper bound, where it is missing.
     """
     attacked = images * throughput["name"].map(lambda name: attacked_share.get(name, 1.0))
     forward, step = throughput["forward_images_per_second"], throughput["attack_step_images_per_second"]
@@ -61,8 +82,7 @@ def shared_seconds(plan: pd.DataFrame, devices: int) -> float:
 
 
 def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.DataFrame:
-    """Bytes of each model: `weights_bytes` in `precision`, as a table of throughput names it, and `peak_bytes` of an
-    attack step on `batch_size` images, in proportion to the measured one."""
+    """weights_bytes of each model in `precision`; peak_bytes of an attack step on `batch_size` images, as measured."""
     width = throughput["precision"].map(bytes_of_a_parameter)
     each = (throughput["peak_memory_bytes"] - width * throughput["parameters"]) / throughput["batch_size"]
     weights = bytes_of_a_parameter(precision) * throughput["parameters"]
@@ -90,9 +110,8 @@ def expected_interval(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The lower and upper ends of the interval of SAT for expected counts of fooled images.
 
-    An image is fooled in each direction with probability p = `rate`, and in both with p² + ρp(1 − p), as far as p
-    allows that; ρ is the correlation of the two events. ρ = 1 gives the widest interval, also for unequal rates of mean
-    p.
+    An image is fooled in each direction with probability p = `rate`, and in both with p² + ρp(1 − p) where p allows it;
+    ρ is the correlation of the two events. ρ = 1 gives the widest interval, also for unequal rates of mean p.
     """
     p, n, rho = (np.asarray(value, np.float64) for value in (rate, images, correlation))
     both = np.maximum(p**2 + rho * p * (1 - p), np.maximum(2 * p - 1, 0))
@@ -100,10 +119,7 @@ def expected_interval(
 
 
 def standard_error(rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0) -> NDArray[np.float64]:
-    """The standard error of SAT that `expected_interval` implies (`similarity.standard_error`); it is never 0.
-
-    For many hits and misses it is that of the delta method, √((1 − p)(1 + ρ)/2pn).
-    """
+    """The standard error of SAT that `expected_interval` implies, never 0; for many hits √((1 − p)(1 + ρ)/2pn)."""
     p, n = np.asarray(rate, np.float64), np.asarray(images, np.float64)
     return similarity.standard_error(sat(n, n * p, n * p), *expected_interval(p, n, correlation))
 
@@ -117,8 +133,7 @@ def interval_width(
 
 
 def images_needed(rate: float, width: float, correlation: float = 1.0, confidence: float = 0.95) -> int:
-    """The least number of images that both models must classify correctly for an interval of SAT of full `width` > 0.
-    `rate` in (0, 1]. See `expected_interval`."""
+    """The least number of images in X_AB whose `expected_interval` is no wider than `width` > 0; rate in (0, 1]."""
 
     def enough(images: int) -> bool:
         return bool(interval_width(rate, images, correlation, confidence) <= width)
@@ -130,9 +145,9 @@ def images_needed(rate: float, width: float, correlation: float = 1.0, confidenc
 
 
 def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
-    """The correlation ρ of `expected_interval` that the intervals in a table of pairs imply, by the delta method.
+    """The correlation ρ that the intervals in a table of pairs imply by the delta method, the median over pairs.
 
-    It is the median over pairs of distinct models; None where no pair has enough images, hits and misses.
+    None where no pair has enough images, hits and misses.
     """
     found = pairs[(pairs["model_a"] != pairs["model_b"]) & (pairs["images"] >= LEAST_IMAGES)]
     rate = (found["fooled_ab"] + found["fooled_ba"]) / (2 * found["images"])
@@ -142,22 +157,48 @@ def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
     return float(np.clip(implied.median(), -1, 1)) if len(implied) else None
 
 
-def sample_sizes(width: float, images: int, correlation: float, common: float, confidence: float) -> pd.DataFrame:
+def sample_sizes(width: float, images: int, finished: Finished, confidence: float) -> pd.DataFrame:
     """The table `images_needed`, for each of `RATES` and for double `width`, `width` and half of it.
 
-    images: the planned number; common: the share of them in X_AB; correlation: ρ of `expected_interval`. In the table,
-    both models must classify `common_images` correctly; the data set must have `images` for that.
+    images: the planned number. common_images: how many must be in X_AB; the data set must have `images` for that.
     """
     rows = []
     for rate in RATES:
-        planned = {
-            "correlation": correlation,
-            "planned_images": images,
-            "standard_error_planned": float(standard_error(rate, images * common, correlation)),
-            "width_planned": float(interval_width(rate, images * common, correlation, confidence)),
-        }
+        known = rate, images * finished.common, finished.correlation
+        planned = float(standard_error(*known)), float(interval_width(*known, confidence))
         for wanted in (2 * width, width, width / 2):
-            needed = images_needed(rate, wanted, correlation, confidence)
-            sizes = {"common_images": needed, "images": math.ceil(needed / common)}
-            rows.append({"transfer_rate": rate, "sat": math.log(100 * rate), "width": wanted} | sizes | planned)
-    return pd.DataFrame(rows)
+            needed = images_needed(rate, wanted, finished.correlation, confidence)
+            of_width = wanted, needed, math.ceil(needed / finished.common)
+            rows.append((rate, math.log(100 * rate), *of_width, finished.correlation, images, *planned))
+    columns = ["transfer_rate", "sat", "width", "common_images", "images", "correlation", "planned_images"]
+    return pd.DataFrame(rows, columns=[*columns, "standard_error_planned", "width_planned"])
+
+
+def latest(config: DictConfig, outputs: Path, names: set[str]) -> Finished:
+    """The facts of the newest finished run of all models `names`; a run that cannot be read is named and left out."""
+    for folder in Run.newest(outputs, "tables/pairs.parquet"):
+        try:
+            if found := facts(Run.open(folder), config, names):
+                return found
+        except UserError as error:
+            log.warning("not used for the plan: %s", error)
+    return Finished()
+
+
+def facts(run: Run, config: DictConfig, names: set[str]) -> Finished | None:
+    """The facts of a run; None where it lacks a model, has another data set or other `labels`, or too few images."""
+    single, pairs = run.table("models"), run.table("pairs")
+    same_data = run.summary.get("choices", {}).get("dataset") == HydraConfig.get().runtime.choices["dataset"]
+    settings = run.summary.get("settings", {})
+    if single is None or pairs is None or not same_data or settings.get("labels", "truth") != config.labels:
+        return None
+    run.require("settings.score.confidence")
+    size = int(single["images"].max()) if len(single) else 0
+    if size == 0:
+        return None
+    attacked = (single.set_index("model")["attacked"] / size).loc[lambda share: share > 0]
+    common = pairs.loc[pairs["model_a"] != pairs["model_b"], "images"].median()
+    rho = correlation(pairs, settings["score"]["confidence"])
+    if not names <= set(attacked.index) or not common >= LEAST_IMAGES or rho is None:
+        return None
+    return Finished(run.folder, attacked.to_dict(), rho, float(common / size))

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
+from humanize import naturalsize
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pydantic import Field
@@ -14,11 +16,8 @@ from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
 from sat_exp.settings.types import FileName
 from sat_exp.studies.plan import findings, planning
-from sat_exp.studies.plan.findings import Plan
-from sat_exp.studies.plan.finished import latest
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.store import amount
 
 Width = Annotated[float, Field(gt=0, le=10)]
 """The full width of an interval of SAT, whose values span the logarithms of 0.01 to 100."""
@@ -46,40 +45,35 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
             table=outputs / "throughput.csv",
             measure=measure,
         )
-        finished = latest(config, outputs, {model.name for model in chosen})
+        finished = planning.latest(config, outputs, {model.name for model in chosen})
         times = planning.times(speed.rows, images, steps_of(config), finished.attacked)
         memory = planning.memory(speed.rows, hardware.numerics, hardware.batch_size)
-        sizes = planning.sample_sizes(width, images, finished.correlation, finished.common, config.score.confidence)
-        tables = {
-            "plan": times.join(memory),
-            "throughput_used": speed.rows,
-            "images_needed": sizes,
-        }
+        sizes = planning.sample_sizes(width, images, finished, config.score.confidence)
+        tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes}
         disk = planning.disk(times["attacked"], images, shape, max(model.classes for model in chosen))
         failed = [f"{model} is not in the plan: {why}" for model, why in speed.failures.items()]
-        plan = Plan(title, tables, finished, disk, free_space(outputs), hardware.batch_size, width, failed)
-        plan.cautions.extend(cautions(plan, config, hardware))
+        total, free = sum(disk.values()), free_space(outputs)
         facts = {
-            "findings": plan.sentences(),
-            "planned_seconds": plan.seconds(),
-            "disk_bytes": plan.disk,
-            "free_bytes": plan.free,
+            "findings": findings.sentences(tables["plan"], finished, total, hardware.batch_size),
+            "planned_seconds": findings.seconds(tables["plan"]),
+            "disk_bytes": disk,
+            "free_bytes": free,
             "notes": speed.notes,
-            "warnings": plan.cautions,
+            "warnings": failed + cautions(tables["plan"], total, free, config, hardware),
         }
         drawn = recording.finish(facts, tables)
-    findings.show(plan, speed.notes, drawn.page)
+    findings.show(tables, recording.summary, finished, width, drawn.page)
 
 
-def cautions(plan: Plan, config: DictConfig, hardware: Hardware) -> list[str]:
+def cautions(plan: pd.DataFrame, disk: int, free: int, config: DictConfig, hardware: Hardware) -> list[str]:
     """Cautions where disk or memory are too small, or the protocol is another."""
     texts = []
-    if (disk := sum(plan.disk.values())) > plan.free:
-        texts.append(f"{amount(disk)} do not fit into the {amount(plan.free)} free in {config.output_dir}")
-    if large := plan.models.loc[plan.models["peak_bytes"] > hardware.memory, "name"].tolist():
+    if disk > free:
+        texts.append(f"{naturalsize(disk)} do not fit into the {naturalsize(free)} free in {config.output_dir}")
+    if large := plan.loc[plan["peak_bytes"] > hardware.memory, "name"].tolist():
         texts.append(
-            f"batches of {plan.batch_size} of {', '.join(large)} do not fit into the {amount(int(hardware.memory))} of "
-            "memory here: give a smaller hardware.batch_size"
+            f"batches of {hardware.batch_size} of {', '.join(large)} do not fit into the "
+            f"{naturalsize(int(hardware.memory))} of memory here: give a smaller hardware.batch_size"
         )
     if config.protocol != "canvas":
         texts.append(f"planned for protocol=canvas; protocol={config.protocol} stores other sizes of images")

@@ -10,8 +10,7 @@ from scipy import stats
 from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.similarity.matrices import Matrix, from_pairs, sampling_error
-from sat_exp.studies.compare.agreement import agreement
-from sat_exp.studies.compare.comparison import compare
+from sat_exp.studies.compare.agreement import agreement, compare
 
 QUICK = {"resamples": 50}
 

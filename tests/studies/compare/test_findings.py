@@ -5,7 +5,8 @@ import pandas as pd
 
 from sat_exp.similarity import matrices
 from sat_exp.similarity.matrices import Matrix
-from sat_exp.studies.compare import comparison, findings
+from sat_exp.studies.compare import findings
+from sat_exp.studies.compare.agreement import compare
 
 
 def matrix(name: str, shift: float = 0.0) -> Matrix:
@@ -19,7 +20,7 @@ def matrix(name: str, shift: float = 0.0) -> Matrix:
 
 def test_findings_name_both_matrices_and_agree_with_the_table():
     one, other = matrix("ours", 0.25), matrix("theirs")
-    found = comparison.compare(one, other, set_aside=["m0"], reason="some", resamples=20)
+    found = compare(one, other, set_aside=["m0"], reason="some", resamples=20)
     whole, rest = findings.sentences(found["agreement"], "ours", "theirs")
     assert "Over 28 pairs of 8 models (all) SAT in ours and in theirs has a rank correlation of 1.000" in whole
     assert "ours minus theirs is +0.250 on average" in whole
