@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
-from sat_exp.report import cautions, page, theme
+from sat_exp.report import headline, page, theme
 from sat_exp.report.figures import drawings
 from sat_exp.report.results import Results, between_models
 from sat_exp.runs import Run
@@ -65,4 +65,4 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
         drawn = drawings(results)
         files = {name: theme.save(drawing, place / "figures" / name, note) for name, drawing in drawn.items()}
         (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")
-    return Report(place, list(files), cautions.warnings(results))
+    return Report(place, list(files), headline.warnings(results))

@@ -129,22 +129,16 @@ def family_legend(
 
 
 def whole(
-    values: pd.DataFrame,
-    families: Mapping[str, str],
-    styles: Styles,
-    *,
-    cmap: str,
-    low: float,
-    high: float,
-    label: str,
-    digits: str,
-    groups: Sequence[int] = (),
+    values: pd.DataFrame, families: Mapping[str, str], styles: Styles, groups: Sequence[int], digits: str, **scale: Any
 ) -> Figure:
-    """A complete figure of a heat map of `values` [M, M], with boxes around models of equal `groups`, [M]."""
+    """A complete figure of a heat map of `values` [M, M], with boxes around models of equal `groups`, [M].
+
+    digits: the format of the values. scale: cmap, low, high and label of the colour bar.
+    """
     side, cell = side_of(len(values))
     figure = Figure(figsize=(side + 5.2, side + 4))
     heat = axes_at(figure, 2.8, 2.8, side, side)
-    cells(heat, values, cell, cmap=cmap, vmin=low, vmax=high, fmt=digits)
+    cells(heat, values, cell, cmap=scale["cmap"], vmin=scale["low"], vmax=scale["high"], fmt=digits)
     if not _gaps(values):
         heat.patch.set(hatch=None)
     names(figure, heat, cell, values, families, styles)
@@ -156,7 +150,7 @@ def whole(
         )
         heat.annotate(str(group), (len(values), start + size / 2), (4, 0), textcoords="offset points", va="center")
         start += size
-    colour_bar(figure, heat, 2.8 + side + 0.25, cmap, low, high, label)
+    colour_bar(figure, heat, 2.8 + side + 0.25, **scale)
     family_legend(figure, 2.8 + side + 0.45, 2.8 + side, values, families, styles)
     return figure
 

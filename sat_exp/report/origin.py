@@ -18,12 +18,8 @@ NATIVE = COMMON | {
 }
 NOISE = "noise"
 TITLES = {NOISE: "Noise"}
-IN_THREAT = {"title", "epsilon", "goal", "threat"}
-"""Facts that the name and the threat model state."""
-
-UNKNOWN = "unknown"
-"""The family of a model of which only the name is known."""
-
+IN_THREAT = {"title", "epsilon", "goal", "threat"}  # facts that the name and the threat model state
+UNKNOWN = "unknown"  # the family of a model of which only the name is known
 CHOSEN = {"model": "model", "model@target": "target", "pool": "pool", "dataset": "dataset", "attack": "attack"}
 """Groups of which one file is chosen by name, and the setting that each makes."""
 
@@ -34,8 +30,7 @@ MEASUREMENTS = {
 }
 """What the tasks that are not studies use of the command line."""
 
-MEASURING = {"hardware", "labels", "protocol", "sweep"}
-"""Settings that a study which runs no model does not use."""
+MEASURING = {"hardware", "labels", "protocol", "sweep"}  # settings that a study which runs no model does not use
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import jinja2
 import pandas as pd
 
 from sat_exp.report import atlas, cells, origin
-from sat_exp.report.cautions import warnings
-from sat_exp.report.headline import headline, key_numbers
+from sat_exp.report.headline import headline, key_numbers, warnings
 from sat_exp.report.numbers import duration, moment
 from sat_exp.report.origin import Attack, Origin, plain
 from sat_exp.report.results import Results
@@ -19,14 +18,9 @@ from sat_exp.report.theme import Drawing
 from sat_exp.runs import registry
 
 HERE = Path(__file__).parent
-LARGEST_SVG = 400_000
-"""Bytes of an SVG file that is embedded; the picture takes the place of a larger one."""
-
-LONGEST = 5000
-"""Rows of a table on the page."""
-
-Rows = list[tuple[str, str]]
-"""Names and values of a table of settings."""
+LARGEST_SVG = 400_000  # bytes of an SVG file that is embedded; the picture takes the place of a larger one
+LONGEST = 5000  # rows of a table on the page
+Rows = list[tuple[str, str]]  # names and values of a table of settings
 
 
 def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Path]) -> str:

@@ -13,20 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SUMMARY", "Predictions", "Run", "drafted", "fill", "refuse_foreign", "seal"]
 
-PLACES = {
-    "SUMMARY": "sat_exp.runs.run",
-    "Predictions": "sat_exp.similarity",
-    "Run": "sat_exp.runs.run",
-    "drafted": "sat_exp.runs.writing",
-    "fill": "sat_exp.runs.writing",
-    "refuse_foreign": "sat_exp.runs.writing",
-    "seal": "sat_exp.runs.writing",
-}
-"""The module that has each public name."""
+PLACES = {"Predictions": "sat_exp.similarity", "Run": "sat_exp.runs.run", "SUMMARY": "sat_exp.runs.run"}
+"""The modules of the public names that are not in `writing`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in PLACES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(PLACES[name]), name)
+    value = globals()[name] = getattr(import_module(PLACES.get(name, "sat_exp.runs.writing")), name)
     return value

@@ -25,21 +25,12 @@ FORMAT = 1
 RESULTS = ("tables", "figures", "examples", "predictions.npz", "summary.json", "report.html")
 """The results in a run's folder; other files in it are not a part of the run."""
 
-MOST = 64 << 20
-"""Bytes of a manifest, a hundred times those of a large pool."""
-
+MOST = 64 << 20  # bytes of a manifest, a hundred times those of a large pool
 TABLE = re.compile(r"tables/\w{1,100}\.(parquet|csv)", re.ASCII)
-
-MOST_TYPED = 64 << 10
-"""Bytes of the file with the command of a run."""
-
-MOST_OF_FILE = 4 << 30
-"""Bytes of one file of the results."""
-
+MOST_TYPED = 64 << 10  # bytes of the file with the command of a run
+MOST_OF_FILE = 4 << 30  # bytes of one file of the results
 DRAFTS = ".writing-*"
-PATIENCE = 5.0
-"""Seconds that a reader waits for another process to finish its writing."""
-
+PATIENCE = 5.0  # seconds that a reader waits for another process to finish its writing
 PAUSE = 0.02
 
 Result = TypeVar("Result")

@@ -46,27 +46,7 @@ def studies() -> tuple[Study, ...]:
     """All studies, the package's own first; UserError where two have one name, or a table of one name."""
     package = import_module(STUDIES)
     own = [import_module(f"{STUDIES}.{module.name}").STUDY for module in pkgutil.iter_modules(package.__path__)]
-    registered = [*own, *plugins.loaded(STUDIES, Study).values()]
-    refuse_repeated(registered)
-    return tuple(registered)
-
-
-@cache
-def tables() -> dict[str, Table]:
-    """The schema of every table by name: those of a measurement and of all studies."""
-    stated = dict(measurement_tables.TABLES)
-    for study in studies():
-        stated |= study.tables
-    return stated
-
-
-def table(name: str) -> Table:
-    """The schema of a table; one that states nothing for a name that is in no schema."""
-    return tables().get(name, Table({}, open=True))
-
-
-def refuse_repeated(registered: list[Study]) -> None:
-    """UserError where two studies have one name, or state a table of one name."""
+    registered = (*own, *plugins.loaded(STUDIES, Study).values())
     names: set[str] = set()
     owners = dict.fromkeys(measurement_tables.TABLES, "a measurement")
     for study in registered:
@@ -77,3 +57,15 @@ def refuse_repeated(registered: list[Study]) -> None:
             if name in owners:
                 raise UserError(f"the study {study.name} and {owners[name]} both state a table {name}: rename one")
             owners[name] = f"the study {study.name}"
+    return registered
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """The schema of every table by name: those of a measurement and of all studies."""
+    return measurement_tables.TABLES | {name: table for study in studies() for name, table in study.tables.items()}
+
+
+def table(name: str) -> Table:
+    """The schema of a table; one that states nothing for a name that is in no schema."""
+    return tables().get(name, Table({}, open=True))

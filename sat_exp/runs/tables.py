@@ -20,12 +20,8 @@ from sat_exp.similarity import SAT_FLOOR
 
 MOST_CELLS = 100_000_000
 MOST_COLUMNS = 2_000
-MOST_BYTES = 2 << 30
-"""Of a table whose pages are unpacked."""
-
-ROUNDING = 1e-6
-"""How far a number may be outside its range."""
-
+MOST_BYTES = 2 << 30  # of a table whose pages are unpacked
+ROUNDING = 1e-6  # how far a number may be outside its range
 SIMPLE = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
 
 TYPES: dict[str, tuple[Callable[[pd.Series], bool], str]] = {

@@ -10,8 +10,7 @@ import pandas as pd
 LONGEST = 20_000
 """Characters of a text. A command that names many models is long."""
 
-LONGEST_NAME = 300
-"""Characters of a name, such as that of a model, a family or a file."""
+LONGEST_NAME = 300  # characters of a name, such as that of a model, a family or a file
 
 OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\N{LEFT-TO-RIGHT EMBEDDING}-\N{RIGHT-TO-LEFT OVERRIDE}"

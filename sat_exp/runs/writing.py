@@ -28,9 +28,7 @@ from sat_exp.similarity import Predictions
 LOCK = ".writing.lock"
 ALIVE = ".alive"
 OLD = ".old"
-
-LONGEST_WAIT = 60.0
-"""Seconds to wait for another process that publishes its results, which takes far less."""
+LONGEST_WAIT = 60.0  # seconds to wait for another process that publishes its results, which takes far less
 
 
 @contextmanager

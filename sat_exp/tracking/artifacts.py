@@ -9,12 +9,9 @@ matrix       matrix-<label>        tables, figures, examples, report and summary
 study        study-<label>         the same of a study                                 output
 results      results-<label>       the same of a run without pairs                     output
 
-Labels come from `label`. New content is a new version; the same files are the same version. A study uses the matrix
-that it studies. That artifact is built again from the matrix's folder: equal files have an equal digest, by which the
-server finds the version that the measurement logged.
-
-W&B draws artifact → run → artifact. One run makes adversarial images, predictions and matrix, so the graph shows them
-in parallel after data. Their metadata `made_from` names the sources of each with their digests.
+Equal files have an equal digest and are one version. A study uses the matrix that it studies: its artifact is built
+again from the matrix's folder, and the server finds the version that the measurement logged. W&B's graph shows what one
+run makes side by side, so the metadata `made_from` of each artifact names its sources with their digests.
 """
 
 import re

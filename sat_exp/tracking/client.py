@@ -11,8 +11,7 @@ from sat_exp.tracking.settings import Tracking
 if TYPE_CHECKING:
     import wandb
 
-PATIENCE = 2.5
-"""Seconds to wait for W&B when a signal ends the run, and for its service when a process ends."""
+PATIENCE = 2.5  # seconds to wait for W&B when a signal ends the run, and for its service when a process ends
 
 
 def credentials(explicit: bool) -> bool:

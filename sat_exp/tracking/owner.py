@@ -28,8 +28,7 @@ logger = logging.getLogger(__name__)
 OLD_MODES: dict[str, Recording] = {"run": "online", "dryrun": "offline"}
 """Names that `WANDB_MODE` may still have, and what they mean."""
 
-STOPPED = "stopped"
-"""The state in `tracking.json`, and the tag in W&B, of a run that a signal ended."""
+STOPPED = "stopped"  # the state in `tracking.json`, and the tag in W&B, of a run that a signal ended
 
 
 class Run:

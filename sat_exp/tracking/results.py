@@ -27,8 +27,7 @@ KEYS = {"models": ["model"], "pairs": ["model_a", "model_b"]}
 """The columns that name a row of the tables of a measurement."""
 
 ENDS = ("_low", "_high")
-SMALL = 55
-"""Rows of a table up to which its numbers are summary scalars: the pairs of ten models with the diagonal."""
+SMALL = 55  # rows of a table up to which its numbers are summary scalars: the pairs of ten models with the diagonal
 PAGE = "report.html"
 PICTURES = ("clean", "adversarial")
 

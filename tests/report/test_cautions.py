@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_exp.report.cautions import APART, own_labels, warnings
+from sat_exp.report.headline import APART, own_labels, warnings
 from sat_exp.report.results import Results
 
 from .test_report import FEW, models_table, pairs_table, summary

@@ -13,8 +13,7 @@ from sat_exp.report.origin import Origin
 from sat_exp.report.theme import Drawing
 
 RATES = [f"{rate}{end}" for rate in ("clean_accuracy", "white_box_success") for end in ("", "_low", "_high")]
-Values = tuple[pd.Series, pd.Series, pd.Series]
-"""Rates and the ends of their intervals."""
+Values = tuple[pd.Series, pd.Series, pd.Series]  # rates and the ends of their intervals
 
 
 @theme.style()

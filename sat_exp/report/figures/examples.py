@@ -14,9 +14,7 @@ from sat_exp.errors import UserError
 from sat_exp.report import heatmap, theme
 from sat_exp.report.theme import Drawing
 
-LARGEST = 4096
-"""Pixels per side of a picture."""
-
+LARGEST = 4096  # pixels per side of a picture
 MOST = 6
 TILE, GAP, TEXT, BETWEEN = 1.62, 0.08, 0.62, 0.55
 CAPTION = (

@@ -30,7 +30,9 @@ def draw(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
 
     side, cell = heatmap.side_of(len(sat))
     figure = Figure(figsize=(side + 6, side + 5))
-    low, high = sat_range(between_models(pairs)["sat"])
+    most = max(scored["sat"].max(), 0.5)
+    low = min(max(scored["sat"].min(), 0.0), most - 0.5)
+    high = min(most + 0.1 * (most - low), LOG_100)  # the diagonal is darker than the most similar pair
     heat = heatmap.axes_at(figure, 2.8, 2.8, side, side)
     heatmap.cells(heat, sat, cell, cmap="rocket_r", vmin=low, vmax=high, fmt=".2f")
     heatmap.names(figure, heat, cell, sat, families, styles)
@@ -50,19 +52,6 @@ def draw(pairs: pd.DataFrame, styles: Styles, origin: Origin) -> Drawing:
     heatmap.percent_ticks(bar, low, high)
     heatmap.family_legend(figure, 2.8 + side + 1.1, 2.8 + side, sat, families, styles)
     return Drawing(figure, sat.rename_axis("model"), "Similarity of all pairs", caption(sat, high, origin))
-
-
-def sat_range(sat: pd.Series) -> tuple[float, float]:
-    """The ends of the colour scale: those of the pairs, within 0 (1 %) and log 100.
-
-    The upper end is a tenth higher, so that the diagonal is darker than the most similar pair.
-    """
-    known = sat[np.isfinite(sat)]
-    if known.empty:
-        return 0.0, LOG_100
-    low, high = max(float(known.min()), 0.0), max(float(known.max()), 0.5)
-    low = min(low, high - 0.5)
-    return low, min(high + 0.1 * (high - low), LOG_100)
 
 
 def caption(sat: pd.DataFrame, high: float, origin: Origin) -> str:

@@ -13,9 +13,7 @@ from sat_exp.report.origin import UNKNOWN, Origin
 from sat_exp.report.results import LOG_100, between_models
 from sat_exp.report.theme import Drawing
 
-EXTREMES = 12
-"""Pairs at each end."""
-
+EXTREMES = 12  # pairs at each end
 SAME, DIFFERENT = theme.GOOD, "#8c8c8c"
 WIDTH, BOTTOM, TOP, GAP, HISTOGRAM = 5.6, 0.8, 0.9, 0.35, 1.0
 
@@ -24,13 +22,18 @@ WIDTH, BOTTOM, TOP, GAP, HISTOGRAM = 5.6, 0.8, 0.9, 0.35, 1.0
 def draw(pairs: pd.DataFrame, origin: Origin) -> Drawing:
     """The pairs at both ends with their intervals; all pairs where there are few."""
     table = between_models(pairs).dropna(subset=["sat"])
+    table = table.assign(same=(table["family_a"] == table["family_b"]) & (table["family_a"] != UNKNOWN))
     table = table.sort_values(["sat", "model_a", "model_b"], ascending=[False, True, True])
     many = len(table) > 2 * EXTREMES
     groups = {"most similar": table.head(EXTREMES), "least similar": table.tail(EXTREMES)} if many else {"": table}
     heights = [max(0.25 * len(group), 0.4) for group in groups.values()]
     total = BOTTOM + sum(heights) + GAP * (len(heights) - 1) + many * (HISTOGRAM + GAP) + TOP
     figure = Figure(figsize=(WIDTH + 5, total))
-    limits, top, panels = _limits(table, groups), total - TOP, []
+    drawn = pd.concat(list(groups.values()))
+    ends = np.concatenate([table["sat"], drawn["sat_low"].dropna(), drawn["sat_high"].dropna()])
+    margin = 0.03 * (np.ptp(ends) or 1)
+    limits = ends.min() - margin, min(ends.max() + margin, LOG_100 + 0.01)
+    top, panels = total - TOP, []
     if many:
         panels.append(heatmap.axes_at(figure, 3.6, top - HISTOGRAM, WIDTH, HISTOGRAM))
         _histogram(panels[0], table, limits)
@@ -66,22 +69,10 @@ def caption(pairs: int, many: bool, origin: Origin) -> str:
     )
 
 
-def same_family(pairs: pd.DataFrame) -> np.ndarray:
-    """Whether the models of each pair are known to be of one family, bool [P]."""
-    return ((pairs["family_a"] == pairs["family_b"]) & (pairs["family_a"] != UNKNOWN)).to_numpy()
-
-
-def _limits(table: pd.DataFrame, groups: dict[str, pd.DataFrame]) -> tuple[float, float]:
-    drawn = pd.concat(list(groups.values()))
-    ends = np.concatenate([table["sat"], drawn["sat_low"].dropna(), drawn["sat_high"].dropna()])
-    margin = 0.03 * (np.ptp(ends) or 1)
-    return ends.min() - margin, min(ends.max() + margin, LOG_100 + 0.01)
-
-
 def _histogram(axes: Axes, table: pd.DataFrame, limits: tuple[float, float]) -> None:
     sns.histplot(
         x=table["sat"].to_numpy(),
-        hue=np.where(same_family(table), "same", "different"),
+        hue=np.where(table["same"], "same", "different"),
         hue_order=["same", "different"],
         multiple="stack",
         ax=axes,
@@ -99,7 +90,7 @@ def _histogram(axes: Axes, table: pd.DataFrame, limits: tuple[float, float]) -> 
 
 def _rows(axes: Axes, group: pd.DataFrame, limits: tuple[float, float]) -> None:
     """One row per pair: its SAT and the interval, in the colour of pairs of one family or of two."""
-    rows, same = np.arange(len(group)) + 0.5, same_family(group)
+    rows, same = np.arange(len(group)) + 0.5, group["same"].to_numpy()
     colours = [SAME if value else DIFFERENT for value in same]
     axes.hlines(rows, group["sat_low"], group["sat_high"], colors=colours, linewidth=1.6)
     for own, marker, face, edge in ((same, "o", SAME, SAME), (~same, "D", "white", DIFFERENT)):
