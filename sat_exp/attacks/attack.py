@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sat_exp.attacks.threat import Threat
@@ -39,6 +40,15 @@ class Attack(ABC):
         `labels`, int64 [B], are the classes that an untargeted attack leads away from, or the goal classes of a
         targeted attack. All randomness comes from `generators`. The parameters of `classifier` should be frozen.
         """
+
+
+def drawn(
+    images: Tensor, generators: Generators, draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+) -> Tensor:
+    """The numbers that `draw` takes from each image's generator for the image's shape [C, H, W]; [B, C, H, W]."""
+    shape = tuple(images.shape[1:])
+    numbers = [draw(generator, shape) for _, generator in zip(images, generators, strict=True)]
+    return torch.from_numpy(np.stack(numbers)).to(images.device)
 
 
 def described(attack: Attack) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack, Generators, Network
+from sat_exp.attacks.attack import Attack, Generators, Network, drawn
 from sat_exp.attacks.threat import Threat
 from sat_exp.settings.types import Repeats
 
@@ -23,8 +23,8 @@ HALVINGS = 24  # steps of the search for the scale of a perturbation: as many as
 class L2PGD(Attack):
     """x ← Π(x + step_size · g/‖g‖₂) with g = ∇ₓ CE(f(x), y), `steps` times; Π projects on ‖x − x₀‖₂ ≤ epsilon.
 
-    `epsilon` and `step_size` are Euclidean lengths in units of 1/255; pixels stay between 0 and 255. Iterates are not
-    rounded. The last one is, after it is scaled down as little as keeps the rounded perturbation within epsilon.
+    `epsilon` and `step_size` are Euclidean lengths in units of 1/255; pixels stay between 0 and 255. Only the last
+    iterate is rounded. Its perturbation is scaled down first, as little as keeps the rounded one within epsilon.
     """
 
     epsilon: Length
@@ -51,10 +51,10 @@ class L2PGD(Attack):
 
     def start(self, images: Tensor, generators: Generators) -> Tensor:
         """One perturbation per image, uniform in the ball of radius epsilon; float32 [B, C, H, W]."""
-        normal = np.stack([g.standard_normal(i.shape, np.float32) for g, i in zip(generators, images, strict=True)])
+        normal = drawn(images, generators, lambda rng, shape: rng.standard_normal(shape, np.float32))
         radius = [self.epsilon * generator.random() ** (1 / images[0].numel()) for generator in generators]
         radii = torch.tensor(radius, dtype=torch.float32, device=images.device).view(-1, 1, 1, 1)
-        return radii * direction(torch.from_numpy(normal).to(images.device))
+        return radii * direction(normal)
 
 
 def length(vectors: Tensor) -> Tensor:
@@ -76,8 +76,7 @@ def projected(perturbations: Tensor, epsilon: float) -> Tensor:
 def rounded(perturbations: Tensor, epsilon: float) -> Tensor:
     """round(s · δ) for each perturbation δ, with the largest s in [0, 1] that keeps its length at most epsilon.
 
-    The length of round(s · δ) does not fall with s, so that halving an interval finds s. Lengths are compared as whole
-    numbers, exactly.
+    That length does not fall with s, so that bisection finds s. Squared lengths are compared exactly, as whole numbers.
     """
 
     def within(scale: Tensor) -> Tensor:

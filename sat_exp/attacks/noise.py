@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.attacks.attack import Attack, Generators, Network
+from sat_exp.attacks.attack import Attack, Generators, Network, drawn
 from sat_exp.attacks.threat import Threat
 from sat_exp.settings.types import Grid
 
@@ -25,9 +25,6 @@ class Noise(Attack):
 
     def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
         """Noisy images; `classifier` and `labels` are not used."""
-        signs = [
-            generator.choice(np.array([-1, 1], np.int16), image.shape)
-            for image, generator in zip(images, generators, strict=True)
-        ]
-        noisy = images.to(torch.int16) + self.epsilon * torch.from_numpy(np.stack(signs)).to(images.device)
+        signs = drawn(images, generators, lambda rng, shape: rng.choice(np.array([-1, 1], np.int16), shape))
+        noisy = images.to(torch.int16) + self.epsilon * signs
         return noisy.clamp_(0, 255).to(torch.uint8)

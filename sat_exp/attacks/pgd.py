@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack, Generators, Network
+from sat_exp.attacks.attack import Attack, Generators, Network, drawn
 from sat_exp.attacks.threat import Threat
 from sat_exp.settings.types import Grid, Repeats, StepSize
 
@@ -48,8 +48,5 @@ class PGD(Attack):
 
     def start(self, images: Tensor, generators: Generators) -> Tensor:
         """One perturbation per image, uniform over the whole numbers from −epsilon to epsilon; int16 [B, C, H, W]."""
-        noise = [
-            generator.integers(-self.epsilon, self.epsilon, image.shape, np.int16, endpoint=True)
-            for image, generator in zip(images, generators, strict=True)
-        ]
-        return torch.from_numpy(np.stack(noise)).to(images.device)
+        low, high = -self.epsilon, self.epsilon
+        return drawn(images, generators, lambda rng, shape: rng.integers(low, high, shape, np.int16, endpoint=True))

@@ -1,18 +1,15 @@
 """Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 28×28 grey images of ten kinds of clothing."""
 
-import hashlib
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 from sat_exp import files
-from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.data_set import DataSet
-from sat_exp.datasets.image_set import ImageSet
+from sat_exp.datasets.image_set import ImageSet, of_pixels
 from sat_exp.errors import UserError, explained
 from sat_exp.settings.types import Count, FilePath, Images, Seed
 
@@ -28,9 +25,9 @@ MOST_BYTES = 16 + 60_000 * SIDE**2  # bytes of the largest file of the set, the 
 class FashionMNIST(DataSet):
     """Fashion-MNIST on a canvas of 1×32×32: the 28×28 pixels as they are, with a border of two black pixels.
 
-    `root` is a folder with the four gzipped idx files of the data set. Without it the images are the first 4,000 test
-    images, which come with the package, and there are no training images. training_size: the size of a balanced subset
-    of the training images, drawn by `seed`; all where it is None.
+    `root` is a folder with the four gzipped idx files. Without it the images are the first 4,000 test images, which
+    come with the package, and there are none for training. training_size: of a balanced subset of the training images,
+    drawn by `seed`; all where it is None.
     """
 
     def __init__(
@@ -54,16 +51,7 @@ class FashionMNIST(DataSet):
         labels = read_idx(self.root / f"{part}-labels-idx1-ubyte.gz").astype(np.int64)
         if pixels.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1 or (labels >= len(CLASS_NAMES)).any():
             raise UserError(f"the {part} files in {self.root} are not those of Fashion-MNIST: fetch them again")
-        return ImageSet(
-            name="fashion_mnist",
-            label_space="fashion_mnist",
-            class_names=CLASS_NAMES,
-            ids=tuple(f"{part}-{index:05d}" for index in range(len(labels))),
-            labels=labels,
-            canvas=Canvas(SIDE + 2 * BORDER, SIDE + 2 * BORDER, mode="L"),
-            image=lambda index: Image.fromarray(np.pad(pixels[index], BORDER)),
-            contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
-        )
+        return of_pixels("fashion_mnist", CLASS_NAMES, part, pixels, labels, BORDER)
 
     def train_dataloader(self) -> DataLoader:
         return self.loader(self.split("train").subset(self.training_size, self.seed), shuffle=True)

@@ -1,5 +1,6 @@
 """Images in a fixed order, labelled or not, on a canvas: the form of every data set."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -20,10 +21,9 @@ MOST_LISTED = 1 << 28  # bytes of a list of images
 class ImageSet:
     """Images in a fixed order.
 
-    label_space: the label space of models trained on these classes. class_names: one per class. ids: one unique name
-    per image. labels: int64 [N], indices into `class_names`. In an unlabelled set, label_space and labels are None and
-    class_names is (). image: index → decoded image. contents: index → SHA-256, in hex, of the encoded image, which is
-    cheaper to read.
+    label_space: of models trained on these classes. ids: one unique name per image. labels: int64 [N], indices into
+    `class_names`. Without labels, label_space and labels are None and class_names is (). image: index → decoded image.
+    contents: index → SHA-256, in hex, of the encoded image, which is cheaper to read.
     """
 
     name: str
@@ -74,8 +74,8 @@ class ImageSet:
         return self.take(balanced(labels, size, seed))
 
     def listed(self, file: Path) -> "ImageSet":
-        """The images in the column `id` of a CSV file, in the set's own order. UserError where the file is not such a
-        table, or its column `sha256`, if it has one, differs from the images' contents."""
+        """The images in the column `id` of a CSV file, in the set's own order. UserError for another file, and where its
+        column `sha256`, if it has one, differs from the images' contents."""
         failure, advice = f"dataset.ids={file} cannot be read", "give a CSV in UTF-8"
         with explained(failure, advice, OSError, ValueError, OverflowError):
             content = BytesIO(files.contents(file, MOST_LISTED))
@@ -97,8 +97,7 @@ class ImageSet:
         return self.take(sorted(places[name] for name in table["id"]))
 
     def table(self, contents: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per image: id, label, class, sha256; label and class are empty in an unlabelled set. contents: the
-        digests, where they are already known."""
+        """The table `images`. contents: the digests, where they are already known."""
         labels = [None] * len(self) if self.labels is None else self.labels.tolist()
         return pd.DataFrame(
             {
@@ -108,6 +107,24 @@ class ImageSet:
                 "sha256": [self.contents(index) for index in range(len(self))] if contents is None else list(contents),
             }
         )
+
+
+def of_pixels(
+    name: str, class_names: tuple[str, ...], part: str, pixels: np.ndarray, labels: np.ndarray, border: int = 0
+) -> ImageSet:
+    """The labelled square images `pixels`, uint8 [N, H, W] or [N, H, W, 3], as they are, with a border of black pixels.
+    Their ids are PART-00000 and so on."""
+    side = pixels.shape[1] + 2 * border
+    return ImageSet(
+        name=name,
+        label_space=name,
+        class_names=class_names,
+        ids=tuple(f"{part}-{index:05d}" for index in range(len(pixels))),
+        labels=labels,
+        canvas=Canvas(side, side, mode="L" if pixels.ndim == 3 else "RGB"),
+        image=lambda index: Image.fromarray(np.pad(pixels[index], border)),
+        contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
+    )
 
 
 def balanced(labels: np.ndarray, size: int, seed: int) -> np.ndarray:

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 HEADER = 128  # bytes before the elements of a file; the last two give the byte order of numbers
-
 MATRIX, COMPRESSED = 14, 15
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 STRUCTURES, CHARACTERS = 2, 4  # the kinds of matrices that are read
-
 Element = tuple[int, bytes]  # the type and the content of an element
 
 

@@ -1,19 +1,16 @@
 """The test images of labelled sets that torchvision reads: Flowers-102, CIFAR-10 and CIFAR-100."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torchvision
-from PIL import Image
 from torchvision.datasets.utils import check_integrity
 
 from sat_exp import pickles
-from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.data_set import DataSet, ResizedDataSet
 from sat_exp.datasets.downloading import Published, downloaded
-from sat_exp.datasets.image_set import ImageSet
+from sat_exp.datasets.image_set import ImageSet, of_pixels
 from sat_exp.datasets.pictures import picture_file, picture_set
 from sat_exp.errors import explained
 
@@ -52,10 +49,7 @@ class Flowers102(ResizedDataSet):
 
 
 class CIFAR10(DataSet):
-    """The 10,000 test images of CIFAR-10 (Krizhevsky 2009), ten classes, 32×32 pixels as they are.
-
-    `root` is the folder with the set; without it the set is downloaded once into the user's cache folder.
-    """
+    """The 10,000 test images of CIFAR-10 (Krizhevsky 2009), 32×32 pixels. `root` is as in `Flowers102`."""
 
     published: Any = torchvision.datasets.CIFAR10  # states the address and the files
 
@@ -65,27 +59,17 @@ class CIFAR10(DataSet):
         place = downloaded(f"{name} (170 MB)", root, folder, [archive]) / folder
         with explained(f"{place} is not the published set", AGAIN):
             pixels, labels, class_names = read_cifar(place, self.published)
-        return ImageSet(
-            name=name,
-            label_space=name,
-            class_names=class_names,
-            ids=tuple(f"test-{index:05d}" for index in range(len(pixels))),
-            labels=labels,
-            canvas=Canvas(SIDE, SIDE),
-            image=lambda index: Image.fromarray(pixels[index]),
-            contents=lambda index: hashlib.sha256(pixels[index].tobytes()).hexdigest(),
-        )
+        return of_pixels(name, class_names, "test", pixels, labels)
 
 
 class CIFAR100(CIFAR10):
-    """The 10,000 test images of CIFAR-100 (Krizhevsky 2009), a hundred classes; else as `CIFAR10`."""
+    """The 10,000 test images of CIFAR-100 (Krizhevsky 2009); else as `CIFAR10`."""
 
     published = torchvision.datasets.CIFAR100
 
 
 def read_cifar(place: Path, published: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Pixels uint8 [N, 32, 32, 3], labels int64 [N] and class names in the folder `place`. They are published as
-    pickles, which are read as data."""
+    """Pixels uint8 [N, 32, 32, 3], labels int64 [N] and class names, from pickles that are read as data."""
     ((file, md5),) = published.test_list
     for each, known in ((file, md5), (published.meta["filename"], published.meta["md5"])):
         if not check_integrity(str(place / each), known):

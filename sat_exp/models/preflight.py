@@ -17,17 +17,15 @@ ROUNDING = 1e-2
 
 @dataclass(frozen=True)
 class Checked:
-    """Warnings, and whether logits and input gradients are equal, bit for bit, when they are computed twice."""
-
     warnings: list[str]
-    deterministic: bool
+    deterministic: bool  # whether logits and input gradients are equal, bit for bit, when they are computed twice
 
 
 def check(model: Model, images: Tensor, classes: int) -> Checked:
-    """Check `model` on a few images (uint8 [B, C, H, W]) of a data set of `classes` classes, on the images' device.
+    """What a few images (uint8 [B, C, H, W]) of a data set of `classes` classes show, on their device.
 
-    UserError where the number of classes differs, logits or input gradients are not finite, or logits differ by more
-    than rounding when they are computed again.
+    UserError where the model has another number of classes, where logits or input gradients are not finite, and where
+    logits computed again differ by more than rounding.
     """
     pixels = (images.float() / 255).requires_grad_()
     name = f"model {model.name}"

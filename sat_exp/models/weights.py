@@ -115,11 +115,6 @@ def fitting(
         if len(state) != len(expected):
             raise UserError(f"{path} has {len(state)} tensors, the network {len(expected)}: they cannot match in order")
         state = dict(zip(expected, state.values(), strict=True))
-    check_names_and_shapes(state, expected, path)
-    return {name: fitted(name, state[name], own, path) for name, own in expected.items()}
-
-
-def check_names_and_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
     wrong = [
         f"{name} is {tuple(state[name].shape)} not {tuple(tensor.shape)}"
         for name, tensor in expected.items()
@@ -131,6 +126,7 @@ def check_names_and_shapes(state: Mapping[str, Tensor], expected: Mapping[str, T
         unknown = (f"{name[:100]} is unknown" for name in extra)
         counts = f"{len(missing)} tensors missing, {len(extra)} unknown, {len(wrong)} of another shape"
         raise UserError(f"{path} does not fit the network: {counts} (first: {next(chain(wrong, absent, unknown))})")
+    return {name: fitted(name, state[name], own, path) for name, own in expected.items()}
 
 
 def fitted(name: str, found: Tensor, own: Tensor, path: Path) -> Tensor:

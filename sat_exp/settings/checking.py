@@ -18,9 +18,7 @@ from sat_exp.settings.configuration import GROUPS, Configuration, Model
 from sat_exp.settings.schema import checked
 from sat_exp.settings.targets import TARGET, check_network, resolve, walked
 
-SECRET = re.compile(
-    r"(api_?key|access_?key|secret|passw(or)?d|credentials?|(?<!class_)(?<!dist_)token)$", re.IGNORECASE
-)
+SECRET = re.compile(r"(?i)(api_?key|access_?key|secret|passw(or)?d|credentials?|(?<!class_)(?<!dist_)token)$")
 """Names of settings that hold secrets. A class token and a distillation token are parts of networks."""
 
 
@@ -42,8 +40,7 @@ def check_values(config: DictConfig) -> None:
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
         if not str(folder).strip():
             raise UserError(f"hydra.{name}={folder}: give the path of a folder")
-    check_secrets(whole)
-    check_secrets(dict(hydra.job.env_set), "hydra.job.env_set")
+    check_secrets(whole | {"hydra.job.env_set": dict(hydra.job.env_set)})
     for group in GROUPS:
         if not (isinstance(whole.get(group), dict) and TARGET in whole[group]):
             raise UserError(f"{group}={whole.get(group)}: give {choose(whole.get(group), files_of(group))}")
@@ -104,9 +101,9 @@ def allowing(config: DictConfig) -> Iterator[None]:
         yield
 
 
-def check_secrets(node: Any, where: str = "") -> None:
+def check_secrets(settings: dict[str, Any]) -> None:
     """UserError for a setting with the name of a secret, because settings are kept in files and sent to W&B."""
-    for name, key, _ in walked(node, where):
+    for name, key, _ in walked(settings):
         if SECRET.search(str(key)):
             advice = "leave it out, and give secrets in the environment, such as WANDB_API_KEY"
             raise UserError(f"{name} would be kept in the run's folder: {advice}")

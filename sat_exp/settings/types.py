@@ -57,13 +57,9 @@ def package(text: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST), BeforeValidator(as_text), AfterValidator(one_line)]
-"""A text on one line, such as a name."""
-
 FileName = Annotated[Text, AfterValidator(file_name)]  # a text that can be the name of a file
 RunName = Annotated[Text, AfterValidator(run_name)]  # the folder of a run, below output_dir
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
-"""The path of a file or a folder."""
-
 Package = Annotated[Text, AfterValidator(package)]  # the name of a Python package
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -76,11 +72,6 @@ NonNegative = Annotated[float, Field(ge=0, le=1e12)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
-
-Grid = Annotated[int, Field(ge=0, le=255)]
-"""A whole number of units of 1/255, the distance between neighbouring pixel values."""
-
-StepSize = Annotated[float, Field(gt=0, le=255)]
-"""A step size in units of 1/255; with a whole number every iterate of an attack is an 8-bit image."""
-
+Grid = Annotated[int, Field(ge=0, le=255)]  # a whole number of units of 1/255, the distance of pixel values
+StepSize = Annotated[float, Field(gt=0, le=255)]  # in units of 1/255; with a whole number every iterate is 8-bit
 Confidence = Annotated[float, Field(gt=0, lt=1)]  # the probability that an interval covers the value, such as 0.95
