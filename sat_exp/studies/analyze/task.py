@@ -12,7 +12,6 @@ from sat_exp.runs import Run
 from sat_exp.settings.types import Count, Draws, FileName, FilePath, Images, Repeats
 from sat_exp.similarity import draws, named_tables
 from sat_exp.studies.analyze import findings, images, structure
-from sat_exp.studies.analyze.directed import directed
 from sat_exp.studies.analyze.importance import importance
 from sat_exp.tasks import printing
 from sat_exp.tasks.recording import recorded
@@ -80,7 +79,7 @@ def run(
         changed, own = "sampling error", {"pairs": structure.pairs_of(matrix)} if pairs is None else {}
     with recorded(config, f"The {len(matrix.models)} models of {matrix.name}") as recording:
         tables, facts = structure.analysed(matrix.sat, drawn, changed, clusters, config.seed)
-        tables |= {} if pairs is None else directed(pairs)
+        tables |= {} if pairs is None else structure.directed(pairs)
         if not missing and len(matrix.models) >= FEWEST_FOR_IMPORTANCE:
             tables |= importance(matrix.sat, known, refits=refits, seed=config.seed)
         tables |= own | structure.of_groups(matrix.sat, {} if finished is None else finished.summary, config.seed)

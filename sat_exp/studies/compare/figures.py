@@ -1,6 +1,5 @@
 """The figure of a comparison: two SAT matrices over the pairs that both have."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from sat_exp.report import theme
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 
-Groups = Sequence[tuple[pd.DataFrame, str, str, str]]
+Groups = list[tuple[pd.DataFrame, str, str, str]]
 """Pairs, marker, colour and label."""
 
 
@@ -33,8 +32,12 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str, e
     crosses have in common. errors: a sentence on the source of the standard errors.
     """
     known = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset="difference")
-    groups = _groups(known, aside)
-    band = _band(known)
+    others, rest = known[~known["set_aside"]], known[known["set_aside"]]
+    groups = [(others, "o", theme.GOOD, "pairs" if rest.empty else "other pairs")]
+    if not rest.empty:
+        groups.append((rest, "x", theme.BAD, f"pairs with a model of {aside}"))
+    order = known.set_index(known[["measured", "reference"]].mean(axis=1)).sort_index()
+    band = 1.96 * order[["error"]].rolling(max(len(order) // 20, 3), center=True, min_periods=1).median()
     most = 1.08 * max(known["difference"].abs().max(), band["error"].max())
     figure = Figure(figsize=(12, 5.4), layout="constrained")
     left, right, margin = figure.subplots(1, 3, width_ratios=[1, 1, 0.32])
@@ -63,15 +66,6 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str, e
     )
 
 
-def _groups(known: pd.DataFrame, aside: str) -> Groups:
-    if not known["set_aside"].any():
-        return [(known, "o", theme.GOOD, "pairs")]
-    return [
-        (known[~known["set_aside"]], "o", theme.GOOD, "other pairs"),
-        (known[known["set_aside"]], "x", theme.BAD, f"pairs with a model of {aside}"),
-    ]
-
-
 def _pairs(left: Axes, right: Axes, groups: Groups, known: pd.DataFrame) -> None:
     """Draw every pair: both values at the left, the difference against the mean at the right."""
     style: dict[str, Any] = {"s": float(np.clip(6000 / len(known), 6, 40)), "alpha": 0.5}
@@ -98,9 +92,3 @@ def _distribution(axes: Axes, groups: Groups, known: pd.DataFrame, most: float) 
     axes.plot(expected, across, color=theme.INK, linewidth=1.2, linestyle=":", label="sampling error")
     axes.set(ylim=(-most, most), xlabel="pairs")
     axes.tick_params(axis="y", labelleft=False)
-
-
-def _band(known: pd.DataFrame) -> pd.DataFrame:
-    """1.96 standard errors of a difference, as a running median; the index is the mean of both matrices."""
-    order = known.set_index(known[["measured", "reference"]].mean(axis=1)).sort_index()
-    return 1.96 * order[["error"]].rolling(max(len(order) // 20, 3), center=True, min_periods=1).median()

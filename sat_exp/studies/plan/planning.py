@@ -83,14 +83,10 @@ def shared_seconds(plan: pd.DataFrame, devices: int) -> float:
 
 def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.DataFrame:
     """weights_bytes of each model in `precision`; peak_bytes of an attack step on `batch_size` images, as measured."""
-    width = throughput["precision"].map(bytes_of_a_parameter)
+    width = throughput["precision"].str.split().str[0].map(BYTES_OF_A_PARAMETER).fillna(4)
     each = (throughput["peak_memory_bytes"] - width * throughput["parameters"]) / throughput["batch_size"]
-    weights = bytes_of_a_parameter(precision) * throughput["parameters"]
+    weights = BYTES_OF_A_PARAMETER.get(precision.split()[0], 4) * throughput["parameters"]
     return pd.DataFrame({"weights_bytes": weights, "peak_bytes": weights + batch_size * each})
-
-
-def bytes_of_a_parameter(precision: str) -> int:
-    return BYTES_OF_A_PARAMETER.get(precision.split()[0], 4)
 
 
 def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
@@ -124,19 +120,11 @@ def standard_error(rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 
     return similarity.standard_error(sat(n, n * p, n * p), *expected_interval(p, n, correlation))
 
 
-def interval_width(
-    rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
-) -> NDArray[np.float64]:
-    """The full width of `expected_interval`."""
-    low, high = expected_interval(rate, images, correlation, confidence)
-    return high - low
-
-
 def images_needed(rate: float, width: float, correlation: float = 1.0, confidence: float = 0.95) -> int:
     """The least number of images in X_AB whose `expected_interval` is no wider than `width` > 0; rate in (0, 1]."""
 
     def enough(images: int) -> bool:
-        return bool(interval_width(rate, images, correlation, confidence) <= width)
+        return bool(np.ptp(expected_interval(rate, images, correlation, confidence)) <= width)
 
     most = 1
     while not enough(most):
@@ -165,7 +153,7 @@ def sample_sizes(width: float, images: int, finished: Finished, confidence: floa
     rows = []
     for rate in RATES:
         known = rate, images * finished.common, finished.correlation
-        planned = float(standard_error(*known)), float(interval_width(*known, confidence))
+        planned = float(standard_error(*known)), float(np.ptp(expected_interval(*known, confidence)))
         for wanted in (2 * width, width, width / 2):
             needed = images_needed(rate, wanted, finished.correlation, confidence)
             of_width = wanted, needed, math.ceil(needed / finished.common)

@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from sat_exp.errors import UserError
 from sat_exp.similarity import wilson_interval
-from sat_exp.studies.analyze.directed import directed
+from sat_exp.studies.analyze.structure import directed
 
 
 def table(rates, images=1000, names=None):

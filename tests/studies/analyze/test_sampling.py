@@ -12,7 +12,7 @@ from scipy.stats import kendalltau, spearmanr
 from sat_exp.errors import UserError
 from sat_exp.similarity import Predictions, score
 from sat_exp.similarity.scores import indicators, weighted_sat
-from sat_exp.studies.analyze.sampling import grid, rank_stability
+from sat_exp.studies.analyze.images import grid, rank_stability
 
 
 def predictions(seed, models=5, images=80, accuracy=0.8, rates=None):
