@@ -56,12 +56,8 @@ def own_folder(arguments: Sequence[str]) -> Path | None:
         parser.add_argument(*option, dest="instead")
     typed = parser.parse_known_args(arguments)[0]
     if typed.instead is not None or any(OWN_PARTS.match(argument) for argument in arguments):
-        raise UserError(
-            "hydra.callbacks, hydra.searchpath and the configuration are those of sat_exp: add your own files by "
-            "--config-dir FOLDER (-cd)"
-        )
-    folder: Path | None = typed.config_dir
-    return folder
+        raise UserError("these settings of Hydra are fixed: add your own files by --config-dir FOLDER (-cd)")
+    return typed.config_dir
 
 
 def check_collisions(conf: Path, packages: Mapping[str, Path], own: Path | None) -> None:

@@ -36,11 +36,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a sweep.
-
-    overrides: as typed after `python -m sat_exp`. title: its name in the table of failures. merged: whether it covers a
-    sweep over models. rows: overrides of the parts of such a job that can run in parallel, one per source.
-    """
+    """A job of a sweep. overrides: as typed after `python -m sat_exp`. title: its name in the table of failures.
+    merged: whether it covers a sweep over models. rows: overrides of the parts of such a job that can run in parallel,
+    one per source."""
 
     overrides: list[str]
     title: str

@@ -54,10 +54,8 @@ def labelled(images: ImageSet, labels: Any) -> ImageSet:
     """`images` with other labels, whole numbers from 0; UserError for another number of them."""
     values = np.asarray(as_array(labels))
     if values.shape != (len(images),) or values.dtype.kind not in "iu" or (len(values) and values.min() < 0):
-        raise UserError(
-            f"labels are {values.dtype} {list(values.shape)} for {len(images)} images: give one class index, a whole "
-            "number from 0, per image"
-        )
+        form = f"{values.dtype} {list(values.shape)}"
+        raise UserError(f"labels are {form} for {len(images)} images: give one whole number from 0 for each image")
     return replace(images, labels=values.astype(np.int64), class_names=())
 
 
@@ -72,13 +70,11 @@ def of_array(pixels: NDArray[Any], labels: Sequence[int] | None = None) -> Image
         pixels = pixels[:, None]
     if pixels.ndim != 4 or pixels.shape[1] not in MODES or 0 in pixels.shape:
         raise UserError(f"images of shape {list(pixels.shape)}: {FORMS}")
-    if pixels.shape[2] != pixels.shape[3]:
-        raise UserError(
-            f"images of {pixels.shape[2]} × {pixels.shape[3]} pixels: give squares, or a folder, whose images are "
-            "cropped"
-        )
+    _, channels, side, width = pixels.shape
+    if side != width:
+        raise UserError(f"images of {side} × {width} pixels: give squares, or a folder, whose images are cropped")
     stored, notes = quantised(pixels)
-    side, mode = pixels.shape[2], MODES[pixels.shape[1]]
+    mode = MODES[channels]
 
     def image(index: int) -> Image.Image:
         picture = stored[index]
@@ -104,10 +100,8 @@ def quantised(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], tuple[str, ...]]
     if pixels.dtype.kind != "f":
         raise UserError(f"images of type {pixels.dtype}: give uint8, or float in [0, 1]")
     if not ((pixels >= 0) & (pixels <= 1)).all():
-        raise UserError(
-            f"images have values from {np.min(pixels):.3g} to {np.max(pixels):.3g}: give pixels in [0, 1], without the "
-            "normalisation of a model"
-        )
+        span = f"{np.min(pixels):.3g} to {np.max(pixels):.3g}"
+        raise UserError(f"images have values from {span}: give pixels in [0, 1], which the model then normalises")
     scaled = 255 * pixels.astype(np.float32)
     rounded = scaled.round()
     moved = float(np.abs(scaled - rounded).max())
@@ -128,9 +122,7 @@ def of_dataset(dataset: Any) -> Images:
     try:
         pixels = np.stack([as_array(picture) for picture, _ in items])
     except ValueError as error:
-        raise UserError(
-            f"the images of the data set are of several shapes ({one_line(error)}): give one size"
-        ) from error
+        raise UserError(f"the images are of several shapes ({one_line(error)}): give one size") from error
     return of_array(pixels, known)
 
 

@@ -141,7 +141,6 @@ def with_classes(found: Images, listed: Sequence[Candidate], compare: str) -> Im
 
 def settings(measurement: Measurement, scoring: Scoring) -> dict[str, Any]:
     """The settings of a measurement as a run of the command line states them."""
-    hardware: dict[str, Any] = asdict(measurement.hardware)
     return {
         "seed": measurement.seed,
         "labels": measurement.labels,
@@ -150,6 +149,6 @@ def settings(measurement: Measurement, scoring: Scoring) -> dict[str, Any]:
         "measures": list(scoring.measures),
         "attack": vars(measurement.attack),
         "dataset": {"name": measurement.images.name, "size": len(measurement.images)},
-        "hardware": hardware,
+        "hardware": asdict(measurement.hardware),
         "task": {"name": "matrix"},
     }

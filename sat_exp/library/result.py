@@ -72,8 +72,7 @@ class Result:
     @property
     def warnings(self) -> list[str]:
         """What limits the numbers: rounded images, failed models, weak gradients."""
-        warnings: list[str] = self.facts["warnings"]
-        return warnings
+        return self.facts["warnings"]
 
     @cached_property
     def facts(self) -> dict[str, Any]:

@@ -132,8 +132,7 @@ class Logits(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network(images).logits
-        return logits
+        return self.network(images).logits
 
 
 def candidates(value: Any, label_space: str | None) -> list[Candidate]:

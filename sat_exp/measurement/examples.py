@@ -19,12 +19,9 @@ OF_EACH = 3  # example images of every source, at least
 
 @dataclass(frozen=True)
 class Examples:
-    """A few images with their adversarial versions, the same for all sources that attacked them.
-
-    tables: `examples` and `example_predictions`, none where no image was attacked. The column `known` says whether
-    `label` is the true class; else it is the clean prediction. pictures: uint8 [C, H, W] by file, relative to the run's
-    folder.
-    """
+    """A few images with their adversarial versions, the same for all sources that attacked them. tables: `examples` and
+    `example_predictions`, none where no image was attacked. The column `known` says whether `label` is the true class;
+    else it is the clean prediction. pictures: uint8 [C, H, W] by file, relative to the run's folder."""
 
     tables: dict[str, pd.DataFrame]
     pictures: dict[str, np.ndarray]

@@ -13,7 +13,7 @@ from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
 from sat_exp.attacks import Attack
-from sat_exp.attacks.threat import perturbation_norms
+from sat_exp.attacks.attack import perturbation_norms
 from sat_exp.errors import UserError
 from sat_exp.measurement.scheduling import Advance
 from sat_exp.measurement.subjects import Source, Subject, View, Views

@@ -12,7 +12,6 @@ from scipy.special import ndtri
 
 from sat_exp.errors import UserError
 from sat_exp.similarity import named_tables, scores
-from sat_exp.similarity.scores import SAT_FLOOR
 
 Array = NDArray[np.float64]
 
@@ -23,11 +22,9 @@ PUBLISHED_ERROR, PUBLISHED_IMAGES, PUBLISHED_MEAN = 0.027, 5000, 2.665
 
 @dataclass(frozen=True)
 class Matrix:
-    """SAT of every pair of a pool with its standard errors, each float64 [M, M], symmetric, NaN where unknown.
-
-    below, above: the standard errors downwards and upwards, the distances to the ends of the interval in units of the
-    normal quantile.
-    """
+    """SAT of every pair of a pool with its standard errors, each float64 [M, M], symmetric, NaN where unknown. below,
+    above: the standard errors downwards and upwards, the distances to the ends of the interval in units of the normal
+    quantile."""
 
     name: str
     sat: pd.DataFrame
@@ -66,7 +63,7 @@ def from_pairs(name: str, pairs: pd.DataFrame, confidence: float = 0.95) -> Matr
     return Matrix(name, scores.matrix(pairs), below, above)
 
 
-def read(path: Path, images: int, floor: float = SAT_FLOOR) -> Matrix:
+def read(path: Path, images: int, floor: float = scores.SAT_FLOOR) -> Matrix:
     """A square CSV matrix whose first row and column name the models.
 
     `images`: how many each value is based on; `floor`: the least mean transfer rate, in percent. Rows and columns are
@@ -108,15 +105,11 @@ def _check_range(path: Path, sat: pd.DataFrame, floor: float) -> None:
     """UserError for values that are not SAT, and for a matrix with one value for all pairs."""
     values, low, high = sat.to_numpy(), math.log(floor), math.log(100)
     for row, column in np.argwhere((values < low - ROUNDING) | (values > high + ROUNDING)):
-        raise UserError(
-            f"{path} has {values[row, column]:g} at {sat.index[row]}, {sat.columns[column]}: SAT, the logarithm of a "
-            f"percentage, is between {low:.3g} and {high:.3g}"
-        )
+        value = f"{values[row, column]:g} at {sat.index[row]}, {sat.columns[column]}"
+        raise UserError(f"{path} has {value}: SAT, the log of a percentage, is between {low:.3g} and {high:.3g}")
     for model in np.flatnonzero(np.diag(values) < 0):
-        raise UserError(
-            f"{path} has {values[model, model]:g} for {sat.index[model]} and itself: the attack must fool its own "
-            "source; give SAT"
-        )
+        value = f"{values[model, model]:g} for {sat.index[model]} and itself"
+        raise UserError(f"{path} has {value}: the attack must fool its own source; give SAT")
     between = values[np.triu_indices(len(values), 1)]
     between = between[np.isfinite(between)]
     if len(between) > 1 and np.ptp(between) == 0:

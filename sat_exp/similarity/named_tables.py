@@ -25,16 +25,15 @@ def read(path: Path, what: str) -> pd.DataFrame:
         if "\0" in content:
             raise ValueError("it is binary")
         rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=True) if row]
+        if len(rows) < 2 or len(rows[0]) < 2:
+            raise ValueError("no rows or no columns")
     except FileNotFoundError:
         names = nearest(path.name, (file.name for file in path.parent.glob("*.csv")), most=1)
         hint = f"; did you mean {path.with_name(names[0])}?" if names else ""
         raise UserError(f"no file {path}{hint}: give {what}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read as CSV ({error.strerror}): give {what}") from error
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV ({' '.join(str(error).split())[:100]}): give {what}") from error
-    if len(rows) < 2 or len(rows[0]) < 2:
-        raise UserError(f"{path} cannot be read as CSV (no rows or no columns): give {what}")
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:100]
+        raise UserError(f"{path} cannot be read as CSV ({reason}): give {what}") from error
     header, *entries = rows
     for number, row in enumerate(entries, 2):
         if len(row) != len(header):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,11 +22,9 @@ LEFT_OVER_SECONDS = 60  # the writer of a partial file older than this has died
 
 @dataclass(frozen=True)
 class Item(Named):
-    """An array, a row of a table, or an empty table.
-
-    done: how many of its `rows` rows are stored. size: bytes of its objects. modified: the time of the last write, in
-    seconds since 1970. row: the object of a table's row. damage: the reason why its metadata cannot be read, if any.
-    """
+    """An array, a row of a table, or an empty table. done: how many of its `rows` rows are stored. size: bytes of its
+    objects. modified: the time of the last write, in seconds since 1970. row: the object of a table's row. damage: the
+    reason why its metadata cannot be read, if any."""
 
     path: str
     name: str
@@ -135,7 +134,9 @@ def remove(store: Store, pattern: str) -> tuple[list[Item], int]:
             gone += [(name, entry.size) for name, entry in everything_below(store, QUARANTINE)]
         freed = sum(item.size for item in chosen) + sum(size for _, size in gone)
         for name, _ in gone:
-            remove_object(store, name)
+            store.backend.remove(name)
+            for folder in PurePosixPath(name).parents[:-1]:
+                store.backend.remove_folder(str(folder))  # stays where it is not empty
         for item in chosen:
             remove_item(store, item)
     return chosen, freed
@@ -173,11 +174,3 @@ def everything_below(store: Store, folder: str) -> Iterator[tuple[str, Entry]]:
     yield from ((f"{folder}/{name}", entry) for name, entry in listing.objects.items())
     for below in listing.folders:
         yield from everything_below(store, f"{folder}/{below}")
-
-
-def remove_object(store: Store, name: str) -> None:
-    """Remove an object, and the folders that are empty afterwards."""
-    store.backend.remove(name)
-    while "/" in name:
-        name = name.rpartition("/")[0]
-        store.backend.remove_folder(name)

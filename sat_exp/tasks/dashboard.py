@@ -16,10 +16,8 @@ def run(config: DictConfig, *, name: FileName, title: Text) -> None:
     if find_spec("wandb_workspaces") is None:
         raise UserError("task=dashboard needs W&B's library for dashboards: pip install 'sat_exp[dashboard]'")
     if not credentials(explicit=True):
-        raise UserError(
-            "a dashboard needs a connection, and W&B has no credentials: wandb login, or set WANDB_API_KEY, then "
-            "wandb sync the runs that were recorded offline"
-        )
+        advice = "wandb login, or set WANDB_API_KEY, then wandb sync the runs that were recorded offline"
+        raise UserError(f"a dashboard needs a connection, and W&B has no credentials: {advice}")
     from sat_exp.tracking import dashboard
 
     try:

@@ -3,30 +3,20 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
 from sat_exp import measurement, models, settings
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
-from sat_exp.measurement import (
-    Direction,
-    Examples,
-    Measured,
-    Measurement,
-    Scoring,
-    check_models,
-    facts,
-    model_table,
-)
+from sat_exp.measurement import Direction, Examples, Measured, Measurement, Scoring, check_models, facts, model_table
 from sat_exp.models import Configured
 from sat_exp.similarity import measures
 from sat_exp.store import Store, key_of
 from sat_exp.tasks import composing, results
 from sat_exp.tasks.recording import recorded
 
-__all__ = ["check", "facts", "image_set", "measure", "model_table", "pair_table", "prepared", "refuse", "tabulate"]
+__all__ = ["check", "facts", "image_set", "measure", "model_table", "prepared", "refuse", "scoring", "tabulate"]
 
 UNTRAINED = " (untrained networks)"
 
@@ -111,11 +101,6 @@ def with_examples(
 def tabulate(measured: Measured, prepared: Measurement, config: DictConfig) -> dict[str, pd.DataFrame]:
     """The tables of a run, see `measurement.tables`, scored as configured."""
     return measurement.tables(measured, prepared, scoring(config))
-
-
-def pair_table(measured: Measured, labels: np.ndarray | None, config: DictConfig) -> pd.DataFrame:
-    """See `measurement.pair_table`, scored as configured."""
-    return measurement.pair_table(measured, labels, scoring(config))
 
 
 def scoring(config: DictConfig) -> Scoring:

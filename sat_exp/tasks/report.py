@@ -61,7 +61,5 @@ def chosen(config: DictConfig, run: str | None) -> Run:
     if {"models", "dataset"} <= set(finished.summary):
         finished.require(*MEASURED)
         if not isinstance(finished.summary["models"], dict):
-            raise UserError(
-                f"{finished.folder / SUMMARY} does not state how its models are made: run its command again"
-            )
+            raise UserError(f"{finished.folder / SUMMARY} does not describe its models: run its command again")
     return finished

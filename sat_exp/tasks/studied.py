@@ -36,9 +36,7 @@ def studied(config: DictConfig, run: str | None, images: int) -> Studied:
     finished = chosen(config, run)
     pairs, models = finished.table("pairs"), finished.table("models")
     if pairs is None:
-        raise UserError(
-            f"{finished.folder} has no table of pairs: give task.run=FOLDER of a finished matrix run, or a CSV file"
-        )
+        raise UserError(f"{finished.folder} has no pairs: give task.run=FOLDER of a finished matrix, or a CSV file")
     settings = finished.summary.get("settings", {})
     cautions = []
     if models is not None and (untrained := int((~models["pretrained"].astype(bool)).sum())):

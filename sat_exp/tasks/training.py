@@ -37,11 +37,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train.
-
-    name: of the trained network. file: the stem of its weights and its record. model: the configuration of the network.
-    facts: everything that determines its weights, for the record. setup: from its classifier to its training.
-    """
+    """A network to train. name: of the trained network. file: the stem of its weights and its record. model: the
+    configuration of the network. facts: everything that determines its weights, for the record. setup: from its
+    classifier to its training."""
 
     name: str
     file: str

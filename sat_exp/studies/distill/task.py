@@ -1,6 +1,8 @@
 """task=distill: students trained alone and with teachers, and the relation of their gain to similarity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,23 +10,120 @@ import pandas as pd
 from omegaconf import DictConfig
 from pydantic import Field
 
+from sat_exp import models
 from sat_exp.errors import UserError
-from sat_exp.measurement import Measured
-from sat_exp.modules.distillation import Distillation
-from sat_exp.modules.training import Recipe
+from sat_exp.measurement import Measured, Measurement, pair_table
+from sat_exp.models import Classifier
+from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
+from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.runs import Run
+from sat_exp.settings import plain
 from sat_exp.settings.types import Count, FileName, FilePath, Positive, Seed, Text
+from sat_exp.store import key_of
 from sat_exp.studies.distill import findings
 from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds, relations
 from sat_exp.studies.distill.rankers import evaluated, fitted, ranked, rankings, with_gain, with_gain_of_others
-from sat_exp.studies.distill.trainings import Experiment, Trial, fingerprints_of
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import Job, Trainings
+from sat_exp.tasks.training import NUMBERS, Job, Setup, Trainings
 
-OTHER_SETTINGS = ("name", "directory", "hard", "weight", "temperature")
-"""Settings that neither belong to the recipe nor have a rule in `check`."""
+OTHER_SETTINGS = ("name", "directory", "hard", "weight", "temperature")  # neither of a recipe nor with a rule here
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A student and a seed, with a teacher or, as the baseline, alone."""
+
+    student: DictConfig
+    seed: int
+    teacher: DictConfig | None = None
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The names of the student and the teacher, "" for the baseline."""
+        return self.student.name, "" if self.teacher is None else self.teacher.name
+
+    @property
+    def name(self) -> str:
+        student, teacher = self.pair
+        return f"{student}_seed{self.seed}_from_{teacher}" if teacher else f"{student}_seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all trainings of a study share. settings: of a `Recipe`, without the seed. fingerprints: of the teachers."""
+
+    trainings: Trainings
+    measurement: Measurement
+    settings: dict[str, Any]
+    distillation: Distillation
+    teachers: list[DictConfig]
+    fingerprints: dict[str, str]
+
+    def train(self, trials: Iterable[Trial]) -> tuple[dict[Trial, Job], dict[str, str]]:
+        """Train what the folder lacks: the finished trainings, and the reason of each failure by name."""
+        jobs = {trial: self.job(trial) for trial in trials}
+        failures = self.trainings.train(list(jobs.values()))
+        return {trial: job for trial, job in jobs.items() if job.name not in failures}, failures
+
+    def job(self, trial: Trial) -> Job:
+        recipe = Recipe.of(self.settings | {"seed": trial.seed})
+        network, images = plain(trial.student.network), self.trainings.images.digest
+        facts = {"network": network, "recipe": recipe.facts(), "images": images}
+        if trial.teacher is not None:
+            facts |= {"teacher": self.fingerprints[trial.teacher.name], "distillation": asdict(self.distillation)}
+        file = f"{trial.name}-{key_of(facts)[:8]}"
+        return Job(trial.name, file, trial.student, recipe, facts, partial(self.setup, trial, recipe))
+
+    def setup(self, trial: Trial, recipe: Recipe, classifier: Classifier) -> Setup:
+        """The modules and batches of a training; a teacher's stored logits are part of the batches."""
+        images, classes = self.trainings.images, trial.student.classes
+        augmented = images.augmented(recipe.transform)
+        module: Callable[..., Training] = Training
+        if trial.teacher is not None:
+            teacher = models.load(trial.teacher)
+            module = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
+            if recipe.views is not None:
+                store, hardware = self.measurement.store, self.trainings.hardware
+                logits = teacher_logits(teacher, classes, images, recipe.views, store, hardware)
+                augmented = WithTeacherLogits(augmented, logits)
+        return partial(module, classifier, classes, recipe), images.batches(augmented, recipe.batch_size)
+
+    def records(self, done: dict[Trial, Job]) -> pd.DataFrame:
+        """The table `trainings`; the teacher of a baseline is ""."""
+        rows = []
+        for trial, job in done.items():
+            rows.append((*trial.pair, trial.seed, trial.name, *map(self.trainings.record(job).get, NUMBERS)))
+        return pd.DataFrame(rows, columns=[*KEYS, "seed", "network", "accuracy", "parameters", "seconds"])
+
+    def accuracies(self) -> pd.DataFrame:
+        """The table `teachers`: their accuracy on the images that students are tested on."""
+        names = [teacher.name for teacher in self.teachers]
+        tested = [self.trainings.tested(teacher, self.fingerprints[teacher.name]) for teacher in self.teachers]
+        return pd.DataFrame({"teacher": names, "teacher_accuracy": tested})
+
+    def measure(self, done: dict[Trial, Job]) -> Measured:
+        """Transfer between each student of `done` and all teachers, in both directions."""
+        students = []
+        for trial, job in done.items():
+            student, teacher = trial.pair
+            group = {"architecture": student, "seed": trial.seed, "recipe": teacher or "labels"}
+            students.append(self.trainings.trained(job, group))
+        pairs = [(student.name, teacher.name) for student in students for teacher in self.teachers]
+        directions = {*pairs, *((teacher, student) for student, teacher in pairs)}
+        return self.measurement.run([models.Configured(model) for model in (*self.teachers, *students)], directions)
+
+
+def fingerprints_of(teachers: Sequence[DictConfig]) -> tuple[dict[str, str], dict[str, str]]:
+    """The fingerprints of the teachers by name, and the reason of each that cannot be loaded."""
+    fingerprints, failures = {}, {}
+    for teacher in teachers:
+        try:
+            fingerprints[teacher.name] = models.load(teacher).fingerprint
+        except UserError as error:
+            failures[teacher.name] = str(error)
+    return fingerprints, failures
 
 
 def check(
@@ -146,7 +245,7 @@ def observed(
 ) -> dict[str, pd.DataFrame]:
     """The tables of the trainings and of the measurement."""
     labels, trainings = experiment.measurement.images.labels, experiment.records(done)
-    pairs, accuracies = measuring.pair_table(measured, labels, config), experiment.accuracies()
+    pairs, accuracies = pair_table(measured, labels, measuring.scoring(config)), experiment.accuracies()
     return {
         "trainings": trainings,
         "networks": measuring.model_table(measured, labels, config.score.confidence),
