@@ -61,7 +61,8 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
     runs.seal(place)
     with TemporaryDirectory() as pictures:
         results = Results.of(replace(Run.open(place), studied=studied), Path(pictures))
-        note = UNTRAINED if results.untrained else ""
+        untrained = results.models is not None and not results.models["pretrained"].astype(bool).all()
+        note = UNTRAINED if untrained else ""
         drawn = drawings(results)
         files = {name: theme.save(drawing, place / "figures" / name, note) for name, drawing in drawn.items()}
         (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")

@@ -7,8 +7,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from sat_exp.report.numbers import in_percent
-from sat_exp.report.origin import Origin
+from sat_exp.report.origin import Origin, in_percent
 from sat_exp.report.results import Results
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sat_exp.report.numbers import in_percent, percent, percent_interval
-from sat_exp.report.origin import UNKNOWN, Attack, Origin
+from sat_exp.report.origin import UNKNOWN, Attack, Origin, in_percent, percent, percent_interval
 from sat_exp.report.results import Results, between_models, model_families
 from sat_exp.similarity.scores import transfer_rates
 

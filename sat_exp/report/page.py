@@ -11,8 +11,7 @@ import pandas as pd
 
 from sat_exp.report import atlas, cells, origin
 from sat_exp.report.headline import headline, key_numbers, warnings
-from sat_exp.report.numbers import duration, moment
-from sat_exp.report.origin import Attack, Origin, plain
+from sat_exp.report.origin import Attack, Origin, duration, moment, plain
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 from sat_exp.runs import registry
@@ -71,23 +70,22 @@ def _embedded(png: Path) -> str:
 
 def _settings(results: Results) -> list[tuple[str, Rows]]:
     """Tables of settings with their headings: of the run, of the run studied where the study has none, the machine."""
-    summary, own = results.summary, _chosen(results.summary)
-    studied = {f"{name} of the run studied": rows for name, rows in _chosen(results.studied).items() if name not in own}
+    summary = results.summary
+    own, studied = (
+        {
+            "Attack": Attack.of(facts).settings,
+            "Data set": _rows(facts.get("dataset") or {}),
+            "Choices": _rows(origin.choices(facts)),
+        }
+        for facts in (summary, results.studied)
+    )
+    before = {f"{name} of the run studied": rows for name, rows in studied.items() if not own[name]}
     made_by = {
         "Versions": _rows(summary.get("versions", {})),
         "Hardware": _rows(origin.hardware(summary)),
         "Time": [(stage, duration(seconds)) for stage, seconds in summary.get("timings", {}).items()],
     }
-    return [(name, rows) for name, rows in (own | studied | made_by).items() if rows]
-
-
-def _chosen(summary: Mapping[str, Any]) -> dict[str, Rows]:
-    tables = {
-        "Attack": Attack.of(summary).settings,
-        "Data set": _rows(summary.get("dataset") or {}),
-        "Choices": _rows(origin.choices(summary)),
-    }
-    return {name: rows for name, rows in tables.items() if rows}
+    return [(name, rows) for name, rows in (own | before | made_by).items() if rows]
 
 
 def _rows(mapping: Mapping[str, Any]) -> Rows:

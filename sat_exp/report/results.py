@@ -36,7 +36,8 @@ class Results:
     def of(cls, run: Run, folder: Path) -> "Results":
         """The results of `run` and of the run that it is a study of; files of examples are copied into `folder`.
 
-        UserError where there is no table, and where a file is damaged.
+        UserError where there is no table, where a file is damaged, and where a table that is drawn in the colours of
+        families or clusters names a model that has none.
         """
         own = run.tables()
         if not own:
@@ -49,7 +50,11 @@ class Results:
             pictured.copy(sorted({*tables["examples"]["clean"], *tables["examples"]["adversarial"]}), folder)
         class_names = (run.summary | summary).get("class_names", [])
         results = cls(own, tables, run.summary, folder, class_names, summary)
-        if strangers := results.strangers:
+        coloured = [table[column] for name, table in tables.items() for column in registry.table(name).coloured]
+        known = set(results.families)
+        if "cluster_stability" in own:
+            known &= set(own["clusters"]["model"])
+        if strangers := sorted(set().union(*coloured) - known):
             raise UserError(f"{run.folder} names a model that it does not have: {strangers[0]}")
         return results
 
@@ -61,11 +66,6 @@ class Results:
     def pairs(self) -> pd.DataFrame | None:
         return self.tables.get("pairs")
 
-    @property
-    def untrained(self) -> bool:
-        """Whether a model has random weights."""
-        return self.models is not None and not self.models["pretrained"].astype(bool).all()
-
     @cached_property
     def families(self) -> dict[str, str]:
         """The family of every model in the tables."""
@@ -76,20 +76,6 @@ class Results:
     def styles(self) -> dict[str, FamilyStyle]:
         """The colour and the marker of every family."""
         return family_styles(self.families.values())
-
-    @property
-    def strangers(self) -> list[str]:
-        """Models that are drawn in the colours of families and clusters while no table states these."""
-        drawn = {
-            model
-            for name, table in self.tables.items()
-            for column in registry.table(name).coloured
-            for model in table[column]
-        }
-        known = set(self.families)
-        if "cluster_stability" in self.own:
-            known &= set(self.own["clusters"]["model"])
-        return sorted(drawn - known)
 
 
 def model_families(pairs: pd.DataFrame) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 class Column:
     """The values that a column may hold.
 
-    type: text, number or flag. low, high: the range of numbers. unit: of numbers; "" for fractions, counts and scores.
+    type: text, number or flag. low, high: the range of numbers.
     required: no value is missing. name: every text is one line and not empty. optional: a table may lack the column.
     sat: the least number is the logarithm of the run's floor.
     """
@@ -20,7 +20,6 @@ class Column:
     type: str
     low: float = -math.inf
     high: float = math.inf
-    unit: str = ""
     required: bool = False
     name: bool = False
     optional: bool = False
@@ -54,20 +53,16 @@ KINDS = {
     "flag": Column("flag", required=True),
     "number": Column("number"),
     "coordinate": Column("number", required=True),
-    "count": Column("number", low=0),
     "known_count": Column("number", low=0, required=True),
     "rank": Column("number", low=1),
     "rate": Column("number", 0, 1),
     "correlation": Column("number", -1, 1),
     "label": Column("number", low=-1, required=True),  # the index of a class; -1: not evaluated
     "sat": Column("number", high=math.log(100), sat=True),
-    "seconds": Column("number", low=0, unit="s"),
-    "bytes": Column("number", low=0, unit="bytes"),
-    "flops": Column("number", low=0, unit="FLOPs"),
-    "grey_levels": Column("number", low=0, unit="1/255"),
-    "images_per_second": Column("number", low=0, unit="images/s"),
+    **dict.fromkeys(("count", "seconds", "bytes", "flops", "images_per_second"), Column("number", low=0)),
+    "grey_levels": Column("number", low=0),  # in units of 1/255
 }
-"""The kinds of columns by name."""
+"""The kinds of columns by name; those of measured numbers are called by their unit."""
 
 
 def columns(**names: str) -> dict[str, Column]:

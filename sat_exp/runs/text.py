@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 LONGEST = 20_000
@@ -45,16 +44,12 @@ def cleaned(value: Any) -> Any:
     return value
 
 
-def texts(column: pd.Series) -> np.ndarray:
-    """The different texts in a column, an array of objects."""
-    return np.array([value for value in column.unique() if isinstance(value, str)], object)
+def texts(column: pd.Series) -> list[str]:
+    """The different texts in a column."""
+    return [] if column.dtype.kind in "biufc" else [value for value in column.unique() if isinstance(value, str)]
 
 
 def cleaned_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table with `cleaned` texts."""
-    changed = {
-        name: column.map(cleaned, na_action="ignore")
-        for name, column in table.items()
-        if any(cleaned(text) != text for text in texts(column) if column.dtype.kind not in "biufc")
-    }
-    return table.assign(**changed)  # type: ignore[arg-type]
+    changed = [name for name, column in table.items() if any(cleaned(text) != text for text in texts(column))]
+    return table.assign(**{str(name): table[name].map(cleaned, na_action="ignore") for name in changed})

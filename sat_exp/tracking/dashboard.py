@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import wandb
@@ -47,53 +47,51 @@ def parts(found: Mapping[str, set[str]]) -> Parts:
     """The panels of a dashboard, without those that no run has results for."""
     columns = [reports.ParallelCoordinatesPlotColumn(metric, display_name=name) for name, metric in AXES.items()]
     sweep = [
-        reports.ParallelCoordinatesPlot(title="attack and results", columns=columns, layout=wide()),
+        reports.ParallelCoordinatesPlot(title="attack and results", columns=columns, layout=layout(wide=True)),
         scatter("white-box success", "clean accuracy"),
         scatter("epsilon", "SAT"),
     ]
     models = [bars(found["models"], column) for column in ("white_box_success", "clean_accuracy")]
     own, of_studies = found["figures"], found["study_figures"] - found["figures"]
-    matrix = pictures({"figures/matrix"} & own, wide) + tables({"tables/pairs"} & found["tables"])
+    matrix = pictures({"figures/matrix"} & own, wide=True) + tables({"tables/pairs"} & found["tables"])
     whole: Parts = {
         "Sweep": ("One line or point per run: the attack's numbers, and means over models and pairs.", sweep),
         "Models": ("One bar per model and run.", models if found["models"] else []),
         "Matrix": ("SAT of all pairs; below are the rates in both directions with their intervals.", matrix),
-        "Figures": ("The other figures of measurements.", pictures(own - {"figures/matrix"}, half)),
-        "Studies": ("The figures of studies.", pictures(of_studies, half)),
+        "Figures": ("The other figures of measurements.", pictures(own - {"figures/matrix"}, wide=False)),
+        "Studies": ("The figures of studies.", pictures(of_studies, wide=False)),
         "Examples": ("Images before and after the attack.", tables({"tables/examples"} & found["tables"])),
         "Tables of studies": ("Every number of the studies.", tables(found["study_tables"] - found["tables"])),
     }
     return {name: (text, panels) for name, (text, panels) in whole.items() if panels}
 
 
-def wide() -> reports.Layout:
-    """The full width of a report. The library moves panels to free places, so that they do not overlap."""
-    return reports.Layout(w=24, h=14)
-
-
-def half() -> reports.Layout:
-    return reports.Layout(w=12, h=10)
+def layout(wide: bool) -> reports.Layout:
+    """The full or the half width of a report. The library moves panels to free places, so that they do not overlap."""
+    return reports.Layout(w=24, h=14) if wide else reports.Layout(w=12, h=10)
 
 
 def scatter(x: str, y: str) -> reports.ScatterPlot:
-    return reports.ScatterPlot(title=f"{y} by {x}", x=AXES[x], y=AXES[y], layout=half())
+    return reports.ScatterPlot(title=f"{y} by {x}", x=AXES[x], y=AXES[y], layout=layout(wide=False))
 
 
 def bars(models: Iterable[str], column: str) -> reports.BarPlot:
     metrics: list[Any] = [f"models/{model}/{column}" for model in sorted(models)]
     title = column.replace("_", " ")
-    return reports.BarPlot(title=title, metrics=metrics, range_x=(0, 1), max_bars_to_show=100, layout=half())
+    return reports.BarPlot(
+        title=title, metrics=metrics, range_x=(0, 1), max_bars_to_show=100, layout=layout(wide=False)
+    )
 
 
-def pictures(keys: Iterable[str], layout: Callable[[], reports.Layout]) -> list[reports.MediaBrowser]:
+def pictures(keys: Iterable[str], wide: bool) -> list[reports.MediaBrowser]:
     return [
-        reports.MediaBrowser(title=key.removeprefix("figures/"), media_keys=[key], num_columns=1, layout=layout())
+        reports.MediaBrowser(title=key.removeprefix("figures/"), media_keys=[key], num_columns=1, layout=layout(wide))
         for key in sorted(keys)
     ]
 
 
 def tables(keys: Iterable[str]) -> list[reports.WeavePanelSummaryTable]:
-    return [reports.WeavePanelSummaryTable(table_name=key, layout=wide()) for key in sorted(keys)]
+    return [reports.WeavePanelSummaryTable(table_name=key, layout=layout(wide=True)) for key in sorted(keys)]
 
 
 def save_workspace(entity: str, project: str, title: str, content: Parts) -> str:

@@ -160,32 +160,24 @@ def start(
         "run_tags": tuple(dict.fromkeys([*settings.tags, *tags])),
         "git_commit": plain.get("versions", {}).get("git_commit"),
     }
-    if mode != "offline" and (online := _online(settings, directory, options, plain, explicit=mode == "online")):
-        return online
+    if mode != "offline":
+        before = set(directory.glob("wandb/run-*"))
+        try:
+            if credentials(explicit=mode == "online"):
+                client = open_client("online", options, plain, settings)
+                logger.info("W&B: %s", client.url)
+                return Run(client, "online", directory)
+            if mode == "online":
+                logger.warning("W&B has no credentials (`wandb login` or WANDB_API_KEY): recording offline instead")
+        except Exception as error:
+            logger.warning("W&B is not reachable (%s): recording offline instead", brief(error))
+            for leftover in set(directory.glob("wandb/run-*")) - before:
+                shutil.rmtree(leftover, ignore_errors=True)
     try:
         return Run(open_client("offline", options, plain, settings), "offline", directory)
     except Exception as error:
         logger.warning("W&B cannot record (%s): the run continues without it", brief(error))
         return Run(None, "disabled", directory)
-
-
-def _online(
-    settings: Tracking, directory: Path, options: Mapping[str, Any], config: dict[str, Any], *, explicit: bool
-) -> Run | None:
-    """A run recorded online; None where W&B has no credentials or the server does not answer."""
-    before = set(directory.glob("wandb/run-*"))
-    try:
-        if credentials(explicit=explicit):
-            client = open_client("online", options, config, settings)
-            logger.info("W&B: %s", client.url)
-            return Run(client, "online", directory)
-        if explicit:
-            logger.warning("W&B has no credentials (`wandb login` or WANDB_API_KEY): recording offline instead")
-    except Exception as error:
-        logger.warning("W&B is not reachable (%s): recording offline instead", brief(error))
-        for leftover in set(directory.glob("wandb/run-*")) - before:
-            shutil.rmtree(leftover, ignore_errors=True)
-    return None
 
 
 def write_pointer(owned: Run, settings: Tracking, name: str, state: str) -> None:

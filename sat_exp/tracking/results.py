@@ -127,10 +127,6 @@ def of_rows(name: str, frame: pandas.DataFrame) -> dict[str, float]:
 
 def filled(first: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """`first` with the entries that it lacks taken from `more`, at every depth."""
-    result = dict(first)
-    for key, value in more.items():
-        if key not in result:
-            result[key] = value
-        elif isinstance(result[key], Mapping) and isinstance(value, Mapping):
-            result[key] = filled(result[key], value)
-    return result
+    shared = [key for key in first.keys() & more.keys() if isinstance(first[key], Mapping)]
+    deeper = {key: filled(first[key], more[key]) for key in shared if isinstance(more[key], Mapping)}
+    return {**more, **first, **deeper}

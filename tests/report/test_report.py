@@ -21,7 +21,7 @@ from PIL import Image
 
 from sat_exp import runs
 from sat_exp.errors import UserError
-from sat_exp.report import Report, atlas, draw, figures, numbers, page, results, theme
+from sat_exp.report import Report, atlas, draw, figures, origin, page, results, theme
 from sat_exp.report.origin import Origin
 
 MODELS = {
@@ -414,8 +414,8 @@ def test_families_are_told_apart():
 
 
 def test_numbers_are_readable():
-    assert [numbers.in_percent(value) for value in (0.3704, 1.0, 0.9996, np.nan)] == ["37.0", "100.0", ">99.9", "–"]
-    assert [numbers.duration(value) for value in (0.421, 31.2, 154.2, 11_100)] == [
+    assert [origin.in_percent(value) for value in (0.3704, 1.0, 0.9996, np.nan)] == ["37.0", "100.0", ">99.9", "–"]
+    assert [origin.duration(value) for value in (0.421, 31.2, 154.2, 11_100)] == [
         "0.42 seconds",
         "31 seconds",
         "2 minutes and 34 seconds",

@@ -1,5 +1,7 @@
 """The figure of accuracy: clean, and under the model's own attack."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,12 +10,10 @@ from matplotlib.lines import Line2D
 
 from sat_exp.report import heatmap, theme
 from sat_exp.report.heatmap import Styles
-from sat_exp.report.numbers import in_percent
-from sat_exp.report.origin import Origin
+from sat_exp.report.origin import Origin, in_percent
 from sat_exp.report.theme import Drawing
 
 RATES = [f"{rate}{end}" for rate in ("clean_accuracy", "white_box_success") for end in ("", "_low", "_high")]
-Values = tuple[pd.Series, pd.Series, pd.Series]  # rates and the ends of their intervals
 
 
 @theme.style()
@@ -73,8 +73,11 @@ def caption(table: pd.DataFrame, correct: bool, origin: Origin) -> str:
     )
 
 
-def _points(axes: Axes, families: pd.Series, values: Values, styles: Styles, size: float) -> None:
-    """One row per model: its rate in percent in the style of its family, with its interval."""
+def _points(axes: Axes, families: pd.Series, values: Sequence[pd.Series], styles: Styles, size: float) -> None:
+    """One row per model: its rate in percent in the style of its family, with its interval.
+
+    values: rates, and both ends of their intervals.
+    """
     value, low, high = values
     rows = np.arange(len(value)) + 0.5
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.8)
