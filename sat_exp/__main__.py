@@ -83,7 +83,7 @@ def main() -> None:
         own = own_folder(sys.argv[1:])
         check_collisions(CONF, search_path.plugin_folders(), own)
         if own is not None:
-            settings.check_folder(own)
+            search_path.check_folder(own)
         check_choices(sys.argv[1:], [CONF, *search_path.plugin_folders().values(), *([own] if own else [])])
         sweeps.register()
         search_path.register()

@@ -1,18 +1,80 @@
-"""The interface of an attack."""
+"""The interface of an attack, and its threat model: what it may change, and which prediction is its success."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.attacks.threat import Threat
 from sat_exp.settings import checked
 
+Norm = Literal["linf", "l2"]
+Policy = Literal["random", "least_likely", "next"]  # how the goal class of a targeted attack is chosen
+NORMS = {"linf": "L∞", "l2": "L2"}
+GOALS = {"random": "a random class", "least_likely": "the least likely class", "next": "the next class"}
+GOAL = 1  # added to the seed of an image, so that its goal is not drawn from the random numbers of its attack
 Network = Callable[[Tensor], Tensor]  # float pixels in [0, 1], [B, C, H, W] → logits [B, classes]
 Generators = Sequence[np.random.Generator]  # one per image
+
+
+@dataclass(frozen=True)
+class Threat:
+    """Perturbations of at most `epsilon` in `norm`, whose result is an 8-bit image, and the `goal` of the attack.
+
+    epsilon is in units of 1/255 of the range of a pixel value: for `linf` the largest change of a value, for `l2` the
+    Euclidean length of all changes. goal: `untargeted`, the prediction shall change; or, for a targeted attack, the
+    class that shall be predicted: a `random` other class, the `least_likely` one for the clean image, or the `next`
+    class after the predicted one.
+    """
+
+    norm: Norm
+    epsilon: float
+    goal: Literal["untargeted"] | Policy = "untargeted"
+
+    def __str__(self) -> str:
+        """For instance 'L∞ ≤ 8/255' or 'L2 ≤ 765/255, targeted at a random class'."""
+        target = f", targeted at {GOALS[self.goal]}" if self.targeted else ""
+        return f"{NORMS[self.norm]} ≤ {self.epsilon:g}/255{target}"
+
+    @property
+    def targeted(self) -> bool:
+        return self.goal != "untargeted"
+
+    def allows(self, clean: np.ndarray, adversarial: np.ndarray) -> np.ndarray:
+        """Whether each perturbation is within the budget, bool [N], for uint8 images [N, C, H, W]."""
+        return perturbation_norms(clean, adversarial)[self.norm] <= self.epsilon
+
+    def goals(self, logits: np.ndarray, seeds: Sequence[tuple[int, int]]) -> np.ndarray:
+        """The goal class of a targeted attack on each image, int64 [N]: never the predicted class.
+
+        logits: of the attacked model for the clean images, float [N, classes]. seeds: one per image; a random goal
+        depends on nothing else but the predicted class, so that all models have the same goal for an image.
+        """
+        predicted, classes = logits.argmax(axis=1), logits.shape[1]
+        if self.goal == "least_likely":
+            others = logits.copy()
+            others[np.arange(len(logits)), predicted] = np.inf
+            return others.argmin(axis=1)
+        steps = np.ones(len(seeds), np.int64)
+        if self.goal == "random":
+            steps = np.array([np.random.default_rng((*seed, GOAL)).integers(1, classes) for seed in seeds], np.int64)
+        return (predicted + steps) % classes
+
+
+def perturbation_norms(clean: np.ndarray, adversarial: np.ndarray) -> dict[str, np.ndarray]:
+    """Three numbers per image, [N] each, from uint8 arrays [N, C, H, W].
+
+    `linf` and `l2` are norms in units of 1/255; `changed` is the share of values that differ.
+    """
+    difference = (adversarial.astype(np.int16) - clean).reshape(len(clean), -1)
+    return {
+        "linf": np.abs(difference).max(axis=1, initial=0),
+        "l2": np.sqrt((difference.astype(np.int64) ** 2).sum(axis=1)),
+        "changed": (difference != 0).mean(axis=1),
+    }
 
 
 class Attack(ABC):

@@ -10,8 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack, Generators, Network, drawn
-from sat_exp.attacks.threat import Threat
+from sat_exp.attacks.attack import Attack, Generators, Network, Threat, drawn
 from sat_exp.settings.types import Repeats
 
 Length = Annotated[float, Field(ge=0, le=1e6)]

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.attacks.attack import Attack, Generators, Network, drawn
-from sat_exp.attacks.threat import Threat
+from sat_exp.attacks.attack import Attack, Generators, Network, Threat, drawn
 from sat_exp.settings.types import Grid
 
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack, Generators, Network, drawn
-from sat_exp.attacks.threat import Threat
+from sat_exp.attacks.attack import Attack, Generators, Network, Threat, drawn
 from sat_exp.settings.types import Grid, Repeats, StepSize
 
 

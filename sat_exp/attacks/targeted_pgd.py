@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from sat_exp.attacks.attack import Policy, Threat
 from sat_exp.attacks.pgd import PGD
-from sat_exp.attacks.threat import Policy, Threat
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,8 @@ class ImageSet:
         return self.take(balanced(labels, size, seed))
 
     def listed(self, file: Path) -> "ImageSet":
-        """The images in the column `id` of a CSV file, in the set's own order. UserError for another file, and where its
-        column `sha256`, if it has one, differs from the images' contents."""
+        """The images in the column `id` of a CSV file, in the set's own order. UserError where it is no such table, or
+        where its column `sha256`, if it has one, differs from the images' contents."""
         failure, advice = f"dataset.ids={file} cannot be read", "give a CSV in UTF-8"
         with explained(failure, advice, OSError, ValueError, OverflowError):
             content = BytesIO(files.contents(file, MOST_LISTED))

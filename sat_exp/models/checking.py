@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import loading
 from sat_exp.models.candidate import Preprocessing
-from sat_exp.models.sources import check_sources
-from sat_exp.models.weights import check_file
+from sat_exp.models.weights import check_file, check_sources
 from sat_exp.settings.configuration import Input
 from sat_exp.settings.schema import checked
 

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from sat_exp.errors import UserError, explained, one_line
 from sat_exp.models.candidate import Candidate, Model, Preprocessing
 from sat_exp.models.classifier import Classifier
-from sat_exp.models.sources import HUB_TARGET, check_arguments, check_sources, timm_facts
-from sat_exp.models.weights import fitting, read_state
+from sat_exp.models.weights import HUB_TARGET, check_arguments, check_sources, fitting, read_state, timm_facts
 from sat_exp.settings import plain
 from sat_exp.settings.targets import check_network, resolve
 

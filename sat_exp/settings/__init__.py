@@ -3,13 +3,11 @@
 from sat_exp.settings.callback import package_file
 from sat_exp.settings.checking import allowing, build, check, check_model, check_values, chosen_task, plain
 from sat_exp.settings.schema import checked
-from sat_exp.settings.search_path import check_folder
 
 __all__ = [
     "allowing",
     "build",
     "check",
-    "check_folder",
     "check_model",
     "check_values",
     "checked",

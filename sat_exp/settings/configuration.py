@@ -2,24 +2,20 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field, with_config
+from pydantic import AfterValidator, Field, with_config
 from typing_extensions import TypedDict
 
 from sat_exp.settings.schema import STRICT
-from sat_exp.settings.types import (
-    Confidence,
-    Draws,
-    FileName,
-    FilePath,
-    Images,
-    Package,
-    Positive,
-    RunName,
-    Seed,
-    Side,
-    Text,
-)
+from sat_exp.settings.types import Confidence, Draws, FileName, FilePath, Images, Positive, RunName, Seed, Side, Text
 
+
+def package(text: str) -> str:
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise ValueError("the name of a package, such as my_package")
+    return text
+
+
+Package = Annotated[Text, AfterValidator(package)]  # the name of a Python package
 Labels = Literal["truth", "consensus", "own"]
 Protocol = Literal["canvas", "native"]
 Percentage = Annotated[float, Field(gt=0, le=100)]

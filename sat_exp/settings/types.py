@@ -50,17 +50,10 @@ def path(text: str) -> str:
     return text
 
 
-def package(text: str) -> str:
-    if not all(part.isidentifier() for part in text.split(".")):
-        raise ValueError("the name of a package, such as my_package")
-    return text
-
-
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST), BeforeValidator(as_text), AfterValidator(one_line)]
 FileName = Annotated[Text, AfterValidator(file_name)]  # a text that can be the name of a file
 RunName = Annotated[Text, AfterValidator(run_name)]  # the folder of a run, below output_dir
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
-Package = Annotated[Text, AfterValidator(package)]  # the name of a Python package
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

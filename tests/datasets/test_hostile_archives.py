@@ -17,7 +17,7 @@ import pytest
 from scipy.io import savemat
 
 from sat_exp.datasets import FashionMNIST, ImageSet
-from sat_exp.datasets import imagenet_layouts as layouts
+from sat_exp.datasets import imagenet as layouts
 
 from .hostile import TENCH, encoded, imagenet, listing, put, read_all, refused
 

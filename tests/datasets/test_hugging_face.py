@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sat_exp.datasets import Folder, HuggingFace, ImageNet
-from sat_exp.datasets.imagenet_layouts import class_names, synsets
+from sat_exp.datasets.imagenet import class_names, synsets
 from sat_exp.errors import UserError
 from sat_exp.testing import check_dataset
 

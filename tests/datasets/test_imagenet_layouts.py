@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from sat_exp.datasets import ImageNet, ImageSet
-from sat_exp.datasets.imagenet_layouts import synsets
+from sat_exp.datasets.imagenet import synsets
 from sat_exp.errors import UserError
 
 SYNSETS = ("n02102040", "n01440764", "n01443537")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sat_exp.__main__ import CONF
 from sat_exp.errors import UserError
 from sat_exp.models import check, load
-from sat_exp.models.sources import BARRED
+from sat_exp.models.weights import BARRED
 from sat_exp.settings.targets import allowing
 
 SETTINGS = """
