@@ -12,7 +12,7 @@ from typing import Any
 
 from sat_exp import plugins
 from sat_exp.errors import UserError
-from sat_exp.runs import measurement_tables
+from sat_exp.runs import schema
 from sat_exp.runs.schema import Table
 
 STUDIES = "sat_exp.studies"
@@ -48,7 +48,7 @@ def studies() -> tuple[Study, ...]:
     own = [import_module(f"{STUDIES}.{module.name}").STUDY for module in pkgutil.iter_modules(package.__path__)]
     registered = (*own, *plugins.loaded(STUDIES, Study).values())
     names: set[str] = set()
-    owners = dict.fromkeys(measurement_tables.TABLES, "a measurement")
+    owners = dict.fromkeys(schema.TABLES, "a measurement")
     for study in registered:
         if study.name in names:
             raise UserError(f"two studies are called {study.name}: remove one of the plug-ins")
@@ -63,7 +63,7 @@ def studies() -> tuple[Study, ...]:
 @cache
 def tables() -> dict[str, Table]:
     """The schema of every table by name: those of a measurement and of all studies."""
-    return measurement_tables.TABLES | {name: table for study in studies() for name, table in study.tables.items()}
+    return schema.TABLES | {name: table for study in studies() for name, table in study.tables.items()}
 
 
 def table(name: str) -> Table:

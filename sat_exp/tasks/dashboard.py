@@ -8,7 +8,7 @@ from sat_exp.errors import UserError, one_line
 from sat_exp.settings import build
 from sat_exp.settings.types import FileName, Text
 from sat_exp.tasks import printing
-from sat_exp.tracking.client import credentials
+from sat_exp.tracking.owner import credentials
 
 
 def run(config: DictConfig, *, name: FileName, title: Text) -> None:

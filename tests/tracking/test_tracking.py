@@ -21,7 +21,7 @@ from sat_exp import runs, tracking
 from sat_exp.errors import UserError
 from sat_exp.settings import build
 from sat_exp.tracking import Tracking
-from sat_exp.tracking.client import within
+from sat_exp.tracking.owner import within
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -1,8 +1,7 @@
 """Clusters, embedding, hubs, components and sample size of a measured matrix."""
 
-from sat_exp.runs.measurement_tables import PAIR, UNIQUE_PAIR
 from sat_exp.runs.registry import Study
-from sat_exp.runs.schema import Table, columns, optional, with_interval
+from sat_exp.runs.schema import PAIR, UNIQUE_PAIR, Table, columns, optional, with_interval
 
 LEAST_ROWS = 3  # of three models, or of their pairs
 WEIGHTS = with_interval(number="shuffled without only")

@@ -1,8 +1,7 @@
 """How well two SAT matrices agree."""
 
-from sat_exp.runs.measurement_tables import PAIR, UNIQUE_PAIR
 from sat_exp.runs.registry import Study
-from sat_exp.runs.schema import Table, columns
+from sat_exp.runs.schema import PAIR, UNIQUE_PAIR, Table, columns
 
 COMPARED = PAIR | columns(
     sat="measured reference", number="difference standard_errors", count="error", flag="set_aside"

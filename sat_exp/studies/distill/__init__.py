@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from sat_exp.runs.measurement_tables import MODELS, PAIRS
 from sat_exp.runs.registry import Study
-from sat_exp.runs.schema import Table, columns
+from sat_exp.runs.schema import MODELS, PAIRS, Table, columns
 
 KNOWN_BEFORE = columns(name="student teacher", sat="sat_before", rate="teacher_accuracy")
 RANKED = KNOWN_BEFORE | columns(number="expected gain", rank="rank gain_rank")
