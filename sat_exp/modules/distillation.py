@@ -24,8 +24,7 @@ from sat_exp.store import Store
 
 log = logging.getLogger(__name__)
 
-CHUNK = 500
-"""Images per stored chunk of a teacher's logits."""
+CHUNK = 500  # images per stored chunk of a teacher's logits
 
 
 @dataclass(frozen=True)
@@ -114,14 +113,9 @@ def teacher_logits(
     """The teacher's logits for every training image, float32 [N, views, classes], see `TeacherPrediction`. They are
     computed once and stored; a damaged chunk is named in a warning and computed again."""
     number = len(images.training)  # type: ignore[arg-type]
-    stored = store.open(
-        "logits",
-        {"training": images.digest, "views": views, "model": teacher.fingerprint, "numerics": hardware.numerics},
-        shape=(number, views, classes),
-        dtype="float32",
-        chunk=CHUNK,
-        name=f"{teacher.name} as teacher",
-    )
+    facts = {"training": images.digest, "views": views, "model": teacher.fingerprint, "numerics": hardware.numerics}
+    shape, name = (number, views, classes), f"{teacher.name} as teacher"
+    stored = store.open("logits", facts, shape=shape, dtype="float32", chunk=CHUNK, name=name)
     with store.lock("teacher", stored.key):
         for reason in stored.damaged():
             log.warning("%s: it is computed again", reason)

@@ -59,7 +59,7 @@ class Hardware:
 
     @property
     def numerics(self) -> str:
-        """The settings in effect that change numbers, as they are in keys."""
+        """The settings in effect that change numbers, as in keys."""
         in_effect = {"tf32": self.tf32 and self.device.type == "cuda", "channels_last": self.channels_last}
         return " ".join([self.precision, *(name for name, switch in in_effect.items() if switch)])
 

@@ -23,10 +23,7 @@ AHEAD = 2  # batches read in advance
 
 
 class Evaluation(LightningModule):
-    """Logits [B, classes] or predicted classes int32 [B] of the images of `EvaluationBatches`.
-
-    UserError where a logit is not finite.
-    """
+    """Logits [B, classes] or predicted classes int32 [B] of `EvaluationBatches`; UserError if they are not finite."""
 
     def __init__(self, classifier: Classifier, *, logits: bool) -> None:
         super().__init__()
@@ -43,10 +40,7 @@ class Evaluation(LightningModule):
 
 
 class Generation(LightningModule):
-    """Adversarial images, uint8 [B, C, H, W], of the images of `AttackBatches`.
-
-    UserError where a logit is not finite during the attack.
-    """
+    """Adversarial images, uint8 [B, C, H, W], of `AttackBatches`; UserError if a logit is not finite."""
 
     def __init__(self, classifier: Classifier, attack: Attack) -> None:
         super().__init__()
@@ -70,12 +64,9 @@ class Generation(LightningModule):
 
 
 class Preflight(LightningModule):
-    """`preflight.check` for images uint8 [B, C, H, W], or for as many as fit in the device's memory.
+    """`preflight.check` for images uint8 [B, C, H, W], or for as many as fit in the device's memory."""
 
-    checked: the result, after the loop.
-    """
-
-    checked: preflight.Checked
+    checked: preflight.Checked  # after the loop
 
     def __init__(self, model: Model, classes: int) -> None:
         super().__init__()
@@ -112,7 +103,6 @@ class AttackBatches(Dataset):
         self.work = self.output.missing()
 
     def images(self) -> int:
-        """The number of images to attack."""
         return sum(self.output.length(chunk) for chunk in self.work)
 
     def __len__(self) -> int:
@@ -129,10 +119,8 @@ class AttackBatches(Dataset):
 
 
 class EvaluationBatches(Dataset):
-    """The batches of images whose outputs are not stored, over any number of (images, output) pairs.
-
-    A batch is a chunk of images, or the part of it that belongs to one chunk of the output.
-    """
+    """The batches of images whose outputs are not stored, over any number of (images, output) pairs. A batch is a chunk
+    of images, or the part of it that belongs to one chunk of the output."""
 
     def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray | StoredRow]]) -> None:
         self.work: list[tuple[StoredArray, range, tuple[StoredArray | StoredRow, int] | None]] = []
@@ -144,7 +132,6 @@ class EvaluationBatches(Dataset):
                     self.work.append((images, range(first, last), (output, target) if last == stop else None))
 
     def images(self) -> int:
-        """The number of images to evaluate."""
         return sum(len(rows) for _, rows, _ in self.work)
 
     def __len__(self) -> int:
@@ -173,11 +160,8 @@ class Ahead(IterableDataset):
 
 
 class ChunkWriter(Callback):
-    """Writes the outputs of the predict loop as chunks of stored arrays.
-
-    `last_of` of a batch is the array and the chunk that ends with this batch, or None. advance: called with the number
-    of images after each batch.
-    """
+    """Writes the outputs of the predict loop as chunks of stored arrays. `last_of` of a batch is the array and the
+    chunk that ends with it, or None. advance: called with the number of images after each batch."""
 
     def __init__(self, advance: Callable[[int], None]) -> None:
         self.advance = advance

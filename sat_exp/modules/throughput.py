@@ -18,8 +18,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,7 @@ COLUMNS = ["model", "input_size", *NUMBERS, *MACHINE, "torch"]
 REFERENCES = ("resnet50", "deit_small", "convnext_tiny")
 """The models, of conf/model, whose speed here, compared with the shipped table, scales that table to this machine."""
 
-CHEAP_SECONDS = 120.0
-"""Networks without a known throughput are measured for this long before the user must choose task.measure=true."""
-
+CHEAP_SECONDS = 120.0  # networks are measured for this long before the user must choose task.measure=true
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 ROUNDS_SECONDS = 3.0
 """A round is one forward batch and one attack step. Rounds end after `LEAST_ROUNDS` and this time, or `MOST_ROUNDS`."""
@@ -251,10 +248,9 @@ def timed(config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, Any]
 
 
 class Stopwatch(LightningModule):
-    """Times a classifier inside Lightning's predict loop, so that device and precision are those of a real run.
-    measured: the rates, the peak memory and the batch size, as columns of a table."""
+    """Times a classifier inside Lightning's predict loop, so that device and precision are those of a real run."""
 
-    measured: dict[str, Any]
+    measured: dict[str, Any]  # rates, peak memory and batch size, as columns of a table
 
     def __init__(self, classifier: models.Classifier, shape: tuple[int, int, int], batch_size: int) -> None:
         super().__init__()
@@ -265,8 +261,9 @@ class Stopwatch(LightningModule):
         autograd_bytes = self.autograd_bytes(self.images(1))
         size, seconds = self.largest_batch()
         images = self.images(size)
-        with peak_growth(self.device) as growth:
-            attack = [seconds, self.seconds(self.attack, images)]
+        before = memory(self.device, peak=False)
+        attack = [seconds, self.seconds(self.attack, images)]
+        grown = memory(self.device, peak=True) - before if before else 0
         forward = [self.seconds(self.forward, images)]
         latest = time.perf_counter() + ROUNDS_SECONDS
         while len(forward) < LEAST_ROUNDS or (len(forward) < MOST_ROUNDS and time.perf_counter() < latest):
@@ -274,7 +271,8 @@ class Stopwatch(LightningModule):
             if len(attack) < len(forward):
                 attack.append(self.seconds(self.attack, images))
         weights = sum(tensor.nbytes for tensor in [*self.classifier.parameters(), *self.classifier.buffers()])
-        grown = growth[0] if self.device.type == "cuda" else max(growth[0], size * autograd_bytes)
+        if self.device.type != "cuda":
+            grown = max(grown, size * autograd_bytes)
         rates = [size / statistics.median(times) for times in (forward, attack)]
         self.measured = dict(zip(RATES, rates, strict=True))
         self.measured |= {"peak_memory_bytes": weights + grown, "batch_size": size}
@@ -326,30 +324,20 @@ class Stopwatch(LightningModule):
         return sum(sizes.values())
 
 
-@contextmanager
-def peak_growth(device: torch.device) -> Iterator[list[int]]:
-    """A list that holds one number after the body: the peak growth of memory in bytes, allocated on CUDA, resident on
-    Linux, 0 elsewhere."""
-    growth: list[int] = []
+def memory(device: torch.device, *, peak: bool) -> int:
+    """Bytes of this process, allocated on CUDA, resident on Linux, 0 elsewhere: at the peak, or now, once unused memory
+    is freed and the peak is reset."""
     if device.type == "cuda":
+        if peak:
+            return torch.cuda.max_memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        yield growth
-        growth.append(torch.cuda.max_memory_allocated(device) - before)
-    else:
-        before = resident("VmRSS", reset=True)
-        yield growth
-        growth.append(resident("VmHWM") - before if before else 0)
-
-
-def resident(quantity: str, *, reset: bool = False) -> int:
-    """Bytes of this process on Linux, 0 elsewhere: VmRSS, now, or VmHWM, at its peak. reset: first free unused memory
-    and reset the peak."""
+        return torch.cuda.memory_allocated(device)
     try:
-        if reset:
+        if not peak:
             ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
         lines = Path("/proc/self/status").read_text().splitlines()
     except (OSError, AttributeError):
         return 0
+    quantity = "VmHWM" if peak else "VmRSS"
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(quantity)), 0)

@@ -108,8 +108,7 @@ class Training(LightningModule):
         self.mix = Mixup(**alphas, label_smoothing=recipe.label_smoothing, num_classes=classes) if mixing else None
 
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
-        """batch: images uint8 [B, C, H, W], labels int64 [B], and further tensors [B, ...] for `loss`."""
-        images, labels, *others = batch
+        images, labels, *others = batch  # uint8 [B, C, H, W], int64 [B], and further tensors [B, ...] for `loss`
         flipped = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         if self.phase.augmented:
             if self.recipe.mirror:
@@ -153,11 +152,10 @@ class Training(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step the schedule: timm's need the number of steps taken, PyTorch's count for themselves."""
         if self.recipe.schedule == ONE_CYCLE:
             scheduler.step()
         else:
-            scheduler.step_update(num_updates=self.trainer.global_step)
+            scheduler.step_update(num_updates=self.trainer.global_step)  # timm's do not count steps themselves
 
 
 def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
@@ -202,10 +200,8 @@ def fit(
     checkpoints: Path,
     watch: Callable[[Phase], Sequence[Callback]],
 ) -> None:
-    """Train all phases, each from its last finished epoch if the folder `checkpoints` has it.
-
-    begin: makes the module of a phase, of the same classifier for all. watch: makes further callbacks of a phase.
-    """
+    """Train all phases, each from its last finished epoch if the folder `checkpoints` has it. begin: makes the module
+    of a phase, of the same classifier for all. watch: makes further callbacks of a phase."""
     phases = [Phase("main", recipe.epochs, recipe.learning_rate, augmented=True)]
     if recipe.finishing_epochs:
         phases.append(Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False))

@@ -77,8 +77,7 @@ def check_source(config: DictConfig, root: str | None) -> None:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """training, test: data sets of uint8 images [C, H, W] and labels. label_space: of the models trained on them.
-    workers: processes that decode photographs."""
+    """training, test: data sets of uint8 images [C, H, W] and labels. workers: processes that decode photographs."""
 
     training: Dataset
     test: Dataset
@@ -87,11 +86,8 @@ class TrainingImages:
 
     @classmethod
     def of(cls, config: DictConfig, root: str | None, workers: int) -> "TrainingImages":
-        """The training and test images of a data set; UserError where it has no training images.
-
-        root: a folder of training images, in any layout of the data set; all images of the data set itself are then
-        test images. None for a data set with training images of its own.
-        """
+        """The training and test images of a data set; UserError where it has no training images. root: a folder of
+        training images, in any layout of the data set, all of whose own images are then test images; or None."""
         if root is not None:
             whole = {"size": None, "ids": None}
             training, test = (build(config, "dataset", **whole | at).images for at in ({"root": root}, {}))

@@ -90,19 +90,6 @@ class Experiment:
                 augmented = WithTeacherLogits(augmented, logits)
         return partial(module, classifier, classes, recipe), images.batches(augmented, recipe.batch_size)
 
-    def records(self, done: dict[Trial, Job]) -> pd.DataFrame:
-        """The table `trainings`; the teacher of a baseline is ""."""
-        rows = []
-        for trial, job in done.items():
-            rows.append((*trial.pair, trial.seed, trial.name, *map(self.trainings.record(job).get, NUMBERS)))
-        return pd.DataFrame(rows, columns=[*KEYS, "seed", "network", "accuracy", "parameters", "seconds"])
-
-    def accuracies(self) -> pd.DataFrame:
-        """The table `teachers`: their accuracy on the images that students are tested on."""
-        names = [teacher.name for teacher in self.teachers]
-        tested = [self.trainings.tested(teacher, self.fingerprints[teacher.name]) for teacher in self.teachers]
-        return pd.DataFrame({"teacher": names, "teacher_accuracy": tested})
-
     def measure(self, done: dict[Trial, Job]) -> Measured:
         """Transfer between each student of `done` and all teachers, in both directions."""
         students = []
@@ -139,7 +126,16 @@ def check(
 ) -> None:
     """UserError if the settings do not fit together, as far as can be told without reading images."""
     student_models, teacher_models = members(students, teachers)
-    check_names(student_models, teacher_models, seeds)
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"task.seeds={list(seeds)}: give each once")
+    names = {Trial(student, seed).name for student in student_models for seed in seeds}
+    if taken := names & {teacher.name for teacher in teacher_models}:
+        raise UserError(f"{min(taken)} is both a teacher and a trained student: give another seed")
+    first, *others = (*student_models, *teacher_models)
+    for model in others:
+        if model.label_space != first.label_space:
+            labels = f"{model.name} predicts {model.label_space}, {first.name} predicts {first.label_space}"
+            raise UserError(f"{labels}: choose students and teachers with the same classes")
     recipe = {name: value for name, value in rest.items() if name not in OTHER_SETTINGS}
     if "seed" in recipe:
         raise UserError("there is no setting task.seed: give task.seeds=, a list")
@@ -218,20 +214,6 @@ def members(students: Sequence[str], teachers: Sequence[str]) -> tuple[list[Dict
     return composing.members(students, "task.students"), composing.members(teachers, "task.teachers")
 
 
-def check_names(students: Sequence[DictConfig], teachers: Sequence[DictConfig], seeds: Sequence[int]) -> None:
-    """UserError for models that predict different classes, for repeated seeds and for a name that is used twice."""
-    if len(set(seeds)) < len(seeds):
-        raise UserError(f"task.seeds={list(seeds)}: give each once")
-    names = {Trial(student, seed).name for student in students for seed in seeds}
-    if taken := names & {teacher.name for teacher in teachers}:
-        raise UserError(f"{min(taken)} is both a teacher and a trained student: give another seed")
-    first, *others = (*students, *teachers)
-    for model in others:
-        if model.label_space != first.label_space:
-            labels = f"{model.name} predicts {model.label_space}, {first.name} predicts {first.label_space}"
-            raise UserError(f"{labels}: choose students and teachers with the same classes")
-
-
 def finished(picker: str) -> pd.DataFrame:
     """The table `by_pair` of the finished study in a folder; UserError if it has none."""
     pairs = Run.open(Path(picker)).table("by_pair")
@@ -243,15 +225,19 @@ def finished(picker: str) -> pd.DataFrame:
 def observed(
     experiment: Experiment, done: dict[Trial, Job], measured: Measured, config: DictConfig
 ) -> dict[str, pd.DataFrame]:
-    """The tables of the trainings and of the measurement."""
-    labels, trainings = experiment.measurement.images.labels, experiment.records(done)
-    pairs, accuracies = pair_table(measured, labels, measuring.scoring(config)), experiment.accuracies()
+    """The tables of the trainings and of the measurement; the teacher of a baseline is ""."""
+    labels, folder, prints = experiment.measurement.images.labels, experiment.trainings, experiment.fingerprints
+    rows = [(*trial.pair, trial.seed, trial.name, *map(folder.record(job).get, NUMBERS)) for trial, job in done.items()]
+    trainings = pd.DataFrame(rows, columns=[*KEYS, "seed", "network", "accuracy", "parameters", "seconds"])
+    accuracies = [(teacher.name, folder.tested(teacher, prints[teacher.name])) for teacher in experiment.teachers]
+    teachers = pd.DataFrame(accuracies, columns=["teacher", "teacher_accuracy"])
+    pairs = pair_table(measured, labels, measuring.scoring(config))
     return {
         "trainings": trainings,
         "networks": measuring.model_table(measured, labels, config.score.confidence),
         "similarity": pairs,
-        "teachers": accuracies,
-        "before": known_before(trainings, pairs, accuracies),
+        "teachers": teachers,
+        "before": known_before(trainings, pairs, teachers),
     }
 
 

@@ -15,9 +15,7 @@ from sat_exp.studies.ensemble.members import Array, Ensembles, Members
 from sat_exp.studies.ensemble.pool import SIMILARITIES
 
 BINS = 15
-
-CALIBRATED = 1500
-"""The ensembles of a size whose calibration is measured, a seeded sample if there are more."""
+CALIBRATED = 1500  # the most ensembles of a size whose calibration is measured, a seeded sample if there are more
 
 
 def calibrated(

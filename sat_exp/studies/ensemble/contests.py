@@ -3,9 +3,8 @@
 Source: Hwang et al. (ECCV 2024), the study of ensembles: 1 − err(ensemble) / mean err(members) against SAT.
 
 An ensemble adds its members' scores for each class (probabilities, logits or votes) and predicts the class with the
-largest sum; a tie goes to the lowest class. Scores are rounded once to whole steps, int32, and everything after that is
-integer arithmetic. The counts therefore do not depend on the order of addition, and they equal those of adding up all
-classes.
+largest sum; a tie goes to the lowest class. Scores are rounded once to whole steps. The counts therefore do not depend
+on the order of addition.
 
 Few classes matter, which makes the count fast. Let m_k[c] = score of the true class y − score of c under model k. An
 ensemble S is right if Σ_{k∈S} m_k[c] ≥ t[c] for every c ≠ y, where t[c] = 1 if c < y (a tie is lost) and 0 otherwise. A
@@ -29,27 +28,26 @@ from sat_exp.errors import UserError
 Block = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Logits float32 [M, B, classes] of all models for a block of images, and the images' labels int64 [B]."""
 
-Average = Literal["probabilities", "logits", "votes"]
-PROBABILITY_STEPS = 2**28
-LOGIT_STEPS = 2**20
-MOST_MEMBERS = 7
-"""Seven probabilities in steps of 2^-28 add up to less than 2^31."""
+Steps = NDArray[np.int32]
+"""Scores, or sums of scores, in whole steps."""
 
-LEAST_SHARING = 6
-"""The number of ensembles with the same first members from which the search for settled contests saves time."""
+Average = Literal["probabilities", "logits", "votes"]
+PROBABILITY_STEPS, LOGIT_STEPS = 2**28, 2**20
+MOST_MEMBERS = 7  # seven probabilities in steps of 2^-28 add up to less than 2^31
+LEAST_SHARING = 6  # ensembles with the same first members from which looking for settled contests saves time
 
 
 @dataclass(frozen=True)
 class Contests:
     """The contests of all images: in each, the true class of an image against another class that could win.
 
-    margins: int32 [M, C], in steps, the score of the true class above the other under each model. tie: int32 [C], 1
-    where a sum of 0 is lost, else 0. image: int64 [C], ascending, the image of each contest. lost: int64 [L], the
-    images that every ensemble gets wrong. Every ensemble is right on an image that is neither in `image` nor in `lost`.
+    margins: [M, C], the score of the true class above the other under each model. tie: [C], 1 where a sum of 0 is lost,
+    else 0. image: int64 [C], ascending, the image of each contest. lost: int64 [L], the images that every ensemble gets
+    wrong. Every ensemble is right on an image that is neither in `image` nor in `lost`.
     """
 
-    margins: NDArray[np.int32]
-    tie: NDArray[np.int32]
+    margins: Steps
+    tie: Steps
     image: NDArray[np.int64]
     lost: NDArray[np.int64]
 
@@ -59,7 +57,7 @@ class Contests:
         return Contests(self.margins[:, kept], self.tie[kept], self.image[kept], self.lost[chosen[self.lost]])
 
 
-def scores(logits: NDArray[np.float32], average: str) -> NDArray[np.int32]:
+def scores(logits: NDArray[np.float32], average: str) -> Steps:
     """The score that a model adds to each class, in whole steps, int32 [..., classes].
 
     probabilities: softmax in float64, rounded to steps of 2^-28, finer than float32 itself from 1/16 up. logits: minus
@@ -122,12 +120,7 @@ def count_errors(contests: Contests, members: NDArray[np.integer]) -> NDArray[np
 
 
 def _add_errors(
-    margins: NDArray[np.int32],
-    first: int,
-    total: NDArray[np.int32],
-    image: NDArray[np.int64],
-    members: NDArray[np.integer],
-    counts: NDArray[np.int32],
+    margins: Steps, first: int, total: Steps, image: NDArray[np.int64], members: NDArray[np.integer], counts: Steps
 ) -> None:
     """Add to `counts` [E] the images that are lost once the members [E, n] have joined those with the margin sum
     `total` [C], ties subtracted. margins: [M', C] of the models from position `first` on."""

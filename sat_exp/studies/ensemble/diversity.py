@@ -18,19 +18,13 @@ from sat_exp.studies.ensemble.pool import SIMILARITIES, Pool
 
 CONTROLS = ["members_error", "accuracy_gap"]
 
-NAMED = 100_000
-"""The most ensembles of all sizes in the table `ensembles`."""
-
-ENDS = 1000
-"""The ensembles of a size with the most and with the least reduction that the table has in any case."""
-
+NAMED = 100_000  # the most ensembles of all sizes in the table `ensembles`
+ENDS = 1000  # of these, the number of a size with the most and with the least reduction
 SAMPLE = 10_000
 """The most ensembles of a size for intervals and p values, a seeded sample if there are more: models are drawn, and
 more ensembles of the same models add little."""
 
-FEWEST = 5
-"""The fewest ensembles for the interval of a mean."""
-
+FEWEST = 5  # ensembles for the interval of a mean
 PARTS, LEAST_PER_PART = 5, 12
 BINS, LEAST_PER_BIN = 20, 20
 
@@ -72,8 +66,7 @@ def named(ensembles: Ensembles, names: Sequence[str], most: int, seed: int) -> p
 
 
 def summary(ensembles: Ensembles) -> pd.DataFrame:
-    """The row of the table `ensemble_sizes`: means over the ensembles, error_least, the smallest error, and the 5th and
-    95th percentile of the reduction."""
+    """The row of the table `ensemble_sizes`: means, and the 5th and 95th percentile of the reduction."""
     table = ensembles.table
     counts = {"size": ensembles.size, "ensembles": len(table), "whole": ensembles.whole}
     means = table[["members_error", "error", "reduction", "all_wrong", "sat"]].mean().to_dict()
@@ -103,8 +96,8 @@ def matched(ensembles: Ensembles, *, resamples: int, seed: int) -> pd.DataFrame:
     lowest mean SAT (unlike) against the third with the highest (alike).
 
     One row for each of PARTS equal parts by members_error, fewer if a part would have less than LEAST_PER_PART, and a
-    last row, group "all", with their mean. ensembles: in both thirds. members_error_unlike and members_error_alike show
-    the match. difference: reduction_unlike minus reduction_alike, with 95 % over draws of models with fixed parts.
+    last row, group "all", with their mean. ensembles: in both thirds. difference: reduction_unlike minus
+    reduction_alike, with 95 % intervals over draws of models with fixed parts.
     """
     table = ensembles.table.dropna()
     parts = max(1, min(PARTS, len(table) // LEAST_PER_PART))
@@ -130,9 +123,8 @@ def matched(ensembles: Ensembles, *, resamples: int, seed: int) -> pd.DataFrame:
 
 
 def binned(ensembles: Ensembles, by: str) -> pd.DataFrame:
-    """The rows of the table `ensembles_binned`, one for each of BINS equal parts by a column of the table, fewer if a
-    part would have less than LEAST_PER_BIN: value, the mean of the column, with its least and largest; means, and the
-    5th and 95th percentile of the reduction."""
+    """The rows of the table `ensembles_binned`, one for each of BINS equal parts by the column `by`, fewer if a part
+    would have less than LEAST_PER_BIN. value: mean, least and largest of `by`. reduction: 5th and 95th percentile."""
     table = ensembles.table.dropna()
     bins = min(BINS, max(1, len(table) // LEAST_PER_BIN))
     groups = table.groupby(pd.qcut(table[by].rank(method="first"), bins, labels=False))
@@ -173,13 +165,7 @@ def _drawn_means(
 
 
 def relation(
-    ensembles: Ensembles,
-    measures: Sequence[str],
-    predictors: Sequence[str],
-    *,
-    resamples: int,
-    permutations: int,
-    seed: int,
+    ensembles: Ensembles, measures: list[str], predictors: Sequence[str], resamples: int, permutations: int, seed: int
 ) -> pd.DataFrame:
     """The table `ensemble_relations` or `calibration_relations`: the rank correlation of `measures`, columns of the
     table, with `predictors`, properties, without and with the CONTROLS accounted for (`given`).
@@ -190,7 +176,7 @@ def relation(
     where one of the two is constant.
     """
     names = [*predictors, *CONTROLS, *measures]
-    table = ensembles.table.dropna(subset=list(measures))[names]
+    table = ensembles.table.dropna(subset=measures)[names]
     rng = np.random.default_rng([seed, ensembles.size])
     used = table.index.to_numpy()
     if len(used) > SAMPLE:

@@ -17,8 +17,7 @@ SIMILARITY = {
     "error_consistency": "mean error consistency κ",
 }
 
-DOTS = 3000
-"""The most ensembles of a size that are drawn as dots."""
+DOTS = 3000  # the most ensembles of a size that are drawn as dots
 
 
 def drawings(results: Results) -> dict[str, Drawing]:

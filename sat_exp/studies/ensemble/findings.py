@@ -14,8 +14,7 @@ from sat_exp.studies.ensemble.selection import SINGLE
 from sat_exp.tasks import printing
 from sat_exp.tasks.results import number
 
-FEW_ERRORS = 100
-"""Errors of the best model below which differences between ensembles are mostly chance."""
+FEW_ERRORS = 100  # of the best model, below which differences between ensembles are mostly chance
 
 ERRORS = {"size": "", "ensembles": ",d", "members_error": ".2%", "error": ".2%", "reduction": ".1%", "all_wrong": ".2%"}
 CALIBRATION = {"size": "", "nll": ".3f", "members_nll": ".3f", "ece": ".1%", "members_ece": ".1%", "confidence": ".1%"}

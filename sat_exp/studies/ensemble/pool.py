@@ -20,11 +20,8 @@ from sat_exp.studies.ensemble.members import Array, Ensembles, Property
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
-"""The version of the counting, a part of the key of stored counts: raise it if the counts change."""
-
+VERSION = 1  # of the counting, a part of the key of stored counts: raise it if the counts change
 CHUNK = 2**16
-
 SIMILARITIES = ("sat", "sat_without_hubs", "error_consistency")
 
 
@@ -89,16 +86,11 @@ def counted(
     """The ensembles of `size`, all or a sample of `most`. Their counts are stored; only missing chunks are counted."""
     models = len(logits)
     ranks = members.ranks(models, size, most, seed=measurement.seed)
-    facts = {
-        "logits": [array.digest for array in logits],
-        "average": average,
-        "size": size,
-        "sampled": None if len(ranks) == comb(models, size) else [len(ranks), measurement.seed],
-        "version": VERSION,
-    }
-    array = measurement.store.open(
-        "ensembles", facts, shape=(len(ranks), 2), dtype="int32", chunk=CHUNK, name=f"{models} models by {size}"
-    )
+    sampled = None if len(ranks) == comb(models, size) else [len(ranks), measurement.seed]
+    facts = {"logits": [array.digest for array in logits], "average": average, "size": size}
+    facts |= {"sampled": sampled, "version": VERSION}
+    shape, name = (len(ranks), 2), f"{models} models by {size}"
+    array = measurement.store.open("ensembles", facts, shape=shape, dtype="int32", chunk=CHUNK, name=name)
     every = members.members_of(models, size, ranks)
     with measurement.store.lock("ensembles", array.key), progress(f"{size} models", len(ranks)) as bar:
         for damage in array.damaged():

@@ -26,11 +26,8 @@ STRATEGIES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
 from the images to choose on and infinite if unknown."""
 
 MEASURED = ["candidates", "error", "held_out", "held_out_members"]
-
 RANDOM, SINGLE, BEST = "random", "best single model", "best possible"
-
-PLACES = 3
-"""The number of ensembles that each strategy recommends."""
+PLACES = 3  # ensembles that each strategy recommends
 
 
 @dataclass(frozen=True)
@@ -88,14 +85,14 @@ def selected(
 def held_out(
     contests: Contests, pool: Pool, ensembles: Sequence[Ensembles], half: NDArray[np.bool_], sat: Array, limits: Limits
 ) -> pd.DataFrame:
-    """The choice of every strategy on one half of the images, and its error on the other half, one row per size.
+    """The choice of every strategy on one half of the images, and its error on the other half: a row for each size and
+    strategy, none for a size without an ensemble within the limits on the half.
 
     ensembles: the candidates of each size. half: bool [N], the images to choose on. sat: [M, M], from these images.
 
-    size, strategy; models, their positions joined by spaces, "" for random; candidates, the number within the limits;
-    error and held_out, the ensemble's error on the two halves; held_out_members, the mean error of its members on the
-    other half. For comparison: RANDOM, the mean over all candidates; BEST, the candidate with the least held-out error;
-    and, as size 1, the best SINGLE model. A size has no rows if no candidate is within the limits on that half.
+    models: positions joined by spaces, "" for random. candidates: the number within the limits. error, held_out: the
+    ensemble's error on the two halves. held_out_members: the mean error of its members on the other half. For
+    comparison: RANDOM, the mean over all candidates; BEST, that with the least held-out error; as size 1, SINGLE.
     """
     here, there = (pool.right[:, part].mean(axis=1) for part in (half, ~half))
     rows: list[tuple] = []
@@ -133,7 +130,6 @@ def compared(splits: Sequence[pd.DataFrame]) -> pd.DataFrame:
     every = every.astype(dict.fromkeys(MEASURED, float) | {"size": int})  # objects, if a split has no row
 
     def error_of(strategy: str, same: list[str]) -> pd.Series:
-        """The held-out error of another strategy, in each row that of the `same` split or size."""
         error = every["held_out"].where(every["strategy"] == strategy)
         return error.groupby([every[name] for name in same]).transform("max")
 

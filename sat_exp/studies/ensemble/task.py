@@ -20,11 +20,8 @@ from sat_exp.studies.ensemble.selection import Limits
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
 
-FEWEST = 5
-"""The fewest models whose ensembles can be compared."""
-
+FEWEST = 5  # models whose ensembles can be compared
 Sizes = Annotated[list[Annotated[int, Field(ge=2, le=MOST_MEMBERS)]], Field(min_length=1)]
-"""Numbers of members of an ensemble."""
 
 
 def check(config: DictConfig, *, sizes: list[int], clusters: int | None, **_: Any) -> None:
