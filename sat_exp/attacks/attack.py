@@ -24,10 +24,9 @@ Generators = Sequence[np.random.Generator]  # one per image
 class Threat:
     """Perturbations of at most `epsilon` in `norm`, whose result is an 8-bit image, and the `goal` of the attack.
 
-    epsilon is in units of 1/255 of the range of a pixel value: for `linf` the largest change of a value, for `l2` the
-    Euclidean length of all changes. goal: `untargeted`, the prediction shall change; or, for a targeted attack, the
-    class that shall be predicted: a `random` other class, the `least_likely` one for the clean image, or the `next`
-    class after the predicted one.
+    epsilon is in units of 1/255: for `linf` the largest change of a pixel value, for `l2` the Euclidean length of all
+    changes. goal: `untargeted` to change the prediction; else the class to reach: a `random` other one, the
+    `least_likely` one for the clean image, or the `next` one after the predicted class.
     """
 
     norm: Norm
@@ -50,8 +49,8 @@ class Threat:
     def goals(self, logits: np.ndarray, seeds: Sequence[tuple[int, int]]) -> np.ndarray:
         """The goal class of a targeted attack on each image, int64 [N]: never the predicted class.
 
-        logits: of the attacked model for the clean images, float [N, classes]. seeds: one per image; a random goal
-        depends on nothing else but the predicted class, so that all models have the same goal for an image.
+        logits: of the attacked model for the clean images, float [N, classes]. seeds: one per image. A random goal
+        depends on the seed and the predicted class only, so that all models have the same goal for an image.
         """
         predicted, classes = logits.argmax(axis=1), logits.shape[1]
         if self.goal == "least_likely":
@@ -65,10 +64,8 @@ class Threat:
 
 
 def perturbation_norms(clean: np.ndarray, adversarial: np.ndarray) -> dict[str, np.ndarray]:
-    """Three numbers per image, [N] each, from uint8 arrays [N, C, H, W].
-
-    `linf` and `l2` are norms in units of 1/255; `changed` is the share of values that differ.
-    """
+    """The norms `linf` and `l2` in units of 1/255, and `changed`, the share of values that differ, [N] each, for uint8
+    images [N, C, H, W]."""
     difference = (adversarial.astype(np.int16) - clean).reshape(len(clean), -1)
     return {
         "linf": np.abs(difference).max(axis=1, initial=0),
@@ -114,7 +111,6 @@ def drawn(
 
 
 def described(attack: Attack) -> dict[str, Any]:
-    """The attack as the summary of a run holds it: its name, title, settings and threat model."""
-    title, threat = type(attack).__name__, attack.threat
-    stated = vars(threat) | {"text": str(threat)}
-    return {"name": title.lower(), "title": title} | vars(attack) | {"threat": stated}
+    """The attack in the summary of a run: its name, title, settings and threat model."""
+    title, threat = type(attack).__name__, vars(attack.threat) | {"text": str(attack.threat)}
+    return {"name": title.lower(), "title": title} | vars(attack) | {"threat": threat}

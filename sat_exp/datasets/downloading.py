@@ -45,8 +45,8 @@ class Published:
 def downloaded(title: str, root: str | None, folder: str, files: Sequence[Published]) -> Path:
     """The parent of the folder called `folder`; UserError where there is none and it cannot be downloaded.
 
-    root: `folder` itself or its parent; None for the user's cache folder, into which `files` are downloaded unless it
-    has `folder` already. A download is moved there when it is complete.
+    root: `folder` itself or its parent; None for the user's cache folder, into which `files` are downloaded once. A
+    download is moved there when it is complete.
     """
     if root is not None:
         place = Path(root).expanduser()

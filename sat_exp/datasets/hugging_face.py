@@ -31,8 +31,8 @@ ROOT = "a set's name at Hugging Face (OWNER/NAME), or a folder of parquet files,
 class HuggingFace(DataSet):
     """The images of one split of any Hugging Face set, in its own order.
 
-    `root` is the set's name at the hub, downloaded once, or a folder that `datasets` can load or has saved. Images are
-    the first column of images. Labels are the first column of classes, else one called label or labels. A set with
+    `root` is the set's name at the hub, downloaded once, or a folder that `datasets` can load or has saved. Images and
+    labels are the first columns of images and of classes; else labels are a column called label or labels. A set with
     neither, or with hidden (negative) labels, is unlabelled. `label_space` defaults to the name.
     """
 
@@ -63,8 +63,7 @@ class HuggingFace(DataSet):
 
 
 class Rows:
-    """The rows of one split of the set in `folder`. name: that of the set in errors. class_names, labels: those of
-    `classes`. UserError where there is no column of images."""
+    """The rows of one split of the set in `folder`, called `name` in errors; UserError without a column of images."""
 
     def __init__(self, name: str, folder: Path, split: str) -> None:
         datasets = library()
@@ -138,10 +137,8 @@ def is_copy(folder: Path) -> bool:
 
 
 def load(folder: Path, split: str) -> Any:
-    """The `datasets.Dataset` of `split` in `folder`; all of a set that was saved without splits.
-
-    No code of the folder is run, nothing is written, and only files of the folder are read, in formats of images.
-    """
+    """The `datasets.Dataset` of `split` in `folder`; all of a set that was saved without splits. No code of the folder
+    is run, nothing is written, and only files of the folder are read, in formats of images."""
     datasets = library()
     for path in folder.rglob("*"):
         if not (path.is_file() or path.is_dir()):  # reading a pipe would not end

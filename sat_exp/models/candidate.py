@@ -17,11 +17,8 @@ Interpolation = Literal["bicubic", "bilinear"]  # the resizing with antialiasing
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The images that a network takes, as its training left it.
-
-    size: height and width in pixels. mean, std: one number per channel, for pixels in [0, 1]. crop: the
-    fraction of the side that the centre crop of its evaluation keeps.
-    """
+    """The images that a network takes. size: height and width in pixels. mean, std: one number per channel, for pixels
+    in [0, 1]. crop: the fraction of the side that the centre crop of its evaluation keeps."""
 
     size: int
     mean: list[float]

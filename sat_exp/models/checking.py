@@ -21,8 +21,8 @@ MOST_PIXELS = 4096  # the longest side of an image before it is cropped to a net
 
 
 def check(config: DictConfig) -> None:
-    """UserError where the model of `config` could not be loaded: there are no weights, `input` is wrong, or the network
-    cannot be built, cannot take such images, or does not return one logit per class.
+    """UserError where the model of `config` has no weights or wrong ones, a wrong `input`, or a network that cannot be
+    built, cannot take such images, or does not return one logit per class.
 
     The network is built and run on PyTorch's meta device, which needs no memory; on the CPU where that is impossible.
     """
@@ -50,9 +50,8 @@ def check_input(name: str, own: Preprocessing) -> None:
     if (wide := own.size / own.crop) > MOST_PIXELS:
         images = f"images {wide:.0f} pixels wide; {MOST_PIXELS} are the most: give a larger one"
         raise UserError(f"model {name}: input.size={own.size} and input.crop={own.crop} make {images}")
-    mean, std = own.mean, own.std
-    if len(mean) != len(std):
-        raise UserError(f"model {name}: input.mean has {len(mean)} numbers, input.std {len(std)}: give one per channel")
+    if (means := len(own.mean)) != (stds := len(own.std)):
+        raise UserError(f"model {name}: input.mean has {means} numbers, input.std {stds}: give one per channel")
 
 
 def network_and_shape(config: DictConfig, own: Preprocessing) -> tuple[nn.Module, tuple[int, ...]]:

@@ -53,11 +53,8 @@ class Configured(Candidate):
 
 
 def load(config: DictConfig) -> Model:
-    """The model of `config` with its weights.
-
-    Weights come from `checkpoint`, without one from timm's hub; random weights only with `pretrained` false. UserError
-    where they cannot be read or do not fit.
-    """
+    """The model of `config` with weights from `checkpoint`, else from timm's hub; random ones where `pretrained` is
+    false. UserError where weights cannot be read or do not fit."""
     if config.checkpoint is not None and config.pretrained:
         network = build(config)
         network.load_state_dict(weights_of(config, network))
@@ -70,8 +67,7 @@ def load(config: DictConfig) -> Model:
 
 
 def ready(candidate: Candidate, network: nn.Module, description: Any) -> Model:
-    """The model of a `candidate` with its `network`, which has its weights. description: of the network, in plain
-    values."""
+    """The model of `candidate`. network: with its weights. description: of the network, in plain values."""
     own = candidate.preprocessing
     made = Classifier(network, size=own.size, mean=own.mean, std=own.std, interpolation=own.interpolation)
     classifier = made.freeze()

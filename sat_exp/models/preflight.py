@@ -42,22 +42,17 @@ def check(model: Model, images: Tensor, classes: int) -> Checked:
     again = model.classifier(pixels)
     if not torch.allclose(again, logits, rtol=0, atol=ROUNDING * float(logits.detach().abs().max())):
         raise UserError(f"{name} gives other logits for the same images: make it deterministic")
-    gradients = [input_gradient(each, pixels) for each in (logits, again)]
+    losses = [F.cross_entropy(each, each.detach().argmax(dim=1), reduction="sum") for each in (logits, again)]
+    gradients = [torch.autograd.grad(loss, pixels)[0] for loss in losses]
     if not torch.isfinite(gradients[0]).all():
         raise UserError(f"{name} has input gradients that are not finite: check hardware.precision")
     warnings = []
-    zero = float((gradients[0] == 0).float().mean())
-    if zero > MASKED_GRADIENT_SHARE:
+    if (zero := float((gradients[0] == 0).float().mean())) > MASKED_GRADIENT_SHARE:
         warnings.append(f"{zero:.0%} of the input gradient is exactly zero; gradient attacks will look weak")
     deterministic = torch.equal(again, logits) and torch.equal(*gradients)
     if not deterministic:
         warnings.append("results of this device differ in the last bits: another run will give other images")
     return Checked(warnings, deterministic)
-
-
-def input_gradient(logits: Tensor, pixels: Tensor) -> Tensor:
-    loss = F.cross_entropy(logits, logits.detach().argmax(dim=1), reduction="sum")
-    return torch.autograd.grad(loss, pixels)[0]
 
 
 def check_accuracy(model: Model, predictions: np.ndarray, labels: np.ndarray, classes: int) -> None:

@@ -26,14 +26,13 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a torch function. owners: the modules it ran in, from the outermost. input, output: shapes. source:
-    the number of the input tensor, the same in all calls on that tensor."""
+    """One call of a torch function."""
 
     name: str
-    owners: tuple[str, ...]
-    input: tuple[int, ...]
+    owners: tuple[str, ...]  # the modules it ran in, from the outermost
+    input: tuple[int, ...]  # shapes
     output: tuple[int, ...]
-    source: int
+    source: int  # the number of the input tensor, the same in all calls on that tensor
     kernel: tuple[int, ...] = ()  # of a learned convolution only
     stride: int = 1
     groups: int = 1
@@ -105,10 +104,8 @@ class Trace(TorchFunctionMode):
 
     @property
     def first_block(self) -> int | None:
-        """The number of calls before the first block; None where there is no block.
-
-        A block whose weight layers all have the same input is a layer of several branches, unless all blocks are.
-        """
+        """The number of calls before the first block; None without a block. A block whose weight layers all have the
+        same input is a layer of several branches, unless all blocks are."""
         for name, before in self.entered:
             if len({self.calls[index].source for index in self.within[name] if self.calls[index].weighs}) > 1:
                 return before

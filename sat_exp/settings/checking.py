@@ -110,7 +110,7 @@ def check_secrets(settings: dict[str, Any]) -> None:
 
 
 def check_resolved(node: Any, where: str = "") -> None:
-    """UserError where a value contains an interpolation after resolving, because reading it would resolve it again."""
+    """UserError for an interpolation left in a value: the next reader of the settings would resolve it."""
     for name, _, value in walked(node, where):
         if isinstance(value, str) and "${" in value:
             raise UserError(f"{name} contains an interpolation: give its value")

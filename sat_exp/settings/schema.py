@@ -44,10 +44,8 @@ BOUNDS = {
 
 
 def checked(target: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`values` as settings of `target`: a class or function, by its signature, or a TypedDict.
-
-    UserError for a value of another type or out of range, an unknown name, and a missing one.
-    """
+    """`values` as settings of `target`: a class or function, by its signature, or a TypedDict. UserError for a value of
+    another type or out of range, an unknown name, and a missing one."""
     kind = target if is_typed_dict(target) else of_signature(target)
     try:
         return adapter(kind).validate_python({str(name): value for name, value in values.items()})

@@ -21,21 +21,16 @@ _allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed", default=())
 
 @dataclass(frozen=True)
 class Kind:
-    """What one setting may name.
+    """What one setting may name."""
 
-    noun: its kind in words. packages: where it may come from. fits: whether an object of those packages is of this
-    kind. plugins: the group of entry points whose packages offer further ones; None where plug-ins cannot.
-    """
-
-    noun: str
-    packages: tuple[str, ...]
-    fits: Callable[[Any], bool]
-    plugins: str | None = None
+    noun: str  # its kind in words
+    packages: tuple[str, ...]  # where it may come from
+    fits: Callable[[Any], bool]  # whether an object of those packages is of this kind
+    plugins: str | None = None  # the group of entry points of plug-ins that offer further ones
 
 
 def is_network(target: Any) -> bool:
-    """Whether `target` builds a network, a part of one or its settings: a class of modules, one of timm's dataclasses,
-    or a builder of timm or torchvision."""
+    """Whether `target` is a class of modules, one of timm's dataclasses, or a builder of timm or torchvision."""
     import timm
     import torchvision
     from torch import nn
@@ -85,20 +80,16 @@ def allowing(packages: Collection[str]) -> Iterator[None]:
 
 
 def resolve(name: Any, kind: str, where: str) -> Callable[..., Any]:
-    """The class or function called `name`. where: the setting that names it.
-
-    UserError for code that may not be named, before anything is imported, and for an object of another kind.
-    """
+    """The class or function that the setting `where` names. UserError for code that may not be named, before it is
+    imported, and for an object of another kind."""
     wanted = KINDS[kind]
     extra = (*(plugins.packages(wanted.plugins) if wanted.plugins else ()), *_allowed.get())
-    packages = (*wanted.packages, *extra)
+    packages, known = (*wanted.packages, *extra), ", ".join(wanted.packages)
     if not (isinstance(name, str) and all(part.isidentifier() for part in name.split("."))):
         raise UserError(f"{where}={name}: give the name of {wanted.noun}, as package.name")
     if not within(name, packages):
-        raise UserError(
-            f"{where}={name}: configurations name code of {', '.join(wanted.packages)} only; if you trust that "
-            f"package, type 'allow=[{name.split('.')[0]}]'"
-        )
+        advice = f"if you trust that package, type 'allow=[{name.split('.')[0]}]'"
+        raise UserError(f"{where}={name}: configurations name code of {known} only; {advice}")
     try:
         target = imported(name)
     except Exception as error:
