@@ -37,10 +37,8 @@ class Distillation:
     temperature: float
 
     def loss(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The mean loss over a batch of the student's and the teacher's logits, [B, classes] each.
-
-        hard: CE(ψ(Z_s), argmax Z_t). soft: τ² · KL(ψ(Z_t/τ) ‖ ψ(Z_s/τ)), whose gradient keeps its size when τ changes.
-        """
+        """The mean loss over a batch of logits, [B, classes] each. hard: CE(ψ(Z_s), argmax Z_t). soft:
+        τ² · KL(ψ(Z_t/τ) ‖ ψ(Z_s/τ)), whose gradient keeps its size when τ changes."""
         if self.hard:
             return F.cross_entropy(student, teacher.argmax(dim=1))
         student, teacher = (F.log_softmax(logits / self.temperature, dim=1) for logits in (student, teacher))

@@ -88,10 +88,8 @@ class Preflight(LightningModule):
 @dataclass
 class AttackBatches(Dataset):
     """The batches of an attack that `output` does not hold: the images at `rows` of `pixels`, in chunks of `output`.
-
     labels: the classes to lead away from, or the goal classes of a targeted attack, int64, one per row. seeds: one per
-    row, for all random numbers of that image, so that neither batches nor their order matter.
-    """
+    row, for all random numbers of that image, so that neither batches nor their order matter."""
 
     pixels: StoredArray
     output: StoredArray

@@ -184,8 +184,7 @@ def scale(basis: Rows, here: Rows) -> tuple[Rows, str]:
 def key_of(config: DictConfig) -> Key:
     """The key of a model's network, which does not depend on its weights."""
     facts: Any = OmegaConf.to_container(config.network, resolve=True)
-    target = facts.pop("_target_")
-    name = facts.pop("model_name", target)
+    name = facts.pop("model_name", facts.pop("_target_"))
     arguments = f" {json.dumps(facts, sort_keys=True)}" if facts else ""
     return f"{name}{arguments}", int(models.preprocessing(config).size)
 

@@ -7,13 +7,8 @@ from sat_exp.runs.schema import MODELS, PAIRS, Table, columns
 
 KNOWN_BEFORE = columns(name="student teacher", sat="sat_before", rate="teacher_accuracy")
 RANKED = KNOWN_BEFORE | columns(number="expected gain", rank="rank gain_rank")
-OUTCOME = KNOWN_BEFORE | columns(
-    rate="accuracy baseline",
-    sat="sat_after",
-    number="gain sat_change change_with_others beyond_others",
-    text="student_base teacher_base",
-    flag="same_base",
-)
+OUTCOME = KNOWN_BEFORE | columns(rate="accuracy baseline", sat="sat_after", text="student_base teacher_base")
+OUTCOME |= columns(number="gain sat_change change_with_others beyond_others", flag="same_base")
 
 TABLES = {
     "trainings": Table(

@@ -150,11 +150,9 @@ def compared(splits: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def recommended(ensembles: Sequence[Ensembles], pool: Pool, limits: Limits, results: pd.DataFrame) -> pd.DataFrame:
-    """The table `recommended`: the best ensembles of each size by each strategy, chosen on all images.
-
-    error_low, error_high: Wilson's, too low for a choice by validation error. least_accuracy: of the worst member.
-    Costs: sums over the members. held_out: from `results`, see `compared`.
-    """
+    """The table `recommended`: the best ensembles of each size by each strategy, chosen on all images. error_low,
+    error_high: Wilson's, too low for a choice by validation error. least_accuracy: of the worst member. Costs: sums
+    over the members. held_out: from `results`, see `compared`."""
     images, costs, parts = pool.right.shape[1], pool.costs.to_numpy(), []
     for same_size in ensembles:
         within = np.flatnonzero(limits.allow(same_size.members, pool.accuracy, pool.costs))
