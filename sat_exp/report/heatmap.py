@@ -19,6 +19,7 @@ from sat_exp.report.theme import FamilyStyle
 
 ANNOTATED = 20
 PERCENT_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
+MISSING: dict[str, Any] = {"facecolor": theme.MISSING, "edgecolor": "#9a9a9a", "hatch": "//////", "linewidth": 0}
 Styles = Mapping[str, FamilyStyle]
 
 
@@ -37,7 +38,7 @@ def side_of(models: int) -> tuple[float, float]:
 def cells(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
     """Draw the cells of a heat map, hatched where a value is missing; few cells have their values in them."""
     annotated = len(values) <= ANNOTATED
-    axes.patch.set(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0)
+    axes.patch.set(**MISSING)
     sns.heatmap(
         values,
         mask=values.isna(),
@@ -61,18 +62,16 @@ def names(
     place, (across, up) = heat.get_position(), figure.get_size_inches()
     left, bottom, strip = place.x0 * across, place.y0 * up, 0.13
     size = min(9.0, max(6.2, 30 * cell))
-
-    def strip_of(names: pd.Index) -> tuple[np.ndarray, list[str]]:
-        return np.arange(len(names)) + 0.5, [styles[families[name]].colour for name in names]
-
-    middle, colours = strip_of(values.index)
+    look: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.4}
+    colours = {name: styles[families[name]].colour for name in values.columns}
+    middle = np.arange(len(values)) + 0.5
     rows = axes_at(figure, left - strip - 0.05, bottom, strip, place.height * up)
-    rows.barh(middle, 1, height=1, color=colours, edgecolor="white", linewidth=0.4)
+    rows.barh(middle, 1, height=1, color=[colours[name] for name in values.index], **look)
     rows.set(ylim=(len(middle), 0), xlim=(0, 1), xticks=[])
     rows.set_yticks(middle, list(values.index), fontsize=size)
-    middle, colours = strip_of(values.columns)
+    middle = np.arange(len(values.columns)) + 0.5
     columns = axes_at(figure, left, bottom - strip - 0.05, place.width * across, strip)
-    columns.bar(middle, 1, width=1, color=colours, edgecolor="white", linewidth=0.4)
+    columns.bar(middle, 1, width=1, color=list(colours.values()), **look)
     columns.set(xlim=(0, len(middle)), ylim=(0, 1), yticks=[])
     columns.set_xticks(middle, list(values.columns), fontsize=size, rotation=90)
     for axes in (rows, columns):
@@ -112,9 +111,7 @@ def family_legend(
         Patch(color=style.colour, label=family) for family, style in styles.items() if family in present
     ]
     if _gaps(values):
-        handles.append(
-            Patch(facecolor=theme.MISSING, edgecolor="#9a9a9a", hatch="//////", linewidth=0, label="not measured")
-        )
+        handles.append(Patch(label="not measured", **MISSING))
     across, up = figure.get_size_inches()
     figure.legend(
         handles=handles,

@@ -23,7 +23,8 @@ GOOD = "#0173b2"
 BAD = "#c44e00"
 MARKERS = "os^DvPX"
 RC: dict[str, Any] = {
-    **{f"axes.spines.{side}": False for side in ("top", "right")},
+    "axes.spines.right": False,
+    "axes.spines.top": False,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
     "axes.labelsize": 9,
@@ -41,13 +42,9 @@ RC: dict[str, Any] = {
     "svg.hashsalt": "sat_exp",
     "text.color": INK,
     "text.parse_math": False,
-    "xtick.color": QUIET,
-    "xtick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.color": QUIET,
-    "ytick.labelcolor": INK,
-    "ytick.labelsize": 8.5,
 }
+for ticks in ("xtick", "ytick"):
+    RC |= {f"{ticks}.color": QUIET, f"{ticks}.labelcolor": INK, f"{ticks}.labelsize": 8.5}
 
 
 @contextmanager

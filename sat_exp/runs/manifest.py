@@ -68,10 +68,6 @@ class Manifest:
             raise UserError(f"{path} cannot be read ({error.strerror}): {remedy(folder)}") from error
         return cls(decoded(content, path), (status.st_ino, status.st_mtime_ns))
 
-    def digest(self, *names: str) -> str:
-        """One digest of those of the named files that exist."""
-        return digest_of({name: self.files[name] for name in names if name in self.files})
-
 
 def decoded(content: bytes, path: Path) -> dict[str, tuple[str, int]]:
     """The files that a manifest names; UserError where a single byte of it was changed."""

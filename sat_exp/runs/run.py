@@ -134,7 +134,8 @@ class Run:
     @property
     def digest(self) -> str:
         """The digest of the files that studies of the run are computed from."""
-        return self.manifest.digest(TABLE.format("pairs"), predictions.NAME)
+        names = (TABLE.format("pairs"), predictions.NAME)
+        return manifest.digest_of({name: self.manifest.files[name] for name in names if name in self.manifest.files})
 
     def predictions(self) -> Predictions | None:
         """The predictions of its models, None where the run has none."""

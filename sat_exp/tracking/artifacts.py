@@ -93,8 +93,7 @@ def dataset_label(run: Run) -> str:
 
 
 def described(kind: str, run: Run) -> wandb.Artifact:
-    kept = {key: run.summary[key] for key in RECORDED if key in run.summary}
-    return named(kind, label(run), kept)
+    return named(kind, label(run), {key: run.summary[key] for key in RECORDED if key in run.summary})
 
 
 def named(kind: str, name: str, metadata: Mapping[str, Any]) -> wandb.Artifact:
