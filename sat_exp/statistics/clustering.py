@@ -145,8 +145,8 @@ def stability(
 ) -> Stability:
     """The stability of `spectral` for 2 to `most` clusters, by default the smaller of `MOST` and half the models.
 
-    draws: one matrix per run, [M, M], of the same models in any order (see `similarity.draws`). An entry missing there
-    is taken from the whole matrix. changed: what differs between runs, in words. UserError for fewer than two runs.
+    draws: a matrix per run, of the same models in any order (see `similarity.draws`). An entry missing there is that of
+    the whole matrix. changed: what differs between runs, in words. UserError for fewer than two runs.
     """
     most = min(MOST, len(affinity) // 2) if most is None else most
     spectra, tree = spectrum(affinity), hierarchy(affinity)

@@ -10,12 +10,10 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.manifold import TSNE, trustworthiness
 
 from sat_exp.statistics.clustering import distances
-from sat_exp.statistics.hubs import are_nearest, without_diagonal
+from sat_exp.statistics.hubs import NEIGHBOURS, are_nearest, without_diagonal
 from sat_exp.statistics.relations import spearman
 
 Array = NDArray[np.float64]
-
-NEIGHBOURS = 5
 
 PERPLEXITY = 10.0
 """About the size of a cluster of the published matrix; there, 7 to 22 keep neighbours equally well, 65 to 70 %."""

@@ -30,10 +30,7 @@ class WithoutHubs:
 
     @property
     def affinity(self) -> pd.DataFrame:
-        """`sat` with a diagonal of 0, as spectral clustering takes it (Ng, Jordan & Weiss).
-
-        On the published matrix it has eigengaps, unlike SAT itself: a wide one after five clusters, one after ten.
-        """
+        """`sat` with a diagonal of 0, as spectral clustering takes it (Ng, Jordan & Weiss)."""
         return self.sat.mask(np.eye(len(self.sat), dtype=bool), 0.0)
 
 

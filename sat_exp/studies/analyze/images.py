@@ -20,9 +20,6 @@ from sat_exp.statistics.resampling import percentile_interval
 
 Array = NDArray[np.float64]
 
-LEAST = 3
-"""Pairs that can be ranked."""
-
 MODELS = ["model_a", "model_b"]
 
 
@@ -133,8 +130,8 @@ def rank_stability(
     pairs, common, fooled = indicators(predictions, compare=compare)
     pairs, common, fooled = (part[pairs[:, 0] != pairs[:, 1]] for part in (pairs, common, fooled))
     images = common.shape[1]
-    if (ranked := int(common.any(axis=1).sum())) < LEAST:
-        raise UserError(f"{ranked} pairs are measured both ways, where {LEAST} are needed: measure more models")
+    if (ranked := int(common.any(axis=1).sum())) < 3:
+        raise UserError(f"{ranked} pairs are measured both ways, where 3 are needed: measure more models")
     whole = sat(common.sum(axis=1), fooled.sum(axis=1), 0, floor)
     models = len(predictions.names)
     nearest = _nearest(whole, pairs, models)
@@ -175,7 +172,7 @@ def _correlation(statistic: Callable[[Array, Array], Any], one: Array, other: Ar
     """A rank correlation over the pairs known to both; NaN for fewer than three pairs, or where either is constant."""
     known = np.isfinite(one) & np.isfinite(other)
     one, other = one[known], other[known]
-    if len(one) < LEAST or np.ptp(one) == 0 or np.ptp(other) == 0:
+    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return np.nan
     return float(statistic(one, other).statistic)
 

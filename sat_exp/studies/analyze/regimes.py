@@ -7,6 +7,7 @@ from itertools import chain, combinations, product
 import numpy as np
 import pandas as pd
 from more_itertools import chunked
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sat_exp.statistics.hubs import known_pairs
@@ -18,17 +19,14 @@ Mask = NDArray[np.bool_]
 
 GROUP = ["architecture", "seed", "recipe"]
 
-INITIALISATION, RECIPE, UNDECLARED, OTHER = "initialisation", "recipe", "undeclared", "other architecture"
-SAME_RECIPE, SAME_ARCHITECTURE, ALL = "same recipe", "same architecture", "all"
-
 KINDS = {
-    INITIALISATION: (INITIALISATION,),
-    RECIPE: (RECIPE,),
-    UNDECLARED: (UNDECLARED,),
-    SAME_RECIPE: (INITIALISATION, UNDECLARED),
-    SAME_ARCHITECTURE: (INITIALISATION, RECIPE, UNDECLARED),
-    OTHER: (OTHER,),
-    ALL: (INITIALISATION, RECIPE, UNDECLARED, OTHER),
+    "initialisation": ("initialisation",),
+    "recipe": ("recipe",),
+    "undeclared": ("undeclared",),
+    "same recipe": ("initialisation", "undeclared"),
+    "same architecture": ("initialisation", "recipe", "undeclared"),
+    "other architecture": ("other architecture",),
+    "all": ("initialisation", "recipe", "undeclared", "other architecture"),
 }
 """The kinds of pairs in each average."""
 
@@ -54,20 +52,20 @@ def regimes(
     stated = stated.where(stated.notna(), "").astype(str)
     stated["architecture"] = stated["architecture"].where(stated["architecture"] != "", sat.index.to_series())
     architecture, seeds, recipe = (pd.factorize(stated[part])[0].astype(np.int64) for part in GROUP)
-    first, second, values = known_pairs(sat)
+    first, second, values = known = known_pairs(sat)
     differs = [labels[first] != labels[second] for labels in (architecture, recipe, seeds)]
     pairs = pd.DataFrame({"model_a": sat.index[first], "model_b": sat.index[second]})
     pairs["architecture_a"], pairs["architecture_b"] = (stated["architecture"].iloc[of].array for of in (first, second))
-    pairs["kind"] = np.select(differs, [OTHER, RECIPE, INITIALISATION], UNDECLARED)
+    pairs["kind"] = np.select(differs, ["other architecture", "recipe", "initialisation"], "undeclared")
     pairs["sat"] = values
     rng = np.random.default_rng(seed)
     chosen = {name: pairs["kind"].isin(kinds).to_numpy() for name, kinds in KINDS.items()}
-    drawn = _draws(first, second, values, chosen, architecture, resamples, rng)
+    drawn = _draws(known, chosen, architecture, resamples, rng)
 
     tests = []
     for higher, lower, labels, strata in (
-        (SAME_ARCHITECTURE, OTHER, architecture, np.zeros_like(architecture)),
-        (SAME_RECIPE, RECIPE, recipe, architecture),
+        ("same architecture", "other architecture", architecture, np.zeros_like(architecture)),
+        ("same recipe", "recipe", recipe, architecture),
     ):
         counts = int(chosen[higher].sum()), int(chosen[lower].sum())
         if all(counts):
@@ -100,19 +98,14 @@ def _averages(pairs: pd.DataFrame, chosen: dict[str, Mask], drawn: dict[str, Arr
 
 
 def _draws(
-    first: Labels,
-    second: Labels,
-    values: Array,
-    chosen: dict[str, Mask],
-    architecture: Labels,
-    times: int,
-    rng: np.random.Generator,
+    known: tuple[Labels, Labels, Array], chosen: dict[str, Mask], architecture: Labels, times: int, rng: Generator
 ) -> dict[str, Array]:
     """The mean SAT of each average in `times` draws, [times]; NaN where a draw has none of its pairs.
 
     A draw takes architectures with replacement, those of several models and those of one apart, and then models with
     replacement in each architecture drawn. Pairs between two copies of one architecture are of no kind and left out.
     """
+    first, second, values = known
     members = [np.flatnonzero(architecture == label) for label in range(architecture.max() + 1)]
     strata = [[part for part in members if (part.size > 1) == several] for several in (True, False)]
     place = np.full((architecture.size,) * 2, -1)
@@ -132,7 +125,7 @@ def _draws(
 
 
 def label_test(
-    first: Labels, second: Labels, values: Array, labels: Labels, strata: Labels, most: int, rng: np.random.Generator
+    first: Labels, second: Labels, values: Array, labels: Labels, strata: Labels, most: int, rng: Generator
 ) -> tuple[float, int, bool]:
     """The p value of a larger mean for pairs with one label; the number of arrangements; whether they are all.
 
@@ -156,9 +149,9 @@ def partition_count(sizes: Sequence[int]) -> int:
 
 
 def partitions(models: Sequence[int], sizes: Sequence[int], after: int = -1) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """Every partition of models into groups of these sizes, once, without its groups of one model.
+    """Every partition of models into groups of these sizes, from large to small, without its groups of one model.
 
-    sizes: from large to small. after: a model that the first member of the next group must follow.
+    after: a model that the first member of the next group must follow.
     """
     if not sizes or sizes[0] == 1:
         yield ()
@@ -180,7 +173,7 @@ def _all(models: int, inside: Sequence[Labels], sizes: Sequence[Sequence[int]]) 
         yield arranged
 
 
-def _random(labels: Labels, inside: Sequence[Labels], times: int, rng: np.random.Generator) -> Iterator[Labels]:
+def _random(labels: Labels, inside: Sequence[Labels], times: int, rng: Generator) -> Iterator[Labels]:
     """`times` random arrangements of the labels within strata, [M] each."""
     for _ in range(times):
         arranged = labels.copy()
@@ -190,8 +183,7 @@ def _random(labels: Labels, inside: Sequence[Labels], times: int, rng: np.random
 
 
 def _differences(first: Labels, second: Labels, values: Array, arranged: Labels) -> Array:
-    """The mean of the pairs with one label minus that of the others, [A], for arrangements [A, M]; −∞ where one of the
-    two has no pair."""
+    """The mean of pairs with one label minus that of the others, [A], for arrangements [A, M]; −∞ where undefined."""
     same = (arranged[:, first] == arranged[:, second]).astype(np.float64)
     count, total = same.sum(axis=1), same @ values
     with np.errstate(invalid="ignore", divide="ignore"):

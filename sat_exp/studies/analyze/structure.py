@@ -20,8 +20,7 @@ def analysed(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """The tables of clusters, hubs and embeddings of a matrix [M, M], and the facts that its summary states.
 
-    draws: the matrix from other draws of images, or with other errors, as `changed` names it. clusters: their number,
-    by default the recommended one.
+    draws: the matrix with other images or errors, as `changed` says. clusters: None for the recommended number.
     """
     most = max(min(MOST, len(sat) // 2), clusters or 2)
     corrected = hubs.without_hubs(sat)

@@ -26,25 +26,16 @@ FEWEST_FOR_IMPORTANCE = 10
 MOST_COMPONENTS = 100
 
 
-def check(
-    config: DictConfig,
-    *,
-    run: str | None,
-    control: str | None,
-    components: str | None,
-    reference_images: int,
-    clusters: int | None,
-    **_: Any,
-) -> None:
-    study = studied(config, run, reference_images)
-    name, models = study.matrix.name, len(study.matrix.models)
+def check(config: DictConfig, **given: Any) -> None:
+    study = studied(config, given["run"], given["reference_images"])
+    name, models, clusters = study.matrix.name, len(study.matrix.models), given["clusters"]
     if models < FEWEST:
         raise UserError(f"{name} has {models} models: an analysis needs {FEWEST} or more")
     if clusters is not None and not 2 <= clusters < models:
         raise UserError(f"task.clusters={clusters}: give 2 to {models - 1}, or null")
-    components_of(study, components)
-    if control is not None:
-        Run.open(Path(control))
+    components_of(study, given["components"])
+    if given["control"] is not None:
+        Run.open(Path(given["control"]))
 
 
 def run(
@@ -83,18 +74,15 @@ def run(
         if not missing and len(matrix.models) >= FEWEST_FOR_IMPORTANCE:
             tables |= importance(matrix.sat, known, refits=refits, seed=config.seed)
         tables |= own | structure.of_groups(matrix.sat, {} if finished is None else finished.summary, config.seed)
-        told = {"findings": findings.sentences(tables, facts), "warnings": study.cautions}
-        facts |= told | {"measured": str(study.path)}
+        facts |= {"findings": findings.sentences(tables, facts), "warnings": study.cautions}
+        facts["measured"] = str(study.path)
         report = recording.finish(facts, tables, studied=finished)
     findings.show(tables, recording.summary)
     printing.console().print(f"report: {report.page}", soft_wrap=True)
 
 
 def components_of(study: Studied, file: str | None) -> pd.DataFrame:
-    """The components of the matrix's models, models × components: of a CSV file, of the run, or of the model files.
-
-    UserError for a file with more components, or longer words, than can be analysed.
-    """
+    """The components of the matrix's models, models × components: of a CSV file, of the run, or of the model files."""
     if file is None:
         stated = None if study.run is None else study.run.table("components")
         if stated is not None:

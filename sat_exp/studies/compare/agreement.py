@@ -1,8 +1,4 @@
-"""The comparison of two SAT matrices over their common models: measures of agreement, and every pair.
-
-Pairs with a model in common are not independent. Intervals therefore come from draws of models, and p values from
-permutations of models.
-"""
+"""The comparison of two SAT matrices over their common models: measures of agreement, and every pair."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -14,25 +10,21 @@ from scipy.stats import rankdata
 
 from sat_exp.errors import UserError
 from sat_exp.similarity.matrices import Matrix
-from sat_exp.statistics.hubs import are_nearest
+from sat_exp.statistics.hubs import NEIGHBOURS, are_nearest
 from sat_exp.statistics.relations import pearson, spearman
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
 
 Array = NDArray[np.float64]
 Order = NDArray[np.int64]
 
-NEAREST = 5
-
 LEAST = 3
 """Models, and pairs, that a comparison needs."""
-
-LARGEST = 10
 
 
 def compare(
     measured: Matrix, reference: Matrix, *, set_aside: Collection[str] = (), reason: str = "", **resampling: Any
 ) -> dict[str, pd.DataFrame]:
-    """The tables `agreement`, `disagreements` and `pairs_compared`, over the models common to both matrices.
+    """The tables `agreement`, `disagreements` (ten pairs) and `pairs_compared`, over the models of both matrices.
 
     Agreement is that of the group "all" and, where enough pairs are left, of "without `reason`": without the models
     `set_aside`. resampling: the options of `agreement`. UserError for fewer than three common models or pairs.
@@ -60,7 +52,7 @@ def compare(
         group: agreement(measured.subset(models), reference.subset(models), **resampling)
         for group, models in groups.items()
     }
-    largest = between["difference"].abs().sort_values(ascending=False, kind="stable").index[:LARGEST]
+    largest = between["difference"].abs().sort_values(ascending=False, kind="stable").index[:10]
     return {
         "agreement": pd.concat(tables, names=["group", None]).reset_index("group").reset_index(drop=True),
         "disagreements": between.loc[largest].reset_index(drop=True),
@@ -120,8 +112,8 @@ def agreement(
 def _pairs(measured: Matrix, reference: Matrix, set_aside: Collection[str]) -> pd.DataFrame:
     """The table `pairs_compared` of two matrices of the same models.
 
-    The error of a difference is the root of the sum of squares of the larger value's error downwards and the smaller
-    one's upwards (Zou and Donner, Statistics in Medicine 27, 2008); NaN on the diagonal, where the attack differs.
+    The error of a difference combines the larger value's error downwards and the smaller one's upwards (Zou and Donner,
+    Statistics in Medicine 27, 2008). It is NaN on the diagonal, where the attack differs.
     """
     models = np.array(measured.models)
     rows, columns = np.triu_indices(len(models))
@@ -163,7 +155,7 @@ def _measures(x: Array, y: Array) -> dict[str, float]:
 
 def _neighbours(a: Array, b: Array, orders: Sequence[Order]) -> Iterator[tuple[str | float, ...]]:
     partners = np.isfinite(a).sum(axis=1)
-    for name, number, total in (("same_nearest", 1, 1), ("nearest_overlap", NEAREST, int((partners > 0).sum()))):
+    for name, number, total in (("same_nearest", 1, 1), ("nearest_overlap", NEIGHBOURS, int((partners > 0).sum()))):
         k = min(number, len(a) - 1)
         near = are_nearest(a, k), are_nearest(b, k)
         chosen = np.minimum(partners, k)

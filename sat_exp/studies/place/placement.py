@@ -15,7 +15,6 @@ from sat_exp.tasks import printing
 
 NEAREST = ["model", "sat", "sat_low", "sat_high", "fools", "fooled_by"]
 
-SHOWN = 5
 FORMATS = {"model": "", "sat": ".2f", "sat_low": ".2f", "sat_high": ".2f", "fooled_by": ".1%", "fools": ".1%"}
 
 
@@ -122,7 +121,7 @@ def sentences(placed: Placement) -> list[str]:
 def show(placed: Placement, page: Path) -> None:
     """Print the nearest models and the findings."""
     console = printing.console()
-    console.print(printing.table(f"nearest to {placed.model}", placed.nearest.head(SHOWN), FORMATS))
+    console.print(printing.table(f"nearest to {placed.model}", placed.nearest.head(5), FORMATS))
     for text in sentences(placed):
         console.print(text, highlight=False)
     console.print(f"report: {page}", soft_wrap=True)

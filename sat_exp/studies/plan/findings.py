@@ -15,9 +15,6 @@ from sat_exp.tasks import printing
 
 STAGES = dict(zip(("load", "clean outputs", "attack", "transfer"), planning.STAGES, strict=True)) | {"total": "seconds"}
 
-MOST_EXPENSIVE = 8
-DEVICES = (2, 4, 8)
-
 
 def seconds(plan: pd.DataFrame) -> dict[str, float]:
     """The seconds of each stage, of all models."""
@@ -68,7 +65,7 @@ def _totals(plan: pd.DataFrame, summary: dict[str, Any]) -> Table:
     table = Table(show_header=False)
     for stage, time in summary["planned_seconds"].items():
         table.add_row(stage, duration(time))
-    on_several = (f"{count}: {duration(planning.shared_seconds(plan, count))}" for count in DEVICES)
+    on_several = (f"{count}: {duration(planning.shared_seconds(plan, count))}" for count in (2, 4, 8))
     table.add_row("on several such devices", ", ".join(on_several))
     table.add_row("memory, all weights resident", naturalsize(plan["weights_bytes"].sum()))
     kinds = ", ".join(f"{kind} {naturalsize(size)}" for kind, size in summary["disk_bytes"].items())
@@ -77,7 +74,7 @@ def _totals(plan: pd.DataFrame, summary: dict[str, Any]) -> Table:
 
 
 def _models(tables: Mapping[str, pd.DataFrame]) -> Table:
-    order = tables["plan"]["seconds"].sort_values(ascending=False).index[:MOST_EXPENSIVE]
+    order = tables["plan"]["seconds"].sort_values(ascending=False).index[:8]
     times, used = tables["plan"].loc[order], tables["throughput_used"].loc[order]
     seconds = times[["attack_seconds", "seconds"]].map(duration).set_axis(["attack", "total"], axis=1)
     rates = used[RATES].map(lambda rate: f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}")

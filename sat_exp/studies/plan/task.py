@@ -34,14 +34,16 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
     hardware: Hardware = settings.build(config.hardware, "hardware")
     chosen = composing.models(config)
     outputs = Path(config.output_dir)
-    shape = canvas_of(config, chosen)
+    inputs = [models.preprocessing(model) for model in chosen]
+    side = config.dataset.get("crop") or max(fact.size for fact in inputs)
+    shape = max(len(fact.mean) for fact in inputs), side, side
     title = f"The cost of {len(chosen)} models on {images} images of {HydraConfig.get().runtime.choices['dataset']}"
     with recorded(config, title) as recording:
         speed = throughput.find(
             chosen,
             [composing.stated(reference) for reference in throughput.REFERENCES],
             hardware,
-            canvas=shape[-1],
+            canvas=side,
             table=outputs / "throughput.csv",
             measure=measure,
         )
@@ -52,7 +54,8 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
         tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes}
         disk = planning.disk(times["attacked"], images, shape, max(model.classes for model in chosen))
         failed = [f"{model} is not in the plan: {why}" for model, why in speed.failures.items()]
-        total, free = sum(disk.values()), free_space(outputs)
+        existing = next(path for path in (outputs.absolute(), *outputs.absolute().parents) if path.exists())
+        total, free = sum(disk.values()), shutil.disk_usage(existing).free
         facts = {
             "findings": findings.sentences(tables["plan"], finished, total, hardware.batch_size),
             "planned_seconds": findings.seconds(tables["plan"]),
@@ -96,16 +99,3 @@ def steps_of(config: DictConfig) -> int:
     if steps is None:
         raise UserError(f"a plan counts gradient steps, and {type(attack).__name__} has none: choose attack=pgd")
     return steps
-
-
-def canvas_of(config: DictConfig, chosen: list[DictConfig]) -> tuple[int, int, int]:
-    """(C, H, W) of the canvas: the data set's crop, or else the largest input size of the models."""
-    facts = [models.preprocessing(model) for model in chosen]
-    side = config.dataset.get("crop") or max(fact.size for fact in facts)
-    return max(len(fact.mean) for fact in facts), side, side
-
-
-def free_space(outputs: Path) -> int:
-    """Bytes free at `outputs`, or at its closest parent that exists."""
-    folder = outputs.absolute()
-    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
