@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat_exp.measurement import Measured, Measurement, progress
+from sat_exp.measurement import Measurement, progress
 from sat_exp.similarity.agreement import kappa
 from sat_exp.statistics.hubs import without_hubs
 from sat_exp.store import StoredArray
@@ -34,14 +34,6 @@ class Pool:
     costs: pd.DataFrame
     sat: pd.DataFrame
     clusters: NDArray[np.integer]
-
-    @classmethod
-    def of(
-        cls, measured: Measured, labels: NDArray[np.int64], sat: pd.DataFrame, clusters: NDArray[np.integer]
-    ) -> "Pool":
-        right = np.array([model.clean == labels for model in measured.models])
-        costs = [(model.parameters, model.candidate.flops()) for model in measured.models]
-        return cls(right, pd.DataFrame(costs, columns=["parameters", "flops"]), sat, clusters)
 
     @property
     def names(self) -> list[str]:

@@ -69,7 +69,9 @@ def run(
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
         predictions, sat = measured.predicted(images.labels), similarity.matrix(tables["pairs"])
         labels, reason = clustered(predictions, sat, config, clusters, runs)
-        pool = Pool.of(measured, truth, sat, labels)
+        right = np.array([model.clean == truth for model in measured.models])
+        costs_of = [(model.parameters, model.candidate.flops()) for model in measured.models]
+        pool = Pool(right, pd.DataFrame(costs_of, columns=list(costs)), sat, labels)
         logits = [model.logits for model in measured.models]
         possible = smaller_than_pool(sizes, len(pool.names))
         allowed = within_limits(possible, pool, limits)
