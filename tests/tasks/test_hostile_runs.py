@@ -120,7 +120,7 @@ def test_a_plan_does_without_a_run_of_others(measured, sat_exp, outputs):
 def of_one_half(folder: Path) -> None:
     """Half of the images have no labels and no answers."""
     path = folder / "predictions.npz"
-    known = read_predictions(path)
+    known = read_predictions(path.read_bytes(), path.name)
     half = {name: classes[:20] for name, classes in known.clean.items()}
     cut = {way: classes[:20] for way, classes in known.adversarial.items()}
     shown = {way: classes[:20] for way, classes in known.reference.items()}
@@ -129,7 +129,10 @@ def of_one_half(folder: Path) -> None:
 
 def predictions(change: Callable[[runs.Predictions], runs.Predictions]) -> Change:
     def changed(folder: Path) -> None:
-        write_predictions(change(read_predictions(folder / "predictions.npz")), folder / "predictions.npz")
+        write_predictions(
+            change(read_predictions((folder / "predictions.npz").read_bytes(), "predictions.npz")),
+            folder / "predictions.npz",
+        )
 
     return changed
 

@@ -65,7 +65,7 @@ def test_pair_and_matrix_agree(sat_exp):
         .set_index(["source", "target", "image"])
         .prediction
     )
-    known = read_predictions(folder_of(matrix) / "predictions.npz")
+    known = read_predictions((folder_of(matrix) / "predictions.npz").read_bytes(), "predictions.npz")
     for source, target in ((PAIR[0], PAIR[1]), ("fashion_resnet_sgd", PAIR[0])):
         rows = seen[source, target]
         assert (known.adversarial[source, target][rows.index] == rows).all()

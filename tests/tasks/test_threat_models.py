@@ -34,14 +34,14 @@ def test_a_matrix_under_l2_pgd(sat_exp):
     stated = json.loads((folder / "summary.json").read_text())["attack"]["threat"]
     assert stated == {"norm": "l2", "epsilon": 500.0, "goal": "untargeted", "text": "L2 ≤ 500/255"}
     assert "L2PGD (L2 ≤ 500/255, 4 steps) fools the median model" in (folder / "report.html").read_text()
-    assert read_predictions(folder / "predictions.npz").goals == {}
+    assert read_predictions((folder / "predictions.npz").read_bytes(), "predictions.npz").goals == {}
 
 
 def test_a_matrix_under_targeted_pgd(sat_exp):
     outcome = sat_exp(*MATRIX, *TARGETED)
     assert outcome.status == 0, outcome.text
     folder = folder_of(outcome)
-    known = read_predictions(folder / "predictions.npz")
+    known = read_predictions((folder / "predictions.npz").read_bytes(), "predictions.npz")
     assert set(known.goals) == set(MODELS)
     models, pairs = (pd.read_csv(folder / f"tables/{name}.csv") for name in ("models", "pairs"))
     for row in models.itertuples():
@@ -71,7 +71,9 @@ def test_the_same_command_again_computes_nothing_and_batches_do_not_matter(sat_e
     one = sat_exp(*QUICK, *attack, "task=attack", f"model={MODELS[0]}", "hardware.batch_size=7", "name=one")
     assert one.status == 0, one.text
     assert {path for path in stored.iterdir() if path.is_dir()} == before
-    known, again = (read_predictions(outputs / name / "predictions.npz") for name in "ab")
+    known, again = (
+        read_predictions((outputs / name / "predictions.npz").read_bytes(), "predictions.npz") for name in "ab"
+    )
     for way, classes in known.adversarial.items():
         np.testing.assert_array_equal(classes, again.adversarial[way])
     for source, goals in known.goals.items():
