@@ -72,11 +72,9 @@ def downloaded(title: str, root: str | None, folder: str, files: Sequence[Publis
     except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
         if target.is_dir():  # another process was first
             return parent
-        advice = (
-            f"connect to the internet, or give dataset.root=FOLDER with {folder} in it, or try experiment=quickstart"
-        )
-        failure = f"{title} could not be downloaded into {parent} ({one_line(error)})"
-        raise UserError(f"{failure}: {advice}, which needs no download") from error
+        failure = f"{title} could not be downloaded into {parent} ({one_line(error)}): connect to the internet, or give"
+        advice = f"dataset.root=FOLDER with {folder} in it, or try experiment=quickstart, which needs no download"
+        raise UserError(f"{failure} {advice}") from error
     finally:
         socket.setdefaulttimeout(timeout)
     return parent
