@@ -31,7 +31,10 @@ def tables_of(outcome):
 def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
     outcome = sat_exp(*QUICK, "task.sizes=[2,3]")
     assert outcome.status == 0, outcome.text
-    tables, known = tables_of(outcome), read_predictions(folder_of(outcome) / "predictions.npz")
+    tables, known = (
+        tables_of(outcome),
+        read_predictions((folder_of(outcome) / "predictions.npz").read_bytes(), "predictions.npz"),
+    )
     assert tables["ensemble_sizes"]["ensembles"].tolist() == [15, 20]
 
     store = Store.local(outputs / "store")
