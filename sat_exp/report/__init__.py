@@ -18,8 +18,6 @@ __all__ = ["Report", "between_models", "draw", "draw_draft", "drawings"]
 
 PAGE = "report.html"
 
-UNTRAINED = "untrained networks: these numbers say nothing about trained ones"
-
 
 @dataclass(frozen=True)
 class Report:
@@ -62,7 +60,7 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
     with TemporaryDirectory() as pictures:
         results = Results.of(replace(Run.open(place), studied=studied), Path(pictures))
         untrained = results.models is not None and not results.models["pretrained"].astype(bool).all()
-        note = UNTRAINED if untrained else ""
+        note = "untrained networks: these numbers say nothing about trained ones" if untrained else ""
         drawn = drawings(results)
         files = {name: theme.save(drawing, place / "figures" / name, note) for name, drawing in drawn.items()}
         (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")

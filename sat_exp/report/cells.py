@@ -34,7 +34,6 @@ def models(results: Results, linked: bool) -> list[Row]:
     """One row per model; linked: whether the page has a view of each model."""
     if results.models is None:
         return []
-    rows = results.models.to_dict("records")
     return [
         Row(
             [
@@ -53,7 +52,7 @@ def models(results: Results, linked: bool) -> list[Row]:
                 _number(row["attack_images_per_second"], f"{row['attack_images_per_second']:.1f}"),
             ]
         )
-        for row in rows
+        for row in results.models.to_dict("records")
     ]
 
 

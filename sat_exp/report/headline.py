@@ -1,8 +1,7 @@
 """The head of the page: the results in sentences, the few most important numbers, and cautions about them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,9 +32,23 @@ def pairs(results: Results) -> list[str]:
         return []
     scored = between_models(results.pairs).dropna(subset=["sat"])
     if len(scored) == 1:
-        return [_pair(scored.iloc[0].to_dict(), Origin.of(results))]
+        pair, origin = scored.iloc[0].to_dict(), Origin.of(results)
+        a, b = pair["model_a"], pair["model_b"]
+        return [
+            f"{origin.attack.images.capitalize()} of {a} fool {b} on {percent_interval(pair, 'transfer_rate_ab')} of "
+            f"{pair['images']:,} images, those of {b} fool {a} on {percent_interval(pair, 'transfer_rate_ba')}: SAT is "
+            f"{pair['sat']:.2f} ({origin.level} interval {pair['sat_low']:.2f} to {pair['sat_high']:.2f})."
+        ]
     if scored.empty:
-        return _transfers(transfer_rates(results.pairs))
+        ways = transfer_rates(results.pairs)
+        if ways.empty:
+            return []
+        most, least = ways.loc[ways["rate"].idxmax()], ways.loc[ways["rate"].idxmin()]
+        return [
+            f"Of {len(ways):,} transfers from {ways['source'].nunique()} to {ways['target'].nunique()} models, "
+            f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
+            f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
+        ]
     mean = scored[["transfer_rate_ab", "transfer_rate_ba"]].mean(axis=1, skipna=False)
     scored = scored.assign(mean=mean.fillna(np.exp(scored["sat"]) / 100))  # where only SAT is known
     most, least = (scored.loc[row].to_dict() for row in (scored["sat"].idxmax(), scored["sat"].idxmin()))
@@ -96,26 +109,6 @@ def key_numbers(results: Results) -> list[tuple[str, str]]:
         if len(sat := between_models(results.pairs)["sat"].dropna()):
             numbers.append((f"{sat.median():.2f}", "SAT" if len(sat) == 1 else "median SAT"))
     return numbers
-
-
-def _pair(pair: Mapping[Any, Any], origin: Origin) -> str:
-    return (
-        f"{origin.attack.images.capitalize()} of {pair['model_a']} fool {pair['model_b']} on "
-        f"{percent_interval(pair, 'transfer_rate_ab')} of {pair['images']:,} images, those of {pair['model_b']} "
-        f"fool {pair['model_a']} on {percent_interval(pair, 'transfer_rate_ba')}: SAT is {pair['sat']:.2f} "
-        f"({origin.level} interval {pair['sat_low']:.2f} to {pair['sat_high']:.2f})."
-    )
-
-
-def _transfers(ways: pd.DataFrame) -> list[str]:
-    if ways.empty:
-        return []
-    most, least = (ways.loc[row].to_dict() for row in (ways["rate"].idxmax(), ways["rate"].idxmin()))
-    return [
-        f"Of {len(ways):,} transfers from {ways['source'].nunique()} to {ways['target'].nunique()} models, "
-        f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
-        f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
-    ]
 
 
 def warnings(results: Results) -> list[str]:

@@ -20,9 +20,8 @@ LOG_100 = float(np.log(100))
 class Results:
     """The results of a run.
 
-    own: the run's tables by name. tables: these and, for a study, those of the run that it studied. summary: of the
-    run. examples: the folder with the files of the table `examples`. class_names: by label. studied: the summary of the
-    run that it studied, empty for a measurement.
+    own: the run's tables by name. tables: these and, for a study, those of the run that it studied. examples: the
+    folder with the files of the table `examples`. studied: the summary of the run studied, empty for a measurement.
     """
 
     own: dict[str, pd.DataFrame]

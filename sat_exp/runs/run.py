@@ -37,11 +37,8 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """The finished run in `folder`.
-
-        UserError where there is none, where a file is damaged, missing or unreadable, and where other processes keep
-        writing to the folder.
-        """
+        """The finished run in `folder`; UserError where there is none, where a file is damaged, missing or unreadable,
+        and where other processes keep writing to the folder."""
 
         def whole(now: Manifest) -> Run:
             wanted = [name for name in now.files if name == SUMMARY or name.endswith(".parquet")]
@@ -57,10 +54,8 @@ class Run:
 
     @staticmethod
     def newest(outputs: Path, file: str) -> list[Path]:
-        """The folders of the runs under `outputs` that have a `file`, the one written last first.
-
-        A folder whose manifest or summary is damaged is one of them: `open` then says so.
-        """
+        """The folders of the runs under `outputs` that have a `file`, the one written last first. A folder whose
+        manifest or summary is damaged is one of them: `open` then says so."""
         found: dict[Path, float] = {}
         for at, folders, names in os.walk(outputs):
             place = Path(at)

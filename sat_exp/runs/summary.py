@@ -42,7 +42,6 @@ class Hardware(TypedDict, total=False):
 
 
 class Task(TypedDict, total=False):
-    name: Name
     reference_images: Whole | None
 
 

@@ -1,7 +1,6 @@
 """Tables of a run: Parquet with a checksum of every page, compared with their schemas.
 
-They are compared when a run is written, where a fault is a mistake in the program, and when it is read, because a run
-may come from other people.
+A fault in a run that is written is a mistake in the program; a run that is read may come from other people.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping

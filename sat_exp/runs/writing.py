@@ -57,11 +57,8 @@ def fill(
     pictures: Mapping[str, np.ndarray] | None = None,
     predicted: Predictions | None = None,
 ) -> None:
-    """Write results into a draft: tables as Parquet and CSV, pictures (uint8 [C, H, W] by file), predictions, summary.
-
-    Control characters in texts are replaced. ValueError, a mistake in the program, for a table that does not fit its
-    schema.
-    """
+    """Write results into a draft, tables as Parquet and CSV, without control characters in texts; ValueError for a
+    table that does not fit its schema. pictures: uint8 [C, H, W] by file."""
     clean = {name: text.cleaned_table(table) for name, table in tables.items()}
     parquet.check_written(clean, summary)
     (place / "tables").mkdir(parents=True, exist_ok=True)
@@ -116,9 +113,7 @@ def dead(place: Path) -> bool:
     try:
         with FileLock(place / ALIVE, timeout=0):
             return True
-    except Timeout:
-        return False
-    except FileNotFoundError:  # its writer has just removed it
+    except (Timeout, FileNotFoundError):  # its writer is alive, or has just removed it
         return False
 
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PATIENCE = 2.5  # seconds to wait for W&B when a signal ends the run, and for its service when a process ends
-OLD_MODES: dict[str, Recording] = {"run": "online", "dryrun": "offline"}
-"""Names that `WANDB_MODE` may still have, and what they mean."""
-
+OLD_MODES: dict[str, Recording] = {"run": "online", "dryrun": "offline"}  # other values of `WANDB_MODE`
 STOPPED = "stopped"  # the state in `tracking.json`, and the tag in W&B, of a run that a signal ended
 
 
@@ -204,11 +202,8 @@ def write_pointer(owned: Run, settings: Tracking, name: str, state: str) -> None
 
 @contextmanager
 def staging_under(directory: Path) -> Iterator[None]:
-    """Keep W&B's copies of artifact files under `directory`/wandb unless `WANDB_DATA_DIR` is set.
-
-    W&B reads the variable whenever an artifact is made and warns if it differs at the next init, so it is set only for
-    this time.
-    """
+    """Keep W&B's copies of artifact files under `directory`/wandb unless `WANDB_DATA_DIR` is set. It is set for this
+    time only, because W&B warns if it differs at the next init."""
     chosen = "WANDB_DATA_DIR" in os.environ
     os.environ.setdefault("WANDB_DATA_DIR", str(directory / "wandb"))
     try:

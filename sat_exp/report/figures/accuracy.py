@@ -74,10 +74,7 @@ def caption(table: pd.DataFrame, correct: bool, origin: Origin) -> str:
 
 
 def _points(axes: Axes, families: pd.Series, values: Sequence[pd.Series], styles: Styles, size: float) -> None:
-    """One row per model: its rate in percent in the style of its family, with its interval.
-
-    values: rates, and both ends of their intervals.
-    """
+    """One row per model: its rate in percent in the style of its family, with its interval (`values`)."""
     value, low, high = values
     rows = np.arange(len(value)) + 0.5
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.8)

@@ -29,9 +29,8 @@ GOAL = " Below the change is the goal class of the attack, too."
 def draw(table: pd.DataFrame, folder: Path, class_names: Sequence[str]) -> Drawing:
     """Up to six examples, two per line, of sources spread over the pool.
 
-    table: model (the source), image, label, known (whether the label is the true class, and not the clean prediction),
-    both predictions of the source, the files clean and adversarial in `folder`, and for a targeted attack its goal. The
-    change is drawn around mid-grey, times the largest whole number that keeps it within range.
+    table: the table `examples`; known: whether the label is the true class, and not the clean prediction. folder: of
+    its files. The change is drawn around mid-grey, times the largest whole number that keeps it within range.
     """
     chosen = spread(table)
     lines, across = -(-len(chosen) // 2), min(len(chosen), 2)
