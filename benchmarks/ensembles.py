@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp.studies.ensemble import contests, members
+from sat_exp.ensembles import contests, members
 
 BLOCK = 100
 CHUNK = 2**16

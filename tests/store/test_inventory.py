@@ -283,7 +283,9 @@ def test_pruning_opens_few_files_however_many_locks_there_are(store: Store) -> N
 def hold(folder: Path, how: str, connection: Connection) -> None:
     """Hold the store in another process, until it is told to end."""
     store = Store.local(folder)
-    with {"lock": lambda: store.lock("attack", "vit"), "use": store.backend.in_use, "alone": store.backend.alone}[how]():
+    with {"lock": lambda: store.lock("attack", "vit"), "use": store.backend.in_use, "alone": store.backend.alone}[
+        how
+    ]():
         connection.send("held")
         connection.recv()
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 from torchmetrics.functional.classification import binary_calibration_error
 
-from sat_exp.studies.ensemble.contests import LOGIT_STEPS, Block, scores
+from sat_exp.ensembles.contests import LOGIT_STEPS, Block, scores
+from sat_exp.ensembles.members import Array, Ensembles, Members
+from sat_exp.ensembles.pool import SIMILARITIES
 from sat_exp.studies.ensemble.diversity import relation
-from sat_exp.studies.ensemble.members import Array, Ensembles, Members
-from sat_exp.studies.ensemble.pool import SIMILARITIES
 
 BINS = 15
 CALIBRATED = 1500  # the most ensembles of a size whose calibration is measured, a seeded sample if there are more

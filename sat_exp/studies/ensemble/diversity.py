@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat_exp.ensembles.members import Array, Ensembles, Members
+from sat_exp.ensembles.pool import SIMILARITIES, Pool
 from sat_exp.statistics.relations import basis_of
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
-from sat_exp.studies.ensemble.members import Array, Ensembles, Members
-from sat_exp.studies.ensemble.pool import SIMILARITIES, Pool
 
 CONTROLS = ["members_error", "accuracy_gap"]
 

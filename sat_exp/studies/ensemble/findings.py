@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from rich.text import Text
 
-from sat_exp.studies.ensemble.members import Ensembles
-from sat_exp.studies.ensemble.selection import SINGLE
+from sat_exp.ensembles.members import Ensembles
+from sat_exp.ensembles.selection import SINGLE
 from sat_exp.tasks import printing
 from sat_exp.tasks.results import number
 

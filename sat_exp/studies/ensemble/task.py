@@ -9,14 +9,15 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from sat_exp import similarity
+from sat_exp.ensembles import selection
+from sat_exp.ensembles.contests import MOST_MEMBERS, Average, contests
+from sat_exp.ensembles.pool import Pool, blocks, counted
+from sat_exp.ensembles.selection import Limits
 from sat_exp.errors import UserError
 from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
 from sat_exp.similarity import Predictions, draws
 from sat_exp.statistics.clustering import spectral, stability
-from sat_exp.studies.ensemble import calibration, diversity, findings, selection
-from sat_exp.studies.ensemble.contests import MOST_MEMBERS, Average, contests
-from sat_exp.studies.ensemble.pool import Pool, blocks, counted
-from sat_exp.studies.ensemble.selection import Limits
+from sat_exp.studies.ensemble import calibration, diversity, findings
 from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
 

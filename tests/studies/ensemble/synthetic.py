@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sat_exp.studies.ensemble.members import Ensembles, members_of, properties_of, ranks
+from sat_exp.ensembles.members import Ensembles, members_of, properties_of, ranks
 
 
 def pool(models, size, rng, effect=0.0):
@@ -16,8 +16,3 @@ def pool(models, size, rng, effect=0.0):
     table["error"] = table["members_error"] * (1 - table["reduction"])
     table["all_wrong"] = table["error"] / 2
     return Ensembles(members, table, models, properties)
-
-
-def every(models, size):
-    """The members of all ensembles of a size."""
-    return members_of(models, size, ranks(models, size))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from sat_exp.studies.ensemble import calibration, contests
-from sat_exp.studies.ensemble.members import members_of
+from sat_exp.ensembles import contests
+from sat_exp.ensembles.members import members_of
+from sat_exp.studies.ensemble import calibration
 
 
 def by_hand(probabilities, labels):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sat_exp.ensembles.members import Ensembles
 from sat_exp.studies.ensemble import diversity
-from sat_exp.studies.ensemble.members import Ensembles
 
 from .synthetic import pool
 

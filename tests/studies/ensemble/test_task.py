@@ -9,11 +9,12 @@ import pytest
 import zarr
 from scipy.special import softmax
 
+from sat_exp.ensembles import contests
 from sat_exp.report.results import Results
 from sat_exp.runs.predictions import read as read_predictions
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
-from sat_exp.studies.ensemble import contests, figures
+from sat_exp.studies.ensemble import figures
 
 POOL = "pool.models=[fashion_resnet,fashion_convnext,fashion_vit,fashion_mixer,fashion_swin,fashion_mobilenet]"
 SMALL = ("task=ensemble", "pool=any", POOL, "dataset=fashion_mnist", "dataset.size=60", "attack.steps=4")

@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from sat_exp.studies.ensemble.members import members_of, properties_of, ranks, tabulate
+from sat_exp.ensembles.members import members_of, properties_of, ranks, tabulate
 
 from .synthetic import every
 

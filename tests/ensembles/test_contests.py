@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from sat_exp.ensembles import contests
+from sat_exp.ensembles.members import members_of, ranks
 from sat_exp.errors import UserError
-from sat_exp.studies.ensemble import contests
-from sat_exp.studies.ensemble.members import members_of, ranks
 
 from .synthetic import every
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat_exp.ensembles import contests, members
+from sat_exp.ensembles.contests import Block, Contests
+from sat_exp.ensembles.members import Array, Ensembles, Property
 from sat_exp.measurement import Measurement, progress
 from sat_exp.similarity.agreement import kappa
 from sat_exp.statistics.hubs import without_hubs
 from sat_exp.store import StoredArray
-from sat_exp.studies.ensemble import contests, members
-from sat_exp.studies.ensemble.contests import Block, Contests
-from sat_exp.studies.ensemble.members import Array, Ensembles, Property
 
 log = logging.getLogger(__name__)
 

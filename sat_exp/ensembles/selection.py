@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat_exp.ensembles.contests import Contests, count_errors
+from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
+from sat_exp.ensembles.pool import Pool, similarities
 from sat_exp.measurement import progress
 from sat_exp.similarity.intervals import wilson_interval
-from sat_exp.studies.ensemble.contests import Contests, count_errors
-from sat_exp.studies.ensemble.members import Array, Ensembles, Members, pair_mean
-from sat_exp.studies.ensemble.pool import Pool, similarities
 
 STRATEGIES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
     "validation error": lambda table: table["error"] + 1e-6 * table["members_error"],

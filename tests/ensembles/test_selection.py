@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
+from sat_exp.ensembles import contests, selection
+from sat_exp.ensembles.members import members_of, pair_mean, ranks, tabulate
+from sat_exp.ensembles.pool import Pool, similarities
+from sat_exp.ensembles.selection import Limits
 from sat_exp.similarity.agreement import agreement
-from sat_exp.studies.ensemble import contests, selection
-from sat_exp.studies.ensemble.members import members_of, pair_mean, ranks, tabulate
-from sat_exp.studies.ensemble.pool import Pool, similarities
-from sat_exp.studies.ensemble.selection import Limits
 
 
 @pytest.fixture
