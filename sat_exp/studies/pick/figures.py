@@ -1,0 +1,55 @@
+"""The figure of the study: what each choice gives, with its interval."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sat_exp.report import theme
+from sat_exp.report.results import Results
+from sat_exp.report.theme import Drawing
+
+SHOWN = 30
+
+
+def drawings(results: Results) -> dict[str, Drawing]:
+    tables = results.own
+    if "ensemble_choices" in tables:
+        table, label = tables["ensemble_choices"], "held-out error (%)"
+        heading, caption = (
+            "Which ensemble to build",
+            (
+                "The error on images that the choice did not use: models are chosen on random halves of the images and "
+                "evaluated on the other halves. Bars are intervals over images; those of two strategies may overlap "
+                "where that of their difference (fewer_errors) shows one to be better."
+            ),
+        )
+        return {"choice": dots(table, table["strategy"], "held_out_error", 100, label, heading, caption)}
+    if "least_similar" in tables:
+        table, heading = tables["least_similar"], "Which models are least similar"
+        caption = "The ensembles with the least mean SAT of their members. Bars are intervals over images."
+        return {"choice": dots(table, table["models"], "mean_sat", 1, "mean SAT of the members", heading, caption)}
+    if "surrogates" in tables:
+        table, heading = tables["surrogates"].head(SHOWN), "Which model to attack"
+        caption = (
+            f"The rate at which the adversarial images of a source fool other models, the mean over "
+            f"{table['targets'].max()}. Bars are intervals over images. The share of draws of the images in which a "
+            "source is the best is the column first of the table."
+        )
+        return {
+            "choice": dots(table, table["source"], "mean_transfer_rate", 100, "transfer rate (%)", heading, caption)
+        }
+    return {}
+
+
+@theme.style()
+def dots(
+    table: pd.DataFrame, names: pd.Series, column: str, scale: float, label: str, heading: str, caption: str
+) -> Drawing:
+    """A dot with its interval per row, the first row on top."""
+    figure = Figure(figsize=(7, 0.3 * len(table) + 1), layout="constrained")
+    axes, place = figure.subplots(), np.arange(len(table))
+    low, value, high = (scale * table[column + end] for end in ("_low", "", "_high"))
+    axes.hlines(place, low, high, color="#a9b4bd", linewidth=2)
+    axes.plot(value, place, "o", color=theme.GOOD, markersize=5)
+    axes.set(yticks=place, yticklabels=names, ylim=(len(table) - 0.5, -0.5), xlabel=label)
+    return Drawing(figure, table, heading, caption)

@@ -1,0 +1,55 @@
+"""The ranking of sources by how often their adversarial images fool other models."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from sat_exp.similarity import Predictions
+from sat_exp.similarity.intervals import rate
+from sat_exp.similarity.scores import masks, weighted_counts
+from sat_exp.statistics.resampling import percentile_interval
+
+
+def ranked(
+    predictions: Predictions,
+    targets: Collection[str],
+    *,
+    compare: str,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> pd.DataFrame:
+    """The table `surrogates`, best source first: the mean transfer rate of every source over the other `targets`.
+
+    Intervals are percentile intervals over `resamples` draws of the images with replacement. All sources share a draw,
+    so that behind_best, the best source's rate minus the source's, is a paired difference. first: the share of the
+    draws in which the source is the best. A pair without common images is left out of its source's mean; a source
+    without any pair has no row. compare: as for `similarity.score`.
+    """
+    ways = [way for way in predictions.adversarial if way[1] in targets and way[0] != way[1]]
+    found = [masks(predictions, source, target, compare)[:2] for source, target in ways]
+    kept = [place for place, (common, _) in enumerate(found) if common.any()]
+    ways = [ways[place] for place in kept]
+    common, fooled = (np.array([found[place][part] for place in kept], np.uint8) for part in (0, 1))
+    sources = list(dict.fromkeys(source for source, _ in ways))
+    draws = draws_of_images(common.shape[1], resamples, seed)
+    images, hits = weighted_counts(common, fooled, draws)
+    rates = pd.DataFrame(rate(hits, images).T, index=pd.Index([source for source, _ in ways], name="source"))
+    means = rates.groupby(level="source").mean().loc[sources].to_numpy()  # [S, 1 + resamples], all images first
+    best = means[:, 0].argmax()
+    behind = means[best] - means
+    table = pd.DataFrame({"source": sources, "targets": rates.groupby(level="source").size().loc[sources].to_numpy()})
+    for name, values in (("mean_transfer_rate", means), ("behind_best", behind)):
+        low, high = percentile_interval(values[:, 1:].T, confidence)
+        table = table.assign(**{name: values[:, 0], f"{name}_low": low, f"{name}_high": high})
+    first = np.bincount(means[:, 1:].argmax(axis=0), minlength=len(sources)) / resamples
+    return table.assign(first=first).sort_values(
+        "mean_transfer_rate", ascending=False, kind="stable", ignore_index=True
+    )
+
+
+def draws_of_images(images: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each image counts, int64 [1 + resamples, images]: once in row 0, then as drawn with replacement."""
+    drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
+    return np.vstack([np.ones(images, np.int64), drawn])
