@@ -77,7 +77,10 @@ def names(patterns: Sequence[str], where: str = "pool.models") -> list[str]:
 
 
 def stated(name: str) -> DictConfig:
-    """The configuration in a model's file, without its choice of a data set; UserError if it builds on another file."""
+    """The configuration in a model's file, without its choice of a data set; UserError if it builds on another file.
+
+    Hydra's public functions compose whole configurations only. Its loader's `repository` reads a single file.
+    """
     found = GlobalHydra.instance().config_loader().repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
     if any(not (default.is_override() or default.is_self()) for default in found.defaults_list):
         raise UserError(f"model {name} builds on another file: with a pool or a sweep, its own must state everything")
