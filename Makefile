@@ -61,6 +61,8 @@ lock: $(READY) ## update requirements/ after a change to pyproject.toml or *.in;
 	@$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	@$(COMPILE) --extra dev --constraints requirements/build.txt --overrides requirements/overrides.in \
 		--excludes requirements/torch.in pyproject.toml requirements/dev.in --output-file requirements/dev.txt
+	@$(COMPILE) --constraints requirements/dev.txt --overrides requirements/overrides.in \
+		--excludes requirements/torch.in --extra hf --extra dashboard pyproject.toml --output-file requirements/run.txt
 	@$(COMPILE) --constraints requirements/dev.txt requirements/torch.in --output-file requirements/torch.txt
 	@$(COMPILE) --constraints requirements/dev.txt $(addprefix --find-links ,$(PIP_FIND_LINKS)) \
 		requirements/torch-cpu.in --output-file requirements/torch-cpu.txt
