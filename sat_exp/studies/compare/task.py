@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 from sat_exp.names import CONF, aliases
 from sat_exp.settings.types import FileName, FilePath
 from sat_exp.similarity import matrices
+from sat_exp.similarity.comparison import compare
 from sat_exp.studies.compare import findings
-from sat_exp.studies.compare.agreement import compare
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.studied import model_files, studied
 

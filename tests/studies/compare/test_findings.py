@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from sat_exp.similarity import matrices
+from sat_exp.similarity.comparison import compare
 from sat_exp.similarity.matrices import Matrix
 from sat_exp.studies.compare import findings
-from sat_exp.studies.compare.agreement import compare
 
 
 def matrix(name: str, shift: float = 0.0) -> Matrix:

@@ -9,8 +9,8 @@ from scipy import stats
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
+from sat_exp.similarity.comparison import agreement, compare
 from sat_exp.similarity.matrices import Matrix, from_pairs, sampling_error
-from sat_exp.studies.compare.agreement import agreement, compare
 
 QUICK = {"resamples": 50}
 
