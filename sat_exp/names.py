@@ -53,11 +53,14 @@ def own_folder(arguments: Sequence[str]) -> Path | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
     for option in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
-        parser.add_argument(*option, dest="instead")
-    typed = parser.parse_known_args(arguments)[0]
-    if typed.instead is not None or any(OWN_PARTS.match(argument) for argument in arguments):
-        raise UserError("these settings of Hydra are fixed: add your own files by --config-dir FOLDER (-cd)")
-    return typed.config_dir
+        parser.add_argument(*option, dest=option[0])
+    typed = vars(parser.parse_known_args(arguments)[0])
+    own = typed.pop("config_dir")
+    fixed = [option for option, value in typed.items() if value is not None]
+    fixed += [argument.partition("=")[0].lstrip("+~") for argument in arguments if OWN_PARTS.match(argument)]
+    if fixed:
+        raise UserError(f"{fixed[0]} is fixed: add your own files by --config-dir FOLDER (-cd)")
+    return own
 
 
 def check_collisions(conf: Path, packages: Mapping[str, Path], own: Path | None) -> None:

@@ -113,7 +113,7 @@ def dead(place: Path) -> bool:
     try:
         with FileLock(place / ALIVE, timeout=0):
             return True
-    except (Timeout, FileNotFoundError):  # its writer is alive, or has just removed it
+    except (Timeout, FileNotFoundError, FileExistsError):  # its writer is alive, or removes it at this moment
         return False
 
 

@@ -66,6 +66,14 @@ def test_processes_that_write_and_read_one_folder_all_end_well(tmp_path, process
     assert not list(tmp_path.glob(".writing-*"))
 
 
+def test_a_draft_that_ends_while_another_writer_looks_at_it_is_no_error(tmp_path):
+    """A lock whose folder is removed at that moment raises FileExistsError, and so does a file where a draft may be."""
+    (tmp_path / ".writing-x").write_text("")
+    assert not writing.dead(tmp_path / ".writing-x")
+    write(tmp_path, 1)
+    assert said(runs.Run.open(tmp_path)) == {1}
+
+
 def test_a_writer_killed_at_any_moment_leaves_one_writing_or_none(tmp_path):
     """Killed by time, from the first file to the last rename; the next writing mends what is left."""
     chance, seen = random.Random(0), {"whole": 0, "unfinished": 0}
