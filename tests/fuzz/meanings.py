@@ -104,6 +104,8 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "task.least_accuracy": {RANGE: SHARE},
     "task.most_parameters": {RANGE: (-1,)},
     "task.most_flops": {RANGE: (-1,)},
+    "task.most_latency": {RANGE: (-1, 0)},
+    "task.size": {RANGE: (1, 8)},
     "task.resamples": {RANGE: COUNT},
     "task.permutations": {RANGE: (-1,)},
     "task.prune": {LETTERS: UNPRINTABLE, PATHS: ("../*", "/escaped", "a\0b")},
