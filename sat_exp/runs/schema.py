@@ -34,7 +34,7 @@ class Table:
     unique: columns that together identify a row; model_a and model_b in either order. at_most: pairs of columns of
     which the first is never above the second. least_rows: the fewest rows. open: other columns are allowed too.
     requires: tables that a run with this one has. coloured: columns of models that are drawn in their family's colour.
-    finding: W&B gets the numbers of a small table as scalars. on_page: the page lists the table.
+    key_numbers: columns of a small table whose values are numbers of the run in W&B. on_page: the page lists the table.
     """
 
     columns: Mapping[str, Column]
@@ -44,7 +44,7 @@ class Table:
     open: bool = False
     requires: tuple[str, ...] = ()
     coloured: tuple[str, ...] = ()
-    finding: bool = True
+    key_numbers: tuple[str, ...] = ()
     on_page: bool = True
 
 
@@ -89,7 +89,7 @@ PAIR = columns(name="model_a model_b")
 UNIQUE_PAIR = ("model_a", "model_b")
 
 # Tables that the page draws in another form, or that are for programs.
-Measured = partial(Table, finding=False, on_page=False)
+Measured = partial(Table, on_page=False)
 
 MODELS = Measured(
     columns(name="model family", known_count="images", count="parameters attacked fooled")
@@ -112,11 +112,11 @@ PAIRS = Measured(
 TABLES = {
     "models": MODELS,
     "pairs": PAIRS,
-    "components": Table(columns(name="model"), unique=("model",), open=True, finding=False),
+    "components": Table(columns(name="model"), unique=("model",), open=True),
     "images": Measured(columns(text="id", name="sha256") | optional(count="label", text="class")),
     "store": Measured(columns(name="kind key", text="name") | optional(text="sha256", count="rows chunks bytes")),
     "measures": Table(PAIR | columns(name="measure", number="value low high")),
-    "failures": Table(columns(name="model", text="reason"), finding=False),
+    "failures": Table(columns(name="model", text="reason")),
     "examples": Measured(
         columns(name="model clean adversarial", text="image_id", count="image", flag="known")
         | columns(label="label clean_prediction adversarial_prediction")

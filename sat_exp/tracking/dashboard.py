@@ -11,7 +11,7 @@ import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 
 from sat_exp.runs import registry
-from sat_exp.tracking import Tracking
+from sat_exp.tracking import Tracking, charts
 
 AXES: dict[str, reports.Config | reports.SummaryMetric] = {
     "epsilon": reports.Config("attack.epsilon"),
@@ -28,36 +28,36 @@ Parts = dict[str, tuple[str, Sequence[Any]]]
 
 
 def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, set[str]]:
-    """What the runs have, from the (config, summary) of each: models, and the keys of figures, tables, study_figures
-    and study_tables, those of studies."""
+    """The keys that the runs have, from the (config, summary) of each: of charts, figures, tables, study_figures and
+    study_tables, the last two of studies."""
     found: dict[str, set[str]] = defaultdict(set)
     names = {study.name for study in registry.studies()}
     for config, summary in runs:
         of = "study_" if "measured" in config or config.get("task") in names else ""
         for key in summary:
-            kind, _, name = key.partition("/")
-            if kind == "models" and name.endswith("/clean_accuracy"):
-                found["models"].add(name.removesuffix("/clean_accuracy"))
-            elif kind in ("figures", "tables"):
-                found[of + kind].add(key)
+            kind = key.partition("/")[0]
+            if kind in ("charts", "figures", "tables"):
+                found[kind if kind == "charts" else of + kind].add(key)
     return found
 
 
-def parts(found: Mapping[str, set[str]]) -> Parts:
-    """The panels of a dashboard, without those that no run has results for."""
+def parts(found: Mapping[str, set[str]], entity: str) -> Parts:
+    """The panels of a dashboard, without those that no run has results for. entity: the account with the charts."""
     columns = [reports.ParallelCoordinatesPlotColumn(metric, display_name=name) for name, metric in AXES.items()]
     sweep = [
         reports.ParallelCoordinatesPlot(title="attack and results", columns=columns, layout=layout(wide=True)),
         scatter("white-box success", "clean accuracy"),
         scatter("epsilon", "SAT"),
     ]
-    models = [bars(found["models"], column) for column in ("white_box_success", "clean_accuracy")]
+    models = chart("sources", found, entity)
     own, of_studies = found["figures"], found["study_figures"] - found["figures"]
-    matrix = pictures({"figures/matrix"} & own, wide=True) + tables({"tables/pairs"} & found["tables"])
+    matrix = [*chart("matrix", found, entity), *chart("plane", found, entity)]
+    matrix += pictures({"figures/matrix"} & own, wide=True)
+    matrix += tables({"tables/neighbours", "tables/pairs"} & found["tables"])
     whole: Parts = {
         "Sweep": ("One line or point per run: the attack's numbers, and means over models and pairs.", sweep),
-        "Models": ("One bar per model and run.", models if found["models"] else []),
-        "Matrix": ("SAT of all pairs; below are the rates in both directions with their intervals.", matrix),
+        "Models": ("One line per model and run: the model as a source and as a target.", models),
+        "Matrix": ("SAT of all pairs, every number on hover; the tables have neighbours and intervals.", matrix),
         "Figures": ("The other figures of measurements.", pictures(own - {"figures/matrix"}, wide=False)),
         "Studies": ("The figures of studies.", pictures(of_studies, wide=False)),
         "Examples": ("Images before and after the attack.", tables({"tables/examples"} & found["tables"])),
@@ -75,12 +75,19 @@ def scatter(x: str, y: str) -> reports.ScatterPlot:
     return reports.ScatterPlot(title=f"{y} by {x}", x=AXES[x], y=AXES[y], layout=layout(wide=False))
 
 
-def bars(models: Iterable[str], column: str) -> reports.BarPlot:
-    metrics: list[Any] = [f"models/{model}/{column}" for model in sorted(models)]
-    title = column.replace("_", " ")
-    return reports.BarPlot(
-        title=title, metrics=metrics, range_x=(0, 1), max_bars_to_show=100, layout=layout(wide=False)
-    )
+def chart(name: str, found: Mapping[str, set[str]], entity: str) -> list[Any]:
+    """The panel of a custom chart in a list; [] where no run has its table."""
+    if (key := charts.key(name)) not in found["charts"]:
+        return []
+    return [
+        reports.CustomChart(
+            query={"summaryTable": {"tableKey": key}},
+            chart_name=f"{entity}/{charts.preset(name)}",
+            chart_fields=charts.fields(name),
+            chart_strings={"title": charts.TITLES[name]},
+            layout=layout(wide=True),
+        )
+    ]
 
 
 def pictures(keys: Iterable[str], wide: bool) -> list[reports.MediaBrowser]:
@@ -140,7 +147,8 @@ def create(settings: Tracking, title: str) -> dict[str, str]:
     runs = [(run.config, dict(run.summary)) for run in api.runs(f"{owner}/{project}", lazy=False)]
     if not runs:
         raise LookupError(f"{owner}/{project} has no runs")
-    content = parts(logged(runs))
+    charts.create(owner, settings.connect_seconds)
+    content = parts(logged(runs), owner)
     return {
         "workspace": save_workspace(owner, project, title, content),
         "report": save_report(owner, project, title, content),

@@ -1,18 +1,20 @@
 """The results of a finished run in W&B, under stable keys.
 
 run.config                 the config of the start, completed from summary.json
-tables/<name>              wandb.Table, every row and column (missing numbers are empty cells)
+run.notes                  the findings in words
+tables/<name>              wandb.Table, every row and column (missing numbers are empty cells); tables for programs are
+                           in the artifact only
 tables/examples            the same with the example images themselves
+tables/neighbours          the five models most similar to each
+charts/<name>              custom charts with values on hover, see `charts`
 figures/<name>, report     the PNG figures and report.html
-drawn/<name>               wandb.Table of the numbers in a figure
-run.summary                models/<model>/<column>, pairs/<a>/<b>/<column> (small pools), mean/<table>/<column>,
-                           <table>/<row>/<column> of a study's small tables (a row is named by its first column and
-                           its other texts, for instance importance/stem/p_alone), timings/<stage>, warnings (a count)
+run.summary                the numbers by which runs are sorted, at most `MOST` of them: mean/<table>/<column>,
+                           lowest/… and highest/…; <table>/<row>/<column> of a study's `key_numbers` (a row is named by
+                           its texts, for instance agreement/all/spearman/value); seconds, warnings (a count)
 artifacts                  see `artifacts`
 """
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,20 @@ import pandas
 import wandb
 
 from sat_exp.runs import Run, registry
+from sat_exp.similarity.scores import transfer_rates
+from sat_exp.tracking import charts as custom
 from sat_exp.tracking.artifacts import lineage
+from sat_exp.tracking.owner import within
 
 CONFIG_KEYS = ("task", "title", "command", "created", "choices", "versions", "hardware", "attack", "dataset")
-KEYS = {"models": ["model"], "pairs": ["model_a", "model_b"]}
-"""The columns that name a row of the tables of a measurement."""
+OF_MODELS = ("clean_accuracy", "white_box_success", "mean_l2", "attack_images_per_second")
+"""The columns of the table of models whose means runs are sorted by."""
 
-ENDS = ("_low", "_high")
-SMALL = 55  # rows of a table up to which its numbers are summary scalars: the pairs of ten models with the diagonal
+MOST = 40
+SMALL = 15  # rows of a study's table up to which its `key_numbers` are numbers of the run
+FOR_READERS = ("models", "pairs")
+"""Tables that are no part of the page as they are, and that readers sort in W&B all the same."""
+
 PAGE = "report.html"
 PICTURES = ("clean", "adversarial")
 
@@ -43,10 +51,33 @@ def config(client: wandb.Run, run: Run) -> None:
     client.config.update(filled(started, recorded), allow_val_change=True)
 
 
+def notes(client: wandb.Run, run: Run) -> None:
+    if findings := run.summary.get("findings"):
+        client.notes = "\n\n".join(findings)
+
+
 def tables(client: wandb.Run, run: Run) -> None:
-    for name, frame in run.tables().items():
-        if name != "examples":
-            client.log({f"tables/{name}": table(frame)})
+    whole = run.tables()
+    frames = {name: whole[name] for name in whole if name in FOR_READERS or registry.table(name).on_page}
+    if "pairs" in frames and len(frames["pairs"]) > 1:
+        frames["neighbours"] = custom.neighbours(frames["pairs"])
+    for name, frame in frames.items():
+        client.log({f"tables/{name}": table(frame)})
+
+
+def charts(client: wandb.Run, run: Run) -> None:
+    """The tables of the custom charts and, where the account is known, the charts. Online they are made for it."""
+    frames = custom.tables(run)
+    for chart, frame in frames.items():
+        if client.entity:
+            name = f"{client.entity}/{custom.preset(chart)}"
+            drawn = wandb.plot_table(name, table(frame), custom.fields(chart), {"title": custom.TITLES[chart]})
+            client.log({f"charts/{chart}": drawn})
+        else:
+            client.log({custom.key(chart): table(frame)})
+    if frames and not client.offline:
+        seconds = client.settings.init_timeout
+        within(2 * seconds, lambda: custom.create(client.entity, seconds))
 
 
 def examples(client: wandb.Run, run: Run) -> None:
@@ -59,15 +90,9 @@ def examples(client: wandb.Run, run: Run) -> None:
 
 
 def figures(client: wandb.Run, run: Run) -> None:
-    files = drawn(run, ".png")
-    if files:
+    if files := [file for file in run.files if file.startswith("figures/") and file.endswith(".png")]:
         with run.copied(files) as place:
             client.log({f"figures/{Path(file).stem}": wandb.Image(str(place / file)) for file in files})
-
-
-def numbers_drawn(client: wandb.Run, run: Run) -> None:
-    for file in drawn(run, ".csv"):
-        client.log({f"drawn/{Path(file).stem}": table(pandas.read_csv(BytesIO(run.content(file))))})
 
 
 def report(client: wandb.Run, run: Run) -> None:
@@ -79,12 +104,7 @@ def key_numbers(client: wandb.Run, run: Run) -> None:
     client.summary.update(scalars(run.tables(), run.summary))
 
 
-UPLOADS = (config, tables, examples, figures, numbers_drawn, report, key_numbers, lineage)
-
-
-def drawn(run: Run, suffix: str) -> list[str]:
-    """The files of a run's figures that have the suffix."""
-    return [file for file in run.files if file.startswith("figures/") and file.endswith(suffix)]
+UPLOADS = (config, notes, key_numbers, tables, charts, examples, figures, report, lineage)
 
 
 def table(frame: pandas.DataFrame) -> wandb.Table:
@@ -94,33 +114,56 @@ def table(frame: pandas.DataFrame) -> wandb.Table:
 
 
 def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers to compare between runs, without missing ones."""
-    numbers: dict[str, float] = {}
+    """The numbers to sort runs by, without missing ones, the first `MOST`: of models and pairs, then of the studies."""
+    numbers: dict[str, float] = {"warnings": len(summary.get("warnings", []))}
+    if timings := summary.get("timings"):
+        numbers["seconds"] = sum(timings.values())
+    numbers |= {f"planned/{stage}": seconds for stage, seconds in summary.get("planned_seconds", {}).items()}
+    if "models" in frames:
+        numbers |= of_models(frames["models"])
+    if "pairs" in frames:
+        numbers |= of_pairs(frames["pairs"])
     for name, frame in frames.items():
-        if (name in KEYS or registry.table(name).finding) and (name == "models" or 0 < len(frame) <= SMALL):
-            numbers |= of_rows(name, frame)
-    for name, frame in frames.items():
-        if name in KEYS:
-            averaged = frame if name == "models" else frame[frame["model_a"] != frame["model_b"]]
-            means = averaged.select_dtypes("floating").mean()
-            numbers |= {f"mean/{name}/{key}": mean for key, mean in means.items() if not str(key).endswith(ENDS)}
-    for kind, field in (("timings", "timings"), ("planned", "planned_seconds")):
-        numbers |= {f"{kind}/{stage}": seconds for stage, seconds in summary.get(field, {}).items()}
-    numbers["warnings"] = len(summary.get("warnings", []))
-    return {key: value for key, value in numbers.items() if not pandas.isna(value)}
+        columns = [column for column in registry.table(name).key_numbers if column in frame]
+        if columns and len(frame) <= SMALL:
+            numbers |= of_rows(name, frame, columns)
+    known = {key: value for key, value in numbers.items() if not pandas.isna(value)}
+    return dict(list(known.items())[:MOST])
 
 
-def of_rows(name: str, frame: pandas.DataFrame) -> dict[str, float]:
+def of_models(models: pandas.DataFrame) -> dict[str, float]:
+    numbers: dict[str, float] = {f"mean/models/{column}": models[column].mean() for column in OF_MODELS}
+    lowest = {f"lowest/models/{column}": models[column].min() for column in OF_MODELS[:2]}
+    return {"models": len(models), "images": models["images"].max()} | numbers | lowest
+
+
+def of_pairs(pairs: pandas.DataFrame) -> dict[str, float]:
+    """SAT of the pairs of two models, and the mean rate over all their directions, whatever the order of the models."""
+    between = pairs[pairs["model_a"] != pairs["model_b"]]
+    same = between["family_a"] == between["family_b"]
+    sat = between["sat"]
+    return {
+        "pairs": len(between),
+        "mean/pairs/sat": sat.mean(),
+        "median/pairs/sat": sat.median(),
+        "lowest/pairs/sat": sat.min(),
+        "highest/pairs/sat": sat.max(),
+        "mean/pairs/sat_same_family": sat[same].mean(),
+        "mean/pairs/sat_other_family": sat[~same].mean(),
+        "mean/pairs/transfer_rate": transfer_rates(pairs)["rate"].mean(),
+    }
+
+
+def of_rows(name: str, frame: pandas.DataFrame, columns: list[str]) -> dict[str, float]:
     """<table>/<row>/<column>; {} where two rows have one name."""
-    first, *others = frame.columns
-    keys = KEYS.get(name) or [first, *frame[others].select_dtypes(["object", "string", "category"])]
-    rows = [f"{name}/{'/'.join(map(str, row))}" for row in frame[keys].astype(str).to_numpy()]
+    texts = [*frame.select_dtypes(["object", "string", "category"])]
+    keys = texts or [column for column in registry.table(name).unique if column not in columns]
+    rows = [f"{name}/{'/'.join(map(str, row))}" for row in frame[keys].to_numpy()]
     if len(set(rows)) < len(rows):
         return {}
-    numeric = frame.drop(columns=keys).select_dtypes(["number", "bool"])
     return {
         f"{row}/{column}": value
-        for row, values in zip(rows, numeric.to_dict("records"), strict=True)
+        for row, values in zip(rows, frame[columns].to_dict("records"), strict=True)
         for column, value in values.items()
     }
 

@@ -147,6 +147,9 @@ class Server(BaseHTTPRequestHandler):
     def useartifact(self, variables: dict[str, Any]) -> dict[str, Any]:
         return {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}}
 
+    def createcustomchart(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"createCustomChart": {"chart": {"id": f"{variables['entity']}/{variables['chartName']}"}}}
+
     def viewer(self, variables: dict[str, Any]) -> dict[str, Any]:
         named = {"id": "VQ==", "entity": "someone", "username": "someone", "email": "", "flags": "{}"}
         return {"viewer": named | {"teams": {"edges": []}}}
@@ -274,7 +277,7 @@ def read_run_log(folder: Path) -> Recorded:
             found.group = record.run.run_group
             found.config.update(items(record.run.config.update))
         elif kind == "config":
-            found.config.update(items(record.config.update))
+            items(record.config.update, found.config)
         elif kind == "summary":
             found.summary.update(items(record.summary.update))
         elif kind == "history":
@@ -290,9 +293,9 @@ def read_run_log(folder: Path) -> Recorded:
     return found
 
 
-def items(entries: Any) -> dict[str, Any]:
-    """Config, summary or history entries, nested as they were logged."""
-    found: dict[str, Any] = {}
+def items(entries: Any, known: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Config, summary or history entries, nested as they were logged; added to those that are `known`."""
+    found: dict[str, Any] = {} if known is None else known
     for entry in entries:
         *outer, last = entry.nested_key or [entry.key]
         place = found

@@ -76,7 +76,7 @@ def test_a_study_uses_the_very_matrix_that_the_measurement_logged(tmp_path, fill
     assert (used.used, used.digest, used.type) == (True, logged.digest, "matrix")
     assert found.artifacts["study-analyze-quickstart"].metadata["made_from"] == {"matrix-quickstart": logged.digest}
     assert found.config["measured"] == str(run)
-    assert found.summary == found.summary | {"importance/stem/importance": 0.5, "importance/norm/rank": 2}
+    assert found.summary == found.summary | {"importance/stem/importance": 0.5, "importance/norm/importance": 0.25}
 
 
 def test_a_study_of_a_file_uses_the_file(tmp_path, read_log):

@@ -4,14 +4,13 @@ import json
 
 import pytest
 
-from sat_exp.tracking import Tracking
+from sat_exp.tracking import Tracking, charts
 
 pytest.importorskip("wandb_workspaces")
 TITLE = "Review"
 MEASURED = {
-    "models/resnet/clean_accuracy": 0.9,
-    "models/resnet/white_box_success": 1.0,
-    "models/hf/vit/clean_accuracy": 0.8,
+    "charts/matrix_table": {"_type": "table-file"},
+    "charts/sources_table": {"_type": "table-file"},
     "mean/pairs/sat": 3.1,
     "figures/matrix": {"_type": "image-file"},
     "figures/accuracy": {"_type": "image-file"},
@@ -65,15 +64,24 @@ def test_panels_show_what_the_runs_logged(create, online):
     columns = [column["accessor"] for column in found["Sweep"][0]["config"]["columns"]]
     assert columns[:2] == ["config:attack.value.epsilon", "config:attack.value.threat.norm"]
     assert columns[-1] == "summary:mean/pairs/sat"
-    success, accuracy = (panel["config"]["metrics"] for panel in found["Models"])
-    assert success == ["models/hf/vit/white_box_success", "models/resnet/white_box_success"]
-    assert accuracy == ["models/hf/vit/clean_accuracy", "models/resnet/clean_accuracy"]
-    assert found["Matrix"][0]["config"]["mediaKeys"] == ["figures/matrix"]
-    assert "tables/pairs" in json.dumps(found["Matrix"][1])
+    drawn = [found["Models"][0], found["Matrix"][0]]
+    for panel, name in zip(drawn, ("sources", "matrix"), strict=True):
+        assert panel["viewType"] == "Vega2"
+        assert panel["config"]["panelDefId"] == f"someone/{charts.preset(name)}"
+        assert panel["config"]["fieldSettings"] == charts.fields(name)
+        assert f"charts/{name}_table" in json.dumps(panel["config"]["userQuery"])
+    assert found["Matrix"][1]["config"]["mediaKeys"] == ["figures/matrix"]
+    assert "tables/pairs" in json.dumps(found["Matrix"][2])
     shown = [panel["config"]["mediaKeys"] for panel in found["Figures"]]
     assert shown == [["figures/accuracy"], ["figures/transfer"]]
     assert [panel["config"]["mediaKeys"] for panel in found["Studies"]] == [["figures/gain"], ["figures/importance"]]
     assert "tables/importance" in json.dumps(found["Tables of studies"])
+
+
+def test_the_account_gets_the_charts(create, online):
+    create()
+    made = {sent["chartName"]: json.loads(sent["spec"]) for name, sent in online.asked if name == "CreateCustomChart"}
+    assert made == {charts.preset(name): json.loads(charts.specification(name)) for name in charts.TITLES}
 
 
 def test_the_report_has_the_same_panels_and_none_covers_another(create, online):
@@ -89,10 +97,10 @@ def test_the_report_has_the_same_panels_and_none_covers_another(create, online):
 
 def test_the_same_command_again_writes_both_anew(create, online):
     first = create()
-    online.runs.append(node("run3", {}, {"models/mixer/clean_accuracy": 0.7}))
+    online.runs.append(node("run4", {}, {"charts/plane_table": {"_type": "table-file"}}))
     assert create() == first
     assert len(online.views) == 2
-    assert "models/mixer/clean_accuracy" in sections(online)["Models"][1]["config"]["metrics"]
+    assert charts.preset("plane") in sections(online)["Matrix"][1]["config"]["panelDefId"]
     assert first["workspace"].startswith(f"http://127.0.0.1:{online.server_port}/someone/sat_exp?nw=")
 
 

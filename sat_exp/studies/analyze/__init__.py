@@ -55,8 +55,11 @@ TABLES = {
         | columns(number="explained chance")
         | WEIGHTS,
         unique=("component",),
+        key_numbers=("importance",),
     ),
-    "importance_fits": Table(columns(name="encoding validation", count="pairs", number="r2 low high")),
+    "importance_fits": Table(
+        columns(name="encoding validation", count="pairs", number="r2 low high"), key_numbers=("r2",)
+    ),
     "importance_groups": Table(columns(text="components") | WEIGHTS),
     "regimes": Table(
         columns(name="kind", count="pairs models architectures sd", number="mean low high least most"),
@@ -65,7 +68,8 @@ TABLES = {
     ),
     "regime_tests": Table(
         columns(name="higher lower", count="pairs_higher pairs_lower arrangements")
-        | columns(number="difference low high", rate="p", flag="exact")
+        | columns(number="difference low high", rate="p", flag="exact"),
+        key_numbers=("difference",),
     ),
     "regime_pairs": Table(PAIR | columns(name="kind architecture_a architecture_b", sat="sat"), unique=UNIQUE_PAIR),
     "controls": Table(

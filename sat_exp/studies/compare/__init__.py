@@ -11,6 +11,7 @@ TABLES = {
     "agreement": Table(
         columns(name="group measure", count="models pairs", number="value low high expected", rate="p"),
         unique=("group", "measure"),
+        key_numbers=("value",),
     ),
     "pairs_compared": Table(COMPARED, unique=UNIQUE_PAIR),
     "disagreements": Table(COMPARED, unique=UNIQUE_PAIR),

@@ -15,8 +15,8 @@ TABLES = {
         columns(name="student network", text="teacher", rate="accuracy", count="seed parameters", seconds="seconds"),
         unique=("network",),
     ),
-    "networks": replace(MODELS, finding=True, on_page=True),
-    "similarity": replace(PAIRS, finding=True, on_page=True),
+    "networks": replace(MODELS, on_page=True),
+    "similarity": replace(PAIRS, on_page=True),
     "teachers": Table(columns(name="teacher", rate="teacher_accuracy"), unique=("teacher",)),
     "before": Table(KNOWN_BEFORE | columns(count="seed", rate="baseline"), unique=("student", "teacher", "seed")),
     "gains": Table(OUTCOME | columns(count="seed"), unique=("student", "teacher", "seed")),
@@ -24,6 +24,7 @@ TABLES = {
     "changes": Table(
         columns(name="quantity group", count="pairs", rate="positive", number="mean low high"),
         unique=("quantity", "group"),
+        key_numbers=("mean",),
     ),
     "relations": Table(
         columns(name="measure group", text="given", count="students teachers pairs")

@@ -16,6 +16,7 @@ TABLES = {
         columns(count="size ensembles", flag="whole", number="sat", rate="members_error error error_least all_wrong")
         | with_interval(number="reduction"),
         unique=("size",),
+        key_numbers=("error", "reduction"),
     ),
     "ensembles": Table(
         columns(count="size clusters", text="models", name="kept", rate="members_error error all_wrong accuracy_gap")

@@ -9,6 +9,7 @@ TABLES = {
     "ensemble_choices": Table(
         COSTS | columns(name="strategy") | with_interval(rate="held_out_error", number="fewer_errors"),
         unique=("strategy",),
+        key_numbers=("held_out_error",),
     ),
     "least_similar": Table(COSTS | columns(rate="first") | with_interval(sat="mean_sat"), unique=("models",)),
     "surrogates": Table(

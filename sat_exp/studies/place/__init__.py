@@ -10,6 +10,7 @@ TABLES = {
     "rates": Table(
         columns(name="role most least", rank="rank", count="models", rate="mean_rate most_rate least_rate"),
         unique=("role",),
+        key_numbers=("mean_rate",),
     ),
     "nearest_clusters": Table(columns(count="cluster models", sat="mean_sat", text="members"), unique=("cluster",)),
 }
