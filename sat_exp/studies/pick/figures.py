@@ -14,16 +14,16 @@ SHOWN = 30
 def drawings(results: Results) -> dict[str, Drawing]:
     tables = results.own
     if "ensemble_choices" in tables:
-        table, label = tables["ensemble_choices"], "held-out error (%)"
-        heading, caption = (
-            "Which ensemble to build",
-            (
-                "The error on images that the choice did not use: models are chosen on random halves of the images and "
-                "evaluated on the other halves. Bars are intervals over images; those of two strategies may overlap "
-                "where that of their difference (fewer_errors) shows one to be better."
-            ),
+        table, label = tables["ensemble_choices"], "points of error less than the most accurate models"
+        caption = (
+            "How much lower the error of each choice is than that of the most accurate models, on images that neither "
+            "was chosen on: choices are made on random halves of the images and evaluated on the other halves. Bars "
+            "are intervals over images, with Bonferroni's correction for the number of strategies. A bar to the right "
+            "of 0 is a better choice."
         )
-        return {"choice": dots(table, table["strategy"], "held_out_error", 100, label, heading, caption)}
+        return {
+            "choice": dots(table, table["strategy"], "fewer_errors", 100, label, "Which ensemble to build", caption)
+        }
     if "least_similar" in tables:
         table, heading = tables["least_similar"], "Which models are least similar"
         caption = "The ensembles with the least mean SAT of their members. Bars are intervals over images."
@@ -49,6 +49,8 @@ def dots(
     figure = Figure(figsize=(7, 0.3 * len(table) + 1), layout="constrained")
     axes, place = figure.subplots(), np.arange(len(table))
     low, value, high = (scale * table[column + end] for end in ("_low", "", "_high"))
+    if (low < 0).any():
+        axes.axvline(0, color=theme.QUIET, linewidth=0.8)
     axes.hlines(place, low, high, color="#a9b4bd", linewidth=2)
     axes.plot(value, place, "o", color=theme.GOOD, markersize=5)
     axes.set(yticks=place, yticklabels=names, ylim=(len(table) - 0.5, -0.5), xlabel=label)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from sat_exp.similarity.scores import WEAK_ATTACK
 from sat_exp.studies.pick.choices import ACCURATE, SINGLE
 from sat_exp.tasks import printing
 
@@ -85,6 +86,11 @@ def of_surrogates(sources: pd.DataFrame, target: str | None) -> list[str]:
         equal = rivals[rivals["behind_best_low"] <= 0]["source"].tolist()
         sure = f"Within the interval {' and '.join(equal)} may be as good." if equal else "No other source comes close."
         texts.append(f"Its lead over {after['source']}, the next, is {points(after, 'behind_best')}. {sure}")
+    if weak := int((sources["white_box_success"] < WEAK_ATTACK).sum()):
+        texts.append(
+            f"The attack fools {weak} of the {len(sources)} sources on less than {WEAK_ATTACK:.0%} of their own "
+            "images: with more steps the order may change."
+        )
     return texts
 
 

@@ -51,10 +51,11 @@ def test_mean_rates_are_those_of_the_pairs():
 def test_one_target_has_a_ranking_of_its_own():
     known = predictions()
     known.adversarial["weak", "fair"] = (known.clean["fair"] + 1) % 10
-    table = ranked(known, ["fair"], **SETTINGS)
+    table = ranked(known, ["fair"], **SETTINGS).assign(white_box_success=[1.0, 0.5])
     assert table["source"].tolist() == ["weak", "strong"]
     assert table["mean_transfer_rate"][0] == 1
     assert "Attack weak: its adversarial images fool fair on 100.0%" in findings.of_surrogates(table, "fair")[0]
+    assert "fools 1 of the 2 sources on less than 99%" in findings.of_surrogates(table, "fair")[-1]
 
 
 def test_intervals_cover_the_true_rate_and_the_true_lead():
@@ -74,7 +75,7 @@ def test_equal_sources_are_called_equal():
     known = predictions(40)
     for target in NAMES:
         known.adversarial["fair", target] = known.adversarial["strong", target].copy()
-    table = ranked(known, NAMES, **SETTINGS)
+    table = ranked(known, NAMES, **SETTINGS).assign(white_box_success=1.0)
     text = " ".join(findings.of_surrogates(table, None))
     assert "may be as good" in text
     assert "fool the other 2 models on average" in text
