@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 import sys
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from sat_exp import settings
+from sat_exp.console import checks
 from sat_exp.errors import UserError, one_line, user_error
 from sat_exp.settings.types import Count, Text
 from sat_exp.tasks import composing
@@ -81,8 +82,10 @@ class ModelSweeper(Sweeper):
         """Run all jobs in batches; exit with a table of failures if any job returned one."""
         try:
             jobs = self.jobs(arguments)
-            for job in jobs:
-                self.check(job)
+            configs = [self.composed(job.overrides) for job in jobs]
+            for check in (checks.check_early, settings.check):
+                for job, config in zip(jobs, configs, strict=True):
+                    self.check(job, config, check)
         except UserError as error:
             sys.exit(f"error: {error}")
         folder = Path(self.config.hydra.sweep.dir)
@@ -95,12 +98,11 @@ class ModelSweeper(Sweeper):
             sys.exit("\n".join([f"error: {len(failures)} of {len(jobs)} jobs failed:", *failures]))
         return returns
 
-    def check(self, job: Job) -> None:
-        """UserError where the configuration of a job is wrong."""
-        config = self.composed(job.overrides)
+    def check(self, job: Job, config: DictConfig, check: Callable[[DictConfig], None]) -> None:
+        """UserError where `check` finds `config`, the configuration of `job`, wrong."""
         HydraConfig.instance().set_config(config)
         try:
-            settings.check(config)
+            check(config)
         except Exception as error:
             if (known := user_error(error)) is None:
                 raise

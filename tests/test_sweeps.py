@@ -88,7 +88,8 @@ def conf(tmp_path_factory) -> Path:
 def run(conf, tmp_path, monkeypatch) -> Callable[..., list[Seen]]:
     """Runs a sweep as the command line does; `task` is called for every job, after it was recorded."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sat_exp.sweeps.settings.check", lambda config: None)
+    for check in ("checks.check_early", "settings.check"):
+        monkeypatch.setattr(f"sat_exp.sweeps.{check}", lambda config: None)
 
     def run(*arguments: str, task: Callable[[DictConfig], str | None] = lambda config: None) -> list[Seen]:
         seen = []

@@ -1,7 +1,16 @@
 """The whole configuration, checked before anything is loaded: types, ranges, choices, names of code, secrets."""
 
-from sat_exp.settings.callback import package_file
-from sat_exp.settings.checking import allowing, build, check, check_model, check_values, chosen_task, plain
+from sat_exp.settings.checking import (
+    allowing,
+    build,
+    check,
+    check_model,
+    check_stated,
+    check_values,
+    chosen_task,
+    plain,
+)
+from sat_exp.settings.package_file import package_file
 from sat_exp.settings.schema import checked
 
 __all__ = [
@@ -9,6 +18,7 @@ __all__ = [
     "build",
     "check",
     "check_model",
+    "check_stated",
     "check_values",
     "checked",
     "chosen_task",

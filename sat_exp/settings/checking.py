@@ -16,7 +16,8 @@ from sat_exp.names import choose, files_of
 from sat_exp.settings import targets
 from sat_exp.settings.configuration import GROUPS, Configuration, Model
 from sat_exp.settings.schema import checked
-from sat_exp.settings.targets import TARGET, check_network, resolve, walked
+from sat_exp.settings.signatures import signature_of
+from sat_exp.settings.targets import TARGET, check_network, permitted, resolve, walked
 
 SECRET = re.compile(r"(?i)(api_?key|access_?key|secret|passw(or)?d|credentials?|(?<!class_)(?<!dist_)token)$")
 """Names of settings that hold secrets. A class token and a distillation token are parts of networks."""
@@ -34,7 +35,22 @@ def check(config: DictConfig) -> None:
 
 
 def check_values(config: DictConfig) -> None:
-    """UserError for the first setting with a value of a wrong type or out of range, an unknown name, or a secret."""
+    """UserError for the first setting with a value of a wrong type or out of range, an unknown name, or a secret.
+
+    First what can be told without importing the code that the configuration names, which takes seconds.
+    """
+    whole = check_stated(config)
+    with allowing(config):
+        for group in GROUPS:
+            checked(*parts(whole[group], group), prefix=group)
+        for one in ("model", "target"):
+            if whole[one] is not None:
+                check_model(config[one], one)
+
+
+def check_stated(config: DictConfig) -> dict[str, Any]:
+    """The settings as plain values, without Hydra's own. UserError for the first wrong one, as far as can be told from
+    the signatures in source files."""
     whole = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     hydra = HydraConfig.get()
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
@@ -51,10 +67,10 @@ def check_values(config: DictConfig) -> None:
         raise UserError(f"output_dir={whole['output_dir']}: {files[0]} is no folder, give another")
     with allowing(config):
         for group in GROUPS:
-            checked(*parts(whole[group], group), prefix=group)
-        for one in ("model", "target"):
-            if whole[one] is not None:
-                check_model(config[one], one)
+            permitted(whole[group][TARGET], group, f"{group}.{TARGET}")
+            if (signature := signature_of(whole[group][TARGET])) is not None:
+                checked(signature, {key: value for key, value in whole[group].items() if key != TARGET}, group)
+    return whole
 
 
 def check_model(model: DictConfig, where: str) -> None:

@@ -6,7 +6,19 @@ from pydantic import AfterValidator, Field, with_config
 from typing_extensions import TypedDict
 
 from sat_exp.settings.schema import STRICT
-from sat_exp.settings.types import Confidence, Draws, FileName, FilePath, Images, Positive, RunName, Seed, Side, Text
+from sat_exp.settings.types import (
+    Confidence,
+    Draws,
+    Existing,
+    FileName,
+    FilePath,
+    Images,
+    Positive,
+    RunName,
+    Seed,
+    Side,
+    Text,
+)
 
 
 def package(text: str) -> str:
@@ -126,9 +138,9 @@ class Configuration(TypedDict):
     hardware: dict[str, Any]
     tracking: dict[str, Any]
     task: dict[str, Any]
-    reference: NotRequired[FilePath]
+    reference: NotRequired[Existing]
     reference_images: NotRequired[Images]
 
 
-GROUPS = ("attack", "dataset", "hardware", "tracking", "task")
-"""The groups whose settings are the parameters of their `_target_`."""
+GROUPS = ("tracking", "attack", "dataset", "hardware", "task")
+"""The groups whose settings are the parameters of their `_target_`; first the one that imports nothing heavy."""

@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from types import NoneType
-from typing import Any, Literal, NotRequired, Required, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic_core import ErrorDetails
@@ -53,20 +54,46 @@ def checked(target: Any, values: Mapping[str, Any], prefix: str = "") -> dict[st
         raise UserError(line(error.errors(), prefix, kind)) from None
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a class or function. rest: it takes all further settings, whatever their names."""
+
+    name: str
+    hint: Any
+    required: bool
+    rest: bool = False
+
+
 @cache
 def of_signature(target: Callable[..., Any]) -> Any:
     """A TypedDict of the parameters of a class or function; parameters without a type are not checked."""
+    return typed_dict(target.__name__, parameters(target))
+
+
+def parameters(target: Callable[..., Any]) -> list[Parameter]:
+    """The parameters of a class or function. `**rest: Annotated[Any, Class]` stands for those of the class."""
     own = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
     hints = get_type_hints(own, include_extras=True)
+    found: list[Parameter] = []
+    for each in inspect.signature(target).parameters.values():
+        hint, rest = hints.get(each.name, Any), each.kind is each.VAR_KEYWORD
+        if rest and get_origin(hint) is Annotated:
+            found += [replace(parameter, required=False) for parameter in parameters(get_args(hint)[-1])]
+        else:
+            found.append(Parameter(each.name, hint, each.default is each.empty and not rest, rest))
+    return found
+
+
+def typed_dict(name: str, parameters: Iterable[Parameter]) -> Any:
+    """A TypedDict of `parameters`, except `config`, the whole configuration."""
     fields: dict[str, Any] = {}
     extra: Literal["forbid", "allow"] = "forbid"
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
+    for parameter in parameters:
+        if parameter.rest:
             extra = "allow"
-        elif not (parameter.name == "config" and parameter.kind is parameter.POSITIONAL_OR_KEYWORD):
-            hint = hints.get(parameter.name, Any)
-            fields[parameter.name] = Required[hint] if parameter.default is parameter.empty else NotRequired[hint]
-    made: Any = TypedDict(target.__name__, fields)  # type: ignore[misc, operator]
+        elif parameter.name != "config":
+            fields[parameter.name] = (Required if parameter.required else NotRequired)[parameter.hint]
+    made: Any = TypedDict(name, fields)  # type: ignore[misc, operator]
     return with_config(STRICT | ConfigDict(extra=extra))(made)
 
 

@@ -82,22 +82,30 @@ def allowing(packages: Collection[str]) -> Iterator[None]:
 def resolve(name: Any, kind: str, where: str) -> Callable[..., Any]:
     """The class or function that the setting `where` names. UserError for code that may not be named, before it is
     imported, and for an object of another kind."""
-    wanted = KINDS[kind]
-    extra = (*(plugins.packages(wanted.plugins) if wanted.plugins else ()), *_allowed.get())
-    packages, known = (*wanted.packages, *extra), ", ".join(wanted.packages)
-    if not (isinstance(name, str) and all(part.isidentifier() for part in name.split("."))):
-        raise UserError(f"{where}={name}: give the name of {wanted.noun}, as package.name")
-    if not within(name, packages):
-        advice = f"if you trust that package, type 'allow=[{name.split('.')[0]}]'"
-        raise UserError(f"{where}={name}: configurations name code of {known} only; {advice}")
+    wanted, extra = KINDS[kind], permitted(name, kind, where)
     try:
         target = imported(name)
     except Exception as error:
         raise UserError(f"{where}={name} cannot be imported: {one_line(error)}") from error
     defined = getattr(target, "__module__", None) or ""
-    if not (callable(target) and within(defined, packages) and (within(defined, extra) or wanted.fits(target))):
+    fits = within(defined, extra) or (within(defined, wanted.packages) and wanted.fits(target))
+    if not (callable(target) and fits):
         raise UserError(f"{where}={name} is not {wanted.noun}")
     return target
+
+
+def permitted(name: Any, kind: str, where: str) -> tuple[str, ...]:
+    """The packages of plug-ins and those that the user allows for this kind of code. UserError where `name`, the value
+    of the setting `where`, is of no package that it may be of."""
+    wanted = KINDS[kind]
+    extra = (*(plugins.packages(wanted.plugins) if wanted.plugins else ()), *_allowed.get())
+    known = ", ".join(wanted.packages)
+    if not (isinstance(name, str) and all(part.isidentifier() for part in name.split("."))):
+        raise UserError(f"{where}={name}: give the name of {wanted.noun}, as package.name")
+    if not within(name, (*wanted.packages, *extra)):
+        advice = f"if you trust that package, type 'allow=[{name.split('.')[0]}]'"
+        raise UserError(f"{where}={name}: configurations name code of {known} only; {advice}")
+    return extra
 
 
 def imported(name: str) -> Any:

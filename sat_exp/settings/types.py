@@ -1,9 +1,13 @@
 """Types of settings, for the signatures of configured classes and functions."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 from pathvalidate import ValidationError, validate_filename
 from pydantic import AfterValidator, BeforeValidator, Field
+
+from sat_exp.errors import nearest
 
 LONGEST = 200  # the most characters of a text; file names allow more
 LONGEST_PART = 255  # the most bytes of a name in a path
@@ -50,10 +54,22 @@ def path(text: str) -> str:
     return text
 
 
+def there(text: str) -> str:
+    """`text`; ValueError if it is the path of nothing. A folder that cannot be searched is left to who reads it."""
+    place = Path(text)
+    with suppress(PermissionError):
+        if not place.exists():
+            others = [path.name for path in place.parent.iterdir()] if place.parent.is_dir() else []
+            near = [str(place.with_name(name)) for name in nearest(place.name, others, most=1)]
+            raise ValueError(", such as ".join(["the path of a folder or a file that exists", *near]))
+    return text
+
+
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST), BeforeValidator(as_text), AfterValidator(one_line)]
 FileName = Annotated[Text, AfterValidator(file_name)]  # a text that can be the name of a file
 RunName = Annotated[Text, AfterValidator(run_name)]  # the folder of a run, below output_dir
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
+Existing = Annotated[FilePath, AfterValidator(there)]  # a finished run, or a file
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

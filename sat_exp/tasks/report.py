@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from sat_exp import report
 from sat_exp.errors import UserError
 from sat_exp.runs import SUMMARY, Run
-from sat_exp.settings.types import FileName, FilePath
+from sat_exp.settings.types import Existing, FileName
 from sat_exp.tasks import printing
 
 MEASURED = (
@@ -27,7 +27,7 @@ def folder_of(config: DictConfig, run: str | None) -> Path:
     return existing(run, "a finished run") if run is not None else latest(Path(config.output_dir)).folder
 
 
-def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
+def run(config: DictConfig, *, name: FileName, run: Existing | None) -> None:
     folder = folder_of(config, run)
     drawn = report.draw(folder)
     printing.console().print(f"report: {drawn.page}", soft_wrap=True)

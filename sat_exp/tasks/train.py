@@ -63,7 +63,7 @@ def run(
     training_root: FilePath | None,
     seeds: Annotated[list[Seed], Field(min_length=1)] | None,
     recipes: Annotated[dict[FileName, dict[str, Any]], Field(min_length=1)] | None,
-    **recipe: Any,
+    **recipe: Annotated[Any, Recipe],
 ) -> None:
     """Train every model that `directory` lacks; a second process takes the next free one. `recipe`: the settings of a
     `Recipe`. A model's `training`, then an entry of `recipes`, then the seed override it."""

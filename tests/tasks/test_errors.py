@@ -44,12 +44,12 @@ BAD = {
         ["task=matrix", "pool=bundled", "model.checkpoint=/some/weights"],
         "model.checkpoint= is a setting of one model",
     ),
-    "place beside nothing": (["task=place", "task.run=/no/such/run"], "give task.run=FOLDER of a matrix"),
+    "place beside nothing": (["task=place", "task.run=/no/such/run"], "task.run=/no/such/run: give the path of"),
     "attack with a target": (["model@target=fashion_vit"], "has no model@target=: use task=transfer"),
     "empty pool": (["task=matrix", "pool=any"], "give 'pool.models=[A,B,C]'"),
     "unknown in a pool": (["task=matrix", "pool=any", "pool.models=[fashion_rsnet]"], "did you mean fashion_resnet"),
     "any timm model without a name": (["model=timm", "dataset=foolbox20"], "model.id"),
-    "report of nothing": (["task=report", "task.run=/no/such/run"], "give task.run=FOLDER"),
+    "report of nothing": (["task=report", "task.run=/no/such/run"], "task.run=/no/such/run: give the path of"),
     "nothing to train on": (["task=train"], "give dataset.root=FOLDER with the four Fashion-MNIST files"),
 }
 

@@ -9,11 +9,11 @@ from omegaconf import DictConfig
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
 from sat_exp.runs import Run
-from sat_exp.settings.types import Count, Draws, FileName, FilePath, Images, Repeats
+from sat_exp.settings.types import Count, Draws, Existing, FileName, Images, Repeats
 from sat_exp.similarity import draws, named_tables
 from sat_exp.studies.analyze import findings, images, structure
 from sat_exp.studies.analyze.importance import importance
-from sat_exp.tasks import printing
+from sat_exp.tasks import results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.studied import Studied, model_files, studied
 
@@ -42,9 +42,9 @@ def run(
     config: DictConfig,
     *,
     name: FileName,
-    run: FilePath | None,
-    control: FilePath | None,
-    components: FilePath | None,
+    run: Existing | None,
+    control: Existing | None,
+    components: Existing | None,
     reference_images: Images,
     clusters: Count | None,
     runs: Draws,
@@ -74,11 +74,10 @@ def run(
         if not missing and len(matrix.models) >= FEWEST_FOR_IMPORTANCE:
             tables |= importance(matrix.sat, known, refits=refits, seed=config.seed)
         tables |= own | structure.of_groups(matrix.sat, {} if finished is None else finished.summary, config.seed)
-        facts |= {"findings": findings.sentences(tables, facts), "warnings": study.cautions}
+        facts |= {"findings": findings.sentences(tables, changed), "warnings": study.cautions}
         facts["measured"] = str(study.path)
         report = recording.finish(facts, tables, studied=finished)
-    findings.show(tables, recording.summary)
-    printing.console().print(f"report: {report.page}", soft_wrap=True)
+    results.show(recording.summary, findings.printed(tables), report.page)
 
 
 def components_of(study: Studied, file: str | None) -> pd.DataFrame:

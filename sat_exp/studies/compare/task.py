@@ -6,10 +6,12 @@ from typing import Any
 from omegaconf import DictConfig
 
 from sat_exp.names import CONF, aliases
-from sat_exp.settings.types import FileName, FilePath
+from sat_exp.settings.types import Existing, FileName
 from sat_exp.similarity import matrices
 from sat_exp.similarity.comparison import compare
+from sat_exp.similarity.matrices import Matrix
 from sat_exp.studies.compare import findings
+from sat_exp.tasks import results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.studied import model_files, studied
 
@@ -23,7 +25,7 @@ def check(config: DictConfig, *, run: str | None, **_: Any) -> None:
     studied(config, run, config.reference_images)
 
 
-def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
+def run(config: DictConfig, *, name: FileName, run: Existing | None) -> None:
     """Compare, write the run's folder, mirror it to W&B and print the findings."""
     images = config.reference_images
     reference = matrices.read(Path(config.reference), images, config.score.floor).renamed(aliases(CONF))
@@ -44,15 +46,24 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None) -> None:
         "aside": ASIDE,
         "models": common,
         "errors": findings.source_of_errors(measured.name, reference.name, study.run is None, images),
-        "findings": findings.sentences(tables["agreement"], measured.name, reference.name),
+        "findings": findings.sentences(tables, measured.name, reference.name),
         "set_aside": aside,
         "only_measured": sorted(set(measured.models) - set(common)),
         "only_reference": sorted(set(reference.models) - set(common)),
-        "warnings": study.cautions + cautions(common, files, study.run is None),
+        "warnings": study.cautions + cautions(common, files, study.run is None) + missing(measured, reference),
     }
     with recorded(config, title) as recording:
         drawn = recording.finish(facts, tables, studied=study.run)
-    findings.show(tables, recording.summary, drawn.page)
+    results.show(recording.summary, findings.printed(tables, recording.summary), drawn.page)
+
+
+def missing(measured: Matrix, reference: Matrix) -> list[str]:
+    """How many models only one of the two matrices has."""
+    texts = []
+    for one, other in ((measured, reference), (reference, measured)):
+        if rest := sorted(set(one.models) - set(other.models)):
+            texts.append(f"only in {one.name}: {len(rest)} models ({', '.join(rest[:3])}{', …' * (len(rest) > 3)})")
+    return texts
 
 
 def half_normalised(model: DictConfig) -> bool:

@@ -19,7 +19,7 @@ from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.runs import Run
 from sat_exp.settings import plain
-from sat_exp.settings.types import Count, FileName, FilePath, Positive, Seed, Text
+from sat_exp.settings.types import Count, Existing, FileName, FilePath, Positive, Seed, Text
 from sat_exp.store import key_of
 from sat_exp.studies.distill import findings
 from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds, relations
@@ -161,9 +161,9 @@ def run(
     hard: bool,
     weight: Annotated[float, Field(gt=0, le=1)],
     temperature: Positive,
-    picker: FilePath | None,
+    picker: Existing | None,
     best: Count | None,
-    **recipe: Any,
+    **recipe: Annotated[Any, Recipe],
 ) -> None:
     """Train the students alone and with the teachers, measure their similarity before and after, and write the study.
     conf/task/distill.yaml explains the settings; `recipe` has those of a `Recipe`."""

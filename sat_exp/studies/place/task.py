@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from sat_exp import settings
 from sat_exp.errors import UserError
 from sat_exp.runs import Run
-from sat_exp.settings.types import Count, FileName, FilePath
-from sat_exp.studies.place.placement import place, sentences, show
-from sat_exp.tasks import composing, measuring
+from sat_exp.settings.types import Count, Existing, FileName
+from sat_exp.studies.place.placement import place, printed, sentences
+from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded, run_name
 from sat_exp.tasks.report import chosen, existing
 
@@ -44,7 +44,7 @@ def setting(config: DictConfig, run: str | None) -> tuple[Run, list[DictConfig],
     return matrix, others, merged
 
 
-def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: Count) -> None:
+def run(config: DictConfig, *, name: FileName, run: Existing | None, clusters: Count) -> None:
     """Measure `model` against every model of the matrix `run`, with that run's images, attack and seed."""
     matrix, others, config = setting(config, run)
     new = config.model
@@ -63,7 +63,7 @@ def run(config: DictConfig, *, name: FileName, run: FilePath | None, clusters: C
         tables |= {"nearest_models": placed.nearest, "rates": placed.rates, "nearest_clusters": placed.clusters}
         facts = measuring.facts(measurement, measured) | {"findings": sentences(placed)}
         drawn = recording.finish(facts, tables, examples.pictures, studied=matrix)
-    show(placed, drawn.page)
+    results.show(recording.summary, printed(placed), drawn.page)
     measuring.refuse(measured.failures)
 
 

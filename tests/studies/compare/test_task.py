@@ -109,14 +109,14 @@ def test_the_newest_measured_matrix_is_compared(sat_exp, tmp_path):
 ABC = ",a,b,c\na,4.6,2,3\nb,2,4.6,3\nc,3,3,4.6\n"
 BAD = {
     "no reference": ([], "reference has no value: give reference="),
-    "no such file": (["reference=square.cvs"], "no file square.cvs; did you mean square.csv?"),
+    "no such file": (["reference=square.cvs"], "reference=square.cvs: give the path of a folder or a file that exists, such as square.csv"),
     "not square": (["reference=oblong.csv"], "not a square matrix"),
     "a word in it": (["reference=word.csv"], "has 'x' at a, b: give a number"),
     "no such run": (
         ["reference=square.csv", "task.run=nowhere"],
-        "there is no folder nowhere: give the folder of a finished run",
+        "task.run=nowhere: give the path of a folder or a file that exists",
     ),
-    "no such second file": (["reference=square.csv", "task.run=nowhere.csv"], "no file nowhere.csv"),
+    "no such second file": (["reference=square.csv", "task.run=nowhere.csv"], "task.run=nowhere.csv: give the path of"),
     "other models": (
         ["reference=square.csv", "task.run=others.csv"],
         "0 models in common, where 3 are needed: others has x, y, z; square has a, b, c",

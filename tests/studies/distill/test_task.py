@@ -123,7 +123,7 @@ BAD = {
     "too few images": (["task.batch_size=700"], "batch_size=700: there are 600 training images, give fewer"),
     "weight": (["task.weight=2"], "task.weight=2: give a value of 1 or less"),
     "optimizer": (["task.optimizer=adamww"], "optimizer=adamww: give one of timm's"),
-    "picker": (["task.picker=/no/such/study"], "there is no folder /no/such/study: give the folder of a finished run"),
+    "picker": (["task.picker=/no/such/study"], "task.picker=/no/such/study: give the path of"),
     "an unknown teacher": (["task.teachers=[fashion_resnt]"], "did you mean fashion_resnet"),
     "a teacher without its weights": (
         ["model@target=fashion_resnet", "task.teachers=[vit_tini]"],

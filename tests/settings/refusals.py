@@ -1,0 +1,55 @@
+"""Prints what the early check says about a wrong value of every setting, and which heavy packages were imported."""
+
+import json
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from sat_exp.console.checks import check_early
+from sat_exp.errors import UserError
+from sat_exp.names import CONF, files_of
+from sat_exp.settings.configuration import GROUPS, Configuration
+from sat_exp.settings.signatures import signature_of
+from sat_exp.settings.targets import TARGET
+
+WRONG = {"wrong": "type"}
+NEEDED = {"compare": ["reference=pyproject.toml"], "distill": ["task.students=[A]", "task.teachers=[B]"]}
+
+
+def refused(config, name, wrong=WRONG):
+    """The message about a wrong value of one setting of `config`; empty if it is accepted."""
+    HydraConfig.instance().set_config(config)
+    stated = OmegaConf.select(config, name)
+    OmegaConf.update(config, name, wrong, merge=False, force_add=True)
+    try:
+        check_early(config)
+    except UserError as error:
+        message = str(error)
+    else:
+        message = ""
+    OmegaConf.update(config, name, stated, merge=False)
+    return message
+
+
+messages = {}
+with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    for group in GROUPS:
+        for choice in files_of(group):
+            overrides = [f"{group}={choice}", *NEEDED.get(choice, [])]
+            config = hydra.compose("config", overrides=overrides, return_hydra_config=True)
+            OmegaConf.set_struct(config, False)
+            HydraConfig.instance().set_config(config)
+            check_early(config)
+            for name, hint in signature_of(config[group][TARGET]).__annotations__.items():
+                if "Any" not in str(hint) and name != "name":  # the name of a task is a part of the name of its run
+                    messages[f"{group}.{name}"] = refused(config, f"{group}.{name}")
+            messages[f"{group}.unheard_of"] = refused(config, f"{group}.unheard_of")
+    messages["no measure called 'agrement'"] = refused(config, "measures", ["agrement"])
+    for name in Configuration.__annotations__.keys() - {*GROUPS, "model", "target", "allow", "reference_images"}:
+        messages[name] = refused(config, name)
+    for name in ("name", "classes", "pretrained", "checkpoint", "input.size", "components.stem", "unheard_of"):
+        messages[f"model.{name}"] = refused(config, f"model.{name}")
+heavy = [name for name in ("torch", "timm", "lightning", "torchvision", "wandb", "matplotlib") if name in sys.modules]
+print(json.dumps({"messages": messages, "heavy": heavy}))
