@@ -9,12 +9,12 @@ COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 -
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults test-lowest lint lock audit bundle gallery bench clean
+.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint lock audit bundle gallery bench clean
 
 GALLERY := quickstart analysis ensembles $(if $(FASHION_MNIST),distillation)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml $(wildcard requirements/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -42,6 +42,9 @@ test-all: $(READY) lint ## all tests except test-faults, including the slow ones
 
 test-faults: $(READY) ## tests with kills, damaged files, full disks and faulty servers: see docs/faults.md
 	@$(RUN) pytest -m faults tests/faults
+
+test-browser: $(READY) ## the tests of the page in a browser; they need Chromium
+	@OMP_NUM_THREADS=1 $(RUN) pytest -m browser tests/browser
 
 test-lowest: $(READY) ## the quick tests with the lowest versions that pyproject.toml allows
 	@$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(LOWEST)

@@ -1,12 +1,12 @@
 """The data of the page's interactive part: models, pairs, the plane of the models, example images.
 
-The script of the page (`page.js`) draws them. Numbers are rounded to six digits and pictures are compressed.
+The scripts of the page (`web/`) draw them. Numbers are rounded to six digits and pictures are compressed.
 """
 
 import base64
-import importlib.resources
 import io
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,6 @@ OF_MODELS = {
 }
 """The numbers of a model by table."""
 
-SCRIPTS = ("bokeh.min.js", "bokeh-api.min.js")
-
 
 def atlas(results: Results) -> dict[str, Any] | None:
     """All of it; None for a run that compares no two models."""
@@ -52,13 +50,13 @@ def atlas(results: Results) -> dict[str, Any] | None:
     names, origin = list(model_families(results.pairs)), Origin.of(results)
     table, grouped = with_more(results.tables, results.pairs), clusters(results, names)
     return {
-        "directed": origin.directed,
         "interval": f"{origin.level} interval",
         "models": models(results, names),
         "pairs": pairs(table, names),
         "more": {column: words for column, (_, words) in OF_PAIRS.items() if column in table},
         "orders": orders(results, names, grouped),
         "places": places(results, names),
+        "colours": colours(origin),
         "clusters": grouped,
         "palettes": {
             "sat": sns.color_palette("rocket_r", 64).as_hex(),
@@ -69,10 +67,15 @@ def atlas(results: Results) -> dict[str, Any] | None:
     }
 
 
-def scripts() -> list[str]:
-    """The sources of the plotting library, Bokeh's own files."""
-    folder = importlib.resources.files("bokeh.server") / "static" / "js"
-    return [(folder / script).read_text(encoding="utf-8").replace("</script", "<\\/script") for script in SCRIPTS]
+def colours(origin: Origin) -> dict[str, dict[str, str]]:
+    """The name and the reading of every number that the cells of the map can be coloured by."""
+    both = "It is the same in both directions."
+    made = f"The {origin.attack.images} were made on the source (row) and evaluated on the target (column)."
+    return {
+        "sat": {"name": "SAT", "words": f"SAT is the natural log of the mean transfer rate in percent. {both}"},
+        "rate": {"name": "transfer rate in %", "words": made},
+        "residual": {"name": OF_PAIRS["residual"][1], "words": both},
+    }
 
 
 def models(results: Results, names: list[str]) -> list[dict[str, Any]]:
@@ -84,7 +87,7 @@ def models(results: Results, names: list[str]) -> list[dict[str, Any]]:
     }
     found = []
     for name, family in ((name, results.families[name]) for name in names):
-        facts: dict[str, Any] = {"name": name, "family": family, "colour": results.styles[family].colour}
+        facts: dict[str, Any] = {"name": name, "family": family, **asdict(results.styles[family])}
         for table, columns in OF_MODELS.items():
             if name in rows.get(table, {}):
                 facts |= {column: plain(rows[table][name][column]) for column in columns}

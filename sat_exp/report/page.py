@@ -9,14 +9,15 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from sat_exp.report import atlas, cells, origin
+from sat_exp.report import atlas, cells, origin, theme
 from sat_exp.report.headline import headline, key_numbers, warnings
 from sat_exp.report.origin import Attack, Origin, duration, moment, plain
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 from sat_exp.runs import registry
 
-HERE = Path(__file__).parent
+WEB = Path(__file__).parent / "web"
+SCRIPTS = ("common", "tables", "views", "search", "map", "plane", "start")
 LARGEST_SVG = 400_000  # bytes of an SVG file that is embedded; the picture takes the place of a larger one
 LONGEST = 5000  # rows of a table on the page
 Rows = list[tuple[str, str]]  # names and values of a table of settings
@@ -25,16 +26,18 @@ Rows = list[tuple[str, str]]  # names and values of a table of settings
 def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Path]) -> str:
     """The page as text; pngs: the PNG file of each figure, whose SVG file is next to it."""
     summary, interactive = results.summary, atlas.atlas(results)
-    shown = {name: table for name, table in results.own.items() if registry.table(name).on_page}
+    own = {name: table for name, table in results.own.items() if registry.table(name).on_page}
+    studied = {name: results.tables[name] for name in ("models", "pairs") if name in results.tables}
+    shown = {name: table for name, table in (own | studied).items() if len(table) <= LONGEST}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader(WEB),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
-    return environment.get_template("template.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         title=summary.get("title") or "Similarity by attack transferability",
         created=moment(summary.get("created", "")),
         headline=headline(results),
@@ -44,14 +47,17 @@ def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Pa
         families={family: style.colour for family, style in results.styles.items()},
         models=cells.models(results, linked=interactive is not None),
         pairs=cells.pairs(results, linked=interactive is not None),
-        frames={name: _frame(table) for name, table in shown.items() if len(table) <= LONGEST},
+        frames={name: _frame(table) for name, table in shown.items()},
+        listed=[name for name in own if name in shown],
         origin=Origin.of(results),
         settings=_settings(results),
         details=json.dumps(origin.settings(summary), indent=2, ensure_ascii=False) if summary.get("settings") else "",
         command=summary.get("command", ""),
         atlas=interactive,
-        libraries=atlas.scripts() if interactive is not None and len(interactive["models"]) > 2 else [],
-        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        mapped=interactive is not None and len(interactive["models"]) > 2,
+        drawn={name: drawing.csv for name, drawing in drawn.items()},
+        style=(WEB / "page.css").read_text(encoding="utf-8"),
+        script="\n".join((WEB / f"{script}.js").read_text(encoding="utf-8") for script in SCRIPTS),
     )
 
 
@@ -61,11 +67,12 @@ def _frame(table: pd.DataFrame) -> dict[str, list[Any]]:
 
 
 def _embedded(png: Path) -> str:
-    """A figure as a data URI: its SVG file, or the picture where that is too large."""
+    """A figure as a data URI: its SVG file, dark where the reader prefers that, or the picture where that is large."""
     svg = png.with_suffix(".svg")
     if svg.stat().st_size > LARGEST_SVG:
         return atlas.embedded(png, quality=90)
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.read_bytes()).decode('ascii')}"
+    text = theme.adaptive(svg.read_text(encoding="utf-8"))
+    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode('ascii')}"
 
 
 def _settings(results: Results) -> list[tuple[str, Rows]]:

@@ -22,6 +22,8 @@ MISSING = "#e6e6e6"
 GOOD = "#0173b2"
 BAD = "#c44e00"
 MARKERS = "os^DvPX"
+DARK = {INK: "#e4e8ec", QUIET: "#9aa5af", MISSING: "#343c44", "#ffffff": "#1d2227", "#cccccc": "#4a545e"}
+"""What the colours of figures become on the page of a reader who prefers dark colours; cells keep theirs."""
 RC: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -66,6 +68,11 @@ class Drawing:
     heading: str
     caption: str
 
+    @property
+    def csv(self) -> str:
+        """The numbers as CSV."""
+        return self.data.to_csv(index=self.data.index.name is not None)
+
 
 def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
     """Write `stem`.svg and `stem`.png, with a note on top, and the numbers as `stem`.csv; returns the PNG file."""
@@ -75,8 +82,20 @@ def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
         drawing.figure.text(0.5, 1, note, ha="center", va="bottom", color=BAD, fontsize=10)
         drawing.figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
         drawing.figure.savefig(png)
-    drawing.data.to_csv(stem.with_suffix(".csv"), index=drawing.data.index.name is not None)
+    stem.with_suffix(".csv").write_text(drawing.csv, encoding="utf-8")
     return png
+
+
+def adaptive(svg: str) -> str:
+    """A figure written by `save`, as SVG, with colours for readers who prefer dark ones."""
+    rules = []
+    for light, dark in DARK.items():
+        # white text is in cells, white areas are the background
+        filled = '[id^="patch_"] > path' if light == "#ffffff" else ""
+        rules += [f'{filled}[style*="fill: {light}"] {{ fill: {dark} !important }}']
+        rules += [f'[style*="stroke: {light}"] {{ stroke: {dark} !important }}']
+    style = f'<style id="dark">@media (prefers-color-scheme: dark) {{ {" ".join(rules)} }}</style>'
+    return svg.replace("<defs>", f"{style}<defs>", 1)
 
 
 def label(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:

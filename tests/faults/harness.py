@@ -23,7 +23,7 @@ CHILD = Path(__file__).with_name("child.py")
 PRELOADED = [
     "sat_exp.tasks.matrix", "sat_exp.studies.distill.task", "sat_exp.tasks.train", "sat_exp.studies.analyze.task",
     "sat_exp.tasks.report", "sat_exp.studies.place.task", "sat_exp.sweeps", "sat_exp.datasets", "timm", "seaborn",
-    "bokeh.plotting", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "wandb", "hydra", "pytest",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "wandb", "hydra", "pytest",
 ]  # fmt: skip
 PATIENCE = 180
 """Seconds that any run may take: far more than it needs, so that one that hangs is a failure."""

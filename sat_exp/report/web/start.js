@@ -1,0 +1,6 @@
+if (atlas) {
+  startSearch();
+  if (document.getElementById("map")) drawMap();
+  if (document.getElementById("plane")) drawPlane();
+  show();
+}
