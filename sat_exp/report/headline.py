@@ -1,94 +1,153 @@
 """The head of the page: the results in sentences, the few most important numbers, and cautions about them."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sat_exp.report.origin import UNKNOWN, Attack, Origin, in_percent, percent, percent_interval
-from sat_exp.report.results import Results, between_models, model_families
+from sat_exp.report.origin import UNKNOWN, Attack, Origin, in_percent, percent
+from sat_exp.report.results import Results, between_models
 from sat_exp.similarity.scores import transfer_rates
 
 MEDIAN = {1: "", 2: "mean "}  # the median of so many rates by its usual name
 
+FEW = 100  # images behind a number, below which the number needs a caution
 APART = 0.05  # difference of clean accuracies from which `labels=own` needs a caution
 MISTAKES = "labels=own counts every image, also those that a model classifies wrongly and with little confidence"
 INSTEAD = "prefer labels=consensus, or labels=truth where labels are known"
 
 
 def headline(results: Results) -> str:
-    """The findings of the run, then the results in its tables of pairs and models."""
-    sentences = list(results.summary.get("findings", []))
-    measured = pairs(results) + models(results)
-    if measured and {"pairs", "models"}.isdisjoint(results.own):
-        sentences.append(f"Of the run studied, {Path(results.summary['measured']).name}:")
-    return " ".join(sentences + measured)
+    """The findings of the run; those of its tables of pairs and models where its summary states none."""
+    findings = results.summary.get("findings")
+    return " ".join(measured(results.own, results.summary) if findings is None else findings)
 
 
-def pairs(results: Results) -> list[str]:
-    """SAT of one pair; the most and the least similar of many; for a row without SAT, its rates."""
-    if results.pairs is None:
-        return []
-    scored = between_models(results.pairs).dropna(subset=["sat"])
+def measured(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> list[str]:
+    """A measurement in at most three sentences: its pairs, or its models where it has no pairs; then what makes the
+    numbers doubtful or, where nothing does, one more result."""
+    models, pairs = (tables.get(name) for name in ("models", "pairs"))
+    attack, labels = Attack.of(summary), summary.get("settings", {}).get("labels", "truth")
+    found = [] if pairs is None else of_pairs(pairs, attack)
+    more = [] if pairs is None else families(pairs)
+    if not found and models is not None:
+        found = of_models(models, attack, labels)
+    return [*found[:2], *(doubts(models, pairs) or found[2:] or more)[:1]]
+
+
+def of_pairs(pairs: pd.DataFrame, attack: Attack) -> list[str]:
+    """SAT of one pair; the most and the least alike of many; for a row without SAT, its rates."""
+    between = between_models(pairs)
+    scored = between.dropna(subset=["sat"]).sort_values("sat", ascending=False, kind="stable")
     if len(scored) == 1:
-        pair, origin = scored.iloc[0].to_dict(), Origin.of(results)
+        pair = scored.iloc[0]
         a, b = pair["model_a"], pair["model_b"]
         return [
-            f"{origin.attack.images.capitalize()} of {a} fool {b} on {percent_interval(pair, 'transfer_rate_ab')} of "
-            f"{pair['images']:,} images, those of {b} fool {a} on {percent_interval(pair, 'transfer_rate_ba')}: SAT is "
-            f"{pair['sat']:.2f} ({origin.level} interval {pair['sat_low']:.2f} to {pair['sat_high']:.2f})."
+            f"{attack.images.capitalize()} of {a} fool {b} on {rate(pair, 'transfer_rate_ab')} of {pair['images']:,} "
+            f"images, those of {b} fool {a} on {rate(pair, 'transfer_rate_ba')}.",
+            f"Their SAT is {value(pair, 'sat')}.",
         ]
     if scored.empty:
-        ways = transfer_rates(results.pairs)
-        if ways.empty:
+        ways = transfer_rates(between).sort_values("rate", ascending=False, kind="stable")
+        if len(ways) == 0:
             return []
-        most, least = ways.loc[ways["rate"].idxmax()], ways.loc[ways["rate"].idxmin()]
+        texts = [f"of {way.source} fool {way.target} on {way.rate:.1%} of the images" for way in ways.itertuples()]
+        if len(ways) == 1:
+            return [f"{attack.images.capitalize()} {texts[0]}."]
+        counts = f"{ways['source'].nunique()} to {ways['target'].nunique()} models"
         return [
-            f"Of {len(ways):,} transfers from {ways['source'].nunique()} to {ways['target'].nunique()} models, "
-            f"that from {most['source']} to {most['target']} fools the most ({percent(most['rate'])} of images), "
-            f"that from {least['source']} to {least['target']} the least ({percent(least['rate'])})."
+            f"{attack.images.capitalize()} {texts[0]}, the most of {len(ways):,} transfers from {counts}.",
+            f"Those {texts[-1]}, the least.",
         ]
-    mean = scored[["transfer_rate_ab", "transfer_rate_ba"]].mean(axis=1, skipna=False)
-    scored = scored.assign(mean=mean.fillna(np.exp(scored["sat"]) / 100))  # where only SAT is known
-    most, least = (scored.loc[row].to_dict() for row in (scored["sat"].idxmax(), scored["sat"].idxmin()))
-    sentences = [
-        f"Of {len(scored):,} pairs of {len(model_families(scored))} models, {most['model_a']} and {most['model_b']} "
-        f"are the most similar (SAT {most['sat']:.2f}, {percent(most['mean'])} mean transfer) and {least['model_a']} "
-        f"and {least['model_b']} the least (SAT {least['sat']:.2f}, {percent(least['mean'])}); the median is "
-        f"{scored['sat'].median():.2f}."
+    most, least, others = scored.iloc[0], scored.iloc[-1], scored.iloc[1:]
+    close = int((others["sat_high"] >= most["sat_low"]).sum())
+    others = f"; the interval{'s'[: close > 1]} of {close} other pair{'s'[: close > 1]} overlap{'s'[: close == 1]}"
+    return [
+        f"{most['model_a']} and {most['model_b']} are the most alike: SAT {value(most, 'sat')}{others * bool(close)}.",
+        f"{least['model_a']} and {least['model_b']} are the least alike: {value(least, 'sat')}.",
     ]
+
+
+def families(pairs: pd.DataFrame) -> list[str]:
+    """A comparison of pairs of one family with other pairs, in a list; [] where there is only one kind."""
+    scored = between_models(pairs).dropna(subset=["sat"])
     known = scored[(scored[["family_a", "family_b"]] != UNKNOWN).all(axis=1)]
     same = known["family_a"] == known["family_b"]
-    if same.any() and not same.all():
-        sentences.append(
-            f"Pairs of one family average {known.loc[same, 'sat'].mean():.2f}, pairs of different families "
-            f"{known.loc[~same, 'sat'].mean():.2f}."
-        )
-    return sentences
-
-
-def models(results: Results) -> list[str]:
-    """The white-box success of the attack: on one model, or the median and the lowest of many."""
-    if results.models is None:
+    if not same.any() or same.all():
         return []
-    attacked = results.models.dropna(subset="white_box_success")
-    attack = Attack.of(results.studied or results.summary).name
+    mean = known.groupby(same)["sat"].mean()
+    return [f"Pairs of one family average {mean[True]:.2f}, pairs of different families {mean[False]:.2f}."]
+
+
+def of_models(models: pd.DataFrame, attack: Attack, labels: str) -> list[str]:
+    """The white-box success of the attack on one model or on many, and their clean accuracy where it is known."""
+    attacked = models.dropna(subset="white_box_success").sort_values("white_box_success", kind="stable")
     if attacked.empty:
         return []
-    if len(attacked) == 1:
-        model = attacked.iloc[0].to_dict()
-        clean = f"; its clean accuracy is {percent_interval(model, 'clean_accuracy')}"
-        return [
-            f"{attack} fools {model['model']} on {model['fooled']:,} of the {model['attacked']:,} attacked images, "
-            f"{percent_interval(model, 'white_box_success')}{clean * bool(np.isfinite(model['clean_accuracy']))}."
-        ]
-    success = attacked["white_box_success"]
-    worst = attacked.loc[success.idxmin()]
-    return [
-        f"{attack} fools the median model on {percent(success.median())} of the images on which it is attacked "
-        f"(lowest: {worst['model']}, {percent(worst['white_box_success'])})."
-    ]
+    several = len(attacked) > 1
+    verb = "leads" if attack.targeted else "fools"
+    goal = " to the goal class" if attack.targeted else ""
+    on = (
+        f"the images that {'they classify' if several else 'it classifies'} correctly"
+        if labels == "truth"
+        else "the images"
+    )
+    least, most = attacked.iloc[0], attacked.iloc[-1]
+    known = attacked["clean_accuracy"].dropna()
+    if not several:
+        texts = [f"{short(attack)} {verb} {least['model']}{goal} on {rate(least, 'white_box_success')} of {on}."]
+        return texts + [f"Its clean accuracy is {rate(least, 'clean_accuracy')}."] * len(known)
+    ends = spread(attacked["white_box_success"])
+    texts = [f"{short(attack)} {verb} {len(attacked)} models{goal} on {ends} of {on}."]
+    if least["white_box_success"] < most["white_box_success"]:
+        texts.append(f"{least['model']} withstands it best, at {value(least, 'white_box_success', '.1%')}.")
+    return texts + [f"Clean accuracy is {spread(known)}."] * bool(len(known))
+
+
+def short(attack: Attack) -> str:
+    """For instance "PGD at 8/255"."""
+    return f"{attack.title} at {attack.threat.removeprefix('L∞ ≤ ')}" if attack.title and attack.threat else attack.name
+
+
+def doubts(models: pd.DataFrame | None, pairs: pd.DataFrame | None) -> list[str]:
+    """What makes the numbers of a run doubtful, in one sentence in a list: few images, a weak attack, untrained
+    networks; [] where nothing does."""
+    parts, compared = [], pd.Series(dtype=float)
+    if pairs is not None:
+        compared = between_models(pairs).query("images > 0")["images"].dropna()
+    if compared.empty and models is not None:
+        compared = models["attacked"].dropna()
+    if len(compared) and (fewest := int(compared.min())) < FEW:
+        parts.append(
+            f"{'a pair' if pairs is not None and len(compared) > 1 else 'the result'} rests on only {fewest} images"
+        )
+    if models is not None:
+        weak = models[models["weak_attack"].astype(bool)].sort_values("white_box_success")
+        if len(weak):
+            least = f"{weak.iloc[0]['model']}, {weak.iloc[0]['white_box_success']:.1%}"
+            which = f" on {len(weak)} of {len(models)} models (least: {least})" * (len(models) > 1)
+            effect = ", so that SAT is too low" * (pairs is not None)
+            parts.append(f"the attack is weak, with white-box success below 99%{which}{effect}")
+        if untrained := int((~models["pretrained"].astype(bool)).sum()):
+            parts.append("the network is untrained" if len(models) == 1 else f"{untrained} networks are untrained")
+    return [f"Read this with care: {'; '.join(parts)}."] * bool(parts)
+
+
+def rate(row: Any, column: str) -> str:
+    """For instance "12.3% (11.0% to 13.9%)": a rate, with its interval where that is known."""
+    return value(row, column, ".1%")
+
+
+def value(row: Any, column: str, form: str = ".2f") -> str:
+    """For instance "4.21 (4.15 to 4.26)": a number, with its interval where that is known."""
+    number, low, high = (row[column + end] for end in ("", "_low", "_high"))
+    return format(number, form) + (f" ({low:{form}} to {high:{form}})" if np.isfinite(low) else "")
+
+
+def spread(rates: pd.Series) -> str:
+    """For instance "84.0% to 99.1%", or "84.0%" where all are equal to this precision."""
+    return " to ".join(dict.fromkeys(f"{end:.1%}" for end in (rates.min(), rates.max())))
 
 
 def key_numbers(results: Results) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
 from sat_exp.measurement import Direction, Examples, Measured, Measurement, Scoring, check_models, facts, model_table
 from sat_exp.models import Configured
+from sat_exp.report import headline
 from sat_exp.similarity import measures
 from sat_exp.store import Store, key_of
 from sat_exp.tasks import composing, results
@@ -72,9 +73,11 @@ def measure(config: DictConfig, chosen: Sequence[DictConfig], directions: Collec
     with recorded(config, heading, tags=[images.name] + ["untrained"] * untrained) as recording:
         measured, examples = with_examples(work, chosen, directions)
         tables = tabulate(measured, work, config) | examples.tables
-        predictions = measured.predicted(images.labels)
-        drawn = recording.finish(facts(work, measured), tables, examples.pictures, predictions)
-    results.show(tables, recording.summary, drawn, config.score.confidence)
+        stated = facts(work, measured)
+        stated["findings"] = headline.measured(tables, recording.summary | stated)
+        drawn = recording.finish(stated, tables, examples.pictures, measured.predicted(images.labels))
+    summary = recording.summary | {"warnings": drawn.warnings}
+    results.show(summary, results.printed(tables, summary, config.score.confidence), drawn.page)
     refuse(measured.failures)
 
 

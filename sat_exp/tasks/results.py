@@ -1,6 +1,7 @@
-"""The results of a measurement on the terminal."""
+"""The answer of a task on the terminal: sentences, tables, cautions, and the path of the page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,25 +13,36 @@ from sat_exp.report.origin import Attack
 from sat_exp.similarity.scores import transfer_rates
 from sat_exp.tasks import printing
 
+MOST = 3  # sentences before the tables
 ENDS = 5  # pairs printed from either end of a long list
-MODELS = {"model": "", "clean accuracy": ".1%", "white-box success": ".1%", "mean L2": "s", "images/s": ".1f"}
+MODELS = {"model": "", "clean_accuracy": ".1%", "white-box_success": ".1%", "mean_L2": "s", "images/s": ".1f"}
 
 
-def show(tables: dict[str, pd.DataFrame], summary: Mapping[str, Any], drawn: report.Report, confidence: float) -> None:
-    """Print the title, the attack, the models, the pairs, the failures, the warnings, and the path of the page."""
+def show(summary: Mapping[str, Any], tables: Iterable[Table], page: Path | None = None) -> None:
+    """Print the answer of a task: at most three findings, then the tables, the warnings and the path of the page."""
     console = printing.console()
+    whole = not console.is_terminal  # a pipe gets a sentence as one line
+    for finding in summary["findings"][:MOST]:
+        console.print(finding, soft_wrap=whole)
+    for table in tables:
+        console.print(table)
+    for warning in summary.get("warnings", []):
+        console.print(printing.caution(warning), soft_wrap=whole)
+    if page is not None:
+        console.print(f"report: {page}", soft_wrap=True)
+
+
+def printed(tables: dict[str, pd.DataFrame], summary: Mapping[str, Any], confidence: float) -> Iterator[Table]:
+    """The tables of a measurement that are printed: models, pairs and failures."""
     columns = ["model", "clean_accuracy", "white_box_success", "mean_l2", "attack_images_per_second"]
     norms = tables["models"]["mean_l2"].map("{:.0f}/255".format, na_action="ignore")
     models = tables["models"].assign(mean_l2=norms)[columns].set_axis(list(MODELS), axis=1)
-    console.print(printing.table(f"{summary['title']}\n{Attack.of(summary).name}", models, MODELS))
+    yield printing.table(f"{summary['title']}\n{Attack.of(summary).name}", models, MODELS)
     if "pairs" in tables:
-        console.print(scores(tables["pairs"], confidence))
+        yield scores(tables["pairs"], confidence)
     if "failures" in tables:
         failures = tables["failures"].rename(columns={"reason": "why it failed"})
-        console.print(printing.table("not measured", failures, {"model": "", "why it failed": ""}))
-    for warning in drawn.warnings:
-        console.print(printing.caution(warning))
-    console.print(f"report: {drawn.page}", soft_wrap=True)
+        yield printing.table("not measured", failures, {"model": "", "why it failed": ""})
 
 
 def scores(pairs: pd.DataFrame, confidence: float) -> Table:
@@ -43,9 +55,8 @@ def scores(pairs: pd.DataFrame, confidence: float) -> Table:
     between = between.dropna(subset=["sat"]).sort_values("sat", ascending=False)
     title = "most and least similar pairs" if len(between) > 2 * ENDS else "pairs"
     interval = between["sat_low"].map("{:.2f}–".format) + between["sat_high"].map("{:.2f}".format)
-    columns = ["model_a", "model_b", "sat", "interval", "transfer_rate_ab", "transfer_rate_ba", "images"]
-    formats = {"model A": "", "model B": "", "SAT": ".2f", f"{100 * confidence:g} %": "s"}
-    formats |= {"A → B": ".1%", "B → A": ".1%", "images": "d"}
+    columns = ["model_a", "model_b", "sat", "interval"]
+    formats = {"model A": "", "model B": "", "SAT": ".2f", f"{100 * confidence:g} % interval": "s"}
     shown = ends(between.assign(interval=interval)[columns].set_axis(list(formats), axis=1))
     return printing.table(title, shown, formats)
 

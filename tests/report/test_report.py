@@ -233,9 +233,9 @@ def test_a_row_has_a_transfer_figure_and_no_matrix(tmp_path):
     report = draw(write_run(tmp_path / "run", models_table(FEW), pairs))
     text = report.page.read_text(encoding="utf-8")
     assert "matrix" not in report.figures
-    assert f"Of {len(pairs)} transfers from 1 to {len(pairs)} models" in text
+    assert f"the most of {len(pairs)} transfers from 1 to {len(pairs)} models" in text
     best = pairs.loc[pairs["transfer_rate_ab"].idxmax()]
-    assert f"that from {first} to {best['model_b']} fools the most" in text
+    assert f"of {first} fool {best['model_b']} on" in text
     assert "Missing pairs" not in text
 
 
@@ -252,7 +252,7 @@ def test_attack_run_has_no_matrix(tmp_path):
     assert 'id="pairs"' not in text
     assert 'id="matrix"' not in text
     fooled, attacked = models.loc[0, ["fooled", "attacked"]]
-    assert f"PGD (L∞ ≤ 16/255, 20 steps) fools conv_a on {fooled} of the {attacked} attacked images" in text
+    assert f"PGD at 16/255 fools conv_a on {fooled / attacked:.1%} (" in text
     assert "Weak attack" in text
     assert "Untrained networks: conv_a" in text
 

@@ -1,65 +1,94 @@
 """The findings of an analysis in words, and on the terminal."""
 
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
+from rich.table import Table
 
+from sat_exp.report.headline import value
+from sat_exp.statistics.clustering import EXCELLENT
 from sat_exp.tasks import printing
+
+UNLIKELY = 0.05
+"""The p value above which a difference is called uncertain."""
 
 TABLES = {
     "regimes": (
         "architecture, initialisation and recipe",
-        {"kind": "", "pairs": "d"} | dict.fromkeys(["mean", "low", "high", "least", "most"], ".2f"),
-    ),
-    "controls_and_sat": (
-        "SAT and measures without a gradient",
-        {"measure": "", "given": ""} | dict.fromkeys(["spearman", "low", "high"], ".2f") | {"p": ".3f"},
+        {"kind": "", "pairs": "d"} | dict.fromkeys(["mean", "low", "high"], ".2f"),
     ),
     "importance": (
         "components and similarity; shuffled: on models left out",
-        {"component": ""} | dict.fromkeys(["importance", "shuffled", "p_alone", "p_given_others"], ".3f"),
+        {"component": ""} | dict.fromkeys(["importance", "shuffled", "p_alone"], ".3f"),
     ),
 }
 """The title and the formats of the columns of each printed table."""
 
 
-def sentences(tables: dict[str, pd.DataFrame], facts: dict[str, Any]) -> list[str]:
-    """The findings in words, from the tables and the facts of `structure.analysed`."""
-    hubs = facts["hubs"]
-    most = ", ".join(tables["hubs"].sort_values("occurrences", ascending=False)["model"].head(3))
-    texts = [
-        *(f"Clusters of {matrix}: {reason}." for matrix, reason in facts["clusters"].items()),
-        f"Hubs: {hubs['explained']:.0%} of the variance of SAT is due to single models. The number of models that have "
-        f"a model among their nearest has skewness {hubs['skewness']:.2f} (by chance {hubs['expected']:.2f}); it is "
-        f"highest for {most}.",
-    ]
-    if "importance" in tables:
-        first, second = tables["importance"]["component"].head(2).str.replace("_", " ")
-        unseen = tables["importance"].sort_values("shuffled", ascending=False)["component"].iloc[0].replace("_", " ")
-        texts.append(
-            f"Components: {first} is the most important in the paper's measure, then {second}; for models left out, it "
-            f"is {unseen}."
-        )
-    for test in tables.get("regime_tests", pd.DataFrame()).itertuples():
-        texts.append(
-            f"SAT of pairs of “{test.higher}” exceeds that of “{test.lower}” by {test.difference:.2f}, "
-            f"p = {test.p:.2g} ({test.arrangements:,} {'' if test.exact else 'random '}arrangements of the labels)."
-        )
-    return texts
+def sentences(tables: Mapping[str, pd.DataFrame], changed: str) -> list[str]:
+    """Clusters, hubs, and what makes networks alike: their training or, where no group is declared, their components.
+    changed: what differs between the clusterings, in words."""
+    tests = tables.get("regime_tests", pd.DataFrame())
+    if len(tests):
+        last = [of_regimes(tests.iloc[0])]
+    else:
+        last = [of_components(tables["importance"])] if "importance" in tables else []
+    return [of_clusters(tables["clusters"], tables["cluster_stability"], changed), of_hubs(tables["hubs"]), *last]
 
 
-def show(tables: dict[str, pd.DataFrame], summary: dict[str, Any]) -> None:
-    """Print the findings, the main tables, and the cautions."""
-    console = printing.console()
-    for text in (summary["title"], *summary["findings"]):
-        console.print(text, soft_wrap=True)
-    clusters = tables["clusters"].groupby("cluster")["model"].agg(", ".join).rename("models").reset_index()
-    console.print(printing.table("clusters of SAT", clusters, {"cluster": "", "models": ""}))
-    similar = tables["pairs_without_hubs"].head(5)
-    formats = {"model_a": "", "model_b": "", "sat": ".2f", "expected": ".2f", "residual": "+.2f"}
-    console.print(printing.table("more similar than their models' effects explain", similar, formats))
+def of_clusters(clusters: pd.DataFrame, stability: pd.DataFrame, changed: str) -> str:
+    count = clusters["cluster"].nunique()
+    agreement = stability[(stability["matrix"] == "SAT") & (stability["clusters"] == count)]["between_runs"]
+    if agreement.empty:
+        return f"The {len(clusters)} models are in {count} clusters, as the command set."
+    index = f"adjusted Rand index {agreement.iloc[0]:.2f}"
+    if agreement.iloc[0] >= EXCELLENT:
+        sizes = clusters["cluster"].value_counts()
+        alone = f", {(sizes == 1).sum()} of one model" * bool((sizes == 1).any())
+        return (
+            f"The {len(clusters)} models form {count} clusters{alone}, and these are stable: analyses with other "
+            f"{changed} agree ({index})."
+        )
+    return (
+        f"The {len(clusters)} models form no certain clusters: even with {count}, the most stable number examined, "
+        f"analyses with other {changed} differ ({index})."
+    )
+
+
+def of_hubs(hubs: pd.DataFrame) -> str:
+    most, least = hubs.loc[hubs["mean_sat"].idxmax()], hubs.loc[hubs["mean_sat"].idxmin()]
+    return (
+        f"{most['model']} is the most like all others (mean SAT {most['mean_sat']:.2f}), {least['model']} the least "
+        f"({least['mean_sat']:.2f})."
+    )
+
+
+def of_regimes(test: pd.Series) -> str:
+    """A comparison of pairs by what the two networks share. test: a row of the table `regime_tests`."""
+    numbers = f"SAT differs by {value(with_ends(test, 'difference'), 'difference')}, p = {test['p']:.2g}"
+    if test["p"] > UNLIKELY or not test["low"] > 0:
+        return f"Whether pairs of “{test['higher']}” are more alike than of “{test['lower']}” is uncertain: {numbers}."
+    return f"Pairs of “{test['higher']}” are more alike than pairs of “{test['lower']}”: {numbers}."
+
+
+def of_components(importance: pd.DataFrame) -> str:
+    """The component that predicts SAT best for models left out, if one certainly does."""
+    best = importance.loc[importance["shuffled"].idxmax()]
+    name, lost = best["component"].replace("_", " "), value(best, "shuffled")
+    if not best["shuffled_low"] > 0:
+        return f"No component certainly predicts SAT of new models: the best is {name}, with a share of R² of {lost}."
+    return f"Of the components, {name} predicts SAT of new models best: without it, R² falls by {lost}."
+
+
+def with_ends(row: pd.Series, column: str) -> pd.Series:
+    """A row whose `low` and `high` are named as the interval of `column`."""
+    return row.rename({end: f"{column}_{end}" for end in ("low", "high")})
+
+
+def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:
+    """The clusters, and what makes networks alike."""
+    clusters = tables["clusters"].groupby("cluster")["model"].agg("\n".join).rename("models").reset_index()
+    yield printing.table("clusters of SAT", clusters, {"cluster": "", "models": ""})
     for name, (title, formats) in TABLES.items():
         if name in tables:
-            console.print(printing.table(title, tables[name], formats))
-    for warning in summary["warnings"]:
-        console.print(printing.caution(warning), soft_wrap=True)
+            yield printing.table(title, tables[name], formats)

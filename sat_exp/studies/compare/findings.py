@@ -1,12 +1,17 @@
 """The findings of a comparison in words, and on the terminal."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from rich.table import Table
 
-from sat_exp.tasks import printing, results
+from sat_exp.report.headline import value
+from sat_exp.tasks import printing
+
+SHOWN = 5
+"""The most pairs that are printed."""
 
 MEASURES = {
     "spearman": "Spearman correlation",
@@ -22,27 +27,34 @@ MEASURES = {
     "white_box_reference": "white-box success, {reference}",
 }
 
-FORMATS = {"measure": ""} | dict.fromkeys(["value", "low", "high", "expected", "p"], ".3f")
+FORMATS = {"measure": ""} | dict.fromkeys(["value", "low", "high", "p"], ".3f")
 
-LARGEST = "largest disagreements (in standard errors of a difference)"
-DIFFERENCES = {"model_a": "", "model_b": "", "measured": ".2f", "reference": ".2f"}
-DIFFERENCES |= {"difference": "+.2f", "standard_errors": "+.1f"}
+DIFFERENCES = {"model_a": "", "model_b": "", "measured": ".2f", "reference": ".2f", "standard_errors": "+.1f"}
 
 
-def sentences(agreement: pd.DataFrame, measured: str, reference: str) -> list[str]:
-    """The agreement of each group of models in one sentence."""
-    texts = []
-    for group, measures in agreement.groupby("group", sort=False):
-        row = measures.set_index("measure")
-        rank, offset, apart = (row.loc[name] for name in ("spearman", "offset", "mean_absolute_difference"))
-        value, low, high = (results.number(rank[name], ".3f") for name in ("value", "low", "high"))
-        texts.append(
-            f"Over {rank['pairs']:,} pairs of {rank['models']} models ({group}) SAT in {measured} and in {reference} "
-            f"has a rank correlation of {value} ({low} to {high}); {measured} minus {reference} is "
-            f"{offset['value']:+.3f} on average, their mean absolute difference {apart['value']:.3f}, where sampling "
-            f"error alone would give {apart['expected']:.3f}."
+def sentences(tables: Mapping[str, pd.DataFrame], measured: str, reference: str) -> list[str]:
+    """How far the two matrices order the pairs alike, how far their values differ, and the largest difference."""
+    rows = tables["agreement"].query("group == 'all'").set_index("measure")
+    rank, offset, apart = (rows.loc[name] for name in ("spearman", "offset", "mean_absolute_difference"))
+    over = f"over {rank['pairs']:,} pairs of {rank['models']} models"
+    numbers = value(rank.rename({"low": "value_low", "high": "value_high"}), "value", ".3f")
+    if np.isnan(rank["value"]):
+        order = f"Whether {measured} and {reference} order the pairs alike is unknown: SAT is constant {over}."
+    elif not rank["low"] > 0:
+        order = (
+            f"It is uncertain that {measured} and {reference} order the pairs alike: the interval of the rank "
+            f"correlation includes 0, {numbers} {over}."
         )
-    return texts
+    else:
+        order = f"SAT in {measured} and in {reference} has a rank correlation of {numbers} {over}."
+    pair = tables["disagreements"].iloc[0]
+    return [
+        order,
+        f"{measured} minus {reference} is {offset['value']:+.2f} on average; the mean difference of a pair is "
+        f"{apart['value']:.2f}, where sampling error alone would give {apart['expected']:.2f}.",
+        f"They differ most for {pair['model_a']} and {pair['model_b']}: {pair['measured']:.2f} against "
+        f"{pair['reference']:.2f}, {abs(pair['standard_errors']):.1f} standard errors.",
+    ]
 
 
 def source_of_errors(measured: str, reference: str, of_file: bool, images: int) -> str:
@@ -55,21 +67,12 @@ def source_of_errors(measured: str, reference: str, of_file: bool, images: int) 
     )
 
 
-def show(tables: Mapping[str, pd.DataFrame], summary: dict[str, Any], page: Path) -> None:
-    """Print the measures, one table per group, the pairs with the largest differences, and the cautions."""
-    console = printing.console()
-    for text in (summary["title"], summary["errors"]):
-        console.print(text, soft_wrap=True)
+def printed(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> Iterator[Table]:
+    """The measures of agreement, one table per group of models, and the pairs with the largest differences."""
     names = {role: summary[f"{role}_name"] for role in ("measured", "reference")}
     words = {measure: text.format(**names) for measure, text in MEASURES.items()}
     for group, table in tables["agreement"].groupby("group", sort=False):
         count, pairs = table[["models", "pairs"]].iloc[0]
         rows = table.assign(measure=table["measure"].map(words))
-        console.print(printing.table(f"{group}: {count} models, {pairs} pairs", rows, FORMATS))
-    console.print(printing.table(LARGEST, tables["disagreements"], DIFFERENCES))
-    for side in ("measured", "reference"):
-        if rest := summary[f"only_{side}"]:
-            console.print(f"only in {summary[side]}: {len(rest)} models ({', '.join(rest[:3])}, …)", soft_wrap=True)
-    for warning in summary["warnings"]:
-        console.print(printing.caution(warning), soft_wrap=True)
-    console.print(f"report: {page}", soft_wrap=True)
+        yield printing.table(f"{group}: {count} models, {pairs} pairs", rows, FORMATS)
+    yield printing.table("largest differences", tables["disagreements"].head(SHOWN), DIFFERENCES)

@@ -1,25 +1,21 @@
 """The findings of the study in words: sentences for the page, warnings, and the tables that the console shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import comb
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.text import Text
+from rich.table import Table
 
 from sat_exp.ensembles.members import Ensembles
-from sat_exp.ensembles.selection import SINGLE
+from sat_exp.ensembles.selection import SINGLE, STRATEGIES
+from sat_exp.report.headline import spread, value
 from sat_exp.tasks import printing
-from sat_exp.tasks.results import number
 
 FEW_ERRORS = 100  # of the best model, below which differences between ensembles are mostly chance
 
 ERRORS = {"size": "", "ensembles": ",d", "members_error": ".2%", "error": ".2%", "reduction": ".1%", "all_wrong": ".2%"}
-CALIBRATION = {"size": "", "nll": ".3f", "members_nll": ".3f", "ece": ".1%", "members_ece": ".1%", "confidence": ".1%"}
-RECOMMENDED = {"chosen_by": "", "error": ".2%", "held_out": ".2%", "below_random": ".2%", "sat": ".2f"}
-WORDS = {"sat": "SAT", "sat_without_hubs": "SAT without hubs", "error_consistency": "error consistency"}
+RECOMMENDED = {"members": "", "strategy": "", "held_out": ".2%", "below_random": ".2%", "sat": ".2f"}
 
 
 def cautions(
@@ -42,48 +38,62 @@ def cautions(
     return warnings
 
 
-def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """The result in one sentence or two per size."""
-    relations = tables["ensemble_relations"].query("measure == 'reduction' and given != ''").set_index(["size", "with"])
-    sentences = []
-    for row in tables["ensemble_sizes"].itertuples():
-        parts = [f"{words} {correlation(relations.loc[(row.size, name)])}" for name, words in WORDS.items()]
-        sentences.append(
-            f"Ensembles of {row.size} make {row.reduction:.1%} fewer errors than their members on average. The rank "
-            "correlation of this reduction, with the members' accuracy accounted for, is with their "
-            f"{', '.join(parts)}."
-        )
-    return sentences
+def findings(tables: Mapping[str, pd.DataFrame], right: np.ndarray) -> list[str]:
+    """The gain of ensembles, its relation to SAT, and which ensemble to build. right: see `cautions`."""
+    sizes = tables["ensemble_sizes"]
+    counts = " to ".join(dict.fromkeys(str(size) for size in (sizes["size"].min(), sizes["size"].max())))
+    gain = f"Ensembles of {counts} models make {spread(sizes['reduction'])} fewer errors than their members on average."
+    if sizes["reduction"].isna().all():
+        gain = f"Ensembles of {counts} models gain nothing that can be measured: their members make no errors."
+    return [
+        gain,
+        *of_relation(tables["ensemble_relations"]),
+        *of_choice(tables["selection"], tables["recommended"], right),
+    ]
 
 
-def correlation(row: Any) -> str:
-    low, high = number(row.low, ".2f"), number(row.high, ".2f")
-    return f"{number(row.spearman, '.2f')} ({low} to {high}, p = {number(row.p, '.3f')})"
-
-
-def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: Path) -> None:
-    """Print the results."""
-    console = printing.console()
-    console.print(summary["title"], soft_wrap=True)
-    console.print(f"clusters: {summary['clusters']['SAT']}", soft_wrap=True)
-    console.print(printing.table("errors of ensembles", tables["ensemble_sizes"], ERRORS))
-    for finding in summary["findings"]:
-        console.print(finding, soft_wrap=True)
-    if "calibration" in tables:
-        calibration = tables["calibration"].assign(accuracy=1 - tables["calibration"]["error"])
-        console.print(printing.table("calibration", calibration, CALIBRATION | {"accuracy": ".1%"}))
-    gains = tables["selection"][["size", "strategy", "below_random"]]
-    recommended = tables["recommended"].query("place == 1").merge(gains, on=["size", "strategy"])
-    choices = [Text.assemble(row.strategy, "\n", (row.models, "dim")) for row in recommended.itertuples()]
-    for size, rows in recommended.assign(chosen_by=choices).groupby("size"):
-        console.print(printing.table(f"recommended ensembles of {size}", rows, RECOMMENDED))
-    console.print(
-        "(error: on all images, too low for a choice by validation error; held out: the mean error on one half of the "
-        "images of ensembles chosen on the other half; below random: how far this is below a random ensemble)",
-        soft_wrap=True,
+def of_relation(relations: pd.DataFrame) -> list[str]:
+    """The relation of the reduction to SAT, for the size with the most ensembles; [] where it is not known."""
+    rows = relations.query("measure == 'reduction' and `with` == 'sat' and given != ''").dropna(subset=["low", "high"])
+    if rows.empty:
+        return []
+    row = rows.loc[rows["ensembles"].idxmax()]
+    numbers = (
+        f"{value(row.rename({'low': 'spearman_low', 'high': 'spearman_high'}), 'spearman')}, p = {row['p']:.3f}, for "
+        f"{row['size']} members of equal accuracy"
     )
-    for row in tables["selection"][tables["selection"]["strategy"] == SINGLE].itertuples():
-        console.print(f"the best single model of one half has an error of {row.held_out:.2%} on the other half")
-    for warning in summary["warnings"]:
-        console.print(printing.caution(warning), soft_wrap=True)
-    console.print(f"report: {page}", soft_wrap=True)
+    if row["low"] <= 0 <= row["high"]:
+        return [
+            "Whether members of low SAT gain more is uncertain: the rank correlation of SAT with the gain is "
+            f"{numbers}, and its interval includes 0."
+        ]
+    direction = "less" if row["spearman"] < 0 else "more"
+    return [f"The {direction} alike the members by SAT, the larger the gain: rank correlation {numbers}."]
+
+
+def of_choice(selection: pd.DataFrame, recommended: pd.DataFrame, right: np.ndarray) -> list[str]:
+    """The strategy with the least error on images that it did not choose on, and its ensemble; [] without any."""
+    rows = selection[selection["strategy"].isin(STRATEGIES)].dropna(subset="held_out")
+    single = selection[selection["strategy"] == SINGLE]
+    if rows.empty or single.empty:
+        return []
+    best = rows.loc[rows["held_out"].idxmin()]
+    first = recommended.query("place == 1 and size == @best['size'] and strategy == @best['strategy']")
+    errors, images = int((~right).sum(axis=1).min()), right.shape[1]
+    sure = "; task=pick states how certain that is"
+    if errors < FEW_ERRORS:
+        sure = f", but {errors} errors of the best model on {images:,} images make this mostly chance"
+    return [
+        f"Build {first['models'].iloc[0]}, chosen by {best['strategy']}: {best['held_out']:.2%} errors on images that "
+        f"the choice did not use, against {single['held_out'].iloc[0]:.2%} of the best single model{sure}."
+    ]
+
+
+def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:
+    """The errors of each size, and the best choice of each size."""
+    yield printing.table("errors of ensembles", tables["ensemble_sizes"], ERRORS)
+    chosen = tables["selection"][tables["selection"]["strategy"].isin(STRATEGIES)].dropna(subset="held_out")
+    best = chosen.loc[chosen.groupby("size")["held_out"].idxmin(), ["size", "strategy", "below_random"]]
+    rows = tables["recommended"].query("place == 1").merge(best, on=["size", "strategy"])
+    rows = rows.assign(members=rows["models"].str.replace(" + ", "\n", regex=False))
+    yield printing.table("the best choice of each size, by errors on images that it did not use", rows, RECOMMENDED)

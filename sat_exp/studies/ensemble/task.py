@@ -18,7 +18,7 @@ from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Rep
 from sat_exp.similarity import Predictions, draws
 from sat_exp.statistics.clustering import spectral, stability
 from sat_exp.studies.ensemble import calibration, diversity, findings
-from sat_exp.tasks import composing, measuring
+from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
 
 FEWEST = 5  # models whose ensembles can be compared
@@ -91,10 +91,10 @@ def run(
             choice = [same_size for same_size in ensembles if same_size.size in allowed]
             tables |= selection.selected(choice, pool, of_pool, chosen, sats, candidates, limits, measurement.seed)
         facts = measuring.facts(measurement, measured)
-        facts |= {"clusters": {"SAT": reason}, "findings": findings.findings(tables)}
+        facts |= {"clusters": {"SAT": reason}, "findings": findings.findings(tables, pool.right)}
         facts["warnings"] += findings.cautions(sizes, ensembles, allowed, pool.right)
         drawn = recording.finish(facts, tables, examples.pictures, predictions)
-    findings.show(tables, recording.summary, drawn.page)
+    results.show(recording.summary, findings.printed(tables), drawn.page)
     measuring.refuse(measured.failures)
 
 

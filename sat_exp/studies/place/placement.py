@@ -1,13 +1,14 @@
 """The place of one model among others: its nearest models, its transfer rates, its cluster, also in words."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.table import Table
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
+from sat_exp.report.headline import value
 from sat_exp.similarity.scores import DIRECTIONS, transfer_rates
 from sat_exp.statistics.clustering import spectral
 from sat_exp.statistics.hubs import ranks
@@ -15,7 +16,13 @@ from sat_exp.tasks import printing
 
 NEAREST = ["model", "sat", "sat_low", "sat_high", "fools", "fooled_by"]
 
-FORMATS = {"model": "", "sat": ".2f", "sat_low": ".2f", "sat_high": ".2f", "fooled_by": ".1%", "fools": ".1%"}
+FORMATS = {"model": "", "sat": ".2f", "interval": "s", "fools": ".1%", "fooled_by": ".1%"}
+
+MEMBERS = 4
+"""The most members of a cluster that a sentence names."""
+
+CLOSE = 0.1
+"""The margin of SAT to the next cluster below which the cluster is called uncertain."""
 
 
 @dataclass(frozen=True)
@@ -100,28 +107,34 @@ def _rates(model: str, rates: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentences(placed: Placement) -> list[str]:
-    """The placement in words."""
-    texts = []
-    for row in placed.rates.itertuples():
-        verb = "fools the others on" if row.role == "source" else "is fooled by the others on"
+    """The models most and least like the placed one, its transfer to and from others, and its cluster."""
+    near, far = placed.nearest.iloc[0], placed.nearest.iloc[-1]
+    texts = [
+        f"{placed.model} is most like {near['model']} (SAT {value(near, 'sat')}) and least like {far['model']} "
+        f"({value(far, 'sat')}); its mean SAT is rank {placed.rank} of {placed.models}."
+    ]
+    rates = placed.rates.set_index("role")
+    if {"source", "target"} <= set(rates.index):
+        fools, fooled = rates.loc["source"], rates.loc["target"]
         texts.append(
-            f"{placed.model} {verb} {row.mean_rate:.1%} of the images on average, rank {row.rank} of {row.models} "
-            f"(most: {row.most}, {row.most_rate:.1%}; least: {row.least}, {row.least_rate:.1%})."
+            f"It fools the others on {fools['mean_rate']:.1%} of the images on average, rank {fools['rank']} of "
+            f"{fools['models']}, and they fool it on {fooled['mean_rate']:.1%}, rank {fooled['rank']}."
         )
     cluster = placed.clusters.iloc[0]
-    margin = f", {placed.margin:.2f} above the next" if placed.margin == placed.margin else ""
+    if len(placed.clusters) == 1:
+        return texts
+    close = ", which is not certain" * (placed.margin < CLOSE)
+    members = cluster["members"].split(", ")
+    named = ", ".join(members[:MEMBERS]) + f" and {len(members) - MEMBERS} more" * (len(members) > MEMBERS)
     return [
         *texts,
-        f"It falls into cluster {placed.cluster} of {len(placed.clusters)}, with which its mean SAT is "
-        f"{cluster.mean_sat:.2f}{margin}: {cluster.members}.",
-        f"Its mean SAT with all others is {placed.mean_sat:.2f}, rank {placed.rank} of {placed.models}.",
+        f"It falls into a cluster with {named}{close}: mean SAT {cluster['mean_sat']:.2f}, {placed.margin:.2f} more "
+        f"than with the next of {len(placed.clusters)} clusters.",
     ]
 
 
-def show(placed: Placement, page: Path) -> None:
-    """Print the nearest models and the findings."""
-    console = printing.console()
-    console.print(printing.table(f"nearest to {placed.model}", placed.nearest.head(5), FORMATS))
-    for text in sentences(placed):
-        console.print(text, highlight=False)
-    console.print(f"report: {page}", soft_wrap=True)
+def printed(placed: Placement) -> list[Table]:
+    """The nearest models."""
+    nearest = placed.nearest.head(5)
+    interval = nearest["sat_low"].map("{:.2f}–".format) + nearest["sat_high"].map("{:.2f}".format)
+    return [printing.table(f"nearest to {placed.model}", nearest.assign(interval=interval), FORMATS)]
