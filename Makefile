@@ -9,8 +9,9 @@ COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 -
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint lock audit bundle gallery bench clean
+.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint lock audit bundle gallery site wheel docker bench clean
 
+TORCH := cpu
 GALLERY := quickstart analysis ensembles $(if $(FASHION_MNIST),distillation)
 
 help: ## this list
@@ -86,8 +87,23 @@ gallery: $(READY) ## update the figures and tables in experiments/; with FASHION
 	@for study in $(GALLERY); do for file in experiments/$$study/figures/* experiments/$$study/tables/*; do \
 		cp "outputs/$${file#experiments/}" "$$file" || exit 1; done; done
 
+site: $(READY) ## the documentation as a site, in site/, with every link checked
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@$(VENV)/bin/linkchecker --config .ci/linkchecker.ini site/index.html >$(VENV)/links.log 2>&1 \
+		|| { cat $(VENV)/links.log; exit 1; }
+	@echo 'site/index.html'
+
+wheel: $(READY) ## a wheel and a source archive in dist/, checked
+	@rm -rf dist
+	@$(RUN) hatchling build
+	@$(VENV)/bin/twine check --strict dist/*
+
+docker: ## the image sat_exp:cpu, or with TORCH=cuda the image sat_exp:cuda
+	@docker build --build-arg TORCH=$(TORCH) $(if $(PIP_EXTRA_INDEX_URL),--build-arg PIP_EXTRA_INDEX_URL) \
+		--tag sat_exp:$(TORCH) .
+
 bench: $(READY) ## all benchmarks
 	@for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done
 
 clean: ## remove the virtual environment and caches; outputs stay
-	@rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site

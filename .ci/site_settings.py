@@ -1,4 +1,4 @@
-"""The page of all settings: defaults and comments from conf/, types and ranges from the code that takes the settings."""
+"""The page of all settings: defaults and comments from conf/, types and ranges from the code that takes them."""
 
 import re
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from pydantic import TypeAdapter
+
 from sat_exp.modules.training import Recipe
 from sat_exp.settings import targets
 from sat_exp.settings.configuration import Configuration, Model, Pool
@@ -15,9 +16,9 @@ from sat_exp.settings.schema import of_signature
 
 INTRODUCTION = """# All settings
 
-Choose from a group with `group=NAME`, and change a setting with `group.setting=value`. Settings under *Every command* have
-no group. `sat-exp --cfg job` prints the settings of a command. This page is written from the files in `conf/` and from the
-signatures of the code that takes the settings.
+Choose from a group with `group=NAME`, and change a setting with `group.setting=value`. Settings under *Every command*
+have no group. `sat-exp --cfg job` prints the settings of a command. This page is written from the files in `conf/` and
+from the signatures of the code that takes the settings.
 """
 GROUPS = {
     "task": "What to do: `task=NAME`.",
@@ -29,7 +30,13 @@ GROUPS = {
     "experiment": "A whole study as one choice: `experiment=NAME`.",
     "model": "One network: `model=NAME`; a second one with `model@target=NAME`.",
 }
-KINDS = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false", "null": "null"}
+KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "a text",
+    "boolean": "true or false",
+    "null": "null",
+}
 UNLIMITED = 1e12  # the bound of numbers that have no other
 COMMENTED = re.compile(r"^(?P<name>\w+):[^#\n]*  # (?P<text>.+)$", re.MULTILINE)
 
@@ -73,16 +80,16 @@ def types_of(file: Path, stated: dict[str, Any]) -> dict[str, Any]:
 def schemas(kind: Any) -> dict[str, Any]:
     whole = TypeAdapter(kind).json_schema()
     known = whole.get("$defs", {})
-    return {name: known.get(part.get("$ref", "").rpartition("/")[2], part) for name, part in whole["properties"].items()}
+    return {
+        name: known.get(part.get("$ref", "").rpartition("/")[2], part) for name, part in whole["properties"].items()
+    }
 
 
 def head(text: str, names: Iterable[str] = ()) -> str:
     """The comment at the top of a file, as Markdown: what it says of each of the settings `names` is an item."""
     lines = [line[2:] for line in takewhile(lambda line: line.startswith("#"), text.splitlines())]
     commands = [f"    {line.strip()}" for line in lines if line.startswith("  ")]
-    words = " ".join(
-        f"\n{line}" if line.startswith("- ") else line for line in lines if line[:1] not in ("@", " ")
-    )
+    words = " ".join(f"\n{line}" if line.startswith("- ") else line for line in lines if line[:1] not in ("@", " "))
     if names:
         one = "|".join(map(re.escape, names))
         words = re.sub(rf"(?:^|(?<=[.;] ))((?:{one})(?:, (?:{one}))*): ", r"\n- **\1**: ", words, flags=re.MULTILINE)
