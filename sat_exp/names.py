@@ -1,17 +1,17 @@
-"""The names typed on the command line, checked before Hydra composes anything."""
+"""The names typed on the command line, checked before Hydra composes anything. Hydra is imported where it is needed, so
+that completion is fast."""
 
 import argparse
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString
-from hydra.errors import OverrideParseException
+from typing import TYPE_CHECKING, Any
 
 from sat_exp import plugins
 from sat_exp.errors import SHOWN, UserError, nearest
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf" if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "conf"
@@ -85,6 +85,9 @@ def check_collisions(conf: Path, packages: Mapping[str, Path], own: Path | None)
 def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
     """UserError, with the nearest names, for a choice among `arguments` that none of `folders` has. folders: the
     configurations of this package first, then further ones."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
     overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
@@ -126,8 +129,10 @@ def files_of(group: str, folders: Iterable[Path] | None = None) -> dict[str, Pat
     return {path.stem: path for place in places for path in sorted((place / group).glob("*.yaml"))}
 
 
-def choices(override: Override) -> list[Any]:
+def choices(override: "Override") -> list[Any]:
     """The values that an override chooses: one, or those of a sweep over a list; none for a glob."""
+    from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString
+
     value = override.value()
     if isinstance(value, Glob):
         return []

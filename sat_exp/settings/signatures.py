@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -97,20 +97,26 @@ def signature_of(target: str) -> Any:
 
 @cache
 def read(module: str) -> Source | None:
-    """The source of a module, found without importing the packages that it is in; None for one without source."""
-    path, spec = None, None
+    """The source of a module; None for one without source."""
+    file = located(module)
+    if file is None:
+        return None
+    statements: dict[str, ast.stmt] = {}
+    for statement in ast.parse(file.read_bytes()).body:
+        statements |= dict.fromkeys(names_of(statement), statement)
+    return Source(module, module if file.name == "__init__.py" else module.rpartition(".")[0], statements)
+
+
+def located(module: str) -> Path | None:
+    """The source file of a module, found without importing the packages that it is in; None where there is none."""
+    path, origin = None, None
     parts = module.split(".")
     for end in range(1, len(parts) + 1):
         spec = PathFinder.find_spec(".".join(parts[:end]), path)
-        path = spec.submodule_search_locations if spec else None
-        if spec is None or (end < len(parts) and path is None):
+        if spec is None or (end < len(parts) and spec.submodule_search_locations is None):
             return None
-    if not (isinstance(spec, ModuleSpec) and spec.origin and spec.origin.endswith(".py")):
-        return None
-    statements: dict[str, ast.stmt] = {}
-    for statement in ast.parse(Path(spec.origin).read_bytes()).body:
-        statements |= dict.fromkeys(names_of(statement), statement)
-    return Source(module, module if path is not None else module.rpartition(".")[0], statements)
+        path, origin = spec.submodule_search_locations, spec.origin
+    return Path(origin) if origin and origin.endswith(".py") else None
 
 
 def names_of(statement: ast.stmt) -> Iterator[str]:

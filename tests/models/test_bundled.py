@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from sat_exp import models
-from sat_exp.__main__ import CONF
+from sat_exp.names import CONF
 from sat_exp.datasets import FashionMNIST
 from sat_exp.modules import records
 from sat_exp.testing import check_model

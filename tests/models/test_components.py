@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sat_exp.__main__ import CONF
+from sat_exp.names import CONF
 from sat_exp.errors import UserError
 from sat_exp.models import components
 from sat_exp.models.components import COMPONENTS, derive

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp.__main__ import CONF
+from sat_exp.names import CONF
 from sat_exp.datasets import Foolbox20, ImageNet, ImageSet
 from sat_exp.errors import UserError
 from sat_exp.models.classifier import Classifier

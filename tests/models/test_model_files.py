@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional as F
 
-from sat_exp.__main__ import CONF
+from sat_exp.names import CONF
 from sat_exp.models import Configured, load
 from sat_exp.models.components import COMPONENTS
 

@@ -1,5 +1,6 @@
 """Prints what the early check says about a wrong value of every setting, and which heavy packages were imported."""
 
+import copy
 import json
 import sys
 
@@ -20,17 +21,14 @@ NEEDED = {"compare": ["reference=pyproject.toml"], "distill": ["task.students=[A
 
 def refused(config, name, wrong=WRONG):
     """The message about a wrong value of one setting of `config`; empty if it is accepted."""
-    HydraConfig.instance().set_config(config)
-    stated = OmegaConf.select(config, name)
-    OmegaConf.update(config, name, wrong, merge=False, force_add=True)
+    changed = copy.deepcopy(config)
+    OmegaConf.update(changed, name, wrong, merge=False, force_add=True)
+    HydraConfig.instance().set_config(changed)
     try:
-        check_early(config)
+        check_early(changed)
     except UserError as error:
-        message = str(error)
-    else:
-        message = ""
-    OmegaConf.update(config, name, stated, merge=False)
-    return message
+        return str(error)
+    return ""
 
 
 messages = {}
