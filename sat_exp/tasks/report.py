@@ -1,15 +1,11 @@
-"""task=report: draw the figures and the page of a finished run again."""
+"""The finished runs that tasks read: a folder that the user names, or the newest one."""
 
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
-from sat_exp import report
 from sat_exp.errors import UserError
 from sat_exp.runs import SUMMARY, Run
-from sat_exp.settings.types import Existing, FileName
-from sat_exp.tasks import printing
 
 MEASURED = (
     *("attack.name", "dataset.digest", "settings.seed", "settings.labels", "settings.protocol", "settings.attack"),
@@ -17,20 +13,6 @@ MEASURED = (
     *("settings.hardware.tf32", "settings.hardware.channels_last"),
 )
 """Fields that the summary of a measurement states."""
-
-
-def check(config: DictConfig, *, run: str | None, **_: Any) -> None:
-    Run.open(folder_of(config, run))
-
-
-def folder_of(config: DictConfig, run: str | None) -> Path:
-    return existing(run, "a finished run") if run is not None else latest(Path(config.output_dir)).folder
-
-
-def run(config: DictConfig, *, name: FileName, run: Existing | None) -> None:
-    folder = folder_of(config, run)
-    drawn = report.draw(folder)
-    printing.console().print(f"report: {drawn.page}", soft_wrap=True)
 
 
 def existing(run: str, kind: str) -> Path:
