@@ -15,6 +15,8 @@ from sat_exp.models import Candidate
 
 IN_ALL = 6  # example images in all, at least
 OF_EACH = 3  # example images of every source, at least
+MOST = 12  # example images of every source, at most
+PIXELS = 10_000_000  # of all adversarial images, above which every source has no more than the least
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def examples(measured: Measured, images: ImageSet) -> Examples:
     if not sources:
         return Examples({}, {})
     labels = images.labels if images.labels is not None else sources[0].clean
-    chosen = most_attacked(sources, labels, max(OF_EACH, -(-IN_ALL // len(sources))))
+    size = images.canvas.crop**2 * len(sources)
+    count = max(OF_EACH, -(-IN_ALL // len(sources)), min(MOST, PIXELS // size))
+    chosen = most_attacked(sources, labels, count)
     one_view = len({source.view.digest for source in sources}) == 1
     parts: list[pd.DataFrame] = []
     pictures: dict[str, np.ndarray] = {}

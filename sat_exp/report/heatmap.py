@@ -36,7 +36,8 @@ def side_of(models: int) -> tuple[float, float]:
 
 
 def cells(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
-    """Draw the cells of a heat map, hatched where a value is missing; few cells have their values in them."""
+    """Draw the cells of a heat map, hatched where a value is missing. Few cells have their values in them, and many are
+    one picture in an SVG file."""
     annotated = len(values) <= ANNOTATED
     axes.patch.set(**MISSING)
     sns.heatmap(
@@ -46,8 +47,9 @@ def cells(axes: Axes, values: pd.DataFrame, cell: float, **how: Any) -> None:
         cbar=False,
         annot=annotated,
         annot_kws={"fontsize": min(10, 17 * cell)},
-        linewidths=0.8 if annotated else 0.25,
+        linewidths=0.8 if annotated else 0,
         linecolor="white",
+        rasterized=not annotated,
         xticklabels=False,
         yticklabels=False,
         **how,

@@ -22,7 +22,14 @@ MISSING = "#e6e6e6"
 GOOD = "#0173b2"
 BAD = "#c44e00"
 MARKERS = "os^DvPX"
-DARK = {INK: "#e4e8ec", QUIET: "#9aa5af", MISSING: "#343c44", "#ffffff": "#1d2227", "#cccccc": "#4a545e"}
+DARK = {
+    INK: "#e4e8ec",
+    QUIET: "#9aa5af",
+    MISSING: "#343c44",
+    "#ffffff": "#1d2227",
+    "#cccccc": "#4a545e",
+    "#e4e4e4": "#343c44",
+}
 """What the colours of figures become on the page of a reader who prefers dark colours; cells keep theirs."""
 RC: dict[str, Any] = {
     "axes.spines.right": False,

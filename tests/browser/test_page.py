@@ -276,8 +276,9 @@ def test_all_examples_of_a_pair_are_browsed(browser, report):
     assert "image no 4" in gallery.inner_text()
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("fragment", ["", "#pair/conv_a/2_mixer_adamw", "#model/conv_a"])
+@pytest.mark.parametrize(
+    ("fragment", "dark"), [("", False), ("", True), ("#pair/conv_a/2_mixer_adamw", False), ("#model/conv_a", True)]
+)
 def test_axe_finds_nothing(browser, report, fragment, dark):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = browser.open(report, fragment, width=390 if dark else 1400, dark=dark)

@@ -27,8 +27,8 @@ function tipOfCell(cell) {
     [directed ? "source (row)" : "model", models[a].name],
     [directed ? "target (column)" : "model", models[b].name],
     ["SAT", fixed(value("sat", a, b), 3)],
-    ...rate(a, b) === null ? [] : [[`fools ${models[b].name}`, percent(rate(a, b))]],
-    ...a === b || rate(b, a) === null ? [] : [[`fools ${models[a].name}`, percent(rate(b, a))]],
+    ...[[a, b], ...a === b ? [] : [[b, a]]].filter((way) => rate(...way) !== null)
+      .map(([source, target]) => [`${models[source].name} → ${models[target].name}`, percent(rate(source, target))]),
     ...missing(value("residual", a, b)) ? [] : [["beyond hubs", fixed(value("residual", a, b), 2)]],
     ...missing(value("images", a, b)) ? [] : [["common images", value("images", a, b).toLocaleString("en")]],
   ];

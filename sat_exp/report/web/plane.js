@@ -41,10 +41,11 @@ function drawPlane() {
   const widths = models.map((model) => measure.measureText(model.name).width * 1.08 + 2);
 
   const update = () => {
-    const width = box.clientWidth, height = Math.round(clamped(0.62 * width, 340, 720)), { x, y } = atlas.places[chooser.value];
+    const width = box.clientWidth, { x, y } = atlas.places[chooser.value];
     const present = models.map((_, index) => index).filter((index) => !missing(x[index]) && !missing(y[index]) && !hidden.has(models[index].family));
     const span = (axis) => [Math.min(...present.map((index) => axis[index])), Math.max(...present.map((index) => axis[index]))];
     const [[left, right], [low, high]] = present.length ? [span(x), span(y)] : [[0, 1], [0, 1]];
+    const height = Math.round(clamped((width - 2 * MARGIN) * (high - low) / (right - left || 1) + 2 * MARGIN, 260, Math.max(340, 0.62 * width)));
     const scale = Math.min((width - 2 * MARGIN) / (right - left || 1), (height - 2 * MARGIN) / (high - low || 1));
     const points = present.map((index) => [width / 2 + scale * (x[index] - (left + right) / 2), height / 2 - scale * (y[index] - (low + high) / 2)]);
     const labels = placed(points, present.map((index) => widths[index]), width, height);
