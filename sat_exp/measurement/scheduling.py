@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item", Candidate, "Subject")
 Result = TypeVar("Result")
 Advance = Callable[[int], None]
+PATIENCE = 3.0  # seconds between two lines of progress
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,22 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Advance]:
-    """A bar on the error stream; the function that it gives advances it by a number of images out of `total`."""
+    """A bar on the error stream; the function that it gives advances it by a number of steps out of `total`. Where the
+    stream is no terminal, lines take the place of the moving bar: after three seconds, then ever more rarely."""
     counts = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description:<9}"), BarColumn(), *counts, console=console) as bars:
         task = bars.add_task(label, total=total)
-        yield lambda images: bars.advance(task, images)
+        due = PATIENCE
+
+        def advance(steps: int) -> None:
+            nonlocal due
+            bars.advance(task, steps)
+            state = bars.tasks[0]
+            elapsed = state.elapsed or 0.0
+            if not console.is_terminal and elapsed >= due and not state.finished:
+                due = elapsed + max(PATIENCE, elapsed / 20)
+                left = elapsed * (total / max(state.completed, 1) - 1)
+                console.print(f"{label:<9} {state.completed:.0f}/{total}, {elapsed:.0f} s, about {left:.0f} s left")
+
+        yield advance

@@ -1,8 +1,9 @@
 """Clusters of similar models in a matrix of SAT, spectral and hierarchical, and the stability of their number."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from scipy.spatial.distance import squareform
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
+from threadpoolctl import ThreadpoolController
 
 from sat_exp.errors import UserError
 
@@ -100,8 +102,17 @@ def leading_vectors(values: Array, count: int) -> Array:
 
 
 def k_means(vectors: Array, clusters: int, seed: int, restarts: int) -> NDArray[np.int32]:
-    """The label of each row [M, K], scaled to unit length, from the best of `restarts` starts of k-means."""
-    return KMeans(clusters, n_init=restarts, random_state=seed).fit_predict(normalize(vectors))
+    """The label of each row [M, K], scaled to unit length, from the best of `restarts` starts of k-means.
+
+    It runs on one thread: for so few rows, the start of others takes longer than the work.
+    """
+    with _threads().limit(limits=1, user_api="openmp"):
+        return KMeans(clusters, n_init=restarts, random_state=seed).fit_predict(normalize(vectors))
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _complete(affinity: pd.DataFrame) -> Array:
@@ -140,13 +151,25 @@ class Stability:
     reason: str
 
 
+def clusterings(runs: int, most: int) -> int:
+    """How many clusterings of a run's cost `stability` makes for 2 to `most` clusters; for a bar of progress."""
+    return (most - 1) * (runs + RESTARTS // RUN_RESTARTS)
+
+
 def stability(
-    affinity: pd.DataFrame, draws: Iterable[pd.DataFrame], *, changed: str, most: int | None = None, seed: int = 0
+    affinity: pd.DataFrame,
+    draws: Sequence[pd.DataFrame],
+    *,
+    changed: str,
+    most: int | None = None,
+    seed: int = 0,
+    advance: Callable[[int], object] = lambda clusterings: None,
 ) -> Stability:
     """The stability of `spectral` for 2 to `most` clusters, by default the smaller of `MOST` and half the models.
 
     draws: a matrix per run, of the same models in any order (see `similarity.draws`). An entry missing there is that of
-    the whole matrix. changed: what differs between runs, in words. UserError for fewer than two runs.
+    the whole matrix. changed: what differs between runs, in words. advance: is called with the number of clusterings
+    that were made, see `clusterings`. UserError for fewer than two runs.
     """
     most = min(MOST, len(affinity) // 2) if most is None else most
     spectra, tree = spectrum(affinity), hierarchy(affinity)
@@ -157,7 +180,11 @@ def stability(
     rows, whole, consensus = [], {}, {}
     for clusters in range(2, most + 1):
         whole[clusters] = spectral(affinity, clusters, seed=seed)
-        runs = [k_means(part[:, -clusters:], clusters, seed + run, RUN_RESTARTS) for run, part in enumerate(vectors, 1)]
+        advance(RESTARTS // RUN_RESTARTS)
+        runs = []
+        for run, part in enumerate(vectors, 1):
+            runs.append(k_means(part[:, -clusters:], clusters, seed + run, RUN_RESTARTS))
+            advance(1)
         together = in_one_cluster(np.array([whole[clusters], *runs]))
         rand = adjusted_rand(together)
         between, with_whole = rand[1:, 1:][np.triu_indices(len(runs), 1)], rand[0, 1:]

@@ -4,7 +4,7 @@ Pairs with a model in common are not independent. Intervals therefore come from 
 permutations of models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -38,12 +38,15 @@ def relation(
     resamples: int = 1000,
     permutations: int = 999,
     seed: int = 0,
+    advance: Callable[[int], object] = lambda draws: None,
 ) -> pd.DataFrame:
     """The table `controls_and_sat`: rank correlation of SAT with each of `measures`, plain and given columns `given`.
 
     pairs: model_a, model_b, sat, and these columns; pairs of a model with itself and missing values are left out. The
     partial correlation is that of both ranks after least squares on the ranks of `given` is subtracted. The interval is
     from `resamples` draws of models with replacement, p from `model_permutation_p`. NaN where a measure is constant.
+
+    advance: is called after every draw, for all `measures` first without and then with `given`.
     """
     apart = pairs[pairs["model_a"] != pairs["model_b"]]
     rows = []
@@ -57,6 +60,7 @@ def relation(
         for _ in range(resamples if len(known) else 0):
             times = np.bincount(rng.integers(0, len(models), len(models)), minlength=len(models))
             drawn.append(partial_correlation(values.repeat(times[first] * times[second], axis=0)))
+            advance(1)
         low, high = percentile_interval(drawn)
         ranks = rankdata(values, axis=0)
         p = model_permutation_p(first, second, ranks[:, 1], ranks[:, 0], ranks[:, 2:], permutations, rng)

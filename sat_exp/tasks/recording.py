@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sat_exp import report, runs, settings, tracking
+from sat_exp.measurement import progress
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "hydra-core", "numpy", "pillow", "wandb")
 
@@ -60,7 +61,9 @@ def write(
     whatever another process writes there afterwards."""
     with runs.drafted(folder) as place:
         runs.fill(place, summary, tables, pictures, predictions)
-        drawn = report.draw_draft(place, studied)
+        with progress("report", 1) as bar:
+            drawn = report.draw_draft(place, studied)
+            bar(1)
         runs.seal(place)
         written = replace(runs.Run.open(place).held(), folder=folder, studied=studied)
     return replace(drawn, folder=folder), written

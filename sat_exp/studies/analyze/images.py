@@ -10,6 +10,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
+from sat_exp.measurement import progress
 from sat_exp.names import CONF, aliases
 from sat_exp.runs import Run
 from sat_exp.similarity import Predictions, agreement, draws
@@ -21,6 +22,7 @@ from sat_exp.statistics.resampling import percentile_interval
 Array = NDArray[np.float64]
 
 MODELS = ["model_a", "model_b"]
+RESAMPLES = 1000  # draws of models for the intervals of correlations
 
 
 def analysed(
@@ -37,7 +39,9 @@ def analysed(
     noise = None if control is None else noise_scores(control, predictions, run.summary)
     resampled = draws.resampled(predictions, **options, resamples=repeats, seed=seed)
     matrices = [draw.rename(index=aliases(CONF), columns=aliases(CONF)) for draw in resampled]
-    sizes = rank_stability(predictions, **options, repeats=repeats, seed=seed)
+    numbers = grid(len(predictions.clean[predictions.names[0]]))
+    with progress("sizes", len(numbers)) as bar:
+        sizes = rank_stability(predictions, numbers, **options, repeats=repeats, seed=seed, advance=bar)
 
     controls = agreement.agreement(predictions.names, predictions.labels, predictions.clean).drop(columns="images")
     measures = [name for name in agreement.MEASURES if controls[name].notna().any()]
@@ -46,7 +50,8 @@ def analysed(
         measures.append("noise_sat")
     given = ["accuracy_mean", "accuracy_gap"] if predictions.labels is not None else []
     controls = pairs[[*MODELS, "images", "sat"]].merge(controls, on=MODELS)
-    related = relation(controls, measures, given)
+    with progress("relations", RESAMPLES * len(measures) * (1 + bool(given))) as bar:
+        related = relation(controls, measures, given, resamples=RESAMPLES, advance=bar)
     return matrices, {"sample_size": sizes, "controls": controls, "controls_and_sat": related}
 
 
@@ -115,12 +120,13 @@ def rank_stability(
     compare: str = "truth",
     floor: float = SAT_FLOOR,
     seed: int = 0,
+    advance: Callable[[int], object] = lambda sizes: None,
 ) -> pd.DataFrame:
     """The table `sample_size`: agreement of SAT from fewer images with SAT from all, over the pairs of distinct models.
 
     compare, floor: as for `similarity.score`; pairs not measured both ways are left out. sizes: how many images to draw
     without replacement, `repeats` times each; None for those of `grid`. The table has means over the repeats in which
-    the measure is defined. UserError for fewer than three known pairs.
+    the measure is defined. advance: is called after every size. UserError for fewer than three known pairs.
 
     - spearman, kendall: rank correlation over pairs with SAT from all images
     - spearman_disjoint: with SAT from as many other images. It does not become perfect with the number of images
@@ -159,6 +165,7 @@ def rank_stability(
             ]
         low, high = percentile_interval(measures)
         rows += zip([size] * len(low), measures, measures.mean(), low, high, measures.count(), strict=True)
+        advance(1)
     return pd.DataFrame(rows, columns=["images", "measure", "value", "low", "high", "repeats"])
 
 

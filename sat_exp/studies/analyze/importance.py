@@ -7,15 +7,19 @@ models are left out, not single pairs.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
+from sklearn import config_context
 from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.inspection import permutation_importance
 from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.utils.parallel import Parallel, delayed
 
+from sat_exp.measurement import progress
 from sat_exp.statistics.hubs import ranks
 from sat_exp.statistics.resampling import percentile_interval
 from sat_exp.studies.analyze import components
@@ -69,21 +73,53 @@ def flag_importance(pairs: Pairs, *, refits: int = 100, seed: int = 0) -> pd.Dat
     flags = pairs.flags()
 
     def importances(weight: Array, state: int) -> Array:
-        drawn = weight > 0
-        data = flags[drawn], pairs.sat[drawn]
-        fitted = regressor(state).fit(*data, weight[drawn])
-        found = permutation_importance(fitted, *data, n_repeats=10, random_state=state, sample_weight=weight[drawn])
-        return found["importances_mean"]
+        kept = weight > 0
+        data = flags[kept], pairs.sat[kept], weight[kept]
+        return shuffled_loss(regressor(state).fit(*data), *data, state)
 
-    whole = importances(np.ones(len(flags)), seed)
     weights = pairs.drawn(refits, np.random.default_rng([seed, 0]))
-    drawn = np.array([importances(weight, seed + 1 + draw) for draw, weight in enumerate(weights)])
+    jobs = ((weight, seed + draw) for draw, weight in enumerate((np.ones(len(flags)), *weights)))
+    whole, *others = computed("refits", (delayed(importances)(*job) for job in jobs), 1 + refits)
+    drawn = np.array(others)
     low, high = percentile_interval(drawn)
     table = pd.DataFrame(
         {"component": pairs.names, "importance": whole, "importance_low": low, "importance_high": high}
     )
     first_share = np.bincount(drawn.argmax(axis=1), minlength=len(whole)) / refits
     return table.assign(rank=ranks(table["importance"]), first_share=first_share)
+
+
+def shuffled_loss(fitted: GradientBoostingRegressor, flags: Array, sat: Array, weight: Array, state: int) -> Array:
+    """The loss of R² when a flag is shuffled, the mean of ten shuffles, for each flag [C].
+
+    These are the numbers of scikit-learn's `permutation_importance`. It predicts the pairs again after each shuffle;
+    here every combination of flags is predicted once. flags, sat, weight: of the pairs of the fit, [P, C], [P], [P].
+    """
+    start = np.random.RandomState(state).randint(np.iinfo(np.int32).max + 1)
+    rows = [np.packbits(flags.astype(bool), axis=1)]
+    for column in range(flags.shape[1]):
+        rng, order, moved = np.random.RandomState(start), np.arange(len(flags)), flags.astype(bool)
+        for _ in range(10):
+            rng.shuffle(order)
+            moved[:, column] = moved[order, column]
+            rows.append(np.packbits(moved, axis=1))
+    packed = np.concatenate(rows)
+    _, first, place = np.unique(packed.view(f"S{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
+    different = np.unpackbits(packed[first], axis=1, count=flags.shape[1]).astype(np.float64)
+    predicted = fitted.predict(different)[place].reshape(len(rows), -1)
+    total = (weight * (sat - np.average(sat, weights=weight)) ** 2).sum()
+    score = 1 - (weight * (sat - predicted) ** 2).sum(axis=1) / total if total else np.zeros(len(rows))
+    return (score[0] - score[1:]).reshape(flags.shape[1], -1).mean(axis=1)
+
+
+def computed(label: str, jobs: Iterable[Any], count: int) -> list[Any]:
+    """The results of `count` jobs of scikit-learn's `delayed`, in their order, on all cores, with a bar of progress."""
+    results = []
+    with config_context(skip_parameter_validation=True, assume_finite=True), progress(label, count) as bar:
+        for result in Parallel(n_jobs=cpu_count(), prefer="threads", return_as="generator")(jobs):
+            results.append(result)
+            bar(1)
+    return results
 
 
 def held_out(
@@ -133,33 +169,44 @@ def _errors(
 ) -> Errors:
     """The squared errors of all fits, summed over folds and repeats; members: the components of each subset."""
     errors: Errors = defaultdict(lambda: np.zeros((2, len(pairs.sat))))
+    parts = []
     for _ in range(repeats):
         fold_of = rng.permutation(np.arange(len(pairs.codes)) % folds)
         for fold in range(folds):
             new = (fold_of[pairs.first] == fold).astype(int) + (fold_of[pairs.second] == fold)
-            train, test = np.flatnonzero(new == 0), np.flatnonzero(new)
-            for key, predicted in _predictions(pairs, members, train, test, seed, rng):
-                squared = np.mean((pairs.sat[test] - np.array(predicted)) ** 2, axis=0)
-                errors[key][new[test] - 1, test] += squared
+            others = [replace(pairs, codes=rng.permutation(pairs.codes)).values() for _ in range(SHUFFLES)]
+            parts.append((new, others))
+    jobs = (
+        delayed(_predictions)(pairs, members, np.flatnonzero(new == 0), np.flatnonzero(new), others, seed)
+        for new, others in parts
+    )
+    for (new, _), predictions in zip(parts, computed("folds", jobs, len(parts)), strict=True):
+        test = np.flatnonzero(new)
+        for key, predicted in predictions.items():
+            squared = np.mean((pairs.sat[test] - np.array(predicted)) ** 2, axis=0)
+            errors[key][new[test] - 1, test] += squared
     return errors
 
 
 def _predictions(
-    pairs: Pairs, members: Sequence[set[int]], train: Codes, test: Codes, seed: int, rng: np.random.Generator
-) -> Iterator[tuple[tuple[str, int], list[Array]]]:
-    """The predictions of SAT for the pairs `test`, [T] each, by kind of fit to the pairs `train` and by subset."""
+    pairs: Pairs, members: Sequence[set[int]], train: Codes, test: Codes, others: Sequence[list[Array]], seed: int
+) -> dict[tuple[str, int], list[Array]]:
+    """The predictions of SAT for the pairs `test`, [T] each, by kind of fit to the pairs `train` and by subset.
+    others: the values of the pairs after each permutation of the models."""
     flags, blocks = pairs.flags(), pairs.values()
-    yield ("mean", 0), [np.full(test.size, pairs.sat[train].mean())]
-    yield ("flags", 0), [regressor(seed).fit(flags[train], pairs.sat[train]).predict(flags[test])]
     whole = _predictor(blocks, pairs.sat, train, seed)
-    yield ("values", 0), [whole(blocks, test)]
-    others = [replace(pairs, codes=rng.permutation(pairs.codes)).values() for _ in range(SHUFFLES)]
+    found = {
+        ("mean", 0): [np.full(test.size, pairs.sat[train].mean())],
+        ("flags", 0): [regressor(seed).fit(flags[train], pairs.sat[train]).predict(flags[test])],
+        ("values", 0): [whole(blocks, test)],
+    }
     for subset, chosen in enumerate(members):
         mixed = [[(other if at in chosen else blocks)[at] for at in range(len(blocks))] for other in others]
-        yield ("shuffled", subset), [whole(parts, test) for parts in mixed]
+        found["shuffled", subset] = [whole(parts, test) for parts in mixed]
         for kind, kept in (("without", set(range(len(blocks))) - chosen), ("only", chosen)):
             parts = [blocks[at] for at in sorted(kept)]
-            yield (kind, subset), [_predictor(parts, pairs.sat, train, seed)(parts, test)]
+            found[kind, subset] = [_predictor(parts, pairs.sat, train, seed)(parts, test)]
+    return found
 
 
 def regressor(seed: int, *, sampled: bool = False) -> GradientBoostingRegressor:

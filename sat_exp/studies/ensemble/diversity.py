@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sat_exp.ensembles.members import Array, Ensembles, Members
 from sat_exp.ensembles.pool import SIMILARITIES, Pool
+from sat_exp.measurement import progress
 from sat_exp.statistics.relations import basis_of
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
 
@@ -184,9 +185,12 @@ def relation(
     members, sample, every = ensembles.members[used], table.loc[used].to_numpy(float), table.to_numpy(float)
     covariances = [_covariance(_ranks(_ties(every)), np.ones(len(every)))]
     ties = _ties(sample)
-    for _ in range(resamples if len(used) else 0):
-        weights = _multiplicity(members, ensembles.models, rng)
-        covariances.append(_covariance(_ranks(ties, weights), weights))
+    draws = resamples if len(used) else 0
+    with progress("draws", draws) as bar:
+        for _ in range(draws):
+            weights = _multiplicity(members, ensembles.models, rng)
+            covariances.append(_covariance(_ranks(ties, weights), weights))
+            bar(1)
     orders = [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
     permuted = (np.sort(order[members], axis=1) for order in orders)
     functions = [ensembles.properties[name] for name in (*predictors, *CONTROLS)]
@@ -194,7 +198,11 @@ def relation(
     tests = [[names.index(one), *given] for one in predictors for given in ([], controls)]
     statistics = [_statistic(_ranks(ties), test, len(measures)) for test in tests]
     moved = (_places(sample, [values(rows) for values in functions]) for rows in permuted)
-    sizes = np.array([[statistic(ranks) for statistic in statistics] for ranks in moved])
+    sizes = np.empty((1 + permutations, len(tests), len(measures)))
+    with progress("orders", len(sizes)) as bar:
+        for place, ranks in enumerate(moved):
+            sizes[place] = [statistic(ranks) for statistic in statistics]
+            bar(1)
     rows = []
     for (row, measure), (at, (predictor, *given)) in product(enumerate(measures), enumerate(tests)):
         chosen = np.ix_(*[[predictor, names.index(measure), *given]] * 2)
