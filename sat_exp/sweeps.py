@@ -30,6 +30,7 @@ from sat_exp.tasks import composing
 SOURCE, TARGET = "model", "model@target"
 LONGEST = 100  # characters of the overrides in a folder's name
 NAMED = 3  # the most models that a title names
+MODELS = "tables/models.parquet"  # the file of a run that measured models
 UNRELATED = ("output_dir", "tracking", "hardware")  # settings that do not distinguish the results of two jobs
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class ModelSweeper(Sweeper):
 
     config: DictConfig
     launcher: Launcher
+    named: set[str]  # the settings, other than merged models, that differ between jobs
 
     def __init__(self, merge: list[Text], max_batch_size: Count | None, params: dict[str, Any] | None) -> None:
         values = {"merge": merge, "max_batch_size": max_batch_size, "params": params}
@@ -93,10 +95,42 @@ class ModelSweeper(Sweeper):
         OmegaConf.save(self.config, folder / "multirun.yaml")
         size = self.max_batch_size or len(jobs)
         returns = [self.launch(jobs[first : first + size], first) for first in range(0, len(jobs), size)]
-        reasons = zip(jobs, (done.return_value for batch in returns for done in batch), strict=True)
+        done = [job for batch in returns for job in batch]
+        reasons = zip(jobs, (job.return_value for job in done), strict=True)
         if failures := [f"  {job.title}: {reason}" for job, reason in reasons if isinstance(reason, str)]:
             sys.exit("\n".join([f"error: {len(failures)} of {len(jobs)} jobs failed:", *failures]))
+        self.side_by_side(jobs, done, arguments)
         return returns
+
+    def side_by_side(self, jobs: Sequence[Job], done: Sequence[JobReturn], arguments: Sequence[str]) -> None:
+        """Set the measurements of a sweep over settings side by side, with task=report as a last job. Without one where
+        fewer than two can be compared."""
+        from sat_exp.studies.report import comparable
+
+        folders = [str(job.hydra_cfg.hydra.runtime.output_dir) for job in done if job.hydra_cfg is not None]
+        folders = [folder for folder in folders if (Path(folder) / MODELS).is_file()]
+        if len(set(folders)) < 2:
+            return
+        try:
+            comparable.compared(folders)
+        except UserError as error:
+            log.info("the runs are not set side by side: %s", error)
+            return
+        common = [other for other in jobs[0].overrides if all(other in job.overrides for job in jobs)]
+        kept = [other for other in common if key_of(other).split(".")[0] in (*UNRELATED, "score", "allow")]
+        digest = hashlib.sha256(repr(folders).encode()).hexdigest()[:6]
+        swept = [argument for argument in arguments if argument not in common]
+        text = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(["side_by_side", *swept]))[:LONGEST]
+        overrides = [
+            *kept,
+            "task=report",
+            f"task.runs={listing([quoted(folder) for folder in folders])}",
+            f"hydra.sweep.dir={quoted(str(self.config.hydra.sweep.dir))}",
+            f"hydra.sweep.subdir={quoted(f'{text}-{digest}')}",
+        ]
+        (last,) = self.basic.launch([overrides], len(jobs))
+        if isinstance(last.return_value, str):
+            log.warning("the runs are not set side by side: %s", last.return_value)
 
     def check(self, job: Job, config: DictConfig, check: Callable[[DictConfig], None]) -> None:
         """UserError where `check` finds `config`, the configuration of `job`, wrong."""
@@ -137,8 +171,9 @@ class ModelSweeper(Sweeper):
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
         typed = {override.get_key_element(): override for override in overrides}
         swept = {key: typed.pop(key) for key in (SOURCE, TARGET) if key in typed}
+        self.named = {key.lstrip("+~") for key, override in typed.items() if override.is_sweep_override()}
         if not any(override.is_sweep_override() for override in swept.values()):
-            return [plain(combination) for combination in combinations(overrides)]
+            return [self.plain(combination) for combination in combinations(overrides)]
         others = combinations(list(typed.values()))
         if len(others) == 1:
             return self.over_models(others[0], swept, self.config)
@@ -157,16 +192,16 @@ class ModelSweeper(Sweeper):
         choices = config.hydra.runtime.choices
         if choices.task not in self.merge or any(key_of(other).startswith("target.") for other in others):
             lists = [[f"{key}={name}" for name in listed] for key, listed in names.items()]
-            return [plain([*others, *models]) for models in itertools.product(*lists)]
+            self.named |= set(names)
+            return [self.plain([*others, *models]) for models in itertools.product(*lists)]
         sources = names.get(SOURCE) or [choices[SOURCE]]
         targets = names.get(TARGET) or [name for name in [choices.get(TARGET)] if name]
         choices_with = self.choices_with(others, dict.fromkeys([*sources, *targets]))
-        excluded = config.hydra.job.config.override_dirname.exclude_keys
         jobs = []
         for kind in dict.fromkeys(choices_with[name] for name in sources):
             chosen = [name for name in sources if choices_with[name] == kind]
             paired = [name for name in targets if choices_with[name] == kind or not is_glob(swept.get(TARGET))]
-            folder = subdir(others, excluded, chosen, paired)
+            folder = subdir(others, self.named, chosen, paired)
             overrides = [*others, f"{SOURCE}={chosen[0]}", f"sweep.models={listing(chosen)}"]
             title = f"{' '.join(others)} {SOURCE}={counted(chosen)}"
             if paired:
@@ -178,6 +213,13 @@ class ModelSweeper(Sweeper):
             rows = [] if one else row_jobs(others, attackers, chosen, paired, members, folder)
             jobs.append(Job([*overrides, f"hydra.sweep.subdir='{folder}'"], title.strip(), merged=True, rows=rows))
         return jobs
+
+    def plain(self, overrides: list[str]) -> Job:
+        """A job of one combination, in a folder of its own unless the folder is typed."""
+        title = " ".join(overrides)
+        if any(key_of(typed) == "hydra.sweep.subdir" for typed in self.config.hydra.overrides.hydra):
+            return Job(overrides, title)
+        return Job([*overrides, f"hydra.sweep.subdir='{subdir(overrides, self.named)}'"], title)
 
     def without_pool(self, overrides: list[str]) -> list[str]:
         """`overrides` without the pool, so that the job is of pairs; other choices of the pool's file are kept."""
@@ -237,10 +279,6 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     return [list(combination) for combination in itertools.product(*values.values())]
 
 
-def plain(overrides: list[str]) -> Job:
-    return Job(overrides, " ".join(overrides))
-
-
 def row_jobs(
     others: list[str], attackers: list[str], sources: list[str], targets: list[str], members: list[str], folder: str
 ) -> list[list[str]]:
@@ -269,6 +307,11 @@ def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
+def quoted(text: str) -> str:
+    """A text as a value that Hydra does not take apart."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def listing(names: Sequence[str]) -> str:
     return f"[{','.join(names)}]"
 
@@ -277,12 +320,16 @@ def counted(names: Sequence[str]) -> str:
     return ",".join(names) if len(names) <= NAMED else f"<{len(names)} models>"
 
 
-def subdir(others: Sequence[str], unnamed: Collection[str], sources: Sequence[str], targets: Sequence[str]) -> str:
-    """The name of the folder of a job over models, at most 120 characters: other overrides except those `unnamed`, the
-    size, and a digest of all but `UNRELATED` settings."""
-    size = f"{len(sources)}x{len(targets)}" if targets else f"{len(sources)}"
+def subdir(
+    others: Sequence[str], swept: Collection[str], sources: Sequence[str] = (), targets: Sequence[str] = ()
+) -> str:
+    """The name of the folder of a job, at most 120 characters: the overrides that are `swept`; its size, if it is over
+    models; and, where these and the task do not determine the results, a digest of all but `UNRELATED` settings."""
+    size = f"{len(sources)}x{len(targets)}" if targets else f"{len(sources)}" if sources else ""
     identity = sorted(other for other in others if key_of(other).split(".")[0] not in UNRELATED)
     digest = hashlib.sha256(repr((identity, sources, targets)).encode()).hexdigest()[:6]
-    named = sorted(other for other in others if key_of(other) not in unnamed)
-    text = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(named))[:LONGEST]
-    return ",".join(part for part in (text, f"{size}-{digest}") if part)
+    stated = ",".join(sorted(other for other in others if key_of(other) in swept))
+    text = re.sub(r"[^\w.,=@+\[\]-]+", "_", stated)[:LONGEST]
+    if not size and text == stated and all(key_of(other) in (*swept, "task") for other in identity):
+        return text
+    return ",".join(part for part in (text, f"{size}-{digest}".lstrip("-")) if part)

@@ -151,6 +151,22 @@ def test_other_sweeps_remain_jobs_with_folders_of_their_own(run):
     assert more.folder not in {job.folder for job in jobs}
 
 
+def test_a_folder_is_named_by_what_is_swept(run):
+    def folders(*arguments: str) -> list[str]:
+        return [job.folder for job in run("task=attack", *arguments)]
+
+    epsilons = folders("attack.epsilon=4,8")
+    assert epsilons == ["attack.epsilon=4", "attack.epsilon=8"]
+    assert folders("attack.epsilon=4,8", "tracking=disabled", "output_dir=out") == epsilons
+    others = folders("attack.epsilon=4,8", "dataset.name=mine")
+    assert [folder.rpartition(",")[0] for folder in others] == epsilons
+    assert not {*others} & {*folders("attack.epsilon=4,8", "dataset.name=yours")}
+    assert all(job.folder.startswith("2-") for job in run("task=attack", "model=a,b", "tracking=disabled"))
+    assert folders("attack.epsilon=4,8", "dataset=letters,digits")[0] == "attack.epsilon=4,dataset=letters"
+    assert len(set(folders("+note='a/b','a b'"))) == 2
+    assert [job.folder for job in run("task=train", "model=a,b")] == ["model=a", "model=b"]
+
+
 def test_sources_that_choose_another_data_set_are_another_job(run):
     jobs = run("model=a,x,b,y", "model@target=c,y")
     assert [(job.sources, job.dataset) for job in jobs] == [(["a", "b"], "photos"), (["x", "y"], "letters")]
