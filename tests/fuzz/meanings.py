@@ -94,6 +94,7 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "task.reference_images": {RANGE: COUNT},
     "task.clusters": {RANGE: (0, -1)},
     "task.runs": {RANGE: (-1,)},
+    "report/task.runs": {PATHS: (["/no/such/run", "/no/such/other"],)},
     "task.refits": {RANGE: (-1,)},
     "task.width": {RANGE: (0, -0.1)},
     "task.sizes": {RANGE: ([0], [1], [8], [-1], [2, 99]), EMPTY: ([],)},

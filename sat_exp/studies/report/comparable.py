@@ -1,6 +1,7 @@
 """Which runs can be set side by side, and which of their models."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,28 @@ import pandas as pd
 from sat_exp.errors import UserError
 from sat_exp.report.origin import Attack
 from sat_exp.runs import Run
+from sat_exp.tasks.report import existing
+
+DIGEST = re.compile(r"[,-][0-9a-f]{6}$")
+"""The digest at the end of the names of folders of a sweep."""
 
 IDENTITY = ("network", "input", "pretrained", "classes")
 """What the summary of a run states of a model; equal where two models of one name are one model."""
+
+
+def compared(folders: Sequence[str]) -> tuple[dict[str, Run], dict[str, str]]:
+    """The runs by label, and for each the reason why it is not comparable, "" where it is; UserError where fewer than
+    two are"""
+    found = labelled([existing(folder, "a finished run") for folder in folders])
+    reasons: dict[str, str] = {}
+    reference = None
+    for label, one in found.items():
+        reasons[label] = reason(one, reference)
+        reference = reference or (one if not reasons[label] else None)
+    if sum(not why for why in reasons.values()) < 2:
+        named = "; ".join(f"{label}: {why}" for label, why in reasons.items() if why)
+        raise UserError(f"fewer than two of the runs can be compared: {named}")
+    return found, reasons
 
 
 def labelled(folders: Sequence[Path]) -> dict[str, Run]:
@@ -22,7 +42,10 @@ def labelled(folders: Sequence[Path]) -> dict[str, Run]:
     if twice := [folder for folder in whole if whole.count(folder) > 1]:
         raise UserError(f"task.runs names {twice[0]} twice: give each run once")
     common = os.path.commonpath([folder.parent for folder in whole])
-    return {folder.relative_to(common).as_posix(): Run.open(folder) for folder in whole}
+    labels = [folder.relative_to(common).as_posix() for folder in whole]
+    short = [DIGEST.sub("", label) for label in labels]
+    chosen = short if len(set(short)) == len(short) else labels
+    return {label: Run.open(folder) for label, folder in zip(chosen, whole, strict=True)}
 
 
 def reason(run: Run, reference: Run | None) -> str:

@@ -11,6 +11,9 @@ from sat_exp.tasks import printing
 SHOWN = 5
 """The most pairs that are printed."""
 
+FEW = 6
+"""Models below which a rank correlation over their pairs says little."""
+
 RUNS = {"run": "", "ε": "g", "images": ",", "clean": ".1%", "white-box": ".1%", "transfer": ".1%", "SAT": ".2f"}
 AGREEMENT = {"run": "", "pairs": "", "rank correlation": "s", "difference": "+.2f", "same nearest": "s"}
 PAIRS = {"model_a": "", "model_b": "", "run": "", "measured": ".2f", "reference": ".2f"}
@@ -35,7 +38,7 @@ def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         if least["run"] != most["run"]:
             text += f" and {least['white_box_success']:.1%} in {least['run']}"
         weak = int(kept["weak_attacks"].gt(0).sum())
-        doubt = f"; it is below 99% for some models of {weak} of {len(kept)} runs, so that their SAT is too low"
+        doubt = f"; in {weak} of {len(kept)} runs it is below 99% for some models, and their SAT is too low"
         texts.append(f"{text}, on average over models{doubt * bool(weak)}.")
     return texts
 
@@ -49,6 +52,11 @@ def ordered(agreement: pd.DataFrame) -> str:
     over = f"over {row['pairs']:,} pairs of {row['models']} models"
     numbers = value(row, "spearman")
     least = f", the least of {len(known)} runs," * (len(known) > 1)
+    if row["models"] < FEW:
+        return (
+            f"SAT in {row['run']} and in {row['reference']} has a rank correlation of {row['spearman']:.2f} {over}, "
+            "too few to rely on."
+        )
     if not row["spearman_low"] > 0:
         return (
             f"It is uncertain that {row['run']} and {row['reference']} order the pairs alike: the interval of their "

@@ -1,6 +1,6 @@
 """task=report: draw the figures and the page of a finished run again, or set several runs side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def check(config: DictConfig, *, run: str | None, runs: Sequence[str] = (), **_:
         raise UserError("task.run draws one run again and task.runs sets several side by side: give one of the two")
     if len(runs) < 2:
         raise UserError("task.runs needs two runs or more: give 'task.runs=[A,B]', or one with task.run=FOLDER")
-    compared(runs)
+    comparable.compared(runs)
 
 
 def folder_of(config: DictConfig, run: str | None) -> Path:
@@ -38,7 +38,7 @@ def run(config: DictConfig, *, name: FileName, run: Existing | None, runs: Seque
         drawn = report.draw(folder_of(config, run))
         printing.console().print(f"report: {drawn.page}", soft_wrap=True)
         return
-    found, reasons = compared(runs)
+    found, reasons = comparable.compared(runs)
     score = config.score
     resampling = {"resamples": score.resamples, "confidence": score.confidence, "seed": score.seed}
     tables = side_by_side(found, reasons, **resampling)
@@ -50,18 +50,3 @@ def run(config: DictConfig, *, name: FileName, run: Existing | None, runs: Seque
     with recorded(config, f"{len(found)} runs side by side") as recording:
         drawn = recording.finish(facts, tables)
     results.show(recording.summary, findings.printed(tables), drawn.page)
-
-
-def compared(folders: Sequence[str]) -> tuple[dict[str, Run], Mapping[str, str]]:
-    """The runs by label, and for each the reason why it is not comparable, "" where it is; UserError where fewer than
-    two are comparable."""
-    found = comparable.labelled([existing(folder, "a finished run") for folder in folders])
-    reasons: dict[str, str] = {}
-    reference = None
-    for label, one in found.items():
-        reasons[label] = comparable.reason(one, reference)
-        reference = reference or (one if not reasons[label] else None)
-    if sum(not why for why in reasons.values()) < 2:
-        named = "; ".join(f"{label}: {why}" for label, why in reasons.items() if why)
-        raise UserError(f"fewer than two of the runs can be compared: {named}")
-    return found, reasons

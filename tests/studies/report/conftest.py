@@ -53,6 +53,6 @@ def make() -> Callable[..., Path]:
 @pytest.fixture
 def pair_table() -> pd.DataFrame:
     """The table `run_agreement` of one run, certain."""
-    return pd.DataFrame({"run": ["b"], "reference": "a", "models": 4, "pairs": 6, "spearman": 0.9}).assign(
+    return pd.DataFrame({"run": ["b"], "reference": "a", "models": 9, "pairs": 36, "spearman": 0.9}).assign(
         spearman_low=0.5, spearman_high=1.0
     )

@@ -6,7 +6,7 @@ import pytest
 
 from sat_exp.errors import UserError
 from sat_exp.studies.report import comparable
-from sat_exp.studies.report.task import compared
+from sat_exp.studies.report.comparable import compared
 
 from .conftest import ATTACK, NAMES
 
@@ -55,6 +55,10 @@ def test_labels_are_the_parts_in_which_the_folders_differ(tmp_path, make):
     folders = [make(tmp_path / "sweeps/attack" / name) for name in ("epsilon=4", "epsilon=8")]
     assert list(comparable.labelled(folders)) == ["epsilon=4", "epsilon=8"]
     assert list(comparable.labelled([folders[0], make(tmp_path / "mine")])) == ["sweeps/attack/epsilon=4", "mine"]
+    swept = [make(tmp_path / "swept" / name) for name in ("epsilon=4,01ed2d", "epsilon=8,02baeb")]
+    assert list(comparable.labelled(swept)) == ["epsilon=4", "epsilon=8"]
+    alike = [make(tmp_path / "alike" / name) for name in ("epsilon=4,01ed2d", "epsilon=4,02baeb")]
+    assert list(comparable.labelled(alike)) == ["epsilon=4,01ed2d", "epsilon=4,02baeb"]
     with pytest.raises(UserError, match="twice: give each run once"):
         comparable.labelled([folders[0], folders[0]])
 

@@ -66,9 +66,15 @@ def test_too_few_common_models_have_no_rank_correlation(tmp_path, make):
 
 def test_a_weak_agreement_is_called_uncertain(pair_table):
     (sentence,) = [findings.ordered(pair_table)]
-    assert sentence == "SAT in b and in a has a rank correlation of 0.90 (0.50 to 1.00) over 6 pairs of 4 models."
+    assert sentence == "SAT in b and in a has a rank correlation of 0.90 (0.50 to 1.00) over 36 pairs of 9 models."
     uncertain = findings.ordered(pair_table.assign(spearman_low=-0.1))
     assert uncertain.startswith("It is uncertain that b and a order the pairs alike")
+
+
+def test_few_models_are_too_few_to_rely_on(pair_table):
+    assert findings.ordered(pair_table.assign(models=3, pairs=3)).endswith(
+        "over 3 pairs of 3 models, too few to rely on."
+    )
 
 
 def test_the_run_that_agrees_least_is_named(pair_table):

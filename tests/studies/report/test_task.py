@@ -35,6 +35,23 @@ def test_two_runs_side_by_side(sat_exp, outputs, two):
     assert {path.name for path in (folder / "figures").glob("*.png")} == {"sat_by_run.png", "models_by_run.png"}
 
 
+def test_a_sweep_over_settings_ends_with_its_runs_side_by_side(sat_exp, two, outputs):
+    outcome = sat_exp("-m", *POOL, *QUICK, "attack.epsilon=8,24")
+    assert outcome.status == 0, outcome.text
+    (folder,) = (outputs / "sweeps/matrix").glob("side_by_side,attack.epsilon=8,24-*")
+    found = pd.read_parquet(folder / "tables/runs.parquet")
+    assert found["run"].tolist() == ["attack.epsilon=8", "attack.epsilon=24"]
+    assert found["epsilon"].tolist() == [8, 24]
+    assert found["comparable"].all()
+    assert f"report: {folder / 'report.html'}" in outcome.text
+
+
+def test_a_sweep_of_one_comparable_run_ends_as_it_is(sat_exp, two, outputs):
+    outcome = sat_exp("-m", *POOL, *QUICK, "attack.epsilon=8", "seed=0")
+    assert outcome.status == 0, outcome.text
+    assert not list((outputs / "sweeps/matrix").glob("side_by_side*epsilon=8-*"))
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
