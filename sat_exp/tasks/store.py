@@ -4,36 +4,42 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from humanize import naturaldelta, naturalsize
 from more_itertools import map_reduce
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from rich.text import Text as Line
 
 from sat_exp.errors import UserError
+from sat_exp.names import suggest
 from sat_exp.settings.types import FileName, Text
 from sat_exp.store import Store, inventory
 from sat_exp.store.inventory import Item
 from sat_exp.tasks import printing
 
 
-def run(config: DictConfig, *, name: FileName, verify: bool, prune: Text | None) -> None:
+def run(config: DictConfig, *, name: FileName, kind: Text | None, verify: bool, prune: Text | None) -> None:
     store = Store.local(Path(config.output_dir) / "store")
     console = printing.console()
     if prune is not None:
         remove(store, prune, console)
     stored = inventory.items(store)
+    kinds = sorted({item.kind for item in stored})
     if not stored:
         console.print(f"nothing is stored in {store.backend.locate('')}", soft_wrap=True)
+    elif kind is not None and kind not in kinds:
+        raise UserError(f"task.kind={kind}: {suggest(kind, kinds)}")
     damaged = []
     if verify:
         paths = list(dict.fromkeys(item.path for item in stored))
         damaged = [line for path in track(paths, "checking", transient=True) for line in inventory.check(store, path)]
         stored = inventory.items(store)
-    if stored:
-        show(store, stored, console)
+    if stored and kind is None:
+        show_kinds(store, stored, console)
+    elif stored:
+        show(store, str(kind), stored, console)
     for line in damaged:
         console.print(Line.assemble(("damaged:", "red"), " ", line), soft_wrap=True)
     if quarantined := inventory.quarantined(store):
@@ -62,21 +68,36 @@ def remove(store: Store, pattern: str, console: Console) -> None:
     console.print(f"freed {naturalsize(freed)}", highlight=False)
 
 
-def show(store: Store, stored: Sequence[Item], console: Console) -> None:
-    """Print one row per array, one for all predictions on the same images, and the totals by kind."""
-    table = Table("kind", "name", title=f"stored in {store.backend.locate('')}", title_justify="left")
-    for heading in ("rows", "size", "age"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    digests = inventory.image_sets(store, stored)
-    for kind, name, rows, size, modified in lines(stored, digests):
-        table.add_row(kind, name, rows, naturalsize(size), naturaldelta(max(0.0, time.time() - modified)))
-    table.add_section()
+def show_kinds(store: Store, stored: Sequence[Item], console: Console) -> None:
+    """Print the numbers of arrays and of complete ones, and the sizes, of each kind and of all."""
     by_kind = map_reduce(stored, lambda item: item.kind)
+    rows = []
     for kind, members in [*sorted(by_kind.items()), ("total", stored)]:
-        arrays = f"{len(members)} array" + "s" * (len(members) != 1)
-        total = naturalsize(sum(item.size for item in members))
-        table.add_row(kind, arrays, "", total, "", style="bold" if kind == "total" else None)
-    console.print(table)
+        arrays = map_reduce(members, lambda item: item.path).values()
+        complete = sum(all(part.damage is None and part.done == part.rows for part in parts) for parts in arrays)
+        size, modified = sum(item.size for item in members), max(item.modified for item in members)
+        rows.append((kind, len(arrays), complete, naturalsize(size), age(modified)))
+    columns = {"kind": "", "arrays": ",d", "complete": ",d", "size": "s", "last_written": "s"}
+    title = f"stored in {store.backend.locate('')}"
+    console.print(printing.table(title, pd.DataFrame(rows, columns=list(columns)), columns))
+    console.print("each array of one kind: task.kind=NAME", soft_wrap=True)
+
+
+def show(store: Store, kind: str, stored: Sequence[Item], console: Console) -> None:
+    """Print one row per array of a kind, one for all predictions on the same images."""
+    members = [item for item in stored if item.kind == kind]
+    rows = [
+        (name, rows, naturalsize(size), age(modified))
+        for _, name, rows, size, modified in lines(members, inventory.image_sets(store, stored))
+    ]
+    columns = {"name": "", "rows": "s", "size": "s", "last_written": "s"}
+    title = f"{kind} in {store.backend.locate('')}"
+    console.print(printing.table(title, pd.DataFrame(rows, columns=list(columns)), columns))
+
+
+def age(modified: float) -> str:
+    """How long ago a time was, which is in seconds since 1970."""
+    return f"{naturaldelta(max(0.0, time.time() - modified))} ago"
 
 
 def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, str, int, float]]:

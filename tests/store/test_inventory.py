@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import resource
 import subprocess
 import threading
@@ -54,8 +55,9 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def run(store: Store, *, verify: bool = False, prune: str | None = None) -> None:
-    task.run(OmegaConf.create({"output_dir": str(store.backend.root.parent)}), name="store", verify=verify, prune=prune)
+def run(store: Store, *, kind: str | None = None, verify: bool = False, prune: str | None = None) -> None:
+    config = OmegaConf.create({"output_dir": str(store.backend.root.parent)})
+    task.run(config, name="store", kind=kind, verify=verify, prune=prune)
 
 
 def names(store: Store, kind: str) -> list[str]:
@@ -80,9 +82,28 @@ def test_everything_is_listed_with_its_size(store: Store, capsys: pytest.Capture
     (unfinished,) = [item for item in found if item.done < item.rows]
     assert (unfinished.name, unfinished.done, unfinished.rows) == ("resnet PGD", 4, 9)
     run(store)
+    totals = [re.findall(r"\w+", row)[:3] for row in capsys.readouterr().out.splitlines()]
+    for row in (["adversarial", "3", "2"], ["logits", "3", "3"], ["predictions", "2", "2"], ["total", "9", "8"]):
+        assert row in totals
+    run(store, kind="adversarial")
     printed = capsys.readouterr().out
-    for part in ("resnet PGD, epsilon 8, steps 50, some_images", "4 of 9", "vit -> 3 models", "6 arrays", "13 arrays"):
-        assert part in printed
+    assert "resnet PGD, epsilon 8, steps 50, some_images" in printed
+    assert "4 of 9" in printed
+    run(store, kind="predictions")
+    assert "vit -> 3 models" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"task\.kind=logit: did you mean logits"):
+        run(store, kind="logit")
+
+
+def test_the_totals_of_a_large_store_fit_on_a_screen(store, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    digest = store.arrays()[0].digest
+    for number in range(60):
+        fill(store, "logits", {"images": digest, "model": f"m{number}"}, f"model_{number}")
+    run(store)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) < 24
+    assert max(map(len, printed[1:])) <= 80
 
 
 def test_listing_changes_nothing(store: Store) -> None:
