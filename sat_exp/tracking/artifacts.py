@@ -16,6 +16,7 @@ run makes side by side, so the metadata `made_from` of each artifact names its s
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import wandb
@@ -32,14 +33,14 @@ RECORDED = ("title", "command", "attack", "dataset", "choices")
 def lineage(client: wandb.Run, run: Run) -> None:
     """Declare the inputs of the run, then log its outputs, each with its sources."""
     images = filled(named("data", dataset_label(run), run.summary.get("dataset", {})), run, ("tables/images.",))
-    studied = matrix_studied(run)
-    for used in filter(None, (images, studied)):
+    studied = [made for made in (matrix_studied(run), *map(results, side_by_side(run))) if made]
+    for used in filter(None, (images, *studied)):
         # The public `use_artifact` refuses to do this offline, and online waits for the server without limit.
         client._log_artifact(used, is_user_created=True, use_after_commit=True)
     before = images
     predictions = filled(described("predictions", run), run, ("predictions.npz",))
     for made in filter(None, (adversarial(run), predictions, results(run))):
-        made.metadata["made_from"] = {source.name: source.digest for source in filter(None, (before, studied))}
+        made.metadata["made_from"] = {source.name: source.digest for source in filter(None, (before, *studied))}
         client.log_artifact(made)
         before = made
 
@@ -59,7 +60,13 @@ def adversarial(run: Run) -> wandb.Artifact | None:
 
 def results(run: Run) -> wandb.Artifact | None:
     """The tables, figures and page of a run."""
-    kind = "study" if run.measured else "matrix" if run.table("pairs") is not None else "results"
+    kind = (
+        "study"
+        if run.measured or run.summary.get("runs")
+        else "matrix"
+        if run.table("pairs") is not None
+        else "results"
+    )
     return filled(described(kind, run), run, RESULTS)
 
 
@@ -73,6 +80,12 @@ def matrix_studied(run: Run) -> wandb.Artifact | None:
     artifact = named("matrix", run.measured.stem, {})
     artifact.add_file(str(run.measured), name=run.measured.name, skip_cache=True)
     return artifact
+
+
+def side_by_side(run: Run) -> list[Run]:
+    """The runs that this one sets side by side, without those whose folder is gone; [] for other runs."""
+    folders = [Path(one["folder"]) for one in run.summary.get("runs", [])]
+    return [Run.open(folder) for folder in folders if folder.is_dir()]
 
 
 def label(run: Run) -> str:

@@ -79,6 +79,18 @@ def test_a_study_uses_the_very_matrix_that_the_measurement_logged(tmp_path, fill
     assert found.summary == found.summary | {"importance/stem/importance": 0.5, "importance/norm/importance": 0.25}
 
 
+def test_runs_side_by_side_use_the_matrix_of_each(tmp_path, fill, read_log):
+    for name in "ab":
+        fill(tmp_path / name, name=name)
+    table = table_of("runs", 2, run=["a", "b"])
+    with runs.drafted(tmp_path / "page") as place:
+        compared = [{"run": name, "folder": str(tmp_path / name)} for name in "ab"]
+        runs.fill(place, {"title": "2 runs", "name": "page", "runs": compared}, {"runs": table})
+    found = read_log(mirror(tmp_path / "page", job_type="report")).artifacts
+    assert [name for name, made in found.items() if made.used] == ["matrix-a", "matrix-b"]
+    assert set(found["study-page"].metadata["made_from"]) == {"matrix-a", "matrix-b"}
+
+
 def test_a_study_of_a_file_uses_the_file(tmp_path, read_log):
     (tmp_path / "published.csv").write_text("model,a\na,4.6\n")
     study(tmp_path / "study", tmp_path / "published.csv", name="compare/mine")
