@@ -23,7 +23,7 @@ from sat_exp.report.results import Results, between_models, leaf_order, model_fa
 LOSSLESS = 64
 """Pixels per side up to which a picture is embedded as it is; a larger one is embedded as WebP of `QUALITY`."""
 
-QUALITY = 80
+QUALITY = 60
 
 RATES = [f"transfer_rate_{way}{end}" for way in ("ab", "ba") for end in ("", "_low", "_high")]
 NUMBERS = ["images", "sat", "sat_low", "sat_high", *RATES]

@@ -1,10 +1,10 @@
 """The HTML page of a run: every number on it comes from the run's tables and summary."""
 
-import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -19,6 +19,7 @@ from sat_exp.runs import registry
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("common", "tables", "views", "search", "map", "plane", "start")
 LARGEST_SVG = 400_000  # bytes of an SVG file that is embedded; the picture takes the place of a larger one
+PLAIN = " !$&'()*+,-./:;=?@[]^_{|}~"  # characters that stand for themselves in a data URI
 LONGEST = 5000  # rows of a table on the page
 Rows = list[tuple[str, str]]  # names and values of a table of settings
 
@@ -71,8 +72,8 @@ def _embedded(png: Path) -> str:
     svg = png.with_suffix(".svg")
     if svg.stat().st_size > LARGEST_SVG:
         return atlas.embedded(png, quality=90)
-    text = theme.adaptive(svg.read_text(encoding="utf-8"))
-    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode('ascii')}"
+    text = theme.adaptive(svg.read_text(encoding="utf-8")).replace("\n", " ")
+    return f"data:image/svg+xml,{quote(text, safe=PLAIN)}"
 
 
 def _settings(results: Results) -> list[tuple[str, Rows]]:

@@ -14,6 +14,7 @@ from sat_exp import runs
 from sat_exp.report import page as pages
 from sat_exp.report.results import Results
 
+from ..report.test_report import models_table, pairs_table, write_run
 from .conftest import LABELLED, write
 
 CELL = '#map [role="gridcell"][aria-colindex="4"][aria-rowindex="3"]'
@@ -302,3 +303,17 @@ def test_69_models_are_drawn_without_overlap(browser, tmp_path):
     drawn = labels(page)
     assert len(drawn) > 20
     assert overlapping(drawn) == 0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_page_of_one_or_two_models_needs_no_map(browser, tmp_path, count):
+    names = dict(list(LABELLED.items())[:count])
+    run = write_run(tmp_path / "run", models_table(names), pairs_table(names) if count > 1 else None)
+    file = tmp_path / "page.html"
+    file.write_text(pages.render(Results.of(runs.Run.open(run), tmp_path / "pictures"), {}, {}), encoding="utf-8")
+    page = browser.open(file)
+    page.locator("#models-section").get_by_role("button", name="CSV").wait_for()
+    assert page.locator("#map").count() == 0
+    if count > 1:
+        page.locator("#pairs tbody a").first.click()
+        page.wait_for_selector("#detail:not([hidden])")

@@ -76,9 +76,9 @@ for (const details of document.querySelectorAll("details[data-frame]")) {
 
 const drawn = embedded("drawn") ?? {};
 const svgOf = (image) => {
-  const [kind, content] = image.src.split(";base64,");
-  if (kind !== "data:image/svg+xml") return null;
-  const text = new TextDecoder().decode(Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)));
+  const start = "data:image/svg+xml,";
+  if (!image.src.startsWith(start)) return null;
+  const text = decodeURIComponent(image.src.slice(start.length));
   return text.replace(/<style id="dark">[^<]*<\/style>/, "");
 };
 async function asPng(image) {
