@@ -60,13 +60,10 @@ def adversarial(run: Run) -> wandb.Artifact | None:
 
 def results(run: Run) -> wandb.Artifact | None:
     """The tables, figures and page of a run."""
-    kind = (
-        "study"
-        if run.measured or run.summary.get("runs")
-        else "matrix"
-        if run.table("pairs") is not None
-        else "results"
-    )
+    if run.measured or run.summary.get("runs"):
+        kind = "study"
+    else:
+        kind = "matrix" if run.table("pairs") is not None else "results"
     return filled(described(kind, run), run, RESULTS)
 
 
