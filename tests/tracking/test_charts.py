@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
 from sat_exp import runs, tracking
 from sat_exp.tracking import Tracking, charts
@@ -61,7 +62,7 @@ def test_a_specification_is_vega_lite_and_draws_every_row(chart, tables):
     assert set(charts.fields(chart)) <= set(table.columns)
     whole = charts.filled(chart, table, "a title")
     assert "${" not in json.dumps(whole)
-    svg = vega.vegalite_to_svg(whole)
+    svg = vl_convert.vegalite_to_svg(whole)
     assert "a title" in svg
     described = [f"{name}: {value}" for name, value in zip(("model", "source"), ("vit.in1k",) * 2, strict=True)]
     assert any(text in svg for text in described), "a mark has its model in its description"
