@@ -16,11 +16,12 @@ from sat_exp.models import Classifier
 from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.names import CONF
+from sat_exp.report.headline import spread
 from sat_exp.settings import build, checked, plain
 from sat_exp.settings.types import FileName, FilePath, Seed, file_name
-from sat_exp.tasks import composing, measuring, printing
+from sat_exp.tasks import composing, measuring, printing, results
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import Job, Setup, Trainings
+from sat_exp.tasks.training import ACCURACY, Job, Setup, Trainings
 
 POOL = "trained"
 TRAINED = {"network": "", "test_accuracy": ".2%", "parameters": ",d", "seconds": "d"}
@@ -141,10 +142,16 @@ def write_pool(folder: Path, trained: list[DictConfig]) -> None:
 
 
 def show(trainings: Trainings, done: list[Job], pool: Path | None) -> None:
-    """Print the trained networks, and the command that measures their similarity."""
-    console = printing.console()
-    if done:
-        records = pd.DataFrame([trainings.record(job) | {"network": job.name} for job in done])
-        console.print(printing.table(f"trained, in {trainings.folder}", records, TRAINED))
+    """Print the accuracy of the trained networks, and the command that measures their similarity."""
+    if not done:
+        return
+    records = pd.DataFrame([trainings.record(job) | {"network": job.name} for job in done])
+    best = records.loc[records[ACCURACY].idxmax()]
+    text = f"{best['network']} classifies {best[ACCURACY]:.2%} of the test images correctly."
+    if len(done) > 1:
+        right = f"classify {spread(records[ACCURACY])} of the test images correctly"
+        text = f"The {len(done)} networks {right}; the best is {best['network']}."
+    results.show({"findings": [text]}, [printing.table(f"trained, in {trainings.folder}", records, TRAINED)])
     if pool is not None:
-        console.print(f"their similarity: python -m sat_exp -cd {pool} task=matrix pool={POOL}", soft_wrap=True)
+        command = f"python -m sat_exp -cd {pool} task=matrix pool={POOL}"
+        printing.console().print(f"their similarity: {command}", soft_wrap=True)

@@ -24,7 +24,7 @@ from sat_exp.store import key_of
 from sat_exp.studies.distill import findings
 from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds, relations
 from sat_exp.studies.distill.rankers import evaluated, fitted, ranked, rankings, with_gain, with_gain_of_others
-from sat_exp.tasks import composing, measuring
+from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import NUMBERS, Job, Setup, Trainings
 
@@ -206,7 +206,7 @@ def run(
             tables["failures"] = pd.DataFrame(failures.items(), columns=["model", "reason"])
         facts = measuring.facts(measurement, measured) | {"findings": findings.findings(tables)}
         drawn = recording.finish(facts, tables)
-    findings.show(tables, recording.summary, drawn.page)
+    results.show(recording.summary, findings.printed(tables), drawn.page)
     measuring.refuse(failures)
 
 

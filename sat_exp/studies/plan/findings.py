@@ -1,7 +1,6 @@
 """The findings of a plan in words, and on the terminal."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -21,37 +20,38 @@ def seconds(plan: pd.DataFrame) -> dict[str, float]:
     return {stage: float(plan[column].sum()) for stage, column in STAGES.items()}
 
 
-def sentences(plan: pd.DataFrame, finished: Finished, disk: int, batch_size: int) -> list[str]:
-    """The table `plan` in two sentences; disk: bytes."""
+def sentences(
+    plan: pd.DataFrame, sizes: pd.DataFrame, finished: Finished, disk: int, batch_size: int, width: float
+) -> list[str]:
+    """Time, disk and memory, and the images that intervals of SAT of `width` need. sizes: the table `images_needed`.
+    disk: bytes."""
     total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
     spread = f" ({duration(low)} to {duration(high)} by the spread of the scaling)" if high > low else ""
     assumed = "as if every image were attacked; with labels=truth only correctly classified images are"
     if finished.folder is not None:
         assumed = f"with accuracies from {finished.folder}"
     largest = plan.loc[plan["peak_bytes"].idxmax()]
+    needed = sizes[sizes["width"] == width].set_index("transfer_rate")["images"]
+    rates = " and ".join(f"{needed[rate]:,} at one of {rate:.0%}" for rate in (needed.index.min(), needed.index.max()))
     return [
         f"It takes {duration(total)}{spread}, {assumed}; decoding the images is not counted.",
-        f"It needs {naturalsize(disk)} of disk. At batches of {batch_size} it needs "
-        f"{naturalsize(largest['peak_bytes'])} of memory for {largest['name']}, including "
-        f"{naturalsize(largest['weights_bytes'])} of weights.",
+        f"It needs {naturalsize(disk)} of disk and, at batches of {batch_size}, {naturalsize(largest['peak_bytes'])} "
+        f"of memory for {largest['name']}, including {naturalsize(largest['weights_bytes'])} of weights.",
+        f"For an interval of SAT {width:g} wide, the images needed depend on the transfer rate: {rates}.",
     ]
 
 
-def show(
-    tables: Mapping[str, pd.DataFrame], summary: dict[str, Any], finished: Finished, width: float, page: Path
-) -> None:
-    """Print the totals, the most expensive models, the images needed, notes and cautions."""
-    console = printing.console()
-    console.print(f"\n{summary['title']}", style="bold", soft_wrap=True)
-    for text in summary["findings"]:
-        console.print(text, soft_wrap=True)
-    for table in (_totals(tables["plan"], summary), _models(tables), _images(tables["images_needed"], width)):
-        console.print(table)
-    for text in (f"({_assumptions(finished)})", *summary["notes"]):
-        console.print(text, soft_wrap=True)
-    for caution in summary["warnings"]:
-        console.print(printing.caution(caution), soft_wrap=True)
-    console.print(f"report: {page}", soft_wrap=True)
+def printed(
+    tables: Mapping[str, pd.DataFrame], summary: dict[str, Any], finished: Finished, width: float
+) -> Iterator[Table]:
+    """The totals, the most expensive models and the images needed, with what they rest on."""
+    yield _totals(tables["plan"], summary)
+    models = _models(tables)
+    models.caption = "\n".join(summary["notes"])
+    yield models
+    images = _images(tables["images_needed"], width)
+    images.caption = _assumptions(finished)
+    yield images
 
 
 def duration(seconds: float) -> str:
@@ -62,7 +62,7 @@ def duration(seconds: float) -> str:
 
 
 def _totals(plan: pd.DataFrame, summary: dict[str, Any]) -> Table:
-    table = Table(show_header=False)
+    table = Table(show_header=False, title=summary["title"], title_justify="left")
     for stage, time in summary["planned_seconds"].items():
         table.add_row(stage, duration(time))
     on_several = (f"{count}: {duration(planning.shared_seconds(plan, count))}" for count in (2, 4, 8))

@@ -16,7 +16,7 @@ from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
 from sat_exp.settings.types import FileName
 from sat_exp.studies.plan import findings, planning
-from sat_exp.tasks import composing, measuring
+from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
 
 Width = Annotated[float, Field(gt=0, le=10)]
@@ -57,7 +57,7 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
         existing = next(path for path in (outputs.absolute(), *outputs.absolute().parents) if path.exists())
         total, free = sum(disk.values()), shutil.disk_usage(existing).free
         facts = {
-            "findings": findings.sentences(tables["plan"], finished, total, hardware.batch_size),
+            "findings": findings.sentences(tables["plan"], sizes, finished, total, hardware.batch_size, width),
             "planned_seconds": findings.seconds(tables["plan"]),
             "disk_bytes": disk,
             "free_bytes": free,
@@ -65,7 +65,8 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
             "warnings": failed + cautions(tables["plan"], total, free, config, hardware),
         }
         drawn = recording.finish(facts, tables)
-    findings.show(tables, recording.summary, finished, width, drawn.page)
+    tables_printed = findings.printed(tables, recording.summary, finished, width)
+    results.show(recording.summary, tables_printed, drawn.page)
 
 
 def cautions(plan: pd.DataFrame, disk: int, free: int, config: DictConfig, hardware: Hardware) -> list[str]:

@@ -1,5 +1,6 @@
 """task=ensemble from the command line, with a small pool."""
 
+import json
 import re
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
         assert rows["sat"][f"{a} + {b}"] == pytest.approx(sat)
     best = tables["recommended"].query("strategy == 'validation error' and place == 1 and size == 3")
     assert best["error"].item() == rows.query("size == 3")["error"].min()
-    assert "recommended ensembles of 3" in outcome.text
+    sentences = json.loads((folder_of(outcome) / "summary.json").read_text())["findings"]
+    assert 2 <= len(sentences) <= 3
+    assert outcome.text.startswith("\n".join(sentences)), "the answer comes first"
     drawn = figures.drawings(Results(tables, tables, {}, Path(), []))
     assert set(drawn) == {"ensembles", "ensembles_by_clusters", "ensemble_selection", "ensemble_calibration"}
     assert len(drawn["ensembles"].figure.axes) == 3 * 2
