@@ -10,7 +10,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 
 from sat_exp.studies.analyze.components import Pairs, alone, associated, association, given_others, pair_up
-from sat_exp.studies.analyze.importance import flag_importance, held_out, importance
+from sat_exp.studies.analyze.importance import flag_importance, held_out, importance, regressor, shuffled_loss
 
 from ...command import PUBLISHED
 
@@ -225,3 +225,14 @@ def test_a_component_of_one_value_says_nothing():
     assert line[["values", "importance", "shuffled", "explained", "p_alone"]].tolist() == pytest.approx([1, 0, 0, 0, 1])
     assert line[["effect", "p_given_others"]].isna().all()
     assert association(pair_up(sat, table)).loc["kind", "constant"] == 0
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_the_loss_is_that_of_scikit_learns_permutation_importance(constant):
+    rng = np.random.default_rng(0)
+    flags = rng.integers(0, 2, (90, 9)).astype(float)
+    sat = np.full(90, 2.0) if constant else flags[:, 0] + rng.normal(0, 0.3, 90)
+    weight = rng.integers(1, 4, 90).astype(float)
+    fitted = regressor(3).fit(flags, sat, weight)
+    other = permutation_importance(fitted, flags, sat, n_repeats=10, random_state=3, sample_weight=weight)
+    np.testing.assert_array_equal(shuffled_loss(fitted, flags, sat, weight, 3), other["importances_mean"])
