@@ -14,7 +14,8 @@ const MARKERS = { // the markers of the figures, by matplotlib's letters
 const HIGH = 14; // pixels of a line of text
 const MARGIN = 24;
 
-// Where each label is drawn, or null where there is no room: the first free place around its point.
+// Where each label is drawn, and where the line from its point ends: the first free place around the point; null where
+// there is no room.
 function placed(points, widths, width, height) {
   const taken = points.map(([x, y]) => [x - 6, y - 6, x + 6, y + 6]);
   const free = ([left, up, right, down]) => left >= 0 && up >= 0 && right <= width && down <= height
@@ -27,7 +28,8 @@ function placed(points, widths, width, height) {
       const box = [left, up, left + wide, up + HIGH];
       if (!free(box)) continue;
       taken.push(box);
-      return [left, up + HIGH - 3];
+      const end = far > 8 ? [clamped(x, left, left + wide), clamped(y, up, up + HIGH)] : [x, y];
+      return [left, up + HIGH - 3, ...end];
     }
     return null;
   });
@@ -38,7 +40,7 @@ function drawPlane() {
   chooser.append(...methods.map((method) => create("option", { value: method }, method)));
   const hidden = new Set(), measure = create("canvas").getContext("2d");
   measure.font = "12px system-ui, sans-serif";
-  const widths = models.map((model) => measure.measureText(model.name).width * 1.08 + 2);
+  const widths = models.map((model) => measure.measureText(model.name).width + 4);
 
   const update = () => {
     const width = box.clientWidth, { x, y } = atlas.places[chooser.value];
@@ -51,9 +53,10 @@ function drawPlane() {
     const labels = placed(points, present.map((index) => widths[index]), width, height);
     const links = present.map((index, place) => {
       const { name, family, colour, marker } = models[index], [across, up] = points[place];
-      const [start, down] = labels[place] ?? [clamped(across + 9, 0, Math.max(0, width - widths[index])), clamped(up - 9, HIGH, height - 3)];
+      const [start, down, endX = across, endY = up] = labels[place] ?? [clamped(across + 9, 0, Math.max(0, width - widths[index])), clamped(up - 9, HIGH, height - 3)];
       const group = atlas.clusters ? `, cluster ${atlas.clusters[index]}` : "";
       return svg("a", { href: route("model", name), class: labels[place] ? "" : "unlabelled", tabindex: -1, "aria-label": `${name}, ${family}${group}`, "data-model": index },
+        svg("line", { x1: across, y1: up, x2: endX, y2: endY }),
         svg("path", { class: "point", d: MARKERS[marker], fill: colour, transform: `translate(${across} ${up})` }),
         svg("text", { x: start, y: down }, name));
     });
