@@ -88,11 +88,17 @@ def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
-    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except OverrideParseException:
-        return
+    parsed = []
+    paths = {str(folder) for folder in folders}  # among the arguments is that of --config-dir
+    for argument in arguments:
+        if "=" in argument and not argument.startswith("-") and argument not in paths:
+            try:
+                parsed += OverridesParser.create().parse_overrides([argument])
+            except OverrideParseException as error:
+                advice = "give settings as NAME=VALUE, and quote a value that is not plain, NAME='VALUE'; see --help"
+                raise UserError(f"{argument[:SHOWN]} cannot be read: {advice}") from error
+            if not parsed[-1].key_or_group:
+                raise UserError(f"{argument[:SHOWN]} has no name: give NAME=VALUE")
     groups = {path.name for path in folders[0].iterdir() if path.is_dir() and path.name != "hydra"}
     for override in parsed:
         group = override.key_or_group.split("@")[0]

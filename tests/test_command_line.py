@@ -1,6 +1,7 @@
 """The command line before a task begins: every configuration composes; help and completion are fast and light."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from sat_exp.console import help
 from sat_exp.console.choices import comment
 from sat_exp.console.completion import completions
 from sat_exp.errors import UserError
-from sat_exp.names import CONF, files_of
+from sat_exp.names import CONF, check_choices, files_of
 
 HEAVY = ("torch", "timm", "lightning", "pandas", "wandb", "zarr", "seaborn", "matplotlib")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -185,3 +186,9 @@ def test_tab_in_bash_completes_and_loads_nothing_heavy():
     script = f'''eval "$(sat-exp -sc install=bash)"; COMP_LINE="{line}"; COMP_POINT={len(line)}; COMP_CWORD=1
         hydra_bash_completion; echo "${{COMPREPLY[@]}}"'''
     assert "model=fashion_resnet_sgd" in shell(script).stdout.split()
+
+
+@pytest.mark.parametrize("argument", ["attack.steps={", "=5", "name='a", "attack.steps=[1,2", "model=a b=("])
+def test_an_argument_that_cannot_be_read_is_named(argument):
+    with pytest.raises(UserError, match=re.escape(argument)):
+        check_choices(["task=attack", argument], [CONF])

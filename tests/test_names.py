@@ -55,7 +55,7 @@ def test_paper_names_become_file_names(conf, typed, resolved):
     "typed",
     [
         "model=vit_b16", "model=deit_small", "model@target=resnet50,vit_b16", "model=glob(*)", "~model",
-        "hydra/sweeper=basic", "hydra/launcher=joblib", "model.epsilon=4", "attack.epsilon=1,2", "--info", "model={",
+        "hydra/sweeper=basic", "hydra/launcher=joblib", "model.epsilon=4", "attack.epsilon=1,2", "--info",
     ],
 )  # fmt: skip
 def test_what_can_be_chosen_passes(conf, typed):

@@ -58,11 +58,11 @@ def settings() -> list[Setting]:
                 continue
             seen.add((target, group))
             base = (f"{group}={choice}", *NEEDED.get(choice, ()))
-            found += of(of_signature(target), group, choice, base, group)
-            if choice in TAKES_RECIPE:
-                known = {setting.name for setting in found if setting.choice == choice}
-                recipe = of(of_signature(Recipe), group, choice, base, group)
-                found += [setting for setting in recipe if setting.name not in known]
+            own = of(of_signature(target), group, choice, base, group)
+            if choice in TAKES_RECIPE:  # of the recipe a signature states no setting as required
+                recipe = {setting.name: setting for setting in of(of_signature(Recipe), group, choice, base, group)}
+                own = [recipe.get(setting.name, setting) for setting in own]
+            found += own
     for setting in of(Configuration, "common", "", (), ""):
         compared = NEEDED["compare"] if setting.name.startswith("reference") else ()
         found.append(replace(setting, base=(*(("task=compare",) if compared else ()), *compared)))
