@@ -57,7 +57,6 @@ def test_a_direction_that_was_not_measured_is_not_in_the_matrix(run):
 
 @pytest.mark.parametrize("chart", charts.TITLES)
 def test_a_specification_is_vega_lite_and_draws_every_row(chart, tables):
-    vega = pytest.importorskip("vl_convert")
     table = tables[chart]
     assert set(charts.fields(chart)) <= set(table.columns)
     whole = charts.filled(chart, table, "a title")

@@ -5,7 +5,9 @@ from sat_exp.runs.schema import PAIR, UNIQUE_PAIR, Table, columns, with_interval
 
 TABLES = {
     "runs": Table(
-        columns(name="run task", text="attack dataset images_digest labels protocol version reason", flag="comparable")
+        columns(
+            name="run task", text="title attack dataset images_digest labels protocol version reason", flag="comparable"
+        )
         | columns(count="epsilon steps images models pairs weak_attacks")
         | columns(rate="clean_accuracy white_box_success transfer_rate", sat="sat"),
         unique=("run",),

@@ -14,6 +14,11 @@ SHOWN = 5
 FEW = 6
 """Models below which a rank correlation over their pairs says little."""
 
+SETTINGS = {"title": "attack", "epsilon": "ε", "steps": "steps", "images": "number of images"}
+SETTINGS |= {name: name for name in ("labels", "protocol", "version")}
+NAMED = 3
+"""The most runs that a sentence names."""
+
 RUNS = {"run": "", "ε": "g", "images": ",", "clean": ".1%", "white-box": ".1%", "transfer": ".1%", "SAT": ".2f"}
 AGREEMENT = {"run": "", "pairs": "", "rank correlation": "s", "difference": "+.2f", "same nearest": "s"}
 PAIRS = {"model_a": "", "model_b": "", "run": "", "measured": ".2f", "reference": ".2f"}
@@ -22,8 +27,9 @@ COLUMNS |= {"sat": "SAT"}
 
 
 def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Whether the runs order the pairs alike, which pair differs most, and how the success of the attack differs."""
-    texts = []
+    """The settings in which the comparable runs differ, whether they order the pairs alike, the pair that differs most,
+    and how the success of the attack differs."""
+    texts = [settings(tables["runs"][tables["runs"]["comparable"]])]
     if "run_agreement" in tables:
         agreement, largest = tables["run_agreement"], tables["pair_differences"].iloc[0]
         texts.append(ordered(agreement))
@@ -41,6 +47,19 @@ def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         doubt = f"; in {weak} of {len(kept)} runs it is below 99% for some models, and their SAT is too low"
         texts.append(f"{text}, on average over models{doubt * bool(weak)}.")
     return texts
+
+
+def settings(runs: pd.DataFrame) -> str:
+    """The settings in which the runs differ, with the values of the runs in their order."""
+    texts = []
+    for column, name in SETTINGS.items():
+        if runs[column].nunique(dropna=False) > 1:
+            values = [f"{value:g}" if isinstance(value, float) else str(value) for value in runs[column]]
+            texts.append(f"{name} ({', '.join(values)})")
+    if runs["images_digest"].nunique(dropna=False) > 1 and runs["images"].nunique() == 1:
+        texts.append("the choice of images")
+    names = ", ".join(runs["run"]) if len(runs) <= NAMED else f"The {len(runs)} runs"
+    return f"{names} differ in {', '.join(texts)}." if texts else f"{names} have the same attack, images and protocol."
 
 
 def ordered(agreement: pd.DataFrame) -> str:

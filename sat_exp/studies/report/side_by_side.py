@@ -49,6 +49,7 @@ def described(label: str, run: Run, reason: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "run": label,
         "task": str(summary.get("task", "unknown")),
+        "title": attack.title,
         "attack": attack.name,
         "epsilon": epsilon(run),
         "steps": attack.facts.get("steps"),

@@ -47,6 +47,7 @@ def run(config: DictConfig, *, name: FileName, run: Existing | None, runs: Seque
         "findings": findings.sentences(tables),
         "warnings": comparable.cautions(found, reasons),
     }
-    with recorded(config, f"{len(found)} runs side by side") as recording:
+    named = " and ".join(found) if len(found) == 2 else f"{len(found)} runs"
+    with recorded(config, f"{named} side by side") as recording:
         drawn = recording.finish(facts, tables)
     results.show(recording.summary, findings.printed(tables), drawn.page)

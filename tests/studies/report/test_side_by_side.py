@@ -64,6 +64,15 @@ def test_too_few_common_models_have_no_rank_correlation(tmp_path, make):
     assert len(tables["run_models"]) == 6
 
 
+def test_the_settings_that_differ_are_named(tmp_path, make):
+    stronger = ATTACK | {"epsilon": 16, "threat": ATTACK["threat"] | {"epsilon": 16}}
+    folders = [make(tmp_path / "a"), make(tmp_path / "b", attack=stronger), make(tmp_path / "c")]
+    tables = tables_of(folders, {"a": "", "b": "", "c": "it is odd"})
+    assert findings.sentences(tables)[0] == "a, b differ in ε (8, 16)."
+    same = tables_of([folders[0], folders[2]])
+    assert findings.sentences(same)[0] == "a, c have the same attack, images and protocol."
+
+
 def test_a_weak_agreement_is_called_uncertain(pair_table):
     (sentence,) = [findings.ordered(pair_table)]
     assert sentence == "SAT in b and in a has a rank correlation of 0.90 (0.50 to 1.00) over 36 pairs of 9 models."
