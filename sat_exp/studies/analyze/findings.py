@@ -12,6 +12,14 @@ from sat_exp.tasks import printing
 UNLIKELY = 0.05
 """The p value above which a difference is called uncertain."""
 
+WORDS = {
+    "same architecture": "one architecture",
+    "other architecture": "different architectures",
+    "same recipe": "one recipe",
+    "recipe": "one architecture but different recipes",
+}
+"""The kinds of pairs in a sentence."""
+
 TABLES = {
     "regimes": (
         "architecture, initialisation and recipe",
@@ -65,10 +73,11 @@ def of_hubs(hubs: pd.DataFrame) -> str:
 
 def of_regimes(test: pd.Series) -> str:
     """A comparison of pairs by what the two networks share. test: a row of the table `regime_tests`."""
+    one, other = (WORDS.get(test[side], test[side]) for side in ("higher", "lower"))
     numbers = f"SAT differs by {value(with_ends(test, 'difference'), 'difference')}, p = {test['p']:.2g}"
     if test["p"] > UNLIKELY or not test["low"] > 0:
-        return f"Whether pairs of “{test['higher']}” are more alike than of “{test['lower']}” is uncertain: {numbers}."
-    return f"Pairs of “{test['higher']}” are more alike than pairs of “{test['lower']}”: {numbers}."
+        return f"Whether pairs of {one} are more alike than pairs of {other} is uncertain: {numbers}."
+    return f"Pairs of {one} are more alike than pairs of {other}: {numbers}."
 
 
 def of_components(importance: pd.DataFrame) -> str:

@@ -77,7 +77,7 @@ def run(
         facts |= {"findings": findings.sentences(tables, changed), "warnings": study.cautions}
         facts["measured"] = str(study.path)
         report = recording.finish(facts, tables, studied=finished)
-    results.show(recording.summary, findings.printed(tables), report.page)
+    results.show(recording.summary | {"warnings": report.warnings}, findings.printed(tables), report.page)
 
 
 def components_of(study: Studied, file: str | None) -> pd.DataFrame:

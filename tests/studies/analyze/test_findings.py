@@ -29,9 +29,18 @@ def test_a_number_of_clusters_that_was_set_is_no_finding():
 
 @pytest.mark.parametrize(("p", "low", "certain"), [(0.01, 0.2, True), (0.2, 0.2, False), (0.01, -0.1, False)])
 def test_a_difference_that_may_be_chance_is_uncertain(p, low, certain):
-    test = pd.Series({"higher": "one", "lower": "other", "difference": 0.5, "low": low, "high": 0.9, "p": p})
+    test = pd.Series(
+        {
+            "higher": "same architecture",
+            "lower": "other architecture",
+            "difference": 0.5,
+            "low": low,
+            "high": 0.9,
+            "p": p,
+        }
+    )
     text = findings.of_regimes(test)
-    assert text.startswith("Pairs of “one” are more alike") == certain
+    assert text.startswith("Pairs of one architecture are more alike") == certain
     assert ("uncertain" in text) == (not certain)
     assert f"0.50 ({low:.2f} to 0.90)" in text
 
