@@ -7,9 +7,9 @@ import torch
 from omegaconf import OmegaConf
 
 from sat_exp import models
-from sat_exp.names import CONF
 from sat_exp.datasets import FashionMNIST
 from sat_exp.modules import records
+from sat_exp.names import CONF
 from sat_exp.testing import check_model
 
 NAMES = list(OmegaConf.load(CONF / "pool/bundled.yaml").models)

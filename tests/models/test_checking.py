@@ -10,10 +10,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from sat_exp.names import CONF
 from sat_exp.errors import UserError
 from sat_exp.models import check, load
 from sat_exp.models.weights import BARRED
+from sat_exp.names import CONF
 from sat_exp.settings.targets import allowing
 
 SETTINGS = """

@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sat_exp.names import CONF
 from sat_exp.errors import UserError
 from sat_exp.models import components
 from sat_exp.models.components import COMPONENTS, derive
+from sat_exp.names import CONF
 
 FILES = {path.stem: OmegaConf.load(path) for path in sorted((CONF / "model").glob("*.yaml")) if path.stem != "timm"}
 PAPER = [name for name, config in FILES.items() if "paper_name" in config]

@@ -10,13 +10,13 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from sat_exp.names import CONF
 from sat_exp.datasets import Foolbox20, ImageNet, ImageSet
 from sat_exp.errors import UserError
 from sat_exp.models.classifier import Classifier
 from sat_exp.models.loading import build, load
 from sat_exp.models.squeezenet import read
 from sat_exp.models.weights import fitting
+from sat_exp.names import CONF
 
 SAMPLE = Path(
     os.environ.get("SAT_EXP_IMAGENET_SAMPLE", Path(__file__).parents[3] / "shared" / "data" / "imagenet_sample")

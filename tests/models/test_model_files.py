@@ -12,9 +12,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional as F
 
-from sat_exp.names import CONF
 from sat_exp.models import Configured, load
 from sat_exp.models.components import COMPONENTS
+from sat_exp.names import CONF
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
 reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason=f"the paper's released tables are not at {REFERENCE}")

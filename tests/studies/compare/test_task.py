@@ -109,7 +109,10 @@ def test_the_newest_measured_matrix_is_compared(sat_exp, tmp_path):
 ABC = ",a,b,c\na,4.6,2,3\nb,2,4.6,3\nc,3,3,4.6\n"
 BAD = {
     "no reference": ([], "reference has no value: give reference="),
-    "no such file": (["reference=square.cvs"], "reference=square.cvs: give the path of a folder or a file that exists, such as square.csv"),
+    "no such file": (
+        ["reference=square.cvs"],
+        "reference=square.cvs: give the path of a folder or a file that exists, such as square.csv",
+    ),
     "not square": (["reference=oblong.csv"], "not a square matrix"),
     "a word in it": (["reference=word.csv"], "has 'x' at a, b: give a number"),
     "no such run": (
