@@ -9,7 +9,7 @@ import logging
 import sys
 
 from sat_exp.console import completion, help
-from sat_exp.errors import UserError
+from sat_exp.errors import user_error
 
 
 @stopping.handled()
@@ -19,15 +19,17 @@ def main() -> None:
     try:
         text = completion.answer(arguments)
         text = help.answer(arguments) if text is None else text
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    if text is not None:
-        print(text)
-    else:
-        from sat_exp import running  # imports Hydra
+        if text is None:
+            from sat_exp import running  # imports Hydra
 
-        running.run(arguments)
-    print(end="", flush=True)  # a failure to write is an error here, not while the interpreter ends
+            running.run(arguments)
+        else:
+            print(text)
+        print(end="", flush=True)  # a failure to write is an error here, not while the interpreter ends
+    except Exception as error:
+        if (known := user_error(error)) is None:
+            raise
+        sys.exit(f"error: {known}")
 
 
 if __name__ == "__main__":
