@@ -1,5 +1,7 @@
 """task=pick: the members of an ensemble, or a surrogate to attack, chosen from a pool."""
 
+import statistics
+import timeit
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -7,7 +9,6 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig
 from pydantic import Field
-from torch.utils.benchmark import Timer
 
 from sat_exp import similarity
 from sat_exp.ensembles import selection
@@ -25,6 +26,7 @@ from sat_exp.tasks import composing, measuring
 from sat_exp.tasks.recording import recorded
 
 Purpose = Literal["ensemble", "surrogate"]
+REPEATS = 20  # timings of one image, whose median is the latency
 Members = Annotated[int, Field(ge=2, le=MOST_MEMBERS)]
 
 
@@ -150,9 +152,16 @@ def costs_of(measured: Measured, measurement: Measurement, limits: Limits) -> pd
 def latency(candidate: Candidate, device: torch.device) -> float:
     """The median time in seconds that the model takes for one image on `device`."""
     size, channels = candidate.preprocessing.size, len(candidate.preprocessing.mean)
-    names = {"model": candidate.load().classifier.to(device), "x": torch.zeros(1, channels, size, size, device=device)}
+    model, image = candidate.load().classifier.to(device), torch.zeros(1, channels, size, size, device=device)
+
+    def classify() -> None:
+        model(image)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
     with torch.inference_mode():
-        return Timer("model(x)", globals=names, num_threads=torch.get_num_threads()).blocked_autorange().median
+        classify()
+        return statistics.median(timeit.repeat(classify, number=1, repeat=REPEATS))
 
 
 def refuse_impossible(limits: Limits, size: int, accuracy: np.ndarray, costs: pd.DataFrame) -> None:
