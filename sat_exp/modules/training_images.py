@@ -70,9 +70,16 @@ def transformation(settings: dict[str, Any], canvas: Canvas) -> Callable[[Image.
 
 def check_source(config: DictConfig, root: str | None) -> None:
     """UserError where a data set has no training images of its own and `root`, a folder of them, is None."""
+    if root is None:
+        with_training_images(config).train_dataloader()
+
+
+def with_training_images(config: DictConfig) -> Any:
+    """The data set of `config`; UserError where its class has no training images."""
     kind = resolve(config._target_, "dataset", "dataset._target_")
-    if root is None and kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
+    if kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
         raise UserError(f"{kind.__name__} has no training images: give task.training_root=FOLDER with training images")
+    return build(config, "dataset")
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,7 @@ class TrainingImages:
             if training.class_names != test.class_names:
                 raise UserError(f"the classes in {root} are not those of {test.name}: give its own training images")
             return cls(Photographs(training), Photographs(test), test.label_space, workers)
-        check_source(config, None)
-        data = build(config, "dataset")
+        data = with_training_images(config)
         return cls(data.train_dataloader().dataset, data.val_dataloader().dataset, data.images.label_space)
 
     def augmented(self, transform: dict[str, Any] | None) -> Dataset:

@@ -45,15 +45,15 @@ def check(
     recipes: dict[str, dict[str, Any]] | None,
     **rest: Any,
 ) -> None:
-    """UserError if the settings do not fit together, as far as can be told without reading images."""
+    """UserError if the settings do not fit together, and at last if there are no training images."""
     chosen = composing.models(config)
     measuring.check(config, chosen, weights=False, images=False)
-    check_source(config.dataset, training_root)
     recipe = {name: value for name, value in rest.items() if name not in ("name", "directory")}
     checked(Recipe, recipe, "task")
     names = [variant.name for variant in variants(chosen, recipe, recipes, seeds)]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise UserError(f"two trainings are called {min(repeated)}: give each seed and each model once")
+    check_source(config.dataset, training_root)
 
 
 def run(

@@ -2,7 +2,8 @@
 
 MATRIX = "task=matrix pool=any pool.models=[fashion_convnext,fashion_nfnet]"
 TRAIN = "task=train model.name=mine dataset.root={given}/fashion"
-DISTILL = "task=distill task.students=[fashion_vit] task.teachers=[fashion_convnext] dataset.root={given}/fashion"
+STUDENT = "task=distill task.students=[fashion_vit] task.teachers=[fashion_convnext]"
+DISTILL = f"{STUDENT} dataset.root={{given}}/fashion dataset.size=null"
 
 ACCEPTED: tuple[str, ...] = (
     "",
