@@ -129,9 +129,14 @@ def choose(value: Any, known: Iterable[Any]) -> str:
     return f"one of {', '.join(ordered[:MOST])}" + (f" and {len(ordered) - MOST} more" if len(ordered) > MOST else "")
 
 
+def folders_with(own: Path | None) -> list[Path]:
+    """The folders of configurations: of this package, of plug-ins, and the one given by --config-dir."""
+    return [CONF, *plugins.configurations().values(), *([own] if own else [])]
+
+
 def files_of(group: str, folders: Iterable[Path] | None = None) -> dict[str, Path]:
     """The files of a group by the name of the choice; folders: by default those of this package and plug-ins."""
-    places = [CONF, *plugins.configurations().values()] if folders is None else folders
+    places = folders_with(None) if folders is None else folders
     return {path.stem: path for place in places for path in sorted((place / group).glob("*.yaml"))}
 
 

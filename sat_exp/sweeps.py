@@ -118,15 +118,14 @@ class ModelSweeper(Sweeper):
             return
         common = [other for other in jobs[0].overrides if all(other in job.overrides for job in jobs)]
         kept = [other for other in common if key_of(other).split(".")[0] in (*UNRELATED, "score", "allow")]
-        digest = hashlib.sha256(repr(folders).encode()).hexdigest()[:6]
         swept = [argument for argument in arguments if argument not in common]
-        text = re.sub(r"[^\w.,=@+\[\]-]+", "_", ",".join(["side_by_side", *swept]))[:LONGEST]
+        text = as_name(",".join(["side_by_side", *swept]))
         overrides = [
             *kept,
             "task=report",
             f"task.runs={listing([quoted(folder) for folder in folders])}",
             f"hydra.sweep.dir={quoted(str(self.config.hydra.sweep.dir))}",
-            f"hydra.sweep.subdir={quoted(f'{text}-{digest}')}",
+            f"hydra.sweep.subdir={quoted(f'{text}-{digest_of(folders)}')}",
         ]
         (last,) = self.basic.launch([overrides], len(jobs))
         if isinstance(last.return_value, str):
@@ -312,6 +311,15 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def as_name(text: str) -> str:
+    """A text as part of the name of a folder."""
+    return re.sub(r"[^\w.,=@+\[\]-]+", "_", text)[:LONGEST]
+
+
+def digest_of(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:6]
+
+
 def listing(names: Sequence[str]) -> str:
     return f"[{','.join(names)}]"
 
@@ -327,9 +335,9 @@ def subdir(
     models; and, where these and the task do not determine the results, a digest of all but `UNRELATED` settings."""
     size = f"{len(sources)}x{len(targets)}" if targets else f"{len(sources)}" if sources else ""
     identity = sorted(other for other in others if key_of(other).split(".")[0] not in UNRELATED)
-    digest = hashlib.sha256(repr((identity, sources, targets)).encode()).hexdigest()[:6]
+    digest = digest_of((identity, sources, targets))
     stated = ",".join(sorted(other for other in others if key_of(other) in swept))
-    text = re.sub(r"[^\w.,=@+\[\]-]+", "_", stated)[:LONGEST]
+    text = as_name(stated)
     if not size and text == stated and all(key_of(other) in (*swept, "task") for other in identity):
         return text
     return ",".join(part for part in (text, f"{size}-{digest}".lstrip("-")) if part)

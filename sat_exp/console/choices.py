@@ -25,14 +25,19 @@ def groups() -> list[str]:
 
 def settings_of(group: str, choice: str, folders: Iterable[Path] | None = None) -> dict[str, Any]:
     """The settings of a choice by name, with those of the choices of its group that it builds on."""
-    files = files_of(group, folders)
-    stated = load(files[choice]) if choice in files else {}
+    own, bases = stated(group, choice, folders)
     values: dict[str, Any] = {}
-    for base in stated.get("defaults") or []:
-        if isinstance(base, str) and base != "_self_":
-            values |= settings_of(group, base, folders)
-    own = stated.get(group) if isinstance(stated.get(group), dict) else stated
-    return values | {str(key): value for key, value in (own or {}).items() if key not in PLACES}
+    for base in bases:
+        values |= settings_of(group, base, folders)
+    return values | {str(key): value for key, value in own.items() if key not in PLACES}
+
+
+def stated(group: str, choice: str, folders: Iterable[Path] | None) -> tuple[dict[str, Any], list[str]]:
+    """What the file of a choice states of its group, and the choices of the group that it builds on."""
+    files = files_of(group, folders)
+    whole = load(files[choice]) if choice in files else {}
+    bases = [base for base in whole.get("defaults") or [] if isinstance(base, str) and base != "_self_"]
+    return whole[group] if isinstance(whole.get(group), dict) else whole, bases
 
 
 def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,8 +94,5 @@ def types_of(group: str, choice: str, folders: Iterable[Path] | None = None) -> 
 
 def target_of(group: str, choice: str, folders: Iterable[Path] | None = None) -> str:
     """The code that a choice names; empty where it names none."""
-    files = files_of(group, folders)
-    stated = load(files[choice]) if choice in files else {}
-    own = stated.get(group) if isinstance(stated.get(group), dict) else stated
-    bases = [base for base in stated.get("defaults") or [] if isinstance(base, str) and base != "_self_"]
-    return str((own or {}).get("_target_") or next((target_of(group, base, folders) for base in bases), ""))
+    own, bases = stated(group, choice, folders)
+    return str(own.get("_target_") or next((target_of(group, base, folders) for base in bases), ""))

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sat_exp import plugins
 from sat_exp.console import choices
-from sat_exp.names import CONF, aliases, files_of, own_folder
+from sat_exp.names import CONF, aliases, files_of, folders_with, own_folder
 
 OPTIONS = ("--help", "--version", "--multirun", "--cfg", "--package", "--config-dir", "--resolve")
 
@@ -32,8 +31,7 @@ def completions(line: str) -> list[str]:
         return beginning(last, topics())
     if last.startswith("-"):
         return beginning(last, OPTIONS)
-    own = own_folder(words)
-    folders = [CONF, *plugins.configurations().values(), *([own] if own else [])]
+    folders = folders_with(own_folder(words))
     key, given, value = last.partition("=")
     if not given:
         return keys(last, words, folders)

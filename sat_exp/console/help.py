@@ -13,7 +13,7 @@ import sat_exp
 from sat_exp import plugins
 from sat_exp.console import choices
 from sat_exp.errors import UserError
-from sat_exp.names import CONF, check_collisions, files_of, own_folder, suggest
+from sat_exp.names import CONF, check_collisions, files_of, folders_with, own_folder, suggest
 
 WIDTH = 80
 SENTENCE = re.compile(r"(?<! al)\. ")  # the end of a sentence, which "et al." is not
@@ -51,7 +51,7 @@ def answer(arguments: Sequence[str]) -> str | None:
         return None
     own = own_folder(arguments)
     check_collisions(CONF, plugins.configurations(), own)
-    folders = [CONF, *plugins.configurations().values(), *([own] if own else [])]
+    folders = folders_with(own)
     words = [word for word in arguments if not word.startswith("-") and word != str(own)]
     return "\n\n".join(topic(word, folders) for word in words) if words else start(folders)
 

@@ -14,6 +14,7 @@ from sat_exp.ensembles import contests, members
 from sat_exp.ensembles.contests import Block, Contests
 from sat_exp.ensembles.members import Array, Ensembles, Property
 from sat_exp.measurement import Measurement, progress
+from sat_exp.measurement.subjects import Subject
 from sat_exp.similarity.agreement import kappa
 from sat_exp.statistics.hubs import without_hubs
 from sat_exp.store import StoredArray
@@ -46,6 +47,12 @@ class Pool:
     @cached_property
     def properties(self) -> dict[str, Property]:
         return members.properties_of(1 - self.accuracy, similarities(self.sat, self.right), self.clusters)
+
+
+def costs_of(models: Sequence[Subject]) -> pd.DataFrame:
+    """parameters and flops of each model, one row per model."""
+    costs = [(model.parameters, model.candidate.flops()) for model in models]
+    return pd.DataFrame(costs, columns=["parameters", "flops"])
 
 
 def similarities(sat: pd.DataFrame, right: NDArray[np.bool_]) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sat_exp.ensembles.contests import Contests, count_errors
 from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
 from sat_exp.ensembles.pool import Pool, similarities
+from sat_exp.errors import UserError
 from sat_exp.measurement import progress
 from sat_exp.similarity.intervals import wilson_interval
 
@@ -37,6 +38,11 @@ class Limits:
     accuracy: float = 0.0
     most: Mapping[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def stated(cls, accuracy: float | None, **most: float | None) -> "Limits":
+        """The limits that are given; None for no limit."""
+        return cls(accuracy or 0.0, {cost: limit for cost, limit in most.items() if limit is not None})
+
     def allow(self, members: Members, accuracy: Array, costs: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether each ensemble, int [E, n], is within the limits, bool [E]. accuracy [M], costs: of each model."""
         within = accuracy[members].min(axis=1) >= self.accuracy
@@ -49,6 +55,14 @@ class Limits:
         models = costs[accuracy >= self.accuracy]
         cheapest = (np.sort(models[cost].to_numpy())[:size].sum() <= most for cost, most in self.most.items())
         return len(models) >= size and all(cheapest)
+
+    def sizes(self, sizes: Sequence[int], accuracy: Array, costs: pd.DataFrame) -> list[int]:
+        """The `sizes` of which some ensemble is within the limits; UserError, with the limits, if there is none."""
+        if allowed := [size for size in sizes if self.allow_any(size, accuracy, costs)]:
+            return allowed
+        settings = ["task.least_accuracy"] * (self.accuracy > 0) + [f"task.most_{cost}" for cost in self.most]
+        named = " or ".join(map(str, sizes))
+        raise UserError(f"no ensemble of {named} is within the limits: give another {' or '.join(settings)}")
 
 
 def halves(images: int, splits: int, seed: int) -> NDArray[np.bool_]:

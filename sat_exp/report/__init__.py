@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from sat_exp import runs
 from sat_exp.report import headline, page, theme
 from sat_exp.report.figures import drawings
-from sat_exp.report.results import Results, between_models
+from sat_exp.report.results import Results
 from sat_exp.runs import Run
 
-__all__ = ["Report", "between_models", "draw", "draw_draft", "drawings"]
+__all__ = ["Report", "draw", "draw_draft", "drawings"]
 
 PAGE = "report.html"
 

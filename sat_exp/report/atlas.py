@@ -18,7 +18,8 @@ from PIL import Image
 from sat_exp import similarity
 from sat_exp.report.figures.examples import pixels
 from sat_exp.report.origin import Origin
-from sat_exp.report.results import Results, between_models, leaf_order, model_families
+from sat_exp.report.results import Results, leaf_order, model_families
+from sat_exp.similarity.scores import between_models
 
 LOSSLESS = 64
 """Pixels per side up to which a picture is embedded as it is; a larger one is embedded as WebP of `QUALITY`."""

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from sat_exp.report.origin import UNKNOWN, Attack, Origin, in_percent, percent
-from sat_exp.report.results import Results, between_models
-from sat_exp.similarity.scores import transfer_rates
+from sat_exp.report.results import Results
+from sat_exp.similarity.scores import between_models, transfer_rates
 
 MEDIAN = {1: "", 2: "mean "}  # the median of so many rates by its usual name
 
@@ -143,6 +143,11 @@ def value(row: Any, column: str, form: str = ".2f") -> str:
     """For instance "4.21 (4.15 to 4.26)": a number, with its interval where that is known."""
     number, low, high = (row[column + end] for end in ("", "_low", "_high"))
     return format(number, form) + (f" ({low:{form}} to {high:{form}})" if np.isfinite(low) else "")
+
+
+def with_ends(row: pd.Series, column: str) -> pd.Series:
+    """A row whose `low` and `high` are named as the interval of `column`, for `value`."""
+    return row.rename({end: f"{column}_{end}" for end in ("low", "high")})
 
 
 def spread(rates: pd.Series) -> str:

@@ -23,7 +23,7 @@ NATIVE = COMMON | {
 NOISE = "noise"
 TITLES = {NOISE: "Noise"}
 IN_THREAT = {"title", "epsilon", "goal", "threat"}  # facts that the name and the threat model state
-UNKNOWN = "unknown"  # the family of a model of which only the name is known
+UNKNOWN = "unknown"  # the family of a model that is known by its name alone
 CHOSEN = {"model": "model", "model@target": "target", "pool": "pool", "dataset": "dataset", "attack": "attack"}
 """Groups of which one file is chosen by name, and the setting that each makes."""
 

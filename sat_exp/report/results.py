@@ -83,11 +83,6 @@ def model_families(pairs: pd.DataFrame) -> dict[str, str]:
     return first | {b: family for b, family in zip(pairs["model_b"], pairs["family_b"], strict=True) if b not in first}
 
 
-def between_models(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of two different models."""
-    return pairs[pairs["model_a"] != pairs["model_b"]]
-
-
 def square(pairs: pd.DataFrame, upper: str, lower: str | None = None) -> pd.DataFrame:
     """[M, M], models in the order of the pairs: column `upper` at (a, b), column `lower`, by default the same, at
     (b, a); NaN for a missing pair."""

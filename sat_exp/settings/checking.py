@@ -24,9 +24,9 @@ SECRET = re.compile(r"(?i)(api_?key|access_?key|secret|passw(or)?d|credentials?|
 
 
 def check(config: DictConfig) -> None:
-    """UserError for the first error in a composed configuration, by the function `check` next to the task's `run` too;
-    nothing is loaded or written."""
-    check_values(config)
+    """UserError for the first error that `check_stated`, which comes before, cannot tell: by the code that the settings
+    name, and by the function `check` next to the task's `run`. Nothing is loaded or written."""
+    check_code(config)
     with allowing(config):
         function, values = chosen_task(config)
         check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
@@ -39,18 +39,22 @@ def check_values(config: DictConfig) -> None:
 
     First what can be told without importing the code that the configuration names, which takes seconds.
     """
-    whole = check_stated(config)
+    check_stated(config)
+    check_code(config)
+
+
+def check_code(config: DictConfig) -> None:
+    """UserError for the first setting that the code named by its group, or by a model, does not take."""
     with allowing(config):
         for group in GROUPS:
-            checked(*parts(whole[group], group), prefix=group)
+            checked(*parts(plain(config[group]), group), prefix=group)
         for one in ("model", "target"):
-            if whole[one] is not None:
+            if config[one] is not None:
                 check_model(config[one], one)
 
 
-def check_stated(config: DictConfig) -> dict[str, Any]:
-    """The settings as plain values, without Hydra's own. UserError for the first wrong one, as far as can be told from
-    the signatures in source files."""
+def check_stated(config: DictConfig) -> None:
+    """UserError for the first wrong setting, as far as can be told from the signatures in source files."""
     whole = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     hydra = HydraConfig.get()
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
@@ -70,7 +74,6 @@ def check_stated(config: DictConfig) -> dict[str, Any]:
             permitted(whole[group][TARGET], group, f"{group}.{TARGET}")
             if (signature := signature_of(whole[group][TARGET])) is not None:
                 checked(signature, {key: value for key, value in whole[group].items() if key != TARGET}, group)
-    return whole
 
 
 def check_model(model: DictConfig, where: str) -> None:

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from sat_exp.errors import UserError
 from sat_exp.similarity.matrices import Matrix
+from sat_exp.similarity.scores import between_models
 from sat_exp.statistics.hubs import NEIGHBOURS, are_nearest
 from sat_exp.statistics.relations import pearson, spearman
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
@@ -38,7 +39,7 @@ def compare(
         )
     measured, reference = measured.subset(common), reference.subset(common)
     pairs = _pairs(measured, reference, set_aside)
-    between = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset="difference")
+    between = between_models(pairs).dropna(subset="difference")
     if len(between) < LEAST:
         raise UserError(
             f"{len(between)} pairs known to both {measured.name} and {reference.name}, where {LEAST} are needed: "

@@ -88,9 +88,9 @@ def read(path: Path, images: int, floor: float = scores.SAT_FLOOR) -> Matrix:
 
 
 def sampling_error(sat: pd.DataFrame, images: int) -> pd.DataFrame:
-    """The standard errors of SAT values, [M, M], of which only the number of images is known. SAT is the log of a rate
-    p, whose error by the delta method is proportional to √((1 − p)/(p·images)). The factor is such that a pair with the
-    mean of the published matrix has its known error, 0.027 for 5,000 images."""
+    """The standard errors of SAT values, [M, M], from the number of images alone. SAT is the log of a rate p. By the
+    delta method its error is proportional to √((1 − p)/(p·images)). The factor is such that a pair with the mean of the
+    published matrix has its known error, 0.027 for 5,000 images."""
     most = 1 - 1 / (2 * images)  # a rate of 1 has an error too
 
     def odds(value: Array | float) -> Array:

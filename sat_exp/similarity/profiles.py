@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sat_exp.similarity.scores import transfer_rates
+from sat_exp.similarity.scores import between_models, transfer_rates
 
 OF_MODEL = ["model", "family", "parameters", "clean_accuracy", "white_box_success"]
 
@@ -17,7 +17,7 @@ def profiles(models: pd.DataFrame, pairs: pd.DataFrame | None) -> pd.DataFrame:
     table = models[OF_MODEL].reset_index(drop=True)
     between = pd.DataFrame(columns=["model_a", "model_b", "transfer_rate_ab", "transfer_rate_ba", "sat"])
     if pairs is not None:
-        between = pairs[pairs["model_a"] != pairs["model_b"]]
+        between = between_models(pairs)
     ways = transfer_rates(between)
     sat = pd.concat([between[[side, "sat"]].set_axis(["model", "sat"], axis=1) for side in ("model_a", "model_b")])
     means = {

@@ -250,10 +250,15 @@ def _fooled(predictions: Predictions, source: str, target: str, common: Mask) ->
     return common & fooled(predicted, clean, predictions.goals.get(source))
 
 
+def between_models(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of two different models."""
+    return pairs[pairs["model_a"] != pairs["model_b"]]
+
+
 def transfer_rates(pairs: pd.DataFrame) -> pd.DataFrame:
     """source, target, rate: every measured transfer between two different models, from a table of pairs: first those
     from model_a to model_b, then those back."""
-    between = pairs[pairs["model_a"] != pairs["model_b"]]
+    between = between_models(pairs)
     columns = ["source", "target", "rate"]
     ways = [
         between[[f"model_{a}", f"model_{b}", f"transfer_rate_{a}{b}"]].set_axis(columns, axis=1) for a, b in DIRECTIONS

@@ -1,6 +1,7 @@
 """Intervals from resampled values and p values from permuted ones, once for every study."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,12 @@ def percentile_interval(drawn: ArrayLike, confidence: float = 0.95) -> tuple[NDA
         warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
         low, high = np.nanquantile(never_empty, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def interval_columns(name: str, value: ArrayLike, drawn: ArrayLike, confidence: float = 0.95) -> dict[str, Any]:
+    """Columns of a table: `name`, and NAME_low and NAME_high, the ends of `percentile_interval` of `drawn`."""
+    low, high = percentile_interval(drawn, confidence)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def permutation_p(observed: float, permuted: ArrayLike, *, exact: bool = False) -> float:

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from sat_exp import report
 from sat_exp.report.origin import Attack
-from sat_exp.similarity.scores import transfer_rates
+from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.tasks import printing
 
 MOST = 3  # sentences before the tables
@@ -47,7 +46,7 @@ def printed(tables: dict[str, pd.DataFrame], summary: Mapping[str, Any], confide
 
 def scores(pairs: pd.DataFrame, confidence: float) -> Table:
     """The pairs with the highest and lowest SAT; without SAT, the highest and lowest transfer rates."""
-    between = report.between_models(pairs)
+    between = between_models(pairs)
     if between["sat"].isna().all():
         ways = transfer_rates(pairs).sort_values("rate", ascending=False).rename(columns={"rate": "transfer rate"})
         title = "highest and lowest transfer rates" if len(ways) > 2 * ENDS else "transfer rates"

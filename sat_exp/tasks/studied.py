@@ -13,7 +13,7 @@ from sat_exp.runs import Run
 from sat_exp.similarity import matrices
 from sat_exp.similarity.matrices import Matrix
 from sat_exp.tasks import composing
-from sat_exp.tasks.report import chosen
+from sat_exp.tasks.finished import chosen
 
 
 @dataclass(frozen=True)

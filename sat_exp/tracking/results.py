@@ -22,7 +22,7 @@ import pandas
 import wandb
 
 from sat_exp.runs import Run, registry
-from sat_exp.similarity.scores import transfer_rates
+from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.tracking import charts as custom
 from sat_exp.tracking.artifacts import lineage
 from sat_exp.tracking.owner import within
@@ -139,7 +139,7 @@ def of_models(models: pandas.DataFrame) -> dict[str, float]:
 
 def of_pairs(pairs: pandas.DataFrame) -> dict[str, float]:
     """SAT of the pairs of two models, and the mean rate over all their directions, whatever the order of the models."""
-    between = pairs[pairs["model_a"] != pairs["model_b"]]
+    between = between_models(pairs)
     same = between["family_a"] == between["family_b"]
     sat = between["sat"]
     return {

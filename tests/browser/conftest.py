@@ -22,7 +22,7 @@ NAMES = {
     for variant in ("adamw", "sgd_seed1", "distilled")
 }
 LABELLED = {"conv_a": "ConvNet", "<b>x</b>": "ConvNet", "conv_b": "ConvNet", "mix_b": "mixer"} | NAMES
-"""Two models with examples, two of which the pair is missing, and models with long names."""
+"""The families of models: two with examples, two whose pair is missing, and further ones with long names."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

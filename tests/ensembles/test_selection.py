@@ -14,7 +14,7 @@ from sat_exp.similarity.agreement import agreement
 
 @pytest.fixture
 def pool():
-    """Six networks, of which 4 and 5 are almost the same; logits, labels, contests, pool, SAT, all pairs and trios."""
+    """Six networks; 4 and 5 are almost the same. Logits, labels, contests, pool, SAT, all pairs and trios."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 5, 400)
     logits = rng.normal(0, 1, (6, 400, 5)).astype(np.float32)

@@ -22,7 +22,7 @@ import pandas as pd
 CHILD = Path(__file__).with_name("child.py")
 PRELOADED = [
     "sat_exp.tasks.matrix", "sat_exp.studies.distill.task", "sat_exp.tasks.train", "sat_exp.studies.analyze.task",
-    "sat_exp.tasks.report", "sat_exp.studies.place.task", "sat_exp.sweeps", "sat_exp.datasets", "timm", "seaborn",
+    "sat_exp.tasks.finished", "sat_exp.studies.place.task", "sat_exp.sweeps", "sat_exp.datasets", "timm", "seaborn",
     "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "wandb", "hydra", "pytest",
 ]  # fmt: skip
 PATIENCE = 180

@@ -23,6 +23,7 @@ from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.report import Report, atlas, draw, figures, origin, page, results, theme
 from sat_exp.report.origin import Origin
+from sat_exp.similarity.scores import between_models
 
 MODELS = {
     "conv_a": "Conv",
@@ -319,7 +320,7 @@ def test_every_number_of_the_pairs_is_on_the_page(html):
 
 
 def test_headline_and_settings_come_from_the_run(html):
-    pairs = results.between_models(pairs_table(MODELS)).dropna()
+    pairs = between_models(pairs_table(MODELS)).dropna()
     text = text_of(html)
     most = pairs.loc[pairs["sat"].idxmax()]
     assert f"{most['model_a']} and {most['model_b']} are the most alike: SAT {most['sat']:.2f} (" in text

@@ -5,10 +5,10 @@ Sizes are in inches. Rates are fractions in the tables and percent in the figure
 
 from sat_exp.report.figures import accuracy, examples, matrix, nearest, transfer
 from sat_exp.report.origin import Origin
-from sat_exp.report.results import Results, between_models
+from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
 from sat_exp.runs import registry
-from sat_exp.similarity.scores import transfer_rates
+from sat_exp.similarity.scores import between_models, transfer_rates
 
 
 def drawings(results: Results) -> dict[str, Drawing]:

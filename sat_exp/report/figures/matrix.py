@@ -12,8 +12,9 @@ from sat_exp import similarity
 from sat_exp.report import heatmap, theme
 from sat_exp.report.heatmap import Styles
 from sat_exp.report.origin import Origin
-from sat_exp.report.results import LOG_100, between_models, model_families, tree
+from sat_exp.report.results import LOG_100, model_families, tree
 from sat_exp.report.theme import Drawing
+from sat_exp.similarity.scores import between_models
 
 
 @theme.style()

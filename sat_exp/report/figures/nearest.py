@@ -10,8 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from sat_exp.report import heatmap, theme
 from sat_exp.report.origin import UNKNOWN, Origin
-from sat_exp.report.results import LOG_100, between_models
+from sat_exp.report.results import LOG_100
 from sat_exp.report.theme import Drawing
+from sat_exp.similarity.scores import between_models
 
 EXTREMES = 12  # pairs at each end
 SAME, DIFFERENT = theme.GOOD, "#8c8c8c"

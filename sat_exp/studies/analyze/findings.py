@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from rich.table import Table
 
-from sat_exp.report.headline import value
+from sat_exp.report.headline import value, with_ends
 from sat_exp.statistics.clustering import EXCELLENT
 from sat_exp.tasks import printing
 
@@ -87,11 +87,6 @@ def of_components(importance: pd.DataFrame) -> str:
     if not best["shuffled_low"] > 0:
         return f"No component certainly predicts SAT of new models: the best is {name}, with a share of R² of {lost}."
     return f"Of the components, {name} predicts SAT of new models best: without it, R² falls by {lost}."
-
-
-def with_ends(row: pd.Series, column: str) -> pd.Series:
-    """A row whose `low` and `high` are named as the interval of `column`."""
-    return row.rename({end: f"{column}_{end}" for end in ("low", "high")})
 
 
 def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from sat_exp.measurement import progress
 from sat_exp.similarity.matrices import Matrix
-from sat_exp.similarity.scores import transfer_rates
+from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.statistics import embedding, hubs
 from sat_exp.statistics.clustering import MOST, clusterings, hierarchy, stability
 from sat_exp.studies.analyze.regimes import regimes
@@ -119,7 +119,7 @@ def _asymmetric(pairs: pd.DataFrame, lean: pd.Series) -> pd.DataFrame:
     (Statistics in Medicine 17, 1998, method 10) from the Wilson intervals of the rates, as if these were independent:
     too wide where the same images are fooled in both directions.
     """
-    between = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset=["transfer_rate_ab", "transfer_rate_ba"])
+    between = between_models(pairs).dropna(subset=["transfer_rate_ab", "transfer_rate_ba"])
     forward = between["transfer_rate_ab"] >= between["transfer_rate_ba"]
 
     def sides(one: str, other: str) -> tuple[pd.Series, pd.Series]:

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from sat_exp.report import theme
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
+from sat_exp.similarity.scores import between_models
 
 Groups = list[tuple[pd.DataFrame, str, str, str]]
 """Pairs, marker, colour and label."""
@@ -31,7 +32,7 @@ def comparison(pairs: pd.DataFrame, measured: str, reference: str, aside: str, e
     pairs: the table `pairs_compared`. measured, reference: names of the matrices. aside: what the pairs drawn as
     crosses have in common. errors: a sentence on the source of the standard errors.
     """
-    known = pairs[pairs["model_a"] != pairs["model_b"]].dropna(subset="difference")
+    known = between_models(pairs).dropna(subset="difference")
     others, rest = known[~known["set_aside"]], known[known["set_aside"]]
     groups = [(others, "o", theme.GOOD, "pairs" if rest.empty else "other pairs")]
     if not rest.empty:

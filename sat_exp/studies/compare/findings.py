@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from sat_exp.report.headline import value
+from sat_exp.report.headline import value, with_ends
 from sat_exp.tasks import printing
 
 SHOWN = 5
@@ -37,7 +37,7 @@ def sentences(tables: Mapping[str, pd.DataFrame], measured: str, reference: str)
     rows = tables["agreement"].query("group == 'all'").set_index("measure")
     rank, offset, apart = (rows.loc[name] for name in ("spearman", "offset", "mean_absolute_difference"))
     over = f"over {rank['pairs']:,} pairs of {rank['models']} models"
-    numbers = value(rank.rename({"low": "value_low", "high": "value_high"}), "value", ".3f")
+    numbers = value(with_ends(rank, "value"), "value", ".3f")
     if np.isnan(rank["value"]):
         order = f"Whether {measured} and {reference} order the pairs alike is unknown: SAT is constant {over}."
     elif not rank["low"] > 0:

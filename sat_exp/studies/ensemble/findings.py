@@ -9,7 +9,7 @@ from rich.table import Table
 
 from sat_exp.ensembles.members import Ensembles
 from sat_exp.ensembles.selection import SINGLE, STRATEGIES
-from sat_exp.report.headline import spread, value
+from sat_exp.report.headline import spread, value, with_ends
 from sat_exp.tasks import printing
 
 FEW_ERRORS = 100  # of the best model, below which differences between ensembles are mostly chance
@@ -59,7 +59,7 @@ def of_relation(relations: pd.DataFrame) -> list[str]:
         return []
     row = rows.loc[rows["ensembles"].idxmax()]
     numbers = (
-        f"{value(row.rename({'low': 'spearman_low', 'high': 'spearman_high'}), 'spearman')}, p = {row['p']:.3f}, for "
+        f"{value(with_ends(row, 'spearman'), 'spearman')}, p = {row['p']:.3f}, for "
         f"{row['size']} members of equal accuracy"
     )
     if row["low"] <= 0 <= row["high"]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from sat_exp import similarity
 from sat_exp.ensembles import selection
 from sat_exp.ensembles.contests import MOST_MEMBERS, Average, contests
-from sat_exp.ensembles.pool import Pool, blocks, counted
+from sat_exp.ensembles.pool import Pool, blocks, costs_of, counted
 from sat_exp.ensembles.selection import Limits
 from sat_exp.errors import UserError
 from sat_exp.measurement import progress
@@ -60,8 +60,7 @@ def run(
 ) -> None:
     """Measure the pool, count the errors of its ensembles and write the study; see conf/task/ensemble.yaml."""
     models = composing.models(config)
-    costs = {"parameters": most_parameters, "flops": most_flops}
-    limits = Limits(least_accuracy or 0.0, {cost: most_of for cost, most_of in costs.items() if most_of is not None})
+    limits = Limits.stated(least_accuracy, parameters=most_parameters, flops=most_flops)
     measurement = measuring.prepared(config)
     images, drawing = measurement.images, (resamples, permutations, config.seed)
     truth = np.asarray(images.labels)
@@ -72,11 +71,10 @@ def run(
         predictions, sat = measured.predicted(images.labels), similarity.matrix(tables["pairs"])
         labels, reason = clustered(predictions, sat, config, clusters, runs)
         right = np.array([model.clean == truth for model in measured.models])
-        costs_of = [(model.parameters, model.candidate.flops()) for model in measured.models]
-        pool = Pool(right, pd.DataFrame(costs_of, columns=list(costs)), sat, labels)
+        pool = Pool(right, costs_of(measured.models), sat, labels)
         logits = [model.logits for model in measured.models]
         possible = smaller_than_pool(sizes, len(pool.names))
-        allowed = within_limits(possible, pool, limits)
+        allowed = limits.sizes(possible, pool.accuracy, pool.costs)
         with measurement.timed("contests"):
             of_pool = contests(blocks(logits, truth), average)
         with measurement.timed("ensembles"):
@@ -122,12 +120,3 @@ def smaller_than_pool(sizes: Sequence[int], models: int) -> list[int]:
     if not (smaller := sorted({size for size in sizes if size < models})):
         raise UserError(f"task.sizes={list(sizes)}: no ensemble smaller than the pool of {models} models")
     return smaller
-
-
-def within_limits(sizes: Sequence[int], pool: Pool, limits: Limits) -> list[int]:
-    """The sizes of which some ensemble is within the limits; UserError if there is none."""
-    allowed = [size for size in sizes if limits.allow_any(size, pool.accuracy, pool.costs)]
-    if not allowed:
-        advice = "give another task.least_accuracy, task.most_parameters or task.most_flops"
-        raise UserError(f"no ensemble of {' or '.join(map(str, sizes))} is within the limits: {advice}")
-    return allowed

@@ -11,7 +11,7 @@ from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
 from sat_exp.ensembles.pool import Pool
 from sat_exp.ensembles.selection import BEST, RANDOM, SINGLE, STRATEGIES, Limits, held_out
 from sat_exp.measurement import progress
-from sat_exp.statistics.resampling import percentile_interval
+from sat_exp.statistics.resampling import interval_columns
 from sat_exp.studies.pick.surrogates import draws_of_images
 
 ACCURATE = "accuracy"
@@ -49,9 +49,10 @@ def compared(
     table = described([chosen[strategy] for strategy in wrong.columns], pool.costs, pool.sat.index)
     table.insert(0, "strategy", list(wrong.columns))
     corrected = 1 - (1 - confidence) / (len(wrong.columns) - 1)
-    for name, values, level in (("held_out_error", errors, confidence), ("fewer_errors", fewer, corrected)):
-        low, high = percentile_interval(values[1:], level)
-        table = table.assign(**{name: values[0], f"{name}_low": low, f"{name}_high": high})
+    table = table.assign(
+        **interval_columns("held_out_error", errors[0], errors[1:], confidence),
+        **interval_columns("fewer_errors", fewer[0], fewer[1:], corrected),
+    )
     return table.sort_values("held_out_error", kind="stable", ignore_index=True)
 
 
@@ -106,10 +107,9 @@ def least_similar(
     means = pair_mean(sat.to_numpy(), members)
     order = np.argsort(means, kind="stable")[:SHOWN]
     drawn = np.array([pair_mean(matrix.to_numpy(), members) for matrix in draws])
-    low, high = percentile_interval(drawn[:, order], confidence)
     table = described(list(members[order]), costs, sat.index)
     first = (drawn[:, order] <= drawn.min(axis=1, keepdims=True)).mean(axis=0)
-    return table.assign(mean_sat=means[order], mean_sat_low=low, mean_sat_high=high, first=first)
+    return table.assign(**interval_columns("mean_sat", means[order], drawn[:, order], confidence), first=first)
 
 
 def described(chosen: Sequence[NDArray[np.integer]], costs: pd.DataFrame, names: pd.Index) -> pd.DataFrame:

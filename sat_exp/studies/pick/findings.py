@@ -1,11 +1,12 @@
 """The recommendation in words, and on the terminal."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+from rich.table import Table
 
+from sat_exp.report.headline import rate, value
 from sat_exp.similarity.scores import WEAK_ATTACK
 from sat_exp.studies.pick.choices import ACCURATE, SINGLE
 from sat_exp.tasks import printing
@@ -44,15 +45,16 @@ def of_choices(choices: pd.DataFrame) -> list[str]:
     accurate, single = (choices[choices["strategy"] == name].iloc[0] for name in (ACCURATE, SINGLE))
     better = best["fewer_errors_low"] > 0
     chosen = best if better else accurate
-    texts = [f"Build {chosen['models']}."]
-    error = f"On images that the choice did not use, its error is {percent(chosen, 'held_out_error')}"
+    build = f"Build {chosen['models']}. On images that the choice did not use, its error is "
+    build += rate(chosen, "held_out_error")
+    texts = []
     if better:
         texts.append(
-            f"{error}, which is {points(best, 'fewer_errors')} less than that of the {best['size']} most accurate "
+            f"{build}, which is {points(best, 'fewer_errors')} less than that of the {best['size']} most accurate "
             f"models, {accurate['models']}. It was chosen by {best['strategy']}."
         )
     else:
-        texts.append(f"{error}. These are the most accurate models, and no other choice is certainly better.")
+        texts.append(f"{build}. These are the most accurate models, and no other choice is certainly better.")
         if best["strategy"] != ACCURATE:
             error = f"its error is {points(best, 'fewer_errors')} less"
             texts.append(f"The closest other choice is {best['models']}, by {best['strategy']}: {error}.")
@@ -66,9 +68,8 @@ def of_choices(choices: pd.DataFrame) -> list[str]:
 
 def of_least_similar(choices: pd.DataFrame) -> list[str]:
     best = choices.iloc[0]
-    sat, low, high = (best[name] for name in ("mean_sat", "mean_sat_low", "mean_sat_high"))
     texts = [
-        f"Build {best['models']}. The mean SAT of these models is {sat:.2f} ({low:.2f} to {high:.2f}), the least of "
+        f"Build {best['models']}. The mean SAT of these models is {value(best, 'mean_sat')}, the least of "
         f"all ensembles of {best['size']}, and it stays the least in {best['first']:.0%} of the draws of the images."
     ]
     if best["first"] < SURE:
@@ -79,8 +80,8 @@ def of_least_similar(choices: pd.DataFrame) -> list[str]:
 def of_surrogates(sources: pd.DataFrame, target: str | None) -> list[str]:
     best, rivals = sources.iloc[0], sources.iloc[1:]
     whom = target or f"the other {best['targets']} models on average"
-    rate = percent(best, "mean_transfer_rate")
-    texts = [f"Attack {best['source']}: its adversarial images fool {whom} on {rate} of the images."]
+    share = rate(best, "mean_transfer_rate")
+    texts = [f"Attack {best['source']}: its adversarial images fool {whom} on {share} of the images."]
     if len(rivals):
         after = rivals.iloc[0]
         equal = rivals[rivals["behind_best_low"] <= 0]["source"].tolist()
@@ -94,27 +95,15 @@ def of_surrogates(sources: pd.DataFrame, target: str | None) -> list[str]:
     return texts
 
 
-def percent(row: Any, name: str) -> str:
-    """ "12.3% (11.0% to 13.9%)": a rate with its interval."""
-    return f"{row[name]:.1%} ({row[name + '_low']:.1%} to {row[name + '_high']:.1%})"
-
-
 def points(row: Any, name: str) -> str:
-    """ "1.2 points (0.1 to 2.3)": a difference of rates with its interval."""
+    """For instance "1.2 points (0.1 to 2.3)": a difference of rates with its interval."""
     value, low, high = (100 * row[name + end] for end in ("", "_low", "_high"))
     return f"{value:.1f} points ({low:.1f} to {high:.1f})"
 
 
-def show(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], page: Path) -> None:
-    """Print the answer, then the table that it comes from."""
-    console = printing.console()
-    console.print(summary["title"], soft_wrap=True)
-    for finding in summary["findings"]:
-        console.print(finding, soft_wrap=True)
-    for name, (title, formats) in PRINTED.items():
+def printed(tables: Mapping[str, pd.DataFrame], title: str) -> Iterator[Table]:
+    """The table that the answer comes from."""
+    for name, (words, formats) in PRINTED.items():
         if name in tables:
             rows = tables[name].head(SHOWN).rename(columns=lambda column: column.replace("_", " "))
-            console.print(printing.table(title, rows, formats))
-    for warning in summary["warnings"]:
-        console.print(printing.caution(warning), soft_wrap=True)
-    console.print(f"report: {page}", soft_wrap=True)
+            yield printing.table(f"{title}\n{words}", rows, formats)

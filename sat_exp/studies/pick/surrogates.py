@@ -5,10 +5,11 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from sat_exp.errors import UserError
 from sat_exp.similarity import Predictions
 from sat_exp.similarity.intervals import rate
 from sat_exp.similarity.scores import masks, weighted_counts
-from sat_exp.statistics.resampling import percentile_interval
+from sat_exp.statistics.resampling import interval_columns
 
 
 def ranked(
@@ -25,11 +26,13 @@ def ranked(
     Intervals are percentile intervals over `resamples` draws of the images with replacement. All sources share a draw,
     so that behind_best, the best source's rate minus the source's, is a paired difference. first: the share of the
     draws in which the source is the best. A pair without common images is left out of its source's mean; a source
-    without any pair has no row. compare: as for `similarity.score`.
+    without any pair has no row, and UserError if no pair is left. compare: as for `similarity.score`.
     """
     ways = [way for way in predictions.adversarial if way[1] in targets and way[0] != way[1]]
     found = [masks(predictions, source, target, compare)[:2] for source, target in ways]
     kept = [place for place, (common, _) in enumerate(found) if common.any()]
+    if not kept:
+        raise UserError(f"no source and target have an image in common (labels={compare}): give a larger dataset.size")
     ways = [ways[place] for place in kept]
     common, fooled = (np.array([found[place][part] for place in kept], np.uint8) for part in (0, 1))
     sources = list(dict.fromkeys(source for source, _ in ways))
@@ -41,8 +44,7 @@ def ranked(
     behind = means[best] - means
     table = pd.DataFrame({"source": sources, "targets": rates.groupby(level="source").size().loc[sources].to_numpy()})
     for name, values in (("mean_transfer_rate", means), ("behind_best", behind)):
-        low, high = percentile_interval(values[:, 1:].T, confidence)
-        table = table.assign(**{name: values[:, 0], f"{name}_low": low, f"{name}_high": high})
+        table = table.assign(**interval_columns(name, values[:, 0], values[:, 1:].T, confidence))
     first = np.bincount(means[:, 1:].argmax(axis=0), minlength=len(sources)) / resamples
     return table.assign(first=first).sort_values(
         "mean_transfer_rate", ascending=False, kind="stable", ignore_index=True

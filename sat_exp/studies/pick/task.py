@@ -14,7 +14,7 @@ from sat_exp import similarity
 from sat_exp.ensembles import selection
 from sat_exp.ensembles.contests import MOST_MEMBERS, Average, contests
 from sat_exp.ensembles.members import members_of, ranks
-from sat_exp.ensembles.pool import Pool, blocks, counted
+from sat_exp.ensembles.pool import Pool, blocks, costs_of, counted
 from sat_exp.ensembles.selection import Limits
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured, Measurement
@@ -22,7 +22,7 @@ from sat_exp.models import Candidate
 from sat_exp.settings.types import Count, Draws, FileName, Positive, Repeats, Share
 from sat_exp.similarity import Predictions, draws
 from sat_exp.studies.pick import choices, findings, surrogates
-from sat_exp.tasks import composing, measuring
+from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
 
 Purpose = Literal["ensemble", "surrogate"]
@@ -75,8 +75,8 @@ def run(
     ways = None if target is None else {(model.name, target) for model in models if model.name != target}
     what = f"an ensemble of {size}" if purpose == "ensemble" else f"a surrogate for {target or 'the other models'}"
     title = f"The choice of {what} from {len(config.pool.models)} models, on {len(images)} images of {images.name}"
-    costs = {"parameters": most_parameters, "flops": most_flops, "latency": most_latency and most_latency / 1000}
-    limits = Limits(least_accuracy or 0.0, {cost: most for cost, most in costs.items() if most is not None})
+    seconds = None if most_latency is None else most_latency / 1000
+    limits = Limits.stated(least_accuracy, parameters=most_parameters, flops=most_flops, latency=seconds)
     with recorded(config, title, tags=[images.name]) as recording:
         measured, examples = measuring.with_examples(measurement, models, ways)
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
@@ -90,7 +90,7 @@ def run(
                 tables["least_similar"] = by_sat(measured, measurement, tables["pairs"], limits, config)
         facts = measuring.facts(measurement, measured) | {"findings": findings.sentences(tables, target)}
         drawn = recording.finish(facts, tables, examples.pictures, predictions)
-    findings.show(tables, recording.summary, drawn.page)
+    results.show(recording.summary, findings.printed(tables, title), drawn.page)
     measuring.refuse(measured.failures)
 
 
@@ -112,8 +112,8 @@ def by_errors(
     task, score, labels = config.task, config.score, np.asarray(measurement.images.labels)
     sat = similarity.matrix(pairs)
     right = np.array([model.clean == labels for model in measured.models])
-    pool = Pool(right, costs_of(measured, measurement, limits), sat, clusters=np.zeros(len(sat), int))
-    refuse_impossible(limits, task.size, pool.accuracy, pool.costs)
+    pool = Pool(right, limited_costs(measured, measurement, limits), sat, clusters=np.zeros(len(sat), int))
+    limits.sizes([task.size], pool.accuracy, pool.costs)
     logits = [model.logits for model in measured.models]
     of_pool = contests(blocks(logits, labels), task.average)
     ensembles = counted(pool, logits, of_pool, task.size, task.average, task.candidates, measurement)
@@ -130,8 +130,8 @@ def by_sat(
     """The table `least_similar`, for images without labels."""
     task, score = config.task, config.score
     sat = similarity.matrix(pairs)
-    accuracy, costs = np.ones(len(sat)), costs_of(measured, measurement, limits)
-    refuse_impossible(limits, task.size, accuracy, costs)
+    accuracy, costs = np.ones(len(sat)), limited_costs(measured, measurement, limits)
+    limits.sizes([task.size], accuracy, costs)
     members = members_of(len(sat), task.size, ranks(len(sat), task.size, task.candidates, seed=config.seed))
     members = members[limits.allow(members, accuracy, costs)]
     settings = {"compare": config.labels, "floor": score.floor, "seed": score.seed, "resamples": task.resamples}
@@ -139,13 +139,11 @@ def by_sat(
     return choices.least_similar(members, sat, drawn, costs, score.confidence)
 
 
-def costs_of(measured: Measured, measurement: Measurement, limits: Limits) -> pd.DataFrame:
+def limited_costs(measured: Measured, measurement: Measurement, limits: Limits) -> pd.DataFrame:
     """parameters, flops and latency in seconds, one row per model; the latency is measured only where it is limited."""
-    candidates = [model.candidate for model in measured.models]
-    costs = pd.DataFrame({"parameters": [model.parameters for model in measured.models]})
-    costs["flops"] = [candidate.flops() for candidate in candidates]
+    costs = costs_of(measured.models)
     if "latency" in limits.most:
-        costs["latency"] = [latency(candidate, measurement.hardware.device) for candidate in candidates]
+        costs["latency"] = [latency(model.candidate, measurement.hardware.device) for model in measured.models]
     return costs
 
 
@@ -162,9 +160,3 @@ def latency(candidate: Candidate, device: torch.device) -> float:
     with torch.inference_mode():
         classify()
         return statistics.median(timeit.repeat(classify, number=1, repeat=REPEATS))
-
-
-def refuse_impossible(limits: Limits, size: int, accuracy: np.ndarray, costs: pd.DataFrame) -> None:
-    if not limits.allow_any(size, accuracy, costs):
-        settings = [f"task.most_{cost}" for cost in limits.most] + ["task.least_accuracy"] * (limits.accuracy > 0)
-        raise UserError(f"no ensemble of {size} is within the limits: give another {' or '.join(settings)}")

@@ -10,10 +10,11 @@ from sat_exp import settings
 from sat_exp.errors import UserError
 from sat_exp.runs import Run
 from sat_exp.settings.types import Count, Existing, FileName
+from sat_exp.similarity.scores import between_models
 from sat_exp.studies.place.placement import place, printed, sentences
 from sat_exp.tasks import composing, measuring, results
+from sat_exp.tasks.finished import chosen, existing
 from sat_exp.tasks.recording import recorded, run_name
-from sat_exp.tasks.report import chosen, existing
 
 DETERMINED = ("dataset", "attack", "seed", "labels", "protocol", "score")
 NUMERICS = ("precision", "tf32", "channels_last")
@@ -99,7 +100,7 @@ def other_models(new: DictConfig, matrix: Run) -> list[DictConfig]:
     if new.name in others:
         composing.distinct([others.pop(new.name), new])
     pairs = matrix.tables()["pairs"]
-    measured = pairs[pairs["sat"].notna() & (pairs["model_a"] != pairs["model_b"])]
+    measured = between_models(pairs).dropna(subset="sat")
     between = measured[measured["model_a"].isin(others) & measured["model_b"].isin(others)]
     if len(others) < 2 or len(between) < len(others) * (len(others) - 1) / 2:
         raise UserError(

@@ -22,6 +22,7 @@ from sat_exp import similarity
 from sat_exp.errors import UserError
 from sat_exp.runs import Run
 from sat_exp.similarity import sat, sat_interval
+from sat_exp.similarity.scores import between_models
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
 
     None where no pair has enough images, hits and misses.
     """
-    found = pairs[(pairs["model_a"] != pairs["model_b"]) & (pairs["images"] >= LEAST_IMAGES)]
+    found = between_models(pairs[pairs["images"] >= LEAST_IMAGES])
     rate = (found["fooled_ab"] + found["fooled_ba"]) / (2 * found["images"])
     enough = found["images"] * np.minimum(rate, 1 - rate) >= LEAST_HITS
     error = (found["sat_high"] - found["sat_low"]) / (2 * ndtri((1 + confidence) / 2))
@@ -185,7 +186,7 @@ def facts(run: Run, config: DictConfig, names: set[str]) -> Finished | None:
     if size == 0:
         return None
     attacked = (single.set_index("model")["attacked"] / size).loc[lambda share: share > 0]
-    common = pairs.loc[pairs["model_a"] != pairs["model_b"], "images"].median()
+    common = between_models(pairs)["images"].median()
     rho = correlation(pairs, settings["score"]["confidence"])
     if not names <= set(attacked.index) or not common >= LEAST_IMAGES or rho is None:
         return None

@@ -11,7 +11,7 @@ import pandas as pd
 from sat_exp.errors import UserError
 from sat_exp.report.origin import Attack
 from sat_exp.runs import Run
-from sat_exp.tasks.report import existing
+from sat_exp.tasks.finished import existing
 
 DIGEST = re.compile(r"[,-][0-9a-f]{6}$")
 """The digest at the end of the names of folders of a sweep."""

@@ -10,7 +10,7 @@ from sat_exp.runs import Run
 from sat_exp.similarity import matrices
 from sat_exp.similarity.comparison import LEAST, compare
 from sat_exp.similarity.profiles import profiles
-from sat_exp.similarity.scores import transfer_rates
+from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.studies.report.comparable import same_models
 
 INTERVALS = ["clean_accuracy_low", "clean_accuracy_high", "white_box_success_low", "white_box_success_high"]
@@ -62,7 +62,7 @@ def described(label: str, run: Run, reason: str) -> dict[str, Any]:
         "comparable": not reason,
         "reason": reason,
     }
-    between = None if pairs is None else pairs[pairs["model_a"] != pairs["model_b"]]
+    between = None if pairs is None else between_models(pairs)
     return row | {
         "models": None if models is None else len(models),
         "pairs": None if between is None else len(between),
@@ -110,7 +110,7 @@ def differences(
         measured, reference = (matrix(name, runs[name], pairs[name]).subset(common) for name in (label, first))
         tables = compare(measured, reference, **resampling)
         agreements.append({"run": label, "reference": first} | agreed(tables["agreement"]))
-        whole = tables["pairs_compared"].dropna(subset="difference").query("model_a != model_b")
+        whole = between_models(tables["pairs_compared"]).dropna(subset="difference")
         compared.append(whole.drop(columns=["set_aside", "error"]).assign(run=label))
     if not agreements:
         return {}
@@ -121,7 +121,7 @@ def differences(
 
 def scored(pairs: pd.DataFrame, common: list[str]) -> set[frozenset[str]]:
     """The pairs of two of the `common` models whose SAT is known."""
-    known = pairs[pairs["sat"].notna() & (pairs["model_a"] != pairs["model_b"])]
+    known = between_models(pairs).dropna(subset="sat")
     return {frozenset(pair) for pair in known[["model_a", "model_b"]].to_numpy() if set(pair) <= set(common)}
 
 

@@ -13,8 +13,8 @@ from sat_exp.settings.types import Existing, FileName
 from sat_exp.studies.report import comparable, findings
 from sat_exp.studies.report.side_by_side import side_by_side
 from sat_exp.tasks import printing, results
+from sat_exp.tasks.finished import existing, latest
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.report import existing, latest
 
 
 def check(config: DictConfig, *, run: str | None, runs: Sequence[str] = (), **_: Any) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sat_exp.errors import UserError
 from sat_exp.similarity import Predictions, score
 from sat_exp.studies.pick import findings
 from sat_exp.studies.pick.surrogates import ranked
@@ -14,7 +15,7 @@ SETTINGS = {"compare": "truth", "resamples": 400, "confidence": 0.95, "seed": 0}
 
 
 def predictions(images=400, seed=0):
-    """Three models, of which each fools the others at its rate of RATES; each errs on a tenth of the images."""
+    """Three models. Each fools the others at its rate in RATES, and errs on a tenth of the images."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, images)
     clean = {name: np.where(rng.random(images) < 0.1, (labels + 1) % 10, labels) for name in NAMES}
@@ -88,3 +89,11 @@ def test_a_pair_without_common_images_is_left_out_of_the_mean():
     table = ranked(known, NAMES, **SETTINGS).set_index("source")
     assert "weak" not in table.index
     assert table["targets"].to_dict() == {"strong": 1, "fair": 1}
+
+
+def test_without_any_common_image_there_is_no_ranking():
+    known = predictions()
+    for name in NAMES:
+        known.clean[name][:] = (known.labels + 1) % 10
+    with pytest.raises(UserError, match="no source and target have an image in common"):
+        ranked(known, NAMES, **SETTINGS)

@@ -12,8 +12,8 @@ from sat_exp.report.theme import Drawing
 from sat_exp.settings.types import FileName, FilePath
 from sat_exp.similarity.scores import transfer_rates
 from sat_exp.tasks import printing
+from sat_exp.tasks.finished import chosen
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.report import chosen
 
 
 def hubs(pairs: pd.DataFrame) -> pd.DataFrame:
