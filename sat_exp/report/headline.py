@@ -126,9 +126,9 @@ def doubts(models: pd.DataFrame | None, pairs: pd.DataFrame | None) -> list[str]
         weak = models[models["weak_attack"].astype(bool)].sort_values("white_box_success")
         if len(weak):
             least = f"{weak.iloc[0]['model']}, {weak.iloc[0]['white_box_success']:.1%}"
-            which = f" on {len(weak)} of {len(models)} models (least: {least})" * (len(models) > 1)
-            effect = ", so that SAT is too low" * (pairs is not None)
-            parts.append(f"the attack is weak, with white-box success below 99%{which}{effect}")
+            effect = ", whose SAT is too low" * (pairs is not None)
+            which = f" on {len(weak)} of {len(models)} models (least: {least}){effect}" * (len(models) > 1)
+            parts.append(f"the attack is weak, with white-box success below 99%{which}")
         if untrained := int((~models["pretrained"].astype(bool)).sum()):
             parts.append("the network is untrained" if len(models) == 1 else f"{untrained} networks are untrained")
     return [f"Read this with care: {'; '.join(parts)}."] * bool(parts)

@@ -58,7 +58,7 @@ def test_a_first_pair_that_is_not_certain_is_no_winner():
     ("success", "images", "doubt"),
     [
         (1.0, 20, "Read this with care: a pair rests on only 20 images."),
-        (0.5, 500, "white-box success below 99% on 1 of 3 models (least: b, 50.0%), so that SAT is too low."),
+        (0.5, 500, "white-box success below 99% on 1 of 3 models (least: b, 50.0%), whose SAT is too low."),
     ],
 )
 def test_thin_evidence_takes_the_last_sentence(success, images, doubt):
