@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sat_exp.ensembles import contests, members
 from sat_exp.ensembles.contests import Block, Contests
 from sat_exp.ensembles.members import Array, Ensembles, Property
-from sat_exp.measurement import Measurement, progress
+from sat_exp.measurement import Measurement
 from sat_exp.measurement.subjects import Subject
+from sat_exp.progress import progress
 from sat_exp.similarity.agreement import kappa
 from sat_exp.statistics.hubs import without_hubs
 from sat_exp.store import StoredArray

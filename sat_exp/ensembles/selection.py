@@ -12,7 +12,7 @@ from sat_exp.ensembles.contests import Contests, count_errors
 from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
 from sat_exp.ensembles.pool import Pool, similarities
 from sat_exp.errors import UserError
-from sat_exp.measurement import progress
+from sat_exp.progress import progress
 from sat_exp.similarity.intervals import wilson_interval
 
 STRATEGIES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {

@@ -11,11 +11,12 @@ import numpy as np
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
-from sat_exp.measurement.scheduling import Schedule, progress, repaired
+from sat_exp.measurement.scheduling import Schedule, repaired
 from sat_exp.measurement.stages import Stages
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, View, Views
 from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
+from sat_exp.progress import progress
 from sat_exp.store import Store, key_of
 
 

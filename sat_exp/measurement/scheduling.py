@@ -1,4 +1,4 @@
-"""The order of the work, its division among processes, its progress, and what happens when a part of it fails."""
+"""The order of the work, its division among processes, and what happens when a part of it fails."""
 
 import gc
 import logging
@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from filelock import Timeout
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sat_exp.errors import UserError, one_line
 from sat_exp.models import Candidate
@@ -22,8 +20,6 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item", Candidate, "Subject")
 Result = TypeVar("Result")
-Advance = Callable[[int], None]
-PATIENCE = 3.0  # seconds between two lines of progress
 
 
 @dataclass(frozen=True)
@@ -87,26 +83,3 @@ def repaired(store: Store, work: Callable[[], Result]) -> Result:
 def reason(error: Exception) -> str:
     """Why something failed, in one line."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
-
-
-@contextmanager
-def progress(label: str, total: int) -> Iterator[Advance]:
-    """A bar on the error stream; the function that it gives advances it by a number of steps out of `total`. Where the
-    stream is no terminal, lines take the place of the moving bar: after three seconds, then ever more rarely."""
-    counts = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(TextColumn("{task.description:<9}"), BarColumn(), *counts, console=console) as bars:
-        task = bars.add_task(label, total=total)
-        due = PATIENCE
-
-        def advance(steps: int) -> None:
-            nonlocal due
-            bars.advance(task, steps)
-            state = bars.tasks[0]
-            elapsed = state.elapsed or 0.0
-            if not console.is_terminal and elapsed >= due and not state.finished:
-                due = elapsed + max(PATIENCE, elapsed / 20)
-                left = elapsed * (total / max(state.completed, 1) - 1)
-                console.print(f"{label:<9} {state.completed:.0f}/{total}, {elapsed:.0f} s, about {left:.0f} s left")
-
-        yield advance

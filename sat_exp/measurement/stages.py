@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader
 from sat_exp.attacks import Attack
 from sat_exp.attacks.attack import perturbation_norms
 from sat_exp.errors import UserError
-from sat_exp.measurement.scheduling import Advance
 from sat_exp.measurement.subjects import Source, Subject, View, Views
 from sat_exp.models import Candidate, Model, preflight
 from sat_exp.modules import prediction
 from sat_exp.modules.hardware import Hardware
+from sat_exp.progress import Advance
 from sat_exp.store import Store, StoredArray, StoredRow
 
 PREFLIGHT_IMAGES = 8

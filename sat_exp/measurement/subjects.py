@@ -10,9 +10,9 @@ import numpy as np
 
 from sat_exp.datasets import ImageSet
 from sat_exp.datasets.canvas import Canvas
-from sat_exp.measurement.scheduling import progress
 from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
+from sat_exp.progress import progress
 from sat_exp.similarity import Predictions
 from sat_exp.store import Store, StoredArray
 

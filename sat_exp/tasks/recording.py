@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sat_exp import report, runs, settings, tracking
-from sat_exp.measurement import progress
+from sat_exp.progress import progress
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "hydra-core", "numpy", "pillow", "wandb")
 

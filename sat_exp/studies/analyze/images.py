@@ -10,8 +10,8 @@ from scipy.stats import kendalltau, spearmanr
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
-from sat_exp.measurement import progress
 from sat_exp.names import CONF, aliases
+from sat_exp.progress import progress
 from sat_exp.runs import Run
 from sat_exp.similarity import Predictions, agreement, draws
 from sat_exp.similarity.scores import SAT_FLOOR, indicators, sat, weighted_sat

@@ -19,7 +19,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.utils.parallel import Parallel, delayed
 
-from sat_exp.measurement import progress
+from sat_exp.progress import progress
 from sat_exp.statistics.hubs import ranks
 from sat_exp.statistics.resampling import percentile_interval
 from sat_exp.studies.analyze import components

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from sat_exp.measurement import progress
+from sat_exp.progress import progress
 from sat_exp.similarity.matrices import Matrix
 from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.statistics import embedding, hubs

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sat_exp.ensembles.members import Array, Ensembles, Members
 from sat_exp.ensembles.pool import SIMILARITIES, Pool
-from sat_exp.measurement import progress
+from sat_exp.progress import progress
 from sat_exp.statistics.relations import basis_of
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
 

@@ -14,7 +14,7 @@ from sat_exp.ensembles.contests import MOST_MEMBERS, Average, contests
 from sat_exp.ensembles.pool import Pool, blocks, costs_of, counted
 from sat_exp.ensembles.selection import Limits
 from sat_exp.errors import UserError
-from sat_exp.measurement import progress
+from sat_exp.progress import progress
 from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
 from sat_exp.similarity import Predictions, draws
 from sat_exp.statistics.clustering import MOST, clusterings, spectral, stability

@@ -10,7 +10,7 @@ from sat_exp.ensembles.contests import Contests
 from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
 from sat_exp.ensembles.pool import Pool
 from sat_exp.ensembles.selection import BEST, RANDOM, SINGLE, STRATEGIES, Limits, held_out
-from sat_exp.measurement import progress
+from sat_exp.progress import progress
 from sat_exp.statistics.resampling import interval_columns
 from sat_exp.studies.pick.surrogates import draws_of_images
 

@@ -2,16 +2,17 @@
 
 import pytest
 
-from sat_exp.measurement import progress, scheduling
+from sat_exp import progress as module
+from sat_exp.progress import progress
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """Seconds that only the test moves on, for the bars of rich."""
     now = [0.0]
-    real = scheduling.Progress
+    real = module.Progress
     monkeypatch.setattr(
-        scheduling, "Progress", lambda *columns, **options: real(*columns, get_time=lambda: now[0], **options)
+        module, "Progress", lambda *columns, **options: real(*columns, get_time=lambda: now[0], **options)
     )
     return now
 
