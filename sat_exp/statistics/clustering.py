@@ -87,7 +87,7 @@ def hierarchy(sat: pd.DataFrame) -> Hierarchy:
 def normalised(affinity: pd.DataFrame) -> Array:
     """D^-1/2 A D^-1/2 of an affinity A, [M, M], with D the diagonal of row sums.
 
-    Negative entries, SAT of less than 1 % transfer, count as 0.
+    Negative entries, SAT of less than 1% transfer, count as 0.
     """
     values = _complete(affinity).clip(min=0)
     degree = values.sum(axis=1)

@@ -16,7 +16,7 @@ from sat_exp.statistics.relations import spearman
 Array = NDArray[np.float64]
 
 PERPLEXITY = 10.0
-"""About the size of a cluster of the published matrix; there, 7 to 22 keep neighbours equally well, 65 to 70 %."""
+"""About the size of a cluster of the published matrix; there, 7 to 22 keep neighbours equally well, 65 to 70%."""
 
 
 @dataclass(frozen=True)

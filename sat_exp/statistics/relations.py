@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
+from sat_exp.statistics.weighted import partial_rank_correlations
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -38,7 +39,7 @@ def relation(
     resamples: int = 1000,
     permutations: int = 999,
     seed: int = 0,
-    advance: Callable[[int], object] = lambda draws: None,
+    advance: Callable[[int], object] = lambda rows: None,
 ) -> pd.DataFrame:
     """The table `controls_and_sat`: rank correlation of SAT with each of `measures`, plain and given columns `given`.
 
@@ -46,7 +47,7 @@ def relation(
     partial correlation is that of both ranks after least squares on the ranks of `given` is subtracted. The interval is
     from `resamples` draws of models with replacement, p from `model_permutation_p`. NaN where a measure is constant.
 
-    advance: is called after every draw, for all `measures` first without and then with `given`.
+    advance: is called with 1 for each row of the table.
     """
     apart = pairs[pairs["model_a"] != pairs["model_b"]]
     rows = []
@@ -56,16 +57,15 @@ def relation(
         first, second = (models.get_indexer(known[name]) for name in ("model_a", "model_b"))
         values = known[["sat", measure, *controls]].to_numpy(np.float64)
         rng = np.random.default_rng(seed)
-        drawn = []
-        for _ in range(resamples if len(known) else 0):
-            times = np.bincount(rng.integers(0, len(models), len(models)), minlength=len(models))
-            drawn.append(partial_correlation(values.repeat(times[first] * times[second], axis=0)))
-            advance(1)
+        draws = rng.integers(0, len(models), (resamples if len(known) else 0, len(models)))
+        times = (draws[:, :, None] == np.arange(len(models))).sum(axis=1)
+        drawn = partial_rank_correlations(values, (times[:, first] * times[:, second]).astype(np.float64))
         low, high = percentile_interval(drawn)
         ranks = rankdata(values, axis=0)
         p = model_permutation_p(first, second, ranks[:, 1], ranks[:, 0], ranks[:, 2:], permutations, rng)
         counts = len(models), len(known)
         rows.append((measure, " + ".join(controls), *counts, partial_correlation(values), float(low), float(high), p))
+        advance(1)
     return pd.DataFrame(rows, columns=["measure", "given", "models", "pairs", "spearman", "low", "high", "p"])
 
 
@@ -105,11 +105,4 @@ def basis_of(controls: Array) -> Array:
 
 def partial_correlation(columns: Array) -> float:
     """The rank correlation of the first two columns given the others, [P, 2 + K]; NaN where it is not defined."""
-    if len(columns) < columns.shape[1] + 1:
-        return np.nan
-    ranks = rankdata(columns, axis=0)
-    basis = basis_of(ranks[:, 2:])
-    rest = ranks[:, :2] - basis @ (basis.T @ ranks[:, :2])
-    if (np.ptp(rest, axis=0) <= 1e-9 * len(ranks)).any():
-        return np.nan
-    return float(np.corrcoef(rest.T)[0, 1])
+    return float(partial_rank_correlations(columns, np.ones((1, len(columns))))[0])

@@ -50,7 +50,7 @@ def analysed(
         measures.append("noise_sat")
     given = ["accuracy_mean", "accuracy_gap"] if predictions.labels is not None else []
     controls = pairs[[*MODELS, "images", "sat"]].merge(controls, on=MODELS)
-    with progress("relations", RESAMPLES * len(measures) * (1 + bool(given))) as bar:
+    with progress("relations", len(measures) * (1 + bool(given))) as bar:
         related = relation(controls, measures, given, resamples=RESAMPLES, advance=bar)
     return matrices, {"sample_size": sizes, "controls": controls, "controls_and_sat": related}
 

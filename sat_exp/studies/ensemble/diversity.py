@@ -10,12 +10,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from sat_exp.ensembles.members import Array, Ensembles, Members
 from sat_exp.ensembles.pool import SIMILARITIES, Pool
 from sat_exp.progress import progress
 from sat_exp.statistics.relations import basis_of
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
+from sat_exp.statistics.weighted import partial_correlations, rank_covariances
 
 CONTROLS = ["members_error", "accuracy_gap"]
 
@@ -98,7 +100,7 @@ def matched(ensembles: Ensembles, *, resamples: int, seed: int) -> pd.DataFrame:
 
     One row for each of PARTS equal parts by members_error, fewer if a part would have less than LEAST_PER_PART, and a
     last row, group "all", with their mean. ensembles: in both thirds. difference: reduction_unlike minus
-    reduction_alike, with 95 % intervals over draws of models with fixed parts.
+    reduction_alike, with 95% intervals over draws of models with fixed parts.
     """
     table = ensembles.table.dropna()
     parts = max(1, min(PARTS, len(table) // LEAST_PER_PART))
@@ -183,20 +185,20 @@ def relation(
     if len(used) > SAMPLE:
         used = np.sort(rng.choice(used, SAMPLE, replace=False, shuffle=False))
     members, sample, every = ensembles.members[used], table.loc[used].to_numpy(float), table.to_numpy(float)
-    covariances = [_covariance(_ranks(_ties(every)), np.ones(len(every)))]
-    ties = _ties(sample)
     draws = resamples if len(used) else 0
+    weights = np.array([_multiplicity(members, ensembles.models, rng) for _ in range(draws)]).reshape(draws, len(used))
+    parts = [*rank_covariances(every, np.ones((1, len(every))))]
     with progress("draws", draws) as bar:
-        for _ in range(draws):
-            weights = _multiplicity(members, ensembles.models, rng)
-            covariances.append(_covariance(_ranks(ties, weights), weights))
-            bar(1)
+        for part in rank_covariances(sample, weights):
+            parts.append(part)
+            bar(len(part))
+    covariances = np.concatenate(parts)
     orders = [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
     permuted = (np.sort(order[members], axis=1) for order in orders)
     functions = [ensembles.properties[name] for name in (*predictors, *CONTROLS)]
     controls = [names.index(name) for name in CONTROLS]
     tests = [[names.index(one), *given] for one in predictors for given in ([], controls)]
-    statistics = [_statistic(_ranks(ties), test, len(measures)) for test in tests]
+    statistics = [_statistic(rankdata(sample, axis=0), test, len(measures)) for test in tests]
     moved = (_places(sample, [values(rows) for values in functions]) for rows in permuted)
     sizes = np.empty((1 + permutations, len(tests), len(measures)))
     with progress("orders", len(sizes)) as bar:
@@ -205,45 +207,13 @@ def relation(
             bar(1)
     rows = []
     for (row, measure), (at, (predictor, *given)) in product(enumerate(measures), enumerate(tests)):
-        chosen = np.ix_(*[[predictor, names.index(measure), *given]] * 2)
-        spearman, *drawn = (_partial_correlation(covariance[chosen]) for covariance in covariances)
+        chosen = [predictor, names.index(measure), *given]
+        spearman, *drawn = partial_correlations(covariances[:, chosen][:, :, chosen])
         tested = names[predictor], " + ".join(names[control] for control in given), len(table), len(used)
         p = permutation_p(sizes[0, at, row], sizes[1:, at, row])
         rows.append((ensembles.size, measure, *tested, spearman, *map(float, percentile_interval(drawn)), p))
     heads = ["size", "measure", "with", "given", "ensembles", "used", "spearman", "low", "high", "p"]
     return pd.DataFrame(rows, columns=heads)
-
-
-def _ties(columns: Array) -> list[NDArray[np.int64]]:
-    """The place of each value among the distinct ones of its column, K of [E]."""
-    return [np.unique(column, return_inverse=True)[1] for column in columns.T]
-
-
-def _ranks(ties: list[NDArray[np.int64]], weights: Array | None = None) -> Array:
-    """The ranks in each column, [E, K], with weights of the rows, [E]; equal values have the mean of their ranks."""
-    sizes = [np.bincount(tie, weights) for tie in ties]
-    ranks = [(np.cumsum(size) - size + (size + 1) / 2)[tie] for size, tie in zip(sizes, ties, strict=True)]
-    return np.column_stack(ranks)
-
-
-def _covariance(ranks: Array, weights: Array) -> Array:
-    """The weighted covariance matrix of the columns of `ranks`, [K, K]; NaN if all weights are 0."""
-    total = weights.sum()
-    if total == 0:
-        return np.full((ranks.shape[1],) * 2, np.nan)
-    centred = ranks - weights @ ranks / total
-    return (centred * weights[:, None]).T @ centred / total
-
-
-def _partial_correlation(covariance: Array) -> float:
-    """The correlation of the first two columns given the others, from their covariances; NaN where undefined."""
-    if np.isnan(covariance).any():
-        return np.nan
-    inverse = np.linalg.pinv(covariance[2:, 2:], rcond=1e-9, hermitian=True)
-    rest = covariance[:2, :2] - covariance[:2, 2:] @ inverse @ covariance[2:, :2]
-    if (np.diag(rest) <= 1e-9 * np.maximum(np.diag(covariance)[:2], 1e-9)).any():
-        return np.nan
-    return float(rest[0, 1] / np.sqrt(rest[0, 0] * rest[1, 1]))
 
 
 def _places(columns: Array, moved: Sequence[NDArray]) -> Array:
