@@ -11,9 +11,9 @@ differ.
 
 The logits are synthetic. All networks share how far the true class of an image stands out (4.3 plus a gamma variate of
 mean 7), eight classes that are confused with it, and noise. Ten groups of networks share more noise, and each network
-has its own. 6 % of the images look like another class. The 69 networks have accuracies of 79 to 83 %, and two of them
-agree on 86 % of the images. All are right on 54 % of the images and none on 2 %, about as for ImageNet networks with
-80 %.
+has its own. 6% of the images look like another class. The 69 networks have accuracies of 79 to 83%, and two of them
+agree on 86% of the images. All are right on 54% of the images and none on 2%, about as for ImageNet networks with
+80%.
 """
 
 import argparse

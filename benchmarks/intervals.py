@@ -1,11 +1,11 @@
-"""Compute the coverage of the 95 % interval of SAT exactly, as a sum over all counts, without random draws.
+"""Compute the coverage of the 95% interval of SAT exactly, as a sum over all counts, without random draws.
 
     python benchmarks/intervals.py [--images 20 50 100 300 1000 5000]
 
 An image is fooled in both directions, in one or in neither: the three cells of a multinomial. The first table has the
 smallest and the largest coverage for each mean transfer rate and number of images, over twelve ways in which the two
 directions depend on each other. The second table averages this over nearby rates, whose odds are between half and twice
-those of the rate. The third compares other intervals. A rate above 50 % has the coverage of 100 % minus the rate.
+those of the rate. The third compares other intervals. A rate above 50% has the coverage of 100% minus the rate.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def coverage(covers: Covers, rate: float, images: int, how: tuple[float, float])
 
 
 def least_possible(rate: float, images: int, how: tuple[float, float]) -> float:
-    """The smallest coverage of at least 93 % that a range of the number of hits can have."""
+    """The smallest coverage of at least 93% that a range of the number of hits can have."""
     both, one, _, weights = outcomes(images, cells(rate, *how))
     total = np.concatenate([[0], np.cumsum(np.bincount((2 * both + one).astype(int), weights))])
     end = np.searchsorted(total, total + 0.93)
@@ -143,8 +143,8 @@ def range_of(values: Sequence[float]) -> str:
 
 
 def row(rate: float, images: int) -> tuple[str, str]:
-    """The cells of the first two tables. A mark means that a coverage is above 97 %: * if no range of hits has a
-    coverage of 93 to 97 %, † if for at least one of the dependences above 97 % there is such a range."""
+    """The cells of the first two tables. A mark means that a coverage is above 97%: * if no range of hits has a
+    coverage of 93 to 97%, † if for at least one of the dependences above 97% there is such a range."""
     ways = list(product(RATIOS, DEPENDENCE))
     found = [coverage(ours, rate, images, how) for how in ways]
     above = [least_possible(rate, images, how) <= 0.97 for how, value in zip(ways, found, strict=True) if value > 0.97]
@@ -155,7 +155,7 @@ def row(rate: float, images: int) -> tuple[str, str]:
 
 def compared(images: int) -> Table:
     """The coverage of each interval at the listed rates and at sixty others, for three dependences."""
-    table = Table("interval", "listed rates", "sixty rates", "below 93 %", title=f"{images} images, coverage in %")
+    table = Table("interval", "listed rates", "sixty rates", "below 93%", title=f"{images} images, coverage in %")
     ways = [(1.0, 1.0), (1.0, 0.3), (0.1, 0.0)]
     for name, covers in CANDIDATES.items():
         listed = [coverage(covers, rate, images, how) for rate in RATES for how in ways]

@@ -182,8 +182,8 @@ def warnings(results: Results) -> list[str]:
         weak = models[models["weak_attack"].astype(bool)]
         if len(weak):
             rates = zip(weak["model"], weak["white_box_success"], strict=True)
-            names = listed(f"{name} ({in_percent(rate)} %)" for name, rate in rates)
-            notes.append(f"Weak attack: white-box success is below 99 % on {names}; their SAT is too low.")
+            names = listed(f"{name} ({in_percent(rate)}%)" for name, rate in rates)
+            notes.append(f"Weak attack: white-box success is below 99% on {names}; their SAT is too low.")
         untrained = models[~models["pretrained"].astype(bool)]
         if len(untrained):
             notes.append(
@@ -209,7 +209,7 @@ def own_labels(labels: str | None, accuracies: pd.Series) -> list[str]:
         return []
     known = accuracies.dropna()
     if len(known) and known.max() - known.min() > APART:
-        least, most = (f"{name} ({in_percent(known[name])} %)" for name in (known.idxmin(), known.idxmax()))
+        least, most = (f"{name} ({in_percent(known[name])}%)" for name in (known.idxmin(), known.idxmax()))
         return [
             f"Accuracies differ, from {least} to {most}: {MISTAKES}. SAT is then in part the inaccuracy of the two "
             f"models; {INSTEAD}."

@@ -152,8 +152,8 @@ class Origin:
 
     @property
     def level(self) -> str:
-        """For instance '95 %'."""
-        return f"{100 * self.confidence:g} %"
+        """For instance '95%'."""
+        return f"{100 * self.confidence:g}%"
 
     @property
     def interval(self) -> str:
@@ -220,12 +220,12 @@ def in_percent(fraction: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """For instance '37.0 %', with a space that does not break; '–' where it is missing."""
-    return f"{in_percent(fraction)}\N{NO-BREAK SPACE}%" if np.isfinite(fraction) else "–"
+    """For instance '37.0%'; '–' where it is missing."""
+    return f"{in_percent(fraction)}%" if np.isfinite(fraction) else "–"
 
 
 def percent_interval(row: Mapping[Any, Any], column: str) -> str:
-    """For instance '37.0 % (34.1–39.8)', from `column`, `column`_low and `column`_high."""
+    """For instance '37.0% (34.1–39.8)', from `column`, `column`_low and `column`_high."""
     low, high = row[f"{column}_low"], row[f"{column}_high"]
     return percent(row[column]) + (f" ({100 * low:.1f}–{100 * high:.1f})" if np.isfinite(low) else "")
 

@@ -77,7 +77,7 @@ def agreement(
     - white_box_measured, white_box_reference: mean white-box success of the models
 
     Intervals are percentiles of `resamples` draws of models, too wide where differences belong to single pairs. For
-    correlations due to models, 95 % intervals cover the truth in about 90 % of pools of 30. p is from `resamples`
+    correlations due to models, 95% intervals cover the truth in about 90% of pools of 30. p is from `resamples`
     orders of the reference's models (Mantel, Cancer Research 27, 1967), where a missing pair counts as an average one.
     """
     matrices = [matrix.sat.to_numpy() for matrix in (measured, reference)]

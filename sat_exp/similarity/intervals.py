@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 
 ONE_TAIL, TWO_TAILS = 0.71, 0.6
 """The share of the observed count's own probability that belongs to the tail, where one tail is possible and where both
-are. They are about the smallest with which a 95 % interval covers in at least 93 % (`docs/intervals.md`); 1/2 is mid-P,
+are. They are about the smallest with which a 95% interval covers in at least 93% (`docs/intervals.md`); 1/2 is mid-P,
 1 the exact test."""
 
 STEP = 1e-12  # the search for an end starts at this share of the rate

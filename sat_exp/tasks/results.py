@@ -55,7 +55,7 @@ def scores(pairs: pd.DataFrame, confidence: float) -> Table:
     title = "most and least similar pairs" if len(between) > 2 * ENDS else "pairs"
     interval = between["sat_low"].map("{:.2f}–".format) + between["sat_high"].map("{:.2f}".format)
     columns = ["model_a", "model_b", "sat", "interval"]
-    formats = {"model A": "", "model B": "", "SAT": ".2f", f"{100 * confidence:g} % interval": "s"}
+    formats = {"model A": "", "model B": "", "SAT": ".2f", f"{100 * confidence:g}% interval": "s"}
     shown = ends(between.assign(interval=interval)[columns].set_axis(list(formats), axis=1))
     return printing.table(title, shown, formats)
 

@@ -89,7 +89,7 @@ def test_which_images_a_pair_is_compared_on(tmp_path, labels, protocol, words):
     said = captions(found(tmp_path, {"pairs": pairs_table(FEW)}, settings=of))
     assert words in said["matrix"]
     assert words in said["transfer"]
-    assert "90 % interval over images" in said["nearest"]
+    assert "90% interval over images" in said["nearest"]
 
 
 def test_a_study_is_captioned_by_the_run_that_it_studies(tmp_path):
@@ -99,11 +99,11 @@ def test_a_study_is_captioned_by_the_run_that_it_studies(tmp_path):
     facts = summary(task="analyze", settings=settings(), measured="/of/a/run", findings=["It was found."])
     facts.pop("attack")
     results = Results(own, tables, facts, tmp_path, [], studied)
-    assert (Origin.of(results).labels, Origin.of(results).level) == ("own", "80 %")
+    assert (Origin.of(results).labels, Origin.of(results).level) == ("own", "80%")
     head = headline.headline(results)
     assert head == "It was found."
     html = page.render(results, {}, {})
-    assert "(80 % interval)" in html
+    assert "(80% interval)" in html
     assert "Attack of the run studied" in html
 
 

@@ -41,6 +41,6 @@ def test_it_is_on_the_page_of_a_run_and_of_a_study_of_it(tmp_path):
     study = Results({}, tables, summary(settings={"labels": "truth"}), tmp_path, [], {"settings": {"labels": "own"}})
     for found in (run, study):
         (said,) = [note for note in warnings(found) if "labels=own" in note]
-        assert "from conv_a (60.0 %) to conv_b (90.0 %)" in said
+        assert "from conv_a (60.0%) to conv_b (90.0%)" in said
     truth = Results(tables, tables, summary(settings={"labels": "truth"}), tmp_path, [])
     assert not any("labels=own" in note for note in warnings(truth))

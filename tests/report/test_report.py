@@ -71,7 +71,7 @@ def models_table(names: dict[str, str], success: float = 0.996) -> pd.DataFrame:
 
 
 def pairs_table(names: dict[str, str]) -> pd.DataFrame:
-    """Pairs of one family transfer at about 60 %, others at about 10 %; the pair `MISSING` shares no image."""
+    """Pairs of one family transfer at about 60%, others at about 10%; the pair `MISSING` shares no image."""
     rng = np.random.default_rng(2)
     order, rows = list(names), []
     for i, a in enumerate(order):

@@ -69,7 +69,7 @@ def test_the_error_of_kappa_is_statsmodels(counts):
 @pytest.mark.parametrize(("a", "b"), [(0.8, 0.8), (0.95, 0.9), (0.5, 0.5)])
 @pytest.mark.parametrize("truth", [0.0, 0.3, 0.6])
 def test_intervals_cover_the_kappa_of_the_population(truth, a, b, images):
-    """4,000 draws each. The large-sample interval covers in 35 to 95 % of them."""
+    """4,000 draws each. The large-sample interval covers in 35 to 95% of them."""
     chance = a * b + (1 - a) * (1 - b)
     both = (a + b - 1 + chance + truth * (1 - chance)) / 2
     shares = np.array([both, a - both, b - both, 1 - a - b + both])
@@ -80,7 +80,7 @@ def test_intervals_cover_the_kappa_of_the_population(truth, a, b, images):
 
 
 def test_intervals_cover_a_kappa_near_1():
-    """The large-sample interval covers in 46 % of 4,000 draws of 20 images of two models that are right on 0.8."""
+    """The large-sample interval covers in 46% of 4,000 draws of 20 images of two models that are right on 0.8."""
     counts = np.random.default_rng(0).multinomial(20, [0.784, 0.016, 0.016, 0.184], size=4000).astype(float)
     low, high = kappa_interval(*counts.T)
     assert ((low <= 0.9) & (high >= 0.9))[np.isfinite(low)].mean() >= 0.93

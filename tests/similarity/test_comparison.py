@@ -124,7 +124,7 @@ def test_p_is_uniform_where_nothing_is_shared():
 def test_intervals_over_models_cover_where_those_over_pairs_do_not():
     """Entries u_i + u_j + e_ij correlate by 0.7 between the matrices; 50 pools of 20 models.
 
-    Over 200 pools the intervals cover in 88 %, with 30 models in 91 %; Fisher's for independent pairs in 50 % and 42 %.
+    Over 200 pools the intervals cover in 88%, with 30 models in 91%; Fisher's for independent pairs in 50% and 42%.
     """
     rng = np.random.default_rng(1)
     covered = naive = 0

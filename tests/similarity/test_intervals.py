@@ -188,7 +188,7 @@ def test_exact_coverage_is_never_below_93_percent(enumerated, images):
 
 @pytest.mark.parametrize("images", [10, 20, 300, 5000])
 def test_exact_coverage_of_equal_indicators_is_never_below_93_percent_at_any_rate(images):
-    """Equal indicators have the coarsest counts; with mid-P tails it falls to 92.7 % at about five expected hits."""
+    """Equal indicators have the coarsest counts; with mid-P tails it falls to 92.7% at about five expected hits."""
     hits = np.arange(min(images, 120) + 1)
     low, high = mean_rate_interval(hits, 0, images - hits)
     rates = np.geomspace(0.01 / images, min(60 / images, 0.5), 1500)
@@ -215,7 +215,7 @@ def test_coverage_averaged_over_near_rates_is_near_95_percent(enumerated, images
 
 @pytest.mark.parametrize(("rate", "images"), [(0.002, 300), (0.002, 5000), (0.02, 300), (0.5, 5000), (0.998, 1000)])
 def test_simulated_coverage_of_sat(rate, images):
-    """4,000 draws each: the percentile bootstrap over images covers in 67 % of the first case."""
+    """4,000 draws each: the percentile bootstrap over images covers in 67% of the first case."""
     rng = np.random.default_rng(0)
     for how in ((0.4, 1), (0, 0.1)):
         low, high = sat_interval(*rng.multinomial(images, cells(rate, *how), size=4000).T)

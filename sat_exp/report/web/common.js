@@ -8,7 +8,7 @@ const create = (tag, properties = {}, ...children) => {
 const embedded = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
 const missing = (value) => value === null || value === undefined;
 const fixed = (value, digits) => (missing(value) ? "–" : value.toFixed(digits));
-const percent = (value) => (missing(value) ? "–" : `${(100 * value).toFixed(1)} %`);
+const percent = (value) => (missing(value) ? "–" : `${(100 * value).toFixed(1)}%`);
 const readable = (value) => {
   if (missing(value)) return "–";
   if (typeof value !== "number" || Number.isInteger(value)) return String(value);

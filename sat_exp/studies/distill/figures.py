@@ -90,6 +90,6 @@ def pickers(table: pd.DataFrame) -> Drawing:
         "Rankings of teachers before training",
         "The agreement of rankings of a student's teachers with the student's gain: the mean over students of the rank "
         "correlation. Rankings by SAT, by accuracy and by both are fitted without the student, or without the teacher, "
-        "that they rank. Lines are 95 % intervals from drawing students and teachers; for random orders, quantiles "
+        "that they rank. Lines are 95% intervals from drawing students and teachers; for random orders, quantiles "
         "over orders.",
     )

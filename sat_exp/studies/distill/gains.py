@@ -97,7 +97,7 @@ def _mean_in_draw(values: Array, times: Indices) -> float:
 def interval(
     pairs: pd.DataFrame, statistic: Callable[[Indices], float], resamples: int, seed: int
 ) -> tuple[float, float]:
-    """The 95 % interval of `statistic` over draws of students and, independently, of teachers with replacement; NaN for
+    """The 95% interval of `statistic` over draws of students and, independently, of teachers with replacement; NaN for
     fewer than two pairs. statistic: a function of how often each pair occurs, int [P]; draws without any are left out.
     """
     if len(pairs) < 2:

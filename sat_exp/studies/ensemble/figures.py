@@ -69,7 +69,7 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
         "model's mean level, and by the consistency of their errors beyond chance, from the same images as the "
         "reduction. Lines are means of equal parts of all ensembles counted. Above each panel: the rank correlation "
         "over all ensembles counted, with the members' mean accuracy and the gap between their accuracies accounted "
-        "for, its 95 % interval from drawing models, and p from permuting models.",
+        "for, its 95% interval from drawing models, and p from permuting models.",
     )
 
 
@@ -101,7 +101,7 @@ def by_clusters(table: pd.DataFrame) -> Drawing:
         table,
         "Ensembles from several clusters",
         "Means over the ensembles counted, by the number of clusters of SAT that their members come from. Bars are "
-        "95 % intervals from drawing models with fixed clusters.",
+        "95% intervals from drawing models with fixed clusters.",
     )
 
 

@@ -74,7 +74,7 @@ def test_a_run_beside_the_published_matrix(sat_exp, measured):
         assert found.loc["same_nearest", "value"] >= models - 2
     (row,) = pd.read_csv(folder / "tables/disagreements.csv").query("difference > 0.1").to_dict("records")
     assert {row["model_a"], row["model_b"]} == {"resnet50", "dla102x2"}
-    ours = 0.05 / 1.6449  # an interval of 90 %
+    ours = 0.05 / 1.6449  # an interval of 90%
     rates = np.exp([row["reference"], 2.665]) / 100
     odds = rates / (1 - rates)
     assert row["error"] == pytest.approx(np.hypot(ours, 0.027 * np.sqrt(odds[1] / odds[0])), rel=0.001)

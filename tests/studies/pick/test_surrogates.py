@@ -60,7 +60,7 @@ def test_one_target_has_a_ranking_of_its_own():
 
 
 def test_intervals_cover_the_true_rate_and_the_true_lead():
-    """A 90 % interval covers in 54 of 60 draws on average; 45 or fewer have a probability below 0.1 %."""
+    """A 90% interval covers in 54 of 60 draws on average; 45 or fewer have a probability below 0.1%."""
     covered = np.zeros(2)
     for seed in range(60):
         table = ranked(predictions(300, seed), NAMES, **(SETTINGS | {"confidence": 0.9})).set_index("source")

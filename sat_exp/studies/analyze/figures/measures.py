@@ -97,7 +97,7 @@ def regimes(pairs: pd.DataFrame, averages: pd.DataFrame) -> Drawing:
         figure,
         pairs,
         "Architecture, initialisation and recipe",
-        "Each dot is a pair of models, grouped by what the two share. Diamonds are means with 95 % intervals from "
+        "Each dot is a pair of models, grouped by what the two share. Diamonds are means with 95% intervals from "
         "draws of architectures and of their models.",
     )
 
@@ -122,7 +122,7 @@ def importance(table: pd.DataFrame) -> Drawing:
         "The loss of R² of gradient boosting for SAT when a component is shuffled. Left, as in the paper: the input is "
         "in which components two models differ, and the loss is on the pairs of the fit. Right: the input is both "
         "models' values, and the loss is on pairs with one unseen model. A component whose line reaches 0 there may "
-        "predict nothing for new models. Lines are 95 % intervals from draws of models; only the left ones repeat the "
+        "predict nothing for new models. Lines are 95% intervals from draws of models; only the left ones repeat the "
         "fit for each draw.",
     )
 
@@ -144,7 +144,7 @@ def controls(pairs: pd.DataFrame, relations: pd.DataFrame) -> Drawing:
         "What the attack adds",
         "Each dot is a pair: its SAT against a measure that needs no gradient: "
         f"{'; '.join(DESCRIPTIONS[measure] for measure in measures)}. Where such a measure orders the pairs as SAT "
-        "does, the attack adds nothing. Intervals of correlations, 95 %, come from draws of models.",
+        "does, the attack adds nothing. Intervals of correlations, 95%, come from draws of models.",
     )
 
 
@@ -169,5 +169,5 @@ def sample_size(table: pd.DataFrame) -> Drawing:
         table,
         "Number of images",
         "SAT from some of the images, drawn without replacement, against SAT from all images and from as many other "
-        "images. Lines are means over draws; bands hold 95 % of the draws.",
+        "images. Lines are means over draws; bands hold 95% of the draws.",
     )
