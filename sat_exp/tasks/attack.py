@@ -1,4 +1,4 @@
-"""task=attack: the success of the attack on one model, or on each model of a pool or a sweep."""
+"""task=attack: the success of the attack on one model, or on each of a pool."""
 
 from typing import Any
 

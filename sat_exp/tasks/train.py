@@ -1,4 +1,4 @@
-"""task=train: train networks on the training images of a data set, by their files or in several variants."""
+"""task=train: train networks on the training images of a data set."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,4 +1,4 @@
-"""task=transfer: transfer rates between two models in both directions, or from a source to a pool."""
+"""task=transfer: transfer rates between two models, or from one to a pool."""
 
 from typing import Any
 

@@ -89,7 +89,7 @@ TABLES = {
 
 STUDY = Study(
     "analyze",
-    "clusters, embedding, hubs, components and sample size of a measured matrix",
+    "clusters, hubs and components that explain a measured matrix",
     TABLES,
     drawings="sat_exp.studies.analyze.figures:drawings",
     computes=False,

@@ -58,7 +58,7 @@ TABLES = {
 
 STUDY = Study(
     "ensemble",
-    "what ensembles gain, how the gain depends on the similarity of the members, and which ensemble to build",
+    "what ensembles gain, and whether unlike members gain more",
     TABLES,
     drawings="sat_exp.studies.ensemble.figures:drawings",
     choices=frozenset({"pool", "dataset", "attack"}),

@@ -21,7 +21,7 @@ TABLES = {
 
 STUDY = Study(
     "pick",
-    "which models to build an ensemble from, or which one to attack as a surrogate",
+    "which ensemble to build, or which surrogate to attack",
     TABLES,
     drawings="sat_exp.studies.pick.figures:drawings",
     choices=frozenset({"pool", "dataset", "attack"}),

@@ -39,7 +39,7 @@ TABLES = {
 
 STUDY = Study(
     "report",
-    "draw a finished run again, or set several runs side by side (task.runs=[A,B])",
+    "draw a finished run again, or set several runs side by side",
     TABLES,
     drawings="sat_exp.studies.report.figures:drawings",
     computes=False,
