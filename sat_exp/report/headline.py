@@ -15,6 +15,7 @@ MEDIAN = {1: "", 2: "mean "}  # the median of so many rates by its usual name
 FEW = 100  # images behind a number, below which the number needs a caution
 APART = 0.05  # difference of clean accuracies from which `labels=own` needs a caution
 MISTAKES = "labels=own counts every image, also those that a model classifies wrongly and with little confidence"
+OF_UNTRAINED = "scores of untrained networks say nothing about trained ones"
 INSTEAD = "prefer labels=consensus, or labels=truth where labels are known"
 
 
@@ -129,8 +130,11 @@ def doubts(models: pd.DataFrame | None, pairs: pd.DataFrame | None) -> list[str]
             effect = ", whose SAT is too low" * (pairs is not None)
             which = f" on {len(weak)} of {len(models)} models (least: {least}){effect}" * (len(models) > 1)
             parts.append(f"the attack is weak, with white-box success below 99%{which}")
-        if untrained := int((~models["pretrained"].astype(bool)).sum()):
-            parts.append("the network is untrained" if len(models) == 1 else f"{untrained} networks are untrained")
+        untrained = models[~models["pretrained"].astype(bool)]["model"]
+        if len(untrained):
+            parts.append(
+                f"{listed(untrained, most=3)} {'are' if len(untrained) > 1 else 'is'} untrained: {OF_UNTRAINED}"
+            )
     return [f"Read this with care: {'; '.join(parts)}."] * bool(parts)
 
 
@@ -176,9 +180,10 @@ def key_numbers(results: Results) -> list[tuple[str, str]]:
 
 
 def warnings(results: Results) -> list[str]:
-    """The cautions that follow from a run's tables, then those in its summary."""
+    """The cautions that follow from a run's tables and that its findings do not state, then those in its summary."""
     models, pairs, notes = results.models, results.pairs, []
-    if models is not None:
+    stated = any(doubt in headline(results) for doubt in doubts(models, pairs))
+    if models is not None and not stated:
         weak = models[models["weak_attack"].astype(bool)]
         if len(weak):
             rates = zip(weak["model"], weak["white_box_success"], strict=True)
@@ -186,9 +191,7 @@ def warnings(results: Results) -> list[str]:
             notes.append(f"Weak attack: white-box success is below 99% on {names}; their SAT is too low.")
         untrained = models[~models["pretrained"].astype(bool)]
         if len(untrained):
-            notes.append(
-                f"Untrained networks: {listed(untrained['model'])}; their scores say nothing about trained networks."
-            )
+            notes.append(f"Untrained networks: {listed(untrained['model'])}; {OF_UNTRAINED}.")
     if pairs is not None:
         accuracies = pd.Series(dtype=float) if models is None else models.set_index("model")["clean_accuracy"]
         notes += own_labels(Origin.of(results).labels, accuracies)

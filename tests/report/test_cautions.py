@@ -1,4 +1,4 @@
-"""The caution about SAT that is measured without labels."""
+"""The cautions: what the findings state already, and SAT that is measured without labels."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_exp.report.headline import APART, own_labels, warnings
+from sat_exp.report.headline import APART, measured, own_labels, warnings
 from sat_exp.report.results import Results
 
 from .test_report import FEW, models_table, pairs_table, summary
@@ -44,3 +44,12 @@ def test_it_is_on_the_page_of_a_run_and_of_a_study_of_it(tmp_path):
         assert "from conv_a (60.0%) to conv_b (90.0%)" in said
     truth = Results(tables, tables, summary(settings={"labels": "truth"}), tmp_path, [])
     assert not any("labels=own" in note for note in warnings(truth))
+
+
+def test_a_weak_attack_is_told_once(tmp_path):
+    tables = {"models": models_table(FEW, success=0.6), "pairs": pairs_table(FEW)}
+    findings = measured(tables, summary())
+    assert any("the attack is weak" in finding for finding in findings)
+    own = Results(tables, tables, summary(findings=findings), tmp_path, [])
+    study = Results({}, tables, summary(findings=["something else"]), tmp_path, [], summary())
+    assert [len([note for note in warnings(found) if "Weak attack" in note]) for found in (own, study)] == [0, 1]

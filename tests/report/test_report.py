@@ -254,8 +254,9 @@ def test_attack_run_has_no_matrix(tmp_path):
     assert 'id="matrix"' not in text
     fooled, attacked = models.loc[0, ["fooled", "attacked"]]
     assert f"PGD at 16/255 fools conv_a on {fooled / attacked:.1%} (" in text
-    assert "Weak attack" in text
-    assert "Untrained networks: conv_a" in text
+    assert "the attack is weak" in text
+    assert "conv_a is untrained" in text
+    assert report.warnings == ["the disk is <nearly> full"], "the findings state the others"
 
 
 def test_transfer_run_of_two_models(tmp_path):
