@@ -55,13 +55,14 @@ def test_a_direction_that_was_not_measured_is_not_in_the_matrix(run):
     assert not len(found.query("source == @pairs.model_b[1] and target == @pairs.model_a[1]"))
 
 
+@pytest.mark.parametrize("version", ["5.8", "6.4"])
 @pytest.mark.parametrize("chart", charts.TITLES)
-def test_a_specification_is_vega_lite_and_draws_every_row(chart, tables):
+def test_a_specification_is_vega_lite_and_draws_every_row(chart, version, tables):
     table = tables[chart]
     assert set(charts.fields(chart)) <= set(table.columns)
     whole = charts.filled(chart, table, "a title")
     assert "${" not in json.dumps(whole)
-    svg = vl_convert.vegalite_to_svg(whole)
+    svg = vl_convert.vegalite_to_svg(whole, vl_version=version)
     assert "a title" in svg
     described = [f"{name}: {value}" for name, value in zip(("model", "source"), ("vit.in1k",) * 2, strict=True)]
     assert any(text in svg for text in described), "a mark has its model in its description"
