@@ -46,6 +46,13 @@ def run_name(text: str) -> str:
     return text
 
 
+def project(name: str) -> str:
+    """`name`; ValueError unless W&B accepts it as the name of a project."""
+    if set(name) & set("/\\#?%:"):
+        raise ValueError("a name without / \\ # ? % :")
+    return name
+
+
 def path(text: str) -> str:
     if "\0" in text:
         raise ValueError("a path without a null character")
@@ -68,6 +75,7 @@ def there(text: str) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST), BeforeValidator(as_text), AfterValidator(one_line)]
 FileName = Annotated[Text, AfterValidator(file_name)]  # a text that can be the name of a file
 RunName = Annotated[Text, AfterValidator(run_name)]  # the folder of a run, below output_dir
+Project = Annotated[Text, Field(max_length=128), AfterValidator(project)]  # of W&B
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
 Existing = Annotated[FilePath, AfterValidator(there)]  # a finished run, or a file
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

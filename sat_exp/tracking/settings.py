@@ -4,23 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from sat_exp.settings import checked
-from sat_exp.settings.types import Seconds, Text
+from sat_exp.settings.types import Project, Seconds, Text
 
 Recording = Literal["online", "offline", "disabled"]
 Mode = Literal["auto", "online", "offline", "disabled"]
 
-
-def project(name: str) -> str:
-    """A name of a project that W&B accepts; ValueError for others."""
-    if set(name) & set("/\\#?%:"):
-        raise ValueError("a name without / \\ # ? % :")
-    return name
-
-
-Project = Annotated[Text, Field(max_length=128), AfterValidator(project)]
 Label = Annotated[Text, Field(max_length=128)]
 Tag = Annotated[Text, Field(max_length=64)]
 

@@ -18,15 +18,17 @@ from typing import Any
 import matplotlib
 import matplotlib.font_manager  # writes its list of fonts where there is none, and says so
 
+from sat_exp.names import CONF
+
 CHILD = Path(__file__).with_name("child.py")
-TASKS = (
-    "analyze", "attack", "compare", "dashboard", "distill", "ensemble", "matrix", "place", "plan", "report", "store",
-    "train", "transfer",
-)  # fmt: skip
+TASKS = [file.stem for file in (CONF / "task").glob("*.yaml")]
 PRELOADED = [
     "sat_exp.settings", "sat_exp.sweeps", "sat_exp.attacks", "sat_exp.datasets", "sat_exp.tracking",
-    *(f"sat_exp.tasks.{task}" for task in TASKS), "timm", "torchvision", "wandb", "hydra", "pytest",
+    *(f"sat_exp.tasks.{task}" for task in TASKS), *(f"sat_exp.studies.{task}.task" for task in TASKS),
+    "timm", "torchvision", "wandb", "hydra", "pytest",
 ]  # fmt: skip
+"""Modules to import before forking; one that does not exist is left out."""
+
 PATIENCE = 60
 """Seconds that a process may take: far more than it needs, so that one that hangs is a failure."""
 
