@@ -1,6 +1,7 @@
 """Fixtures for all tests. The package is imported first, so that a test file may import torchvision."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import sat_exp as package  # noqa: F401
 from sat_exp.__main__ import main
 
 from .command import PUBLISHED, Outcome
+
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")  # pytest's own processes use the cores
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
-"""Progress where the error stream is no terminal: lines at times that grow apart, and none for short work."""
+"""Signs of life where the error stream is no terminal: lines at times that grow apart, and none for short work."""
+
+import time
 
 import pytest
 
 from sat_exp import progress as module
-from sat_exp.progress import progress
+from sat_exp.progress import progress, waiting
 
 
 @pytest.fixture
@@ -44,3 +46,18 @@ def test_short_work_has_no_lines(clock, capsys):
         clock[0] += 2
         bar(2)
     assert not lines(capsys.readouterr().err)
+
+
+def test_a_wait_is_told_after_three_seconds(monkeypatch, capsys):
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    with waiting("loading libraries"):
+        time.sleep(0.5)
+    assert capsys.readouterr().err == "loading libraries ...\n"
+
+
+def test_a_short_wait_is_not_told(monkeypatch, capsys):
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    with waiting("loading libraries"):
+        pass
+    time.sleep(0.5)
+    assert capsys.readouterr().err == ""

@@ -14,7 +14,7 @@ from sat_exp.errors import user_error
 
 def check_early(config: DictConfig) -> None:
     """UserError for a wrong setting that can be told without torch: unknown names, wrong types, values out of range."""
-    settings.check_stated(config)
+    settings.check_values(config)
     if config.measures:
         from sat_exp.similarity import measures
 

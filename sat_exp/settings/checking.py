@@ -13,21 +13,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from sat_exp.errors import UserError
 from sat_exp.names import choose, files_of
+from sat_exp.progress import waiting
 from sat_exp.settings import targets
 from sat_exp.settings.configuration import GROUPS, Configuration, Model
 from sat_exp.settings.schema import checked
 from sat_exp.settings.signatures import signature_of
-from sat_exp.settings.targets import TARGET, check_network, permitted, resolve, walked
+from sat_exp.settings.targets import TARGET, named_by, permitted, resolve, walked
 
 SECRET = re.compile(r"(?i)(api_?key|access_?key|secret|passw(or)?d|credentials?|(?<!class_)(?<!dist_)token)$")
 """Names of settings that hold secrets. A class token and a distillation token are parts of networks."""
 
 
 def check(config: DictConfig) -> None:
-    """UserError for the first error that `check_stated`, which comes before, cannot tell: by the code that the settings
-    name, and by the function `check` next to the task's `run`. Nothing is loaded or written."""
-    check_code(config)
-    with allowing(config):
+    """UserError for the first error that `check_values`, which comes before, cannot tell: by the function `check` next
+    to the task's `run`. Code is imported, models and images may be loaded; nothing is written."""
+    with waiting("loading libraries and models"), allowing(config):
         function, values = chosen_task(config)
         check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
         if check_task is not None:
@@ -35,26 +35,8 @@ def check(config: DictConfig) -> None:
 
 
 def check_values(config: DictConfig) -> None:
-    """UserError for the first setting with a value of a wrong type or out of range, an unknown name, or a secret.
-
-    First what can be told without importing the code that the configuration names, which takes seconds.
-    """
-    check_stated(config)
-    check_code(config)
-
-
-def check_code(config: DictConfig) -> None:
-    """UserError for the first setting that the code named by its group, or by a model, does not take."""
-    with allowing(config):
-        for group in GROUPS:
-            checked(*parts(plain(config[group]), group), prefix=group)
-        for one in ("model", "target"):
-            if config[one] is not None:
-                check_model(config[one], one)
-
-
-def check_stated(config: DictConfig) -> None:
-    """UserError for the first wrong setting, as far as can be told from the signatures in source files."""
+    """UserError for the first setting with a value of a wrong type or out of range, an unknown name, or a secret, as
+    far as can be told from signatures in source files: importing the code that the settings name takes seconds."""
     whole = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     hydra = HydraConfig.get()
     for name, folder in (("run.dir", hydra.run.dir), ("sweep.dir", hydra.sweep.dir)):
@@ -74,6 +56,9 @@ def check_stated(config: DictConfig) -> None:
             permitted(whole[group][TARGET], group, f"{group}.{TARGET}")
             if (signature := signature_of(whole[group][TARGET])) is not None:
                 checked(signature, {key: value for key, value in whole[group].items() if key != TARGET}, group)
+        for one in ("model", "target"):
+            if config[one] is not None:
+                check_model(config[one], one)
 
 
 def check_model(model: DictConfig, where: str) -> None:
@@ -81,11 +66,12 @@ def check_model(model: DictConfig, where: str) -> None:
     stated = plain(model)
     check_resolved(stated, where)
     checked(Model, stated, where)
-    check_network(stated["network"], f"{where}.network")
+    for place, name in named_by(stated["network"], f"{where}.network"):
+        permitted(name, "network", place)
     if TARGET not in stated["network"]:
         raise UserError(f"{where}.network has no {TARGET}: give the name of a network, as package.name")
     if "checkpoint_reader" in stated:
-        resolve(stated["checkpoint_reader"], "checkpoint_reader", f"{where}.checkpoint_reader")
+        permitted(stated["checkpoint_reader"], "checkpoint_reader", f"{where}.checkpoint_reader")
 
 
 def build(node: DictConfig, group: str, **changes: Any) -> Any:

@@ -121,14 +121,20 @@ def imported(name: str) -> Any:
 
 
 def check_network(node: Any, where: str) -> None:
-    """UserError if a network's configuration, or any part of it, names code that may not be named."""
+    """UserError if a network's configuration, or any part of it, names what is no network or may not be named."""
+    for place, name in named_by(node, where):
+        resolve(name, "network", place)
+
+
+def named_by(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """The settings in a network's configuration that name code, and the names that they give."""
     for place, _, part in walked(node, where):
         if isinstance(part, Mapping) and TARGET in part:
             by_class = part[TARGET] == CLASS_OF
             if by_class and set(part) != {TARGET, "path"}:
                 raise UserError(f"{place}: give {CLASS_OF} a path and nothing else")
             key = "path" if by_class else TARGET
-            resolve(part[key], "network", f"{place}.{key}")
+            yield f"{place}.{key}", part[key]
 
 
 def walked(node: Any, where: str = "", key: Any = None) -> Iterator[tuple[str, Any, Any]]:

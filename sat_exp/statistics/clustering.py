@@ -1,7 +1,7 @@
 """Clusters of similar models in a matrix of SAT, spectral and hierarchical, and the stability of their number."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 from threadpoolctl import ThreadpoolController
 
+from sat_exp.cores import computed, delayed
 from sat_exp.errors import UserError
 
 Array = NDArray[np.float64]
@@ -151,11 +152,6 @@ class Stability:
     reason: str
 
 
-def clusterings(runs: int, most: int) -> int:
-    """How many clusterings of a run's cost `stability` makes for 2 to `most` clusters; for a bar of progress."""
-    return (most - 1) * (runs + RESTARTS // RUN_RESTARTS)
-
-
 def stability(
     affinity: pd.DataFrame,
     draws: Sequence[pd.DataFrame],
@@ -163,13 +159,11 @@ def stability(
     changed: str,
     most: int | None = None,
     seed: int = 0,
-    advance: Callable[[int], object] = lambda clusterings: None,
 ) -> Stability:
     """The stability of `spectral` for 2 to `most` clusters, by default the smaller of `MOST` and half the models.
 
     draws: a matrix per run, of the same models in any order (see `similarity.draws`). An entry missing there is that of
-    the whole matrix. changed: what differs between runs, in words. advance: is called with the number of clusterings
-    that were made, see `clusterings`. UserError for fewer than two runs.
+    the whole matrix. changed: what differs between runs, in words. UserError for fewer than two runs.
     """
     most = min(MOST, len(affinity) // 2) if most is None else most
     spectra, tree = spectrum(affinity), hierarchy(affinity)
@@ -177,14 +171,11 @@ def stability(
     vectors = [leading_vectors(normalised(draw.where(draw.notna(), affinity)), most) for draw in drawn]
     if len(vectors) < 2:
         raise UserError(f"{len(vectors)} run cannot be compared with others: give at least two")
+    labels = iter(_partitions(affinity, vectors, most, seed))
     rows, whole, consensus = [], {}, {}
     for clusters in range(2, most + 1):
-        whole[clusters] = spectral(affinity, clusters, seed=seed)
-        advance(RESTARTS // RUN_RESTARTS)
-        runs = []
-        for run, part in enumerate(vectors, 1):
-            runs.append(k_means(part[:, -clusters:], clusters, seed + run, RUN_RESTARTS))
-            advance(1)
+        whole[clusters] = _numbered(next(labels), affinity.index)
+        runs = [next(labels) for _ in vectors]
         together = in_one_cluster(np.array([whole[clusters], *runs]))
         rand = adjusted_rand(together)
         between, with_whole = rand[1:, 1:][np.triu_indices(len(runs), 1)], rand[0, 1:]
@@ -195,6 +186,19 @@ def stability(
     columns = ["clusters", "eigenvalue", "eigengap", "between_runs", "with_whole", "with_whole_low", "with_tree"]
     table = pd.DataFrame(rows, columns=columns)
     return Stability(table, whole, consensus, *_recommend(table, changed))
+
+
+def _partitions(affinity: pd.DataFrame, vectors: Sequence[Array], most: int, seed: int) -> list[NDArray[np.integer]]:
+    """For 2 to `most` clusters the labels [M] of the whole matrix, as in `spectral`, then those of every run.
+
+    vectors: the leading vectors of each run, [M, most].
+    """
+    jobs = []
+    for clusters in range(2, most + 1):
+        jobs.append(delayed(k_means)(leading_vectors(normalised(affinity), clusters), clusters, seed, RESTARTS))
+        for run, part in enumerate(vectors, 1):
+            jobs.append(delayed(k_means)(part[:, -clusters:], clusters, seed + run, RUN_RESTARTS))
+    return computed("clusters", jobs, len(jobs))
 
 
 def in_one_cluster(partitions: NDArray[np.integer]) -> Array:

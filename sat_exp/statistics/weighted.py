@@ -54,12 +54,12 @@ def _ranks(ties: NDArray[np.intp], weights: Array) -> Array:
 def partial_correlations(covariances: Array) -> Array:
     """The correlation of the first two variables given the others, [R], from covariances [R, 2 + K, 2 + K]; NaN where
     one of the two does not vary, or the others determine it."""
-    known = np.isfinite(covariances).all(axis=(1, 2))
-    covariances = np.where(known[:, None, None], covariances, 0)
+    known = ~np.isnan(covariances[:, 0, 0])
+    covariances = np.nan_to_num(covariances)
     own, cross, others = covariances[:, :2, :2], covariances[:, :2, 2:], covariances[:, 2:, 2:]
     rest = own - cross @ np.linalg.pinv(others, rcond=CONSTANT, hermitian=True) @ cross.swapaxes(1, 2)
     left = np.diagonal(rest, axis1=1, axis2=2)
     whole = np.maximum(np.diagonal(own, axis1=1, axis2=2), CONSTANT)
-    varies = known & (left > CONSTANT * whole).all(axis=1)
-    scale = np.sqrt(np.where(varies[:, None], left, 1).prod(axis=1))
+    varies = known & np.all(left > CONSTANT * whole, axis=1)
+    scale = np.sqrt(np.where(varies, left.prod(axis=1), 1))
     return np.where(varies, rest[:, 0, 1] / scale, np.nan)

@@ -3,6 +3,7 @@
 import platform
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from hydra.core.hydra_config import HydraConfig
+from joblib import cpu_count
 from omegaconf import DictConfig
 
 from sat_exp import report, runs, settings, tracking
@@ -109,11 +110,18 @@ def described(
         "versions": {"python": platform.python_version(), "sat_exp": version("sat_exp")}
         | {library: version(library) for library in LIBRARIES}
         | {"git_commit": git_commit()},
-        "hardware": {
-            "machine": platform.machine(),
-            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "threads": torch.get_num_threads(),
-        },
+        "hardware": {"machine": platform.machine()} | computing(),
+    }
+
+
+def computing() -> dict[str, Any]:
+    """The accelerator and the number of threads. A task that does not import torch computes on the CPU."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {"accelerator": "cpu", "threads": cpu_count()}
+    return {
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
     }
 
 

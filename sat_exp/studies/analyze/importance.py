@@ -7,19 +7,15 @@ models are left out, not single pairs.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import cpu_count
-from sklearn import config_context
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.utils.parallel import Parallel, delayed
 
-from sat_exp.progress import progress
+from sat_exp.cores import computed, delayed
 from sat_exp.statistics.hubs import ranks
 from sat_exp.statistics.resampling import percentile_interval
 from sat_exp.studies.analyze import components
@@ -110,16 +106,6 @@ def shuffled_loss(fitted: GradientBoostingRegressor, flags: Array, sat: Array, w
     total = (weight * (sat - np.average(sat, weights=weight)) ** 2).sum()
     score = 1 - (weight * (sat - predicted) ** 2).sum(axis=1) / total if total else np.zeros(len(rows))
     return (score[0] - score[1:]).reshape(flags.shape[1], -1).mean(axis=1)
-
-
-def computed(label: str, jobs: Iterable[Any], count: int) -> list[Any]:
-    """The results of `count` jobs of scikit-learn's `delayed`, in their order, on all cores, with a bar of progress."""
-    results = []
-    with config_context(skip_parameter_validation=True, assume_finite=True), progress(label, count) as bar:
-        for result in Parallel(n_jobs=cpu_count(), prefer="threads", return_as="generator")(jobs):
-            results.append(result)
-            bar(1)
-    return results
 
 
 def held_out(

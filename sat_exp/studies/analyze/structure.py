@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from sat_exp.progress import progress
 from sat_exp.similarity.matrices import Matrix
 from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.statistics import embedding, hubs
-from sat_exp.statistics.clustering import MOST, clusterings, hierarchy, stability
+from sat_exp.statistics.clustering import MOST, hierarchy, stability
 from sat_exp.studies.analyze.regimes import regimes
 from sat_exp.tasks.studied import model_files
 
@@ -27,9 +26,8 @@ def analysed(
     corrected = hubs.without_hubs(sat)
     affinities = [hubs.without_hubs(draw).affinity for draw in draws]
     matrices = {"SAT": (sat, draws), "without hubs": (corrected.affinity, affinities)}
-    with progress("clusters", len(matrices) * clusterings(len(draws), most)) as bar:
-        settings: dict[str, Any] = {"changed": changed, "most": most, "seed": seed, "advance": bar}
-        both = {name: stability(matrix, drawn, **settings) for name, (matrix, drawn) in matrices.items()}
+    settings: dict[str, Any] = {"changed": changed, "most": most, "seed": seed}
+    both = {name: stability(matrix, drawn, **settings) for name, (matrix, drawn) in matrices.items()}
     plain, residual = (clusters or found.recommended for found in both.values())
     groups = {
         "model": sat.index,

@@ -14,10 +14,9 @@ from sat_exp.ensembles.contests import MOST_MEMBERS, Average, contests
 from sat_exp.ensembles.pool import Pool, blocks, costs_of, counted
 from sat_exp.ensembles.selection import Limits
 from sat_exp.errors import UserError
-from sat_exp.progress import progress
 from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
 from sat_exp.similarity import Predictions, draws
-from sat_exp.statistics.clustering import MOST, clusterings, spectral, stability
+from sat_exp.statistics.clustering import MOST, spectral, stability
 from sat_exp.studies.ensemble import calibration, diversity, findings
 from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
@@ -109,8 +108,7 @@ def clustered(
         settings = {"compare": config.labels, "floor": config.score.floor, "seed": config.seed}
         resampled = list(draws.resampled(predictions, resamples=runs, **settings))
         most = min(MOST, len(sat) // 2)
-        with progress("clusters", clusterings(runs, most)) as bar:
-            stable = stability(sat, resampled, changed="images", most=most, seed=config.seed, advance=bar)
+        stable = stability(sat, resampled, changed="images", most=most, seed=config.seed)
         clusters, reason = stable.recommended, stable.reason
     return spectral(sat, clusters, seed=config.seed).to_numpy(), reason
 
