@@ -102,7 +102,11 @@ def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
     groups = {path.name for path in folders[0].iterdir() if path.is_dir() and path.name != "hydra"}
     for override in parsed:
         group = override.key_or_group.split("@")[0]
-        if group not in groups or override.is_delete():
+        if override.is_delete():
+            continue
+        if group.split("/")[0] == "hydra" and isinstance(override.value(), int | float | None):
+            raise UserError(f"{override.input_line}: give the name of a choice, or a setting as hydra.NAME=VALUE")
+        if group not in groups:
             continue
         known = [*files_of(group, folders), *(aliases(folders[0]) if group == "model" else ())]
         if isinstance(override.value(), list):

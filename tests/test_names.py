@@ -71,6 +71,8 @@ def test_what_can_be_chosen_passes(conf, typed):
         ("model=deit_smal", "no model called 'deit_smal'; did you mean deit_small"),
         ("model='resnt50'", "no model called 'resnt50'"),
         ("attack=zzz", "no attack called 'zzz'; give one of pgd"),
+        ("hydra=null", "hydra=null: give the name of a choice"),
+        ("hydra/launcher=5", "hydra/launcher=5: give the name of a choice"),
     ],
 )
 def test_a_misspelt_choice_names_the_nearest(conf, typed, message):

@@ -47,7 +47,7 @@ def members(patterns: Sequence[str], where: str) -> list[DictConfig]:
 
 def refuse_settings_of_one_model() -> None:
     if own := sorted(key for key in retyped("model") if key != "pretrained"):
-        advice = "several are chosen: write it into a file of that model, conf/model/NAME.yaml"
+        advice = "several are chosen: give it in a file of that model, conf/model/NAME.yaml"
         raise UserError(f"model.{own[0]}= is a setting of one model, and {advice}")
 
 

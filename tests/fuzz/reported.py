@@ -141,6 +141,7 @@ REPORTED: tuple[tuple[str, str, str, str], ...] = (
     ("common", SYNTAX, "hydra/launcher=abc", "hydra/launcher"),
     ("common", SYNTAX, "hydra.run.dir=''", "hydra.run.dir"),
     ("common", SYNTAX, "hydra=null", "hydra"),
+    ("common", SYNTAX, "hydra/launcher=5", "hydra/launcher"),
     ("common", SYNTAX, "hydra.nothing=1", "hydra.nothing"),
     ("common", SYNTAX, "hydra.callbacks=null", "hydra.callbacks"),
     ("common", SYNTAX, "~hydra.callbacks.checks", "hydra.callbacks"),
@@ -148,7 +149,7 @@ REPORTED: tuple[tuple[str, str, str, str], ...] = (
     ("common", SYNTAX, "hydra.job.chdir=abc", "hydra.job.chdir"),
     ("common", HUGE, f"attack={LONG}", "attack"),
     ("common", HUGE, f"{LONG}=1", "aaa"),
-    ("common", TOGETHER, "allow=[os] model.network._target_=os.getcwd", "model.network"),
+    ("common", TOGETHER, "allow=[os] model.network._target_=os.getcwd", "network._target_"),
 )  # fmt: skip
 
 SWEPT: tuple[tuple[str, str, str], ...] = (
