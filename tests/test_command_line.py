@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,22 @@ def test_tab_in_bash_completes_and_loads_nothing_heavy():
     script = f'''eval "$(sat-exp -sc install=bash)"; COMP_LINE="{line}"; COMP_POINT={len(line)}; COMP_CWORD=1
         hydra_bash_completion; echo "${{COMPREPLY[@]}}"'''
     assert "model=fashion_resnet_sgd" in shell(script).stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+def test_tab_in_fish_completes():
+    run = shell("""fish --no-config -c 'sat-exp -sc install=fish | source; complete -C "sat-exp task=pi"'""")
+    assert "task=pick" in run.stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
+def test_tab_in_zsh_completes():
+    """As a person types it: zsh completes only at a terminal."""
+    steps = "PS1=; autoload -Uz compinit bashcompinit; compinit -u -D; bashcompinit"
+    typed = f"zpty -w z '{steps}; eval \"$(sat-exp -sc install=bash)\"; echo begin'; zpty -r -m z line '*begin*begin*'"
+    tab = "zpty -w -n z $'sat-exp task=pi\\t'; zpty -r -m z line '*task=pick*'; print -r -- $line"
+    run = shell(f"timeout 60 zsh -f <<'END'\nzmodload zsh/zpty; zpty z zsh -f -i\n{typed}\n{tab}\nEND", TERM="dumb")
+    assert "task=pick" in run.stdout
 
 
 @pytest.mark.parametrize("argument", ["attack.steps={", "=5", "name='a", "attack.steps=[1,2", "model=a b=("])
