@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -16,5 +18,12 @@ def test_every_import_goes_down_a_layer_and_no_study_imports_another() -> None:
 
 def test_importing_the_package_loads_no_large_library() -> None:
     code = "import sys, sat_exp; print(*{'torch', 'lightning', 'pandas', 'matplotlib', 'hydra'} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
+
+
+@pytest.mark.parametrize("task", ["analyze", "compare", "report"])
+def test_a_study_of_finished_runs_loads_no_torch(task) -> None:
+    code = f"import sys, sat_exp.studies.{task}.task; print(*{{'torch', 'lightning', 'timm'}} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []

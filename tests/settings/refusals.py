@@ -45,6 +45,7 @@ with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
                     messages[f"{group}.{name}"] = refused(config, f"{group}.{name}")
             messages[f"{group}.unheard_of"] = refused(config, f"{group}.unheard_of")
     messages["no measure called 'agrement'"] = refused(config, "measures", ["agrement"])
+    messages["no model 'fashion_vt'"] = refused(config, "pool", {"name": "own", "models": ["fashion_vt"]})
     for name in Configuration.__annotations__.keys() - {*GROUPS, "model", "target", "allow", "reference_images"}:
         messages[name] = refused(config, name)
     for name in ("name", "classes", "pretrained", "checkpoint", "input.size", "components.stem", "unheard_of"):
