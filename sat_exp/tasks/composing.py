@@ -65,15 +65,19 @@ def names(patterns: Sequence[str], where: str = "pool.models") -> list[str]:
     """Names of the models that `patterns` (names, globs, aliases) fit, each once; UserError if one fits none."""
     if not patterns:
         raise UserError("the pool has no models: give 'pool.models=[A,B,C]'")
-    choices = GlobalHydra.instance().config_loader().get_group_options("model")
-    by_alias = aliases(CONF)
+    known, by_alias = choices(), aliases(CONF)
     chosen: dict[str, None] = {}
     for pattern in (by_alias.get(str(pattern), str(pattern)) for pattern in patterns):
-        fitting = [name for name in choices if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
+        fitting = [name for name in known if fnmatchcase(name, pattern) and (name != TEMPLATE or pattern == TEMPLATE)]
         if not fitting:
-            raise UserError(f"{where}: no model {pattern[:60]!r}; {suggest(pattern, [*choices, *by_alias])}")
+            raise UserError(f"{where}: no model {pattern[:60]!r}; {suggest(pattern, [*known, *by_alias])}")
         chosen |= dict.fromkeys(fitting)
     return list(chosen)
+
+
+def choices() -> list[str]:
+    """The names of all models' files."""
+    return GlobalHydra.instance().config_loader().get_group_options("model")
 
 
 def stated(name: str) -> DictConfig:

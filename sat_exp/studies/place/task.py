@@ -1,5 +1,9 @@
 """task=place: the place of one more model in a finished matrix, at the cost of one row and one column."""
 
+import filecmp
+import os
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -63,6 +67,7 @@ def run(config: DictConfig, *, name: FileName, run: Existing | None, clusters: C
         placed = place(new.name, tables["pairs"], min(clusters, max(1, len(others) // 2)), seed=config.seed)
         tables |= {"nearest_models": placed.nearest, "rates": placed.rates, "nearest_clusters": placed.clusters}
         facts = measuring.facts(measurement, measured) | {"findings": sentences(placed)}
+        facts["warnings"] += changed_weights(tables["store"], matrix.table("store"), [model.name for model in others])
         drawn = recording.finish(facts, tables, examples.pictures, studied=matrix)
     results.show(recording.summary, printed(placed), drawn.page)
     measuring.refuse(measured.failures)
@@ -96,7 +101,7 @@ def stated(settings: Any, name: str) -> Any:
 
 def other_models(new: DictConfig, matrix: Run) -> list[DictConfig]:
     """The models of a matrix without `new`; UserError where a pair of them was not measured."""
-    others = {name: OmegaConf.create(facts) for name, facts in matrix.summary["models"].items()}
+    others = {name: here(facts) for name, facts in matrix.summary["models"].items()}
     if new.name in others:
         composing.distinct([others.pop(new.name), new])
     pairs = matrix.tables()["pairs"]
@@ -107,6 +112,33 @@ def other_models(new: DictConfig, matrix: Run) -> list[DictConfig]:
             f"{matrix.folder} holds no whole matrix of two or more other models: give task.run=FOLDER of one"
         )
     return list(others.values())
+
+
+def here(facts: dict[str, Any]) -> DictConfig:
+    """The configuration of a model as a run states it, with the checkpoint of the model's own file where that is the
+    same file in another folder: the run may have been measured in another checkout."""
+    name, path = facts.get("name"), facts.get("checkpoint")
+    if isinstance(path, str) and name in composing.choices():
+        own = settings.plain(composing.changed(composing.stated(name), pretrained=facts.get("pretrained")))
+        place = str(own["checkpoint"])
+        moved = Path(place).name == Path(path).name and own | {"checkpoint": path} == facts
+        there = os.path.isfile(path)  # noqa: PTH113, as Path's fails for a name that is too long
+        if moved and (not there or filecmp.cmp(path, place, shallow=False)):
+            return OmegaConf.create(own)
+    return OmegaConf.create(facts)
+
+
+def changed_weights(own: pd.DataFrame, old: pd.DataFrame | None, names: Collection[str]) -> list[str]:
+    """A warning for each of the models `names` that differs from the model of the matrix. own, old: the tables `store`
+    of the two runs; the key of a model's logits is that of its weights and code."""
+    if old is None:
+        return []
+    keys = [table[table["kind"] == "logits"].groupby("name")["key"].agg(set) for table in (own, old)]
+    other = [name for name in names if all(name in known for known in keys) and not keys[0][name] & keys[1][name]]
+    return [
+        f"{name} has other weights or other code here than in the matrix, whose pairs are of that network"
+        for name in other
+    ]
 
 
 def joined(tables: dict[str, pd.DataFrame], old: dict[str, pd.DataFrame], new: str) -> dict[str, pd.DataFrame]:
