@@ -22,9 +22,12 @@ from sat_exp.report.results import Results, leaf_order, model_families
 from sat_exp.similarity.scores import between_models
 
 LOSSLESS = 64
-"""Pixels per side up to which a picture is embedded as it is; a larger one is embedded as WebP of `QUALITY`."""
+"""Pixels per side up to which a picture is embedded as it is; a larger one is embedded as WebP."""
 
-QUALITY = 60
+QUALITIES = (60, 50, 40, 30, 20, 10)
+
+MOST = 4_000_000
+"""Letters of all pictures of a page together. The first of `QUALITIES` with which they fit is taken, else the last."""
 
 RATES = [f"transfer_rate_{way}{end}" for way in ("ab", "ba") for end in ("", "_low", "_high")]
 NUMBERS = ["images", "sat", "sat_low", "sat_high", *RATES]
@@ -177,13 +180,22 @@ def examples(results: Results, names: list[str]) -> dict[str, Any] | None:
         pixels(results.examples / file)  # refuses what is no picture
     return {
         "items": items.to_dict("records"),
-        "pictures": [embedded(results.examples / file) for file in files],
+        "pictures": fitted([results.examples / file for file in files]),
         "predictions": predictions,
         "classes": {label: str(class_names[label]).split(",")[0] for label in used if 0 <= label < len(class_names)},
     }
 
 
-def embedded(file: Path, quality: int = QUALITY) -> str:
+def fitted(files: list[Path], most: int = MOST) -> list[str]:
+    """All pictures as data URIs. The quality is chosen with fifty of them, evenly spaced."""
+    some = files[:: max(1, len(files) // 50)]
+    for quality in QUALITIES:
+        if sum(len(embedded(file, quality)) for file in some) * len(files) <= most * len(some):
+            break
+    return [embedded(file, quality) for file in files]
+
+
+def embedded(file: Path, quality: int) -> str:
     """A PNG file as a data URI; a large one is converted to WebP of that quality, 0 to 100."""
     with Image.open(file) as picture:
         if max(picture.size) <= LOSSLESS:

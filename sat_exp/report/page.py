@@ -1,6 +1,9 @@
 """The HTML page of a run: every number on it comes from the run's tables and summary."""
 
+import base64
+import gzip
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from sat_exp.runs import registry
 
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("common", "tables", "views", "search", "map", "plane", "start")
-LARGEST_SVG = 400_000  # bytes of an SVG file that is embedded; the picture takes the place of a larger one
+LARGEST_SVG = 1_000_000  # bytes of an SVG file that is embedded; the picture takes the place of a larger one
 PLAIN = " !$&'()*+,-./:;=?@[]^_{|}~"  # characters that stand for themselves in a data URI
 LONGEST = 5000  # rows of a table on the page
 Rows = list[tuple[str, str]]  # names and values of a table of settings
@@ -27,6 +30,7 @@ Rows = list[tuple[str, str]]  # names and values of a table of settings
 def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Path]) -> str:
     """The page as text; pngs: the PNG file of each figure, whose SVG file is next to it."""
     summary, interactive = results.summary, atlas.atlas(results)
+    pictures = ((interactive or {}).get("examples") or {}).pop("pictures", [])  # which are compressed already
     own = {name: table for name, table in results.own.items() if registry.table(name).on_page}
     studied = {name: results.tables[name] for name in ("models", "pairs") if name in results.tables}
     shown = {name: table for name, table in (own | studied).items() if len(table) <= LONGEST}
@@ -37,7 +41,7 @@ def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Pa
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
+    environment.filters["packed"] = packed
     return environment.get_template("page.html.j2").render(
         title=summary.get("title") or "Similarity by attack transferability",
         created=moment(summary.get("created", "")),
@@ -55,11 +59,18 @@ def render(results: Results, drawn: Mapping[str, Drawing], pngs: Mapping[str, Pa
         details=json.dumps(origin.settings(summary), indent=2, ensure_ascii=False) if summary.get("settings") else "",
         command=summary.get("command", ""),
         atlas=interactive,
+        pictures=pictures,
         mapped=interactive is not None and len(interactive["models"]) > 2,
         drawn={name: drawing.csv for name, drawing in drawn.items()},
         style=(WEB / "page.css").read_text(encoding="utf-8"),
         script="\n".join((WEB / f"{script}.js").read_text(encoding="utf-8") for script in SCRIPTS),
     )
+
+
+def packed(value: Any) -> str:
+    """A value as JSON, compressed and in letters of base64; the same value gives the same text."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode("ascii")
 
 
 def _frame(table: pd.DataFrame) -> dict[str, list[Any]]:
@@ -72,7 +83,8 @@ def _embedded(png: Path) -> str:
     svg = png.with_suffix(".svg")
     if svg.stat().st_size > LARGEST_SVG:
         return atlas.embedded(png, quality=90)
-    text = theme.adaptive(svg.read_text(encoding="utf-8")).replace("\n", " ")
+    text = re.sub(r"<!--.*?-->|\s+(?=<)", "", theme.adaptive(svg.read_text(encoding="utf-8")), flags=re.DOTALL)
+    text = re.sub(r"\s+", " ", text)
     return f"data:image/svg+xml,{quote(text, safe=PLAIN)}"
 
 

@@ -31,6 +31,8 @@ DARK = {
     "#e4e4e4": "#343c44",
 }
 """What the colours of figures become on the page of a reader who prefers dark colours; cells keep theirs."""
+DARK_WORDS = {GOOD: "#5fb3ea", BAD: "#ff9c5e"}
+"""The same for words alone: areas and points in these colours stand for families."""
 RC: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -101,6 +103,9 @@ def adaptive(svg: str) -> str:
         filled = '[id^="patch_"] > path' if light == "#ffffff" else ""
         rules += [f'{filled}[style*="fill: {light}"] {{ fill: {dark} !important }}']
         rules += [f'[style*="stroke: {light}"] {{ stroke: {dark} !important }}']
+    rules += [
+        f'[id^="text_"] > [style*="fill: {light}"] {{ fill: {dark} !important }}' for light, dark in DARK_WORDS.items()
+    ]
     style = f'<style id="dark">@media (prefers-color-scheme: dark) {{ {" ".join(rules)} }}</style>'
     return svg.replace("<defs>", f"{style}<defs>", 1)
 

@@ -48,6 +48,7 @@ class Browser:
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.goto(file.as_uri() + fragment)
+        page.locator("main:not([aria-busy])").wait_for()
         return page
 
 

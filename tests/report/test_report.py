@@ -1,5 +1,7 @@
 """The report is complete, escaped, self-contained, ordered by similarity and reproducible."""
 
+import base64
+import gzip
 import itertools
 import json
 import re
@@ -174,6 +176,11 @@ class Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.loads += [value or "" for name, value in attrs if name in ("src", "srcset", "href", "data", "action")]
+
+
+def unpacked(html: str, name: str) -> Any:
+    """The numbers that the script of a page reads."""
+    return json.loads(gzip.decompress(base64.b64decode(re.search(rf'id="{name}">(.*?)</script>', html)[1])))
 
 
 def text_of(markup: str) -> str:
@@ -452,7 +459,7 @@ def test_a_study_shows_the_tables_of_the_run_it_studied(run, tmp_path):
     assert report.figures == {}
     assert "It was found." in html
     assert 'data-frame="found"' in html
-    frames = json.loads(re.search(r'id="frames">(.*?)</script>', html)[1])
+    frames = unpacked(html, "frames")
     assert list(frames) == ["found", "models", "pairs"], "the last two for their downloads"
     assert re.findall(r'data-frame="(.*?)"', html) == ["found"]
     assert frames["found"]["rows"] == [["a", 0.25, 1], ["b", None, None]]

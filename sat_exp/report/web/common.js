@@ -1,3 +1,5 @@
+const page = document.querySelector("main");
+page.ariaBusy = "true";
 const create = (tag, properties = {}, ...children) => {
   const { aria = {}, ...own } = properties;
   const node = Object.assign(document.createElement(tag), own);
@@ -5,7 +7,12 @@ const create = (tag, properties = {}, ...children) => {
   node.append(...children.filter((child) => child !== null));
   return node;
 };
-const embedded = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+async function unpacked(id) {
+  const text = document.getElementById(id)?.textContent;
+  if (!text) return null;
+  const bytes = new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]);
+  return new Response(bytes.stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
 const missing = (value) => value === null || value === undefined;
 const fixed = (value, digits) => (missing(value) ? "–" : value.toFixed(digits));
 const percent = (value) => (missing(value) ? "–" : `${(100 * value).toFixed(1)}%`);

@@ -4,3 +4,4 @@ if (atlas) {
   if (document.getElementById("plane")) drawPlane();
   show();
 }
+page.removeAttribute("aria-busy");

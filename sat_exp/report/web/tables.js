@@ -1,6 +1,6 @@
 // Tables: sorted by a click on a heading, filtered by words, downloaded as CSV. `frames` has their numbers.
 
-const frames = embedded("frames") ?? {};
+const frames = await unpacked("frames") ?? {};
 const quoted = (value) => (missing(value) ? "" : /[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
 const csv = ({ columns, rows }) => [columns, ...rows].map((row) => row.map(quoted).join(",") + "\n").join("");
 const csvButton = (name) => create("button", { type: "button", onclick: () => download(`${name}.csv`, csv(frames[name]), "text/csv") }, "CSV");
@@ -74,7 +74,7 @@ for (const details of document.querySelectorAll("details[data-frame]")) {
 
 // Figures: enlarged by a click, downloaded with the colours of the file, which are light.
 
-const drawn = embedded("drawn") ?? {};
+const drawn = await unpacked("drawn") ?? {};
 const svgOf = (image) => {
   const start = "data:image/svg+xml,";
   if (!image.src.startsWith(start)) return null;

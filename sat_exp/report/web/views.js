@@ -1,6 +1,7 @@
 // The atlas: models, pairs and examples of the run; a view of every model and every pair.
 
-const atlas = embedded("atlas");
+const atlas = await unpacked("atlas");
+const pictures = JSON.parse(document.getElementById("pictures")?.textContent ?? "[]");
 const { models = [], pairs = { a: [], b: [] }, examples = null } = atlas ?? {};
 const number = new Map(models.map((model, index) => [model.name, index]));
 const at = new Map();
@@ -36,7 +37,7 @@ const neighbours = (index, heading) => others(index).length ? create("div", {}, 
 
 const className = (label) => examples.classes[label] ?? `class ${label}`;
 const picture = (index, ...captions) => {
-  const image = create("img", { src: examples.pictures[index], alt: captions[0] });
+  const image = create("img", { src: pictures[index], alt: captions[0] });
   image.addEventListener("load", () => image.classList.toggle("small", image.naturalWidth < 100));
   return create("figure", { className: "example" }, image, create("figcaption", {}, ...captions.flatMap((text) => [text, create("br")])));
 };
