@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases, suggest
 from sat_exp.settings import plain
+from sat_exp.settings.checking import check_secrets
 
 TEMPLATE = "timm"  # a model's file that needs an id to become a model
 
@@ -40,9 +41,12 @@ def targets(config: DictConfig) -> list[DictConfig]:
 
 
 def members(patterns: Sequence[str], where: str) -> list[DictConfig]:
-    """The models that `patterns` in the setting `where` name; `model.pretrained=` on the command line is for all."""
+    """The models that `patterns` in the setting `where` name; `model.pretrained=` on the command line is for all.
+    UserError for a secret in one of their files."""
     everywhere = {key: value for key, value in retyped("model").items() if key == "pretrained"}
-    return [changed(stated(name), **everywhere) for name in names(patterns, where)]
+    found = {name: changed(stated(name), **everywhere) for name in names(patterns, where)}
+    check_secrets({f"model {name}": plain(model) for name, model in found.items()})
+    return list(found.values())
 
 
 def refuse_settings_of_one_model() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sat_exp import runs
+from sat_exp.names import CONF
 
 from ..command import QUICK
 from .test_tasks import folder_of
@@ -244,3 +245,16 @@ def test_a_secret_that_is_typed_is_kept_nowhere(sat_exp, tmp_path, outputs, secr
     assert "would be kept in the run's folder" in " ".join(outcome.text.split())
     kept = [path for folder in (tmp_path, outputs) for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in kept if b"5ecret5ecret" in path.read_bytes()]
+
+
+def test_a_secret_in_a_model_of_a_pool_is_refused(sat_exp, outputs, tmp_path):
+    mine = tmp_path / "conf/model/mine.yaml"
+    mine.parent.mkdir(parents=True)
+    model = (CONF / "model/fashion_vit.yaml").read_text().replace("name: fashion_vit", "name: mine", 1)
+    mine.write_text(model.replace("network:\n", "network:\n  api_key: 12345\n", 1))
+    before = set(outputs.rglob("*"))
+    pool = ("task=matrix", "pool=any", "pool.models=[mine,fashion_resnet]")
+    outcome = sat_exp("-cd", f"{tmp_path}/conf", *QUICK, *pool)
+    assert outcome.status == 1
+    assert "error: model mine.network.api_key would be kept in the run's folder" in " ".join(outcome.text.split())
+    assert set(outputs.rglob("*")) == before
