@@ -69,6 +69,7 @@ function drawMap() {
     table.setAttribute("aria-label", `${name} of all pairs`);
     table.replaceChildren(...mapTable(atlas.orders[order.value], kind, scale));
     table.querySelector('[role="gridcell"]').tabIndex = 0;
+    markSelection();
     words.textContent = reading;
     const bar = create("i", { className: "bar" });
     bar.style.background = `linear-gradient(to right, ${scale.palette.join()})`;
@@ -83,9 +84,9 @@ function drawMap() {
   size.value = clamped(Math.floor((box.clientWidth - 170) / models.length) - 1, least, 46);
   for (const choice of [colour, order]) choice.addEventListener("change", update);
   size.addEventListener("input", resize);
+  box.append(table);
   update();
   resize();
-  box.append(table);
   tipsOf(table, '[role="gridcell"]', tipOfCell);
   const open = (cell) => {
     if (cell?.dataset.model) location.hash = route("model", models[cell.dataset.model].name);

@@ -62,6 +62,7 @@ function drawPlane() {
     });
     links[0]?.setAttribute("tabindex", 0);
     box.replaceChildren(svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Plane of ${present.length} models, ${chooser.value}` }, ...links));
+    markSelection();
   };
 
   const colours = new Map(models.map((model) => [model.family, model]));

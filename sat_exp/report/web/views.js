@@ -54,7 +54,7 @@ function gallery(...chosen) {
   const images = [...new Set(items.map((item) => item.image))];
   if (!images.length) return null;
   let place = 0;
-  const count = create("span", { aria: { role: "status" } }), shown = create("div", { className: "examples" });
+  const count = create("span", { aria: { role: "status" } }), shown = create("div", { className: "examples", aria: { live: "polite" } });
   const turn = (by) => {
     place = (place + by + images.length) % images.length;
     count.textContent = `image ${place + 1} of ${images.length}`;
@@ -81,7 +81,8 @@ function components(...chosen) {
   });
   const differing = rows.filter((row) => row.className).length;
   const heading = chosen.length > 1 ? `Components: ${rows.length - differing} of ${rows.length} the same` : "Components";
-  return create("div", {}, create("h3", {}, heading), create("table", { className: "plain" }, ...rows));
+  return create("div", {}, create("h3", {}, heading), create("table", { className: "plain" },
+    chosen.length > 1 ? create("tr", {}, create("td"), ...chosen.map((index) => create("th", { scope: "col" }, models[index].name))) : null, ...rows));
 }
 
 function pairView(a, b) {
@@ -132,11 +133,23 @@ function modelView(index) {
 
 const detail = document.getElementById("detail");
 let opener = null;
-function show() {
+function selection() {
   const [kind, ...names] = location.hash.slice(1).split("/").map(decodeURIComponent);
   const chosen = names.map((name) => number.get(name));
-  const known = { pair: 2, model: 1 }[kind] === chosen.length && chosen.every((index) => index !== undefined);
-  if (!known) {
+  return { pair: 2, model: 1 }[kind] === chosen.length && chosen.every((index) => index !== undefined) ? chosen : [];
+}
+function markSelection() {
+  const [a, b] = selection();
+  for (const node of document.querySelectorAll("#map [data-a], #map [data-model], #plane [data-model]")) {
+    const { a: source, b: target, model } = node.dataset;
+    if (a !== undefined && (b === undefined ? model === `${a}` : source === `${a}` && target === `${b}`)) node.setAttribute("aria-current", "true");
+    else node.removeAttribute("aria-current");
+  }
+}
+function show() {
+  const chosen = selection();
+  markSelection();
+  if (!chosen.length) {
     const open = !detail.hidden;
     detail.hidden = true;
     if (open && !location.hash) (opener?.isConnected ? opener : document.querySelector("main")).focus();
@@ -144,7 +157,7 @@ function show() {
   }
   if (detail.hidden) opener = document.activeElement;
   hideTip();
-  const view = kind === "pair" ? pairView(...chosen) : modelView(...chosen);
+  const view = chosen.length === 2 ? pairView(...chosen) : modelView(...chosen);
   detail.replaceChildren(create("button", { type: "button", className: "close", onclick: close }, "× close"), ...view.filter(Boolean));
   detail.hidden = false;
   const heading = Object.assign(detail.querySelector("h2"), { id: "detail-heading", tabIndex: -1 });
