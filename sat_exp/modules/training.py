@@ -72,7 +72,11 @@ class Recipe:
     @classmethod
     def of(cls, settings: Mapping[str, Any], where: str = "") -> "Recipe":
         """A recipe from `settings` by name; UserError for a wrong one. where: their group in errors, such as task."""
-        return cls(**checked(cls, settings, where))
+        values = checked(cls, settings, where)
+        try:
+            return cls(**values)
+        except UserError as error:
+            raise UserError(f"{where}.{error}" if where else str(error)) from error
 
     @property
     def views(self) -> int | None:

@@ -52,7 +52,7 @@ def check(
     checked(Recipe, recipe, "task")
     names = [variant.name for variant in variants(chosen, recipe, recipes, seeds)]
     if repeated := {name for name in names if names.count(name) > 1}:
-        raise UserError(f"two trainings are called {min(repeated)}: give each seed and each model once")
+        raise UserError(f"two trainings are called {min(repeated)}: give each of task.seeds and each model once")
     check_source(config.dataset, training_root)
 
 
@@ -95,9 +95,10 @@ def variants(
     for model in chosen:
         own, stated = (plain(model[part]) if part in model else {} for part in ("training", "group"))
         own = recipe | own
+        Recipe.of(own, f"{model.name}: training")
         for label, changes in (recipes or {stated.get("recipe", ""): {}}).items():
             for seed in seeds or [(own | changes)["seed"]]:
-                settings = Recipe.of(own | changes | {"seed": seed}, f"{model.name}: training")
+                settings = Recipe.of(own | changes | {"seed": seed}, f"task.recipes.{label}")
                 group, name = None, model.name
                 if recipes or seeds:
                     group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}

@@ -19,13 +19,14 @@ from . import meanings, values
 from .harness import Case
 from .values import EMPTY, FINITE, MISSING, NULL, PATHS, TYPE, UNKNOWN, Wrong
 
+TRAINING = ("dataset.root={given}/fashion", "dataset.size=60")
 NEEDED: dict[str, tuple[str, ...]] = {
     "transfer": ("model@target=fashion_vit",),
     "matrix": ("pool=any", "pool.models=[fashion_convnext,fashion_nfnet]"),
     "compare": ("reference={given}/sat.csv", "task.run={given}/sat.csv"),
     "analyze": ("task.run={given}/sat.csv",),
-    "distill": ("task.students=[fashion_vit]", "task.teachers=[fashion_convnext]", "dataset.root={given}/fashion"),
-    "train": ("model.name=mine", "dataset.root={given}/fashion"),
+    "distill": ("task.students=[fashion_vit]", "task.teachers=[fashion_convnext]", *TRAINING),
+    "train": ("model.name=mine", *TRAINING),
 }
 """What a task needs to be given."""
 

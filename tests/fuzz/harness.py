@@ -37,6 +37,9 @@ LONGEST = 1000
 """Characters that a line of an error may have."""
 
 BEGUN = "the work begins"
+WAITING = re.compile(r"^loading libraries and models \.\.\.\n", re.MULTILINE)
+"""A line that only a slow process prints."""
+
 ADVICE = re.compile(
     r"\b(add|give|one of|near it|near:|did you mean|there are|there is no|choose|leave (it|them) out|type|quote|needs?"
     r"|use|save|only taken from|pip install|remove|is (not|no) an? )\b",
@@ -164,7 +167,7 @@ def run(
         began = time.monotonic()
         status = start(typed, folder, output, begin, place / "box")
         seconds = time.monotonic() - began
-        text = output.read_text(errors="replace") if output.is_file() else ""
+        text = WAITING.sub("", output.read_text(errors="replace") if output.is_file() else "")
         made = tuple(sorted(below(place / "box") - before))
         return Ended(status, text.replace(str(place), "PLACE").replace(str(given), "GIVEN"), made, seconds)
     finally:

@@ -109,7 +109,7 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "task.size": {RANGE: (1, 8)},
     "task.resamples": {RANGE: COUNT},
     "task.permutations": {RANGE: (-1,)},
-    "task.prune": {LETTERS: UNPRINTABLE, PATHS: ("../*", "/escaped", "a\0b")},
+    "task.prune": {LETTERS: (*UNPRINTABLE, "a\0b")},
     "task.title": {LETTERS: UNPRINTABLE},
     "task.students": {RANGE: (["no_such_model"], ["no_such_*"]), EMPTY: ([],)},
     "task.teachers": {RANGE: (["no_such_model"], ["no_such_*"]), EMPTY: ([],)},

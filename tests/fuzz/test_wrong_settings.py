@@ -74,7 +74,9 @@ def test_processes_of_their_own_refuse_as_forked_ones_do(every, given):
         alone, forked = (harness.run(case.arguments, given, start=how) for how in (harness.fresh, harness.forked))
         if (alone.status == 0, alone.text, alone.made) != (forked.status == 0, forked.text, forked.made):
             differing[str(case)] = alone, forked
-    assert not differing
+    if differing:
+        told = (f"{case}\n  {alone}\n  {forked}" for case, (alone, forked) in differing.items())
+        pytest.fail("\n".join(told), pytrace=False)
 
 
 def test_every_number_and_list_has_a_meaning():

@@ -269,13 +269,13 @@ BAD = {
     "epochs": (["task.epochs=0"], "task.epochs=0: give a value of 1 or more"),
     "schedule": (["task.schedule=cosin"], "task.schedule=cosin: give one of cosine"),
     "no seeds": (["task.seeds=[]"], "task.seeds=[]: give a list of 1 or more"),
-    "a seed twice": (["task.seeds=[1,1]"], "two trainings are called fashion_nfnet_seed1: give each seed"),
+    "a seed twice": (["task.seeds=[1,1]"], "two trainings are called fashion_nfnet_seed1: give each of task.seeds"),
     "a recipe's name": (["task.recipes={a/b:{}}"], "task.recipes"),
     "a long name": ([f"task.recipes={{{'a' * 190}:{{}}}}"], "give shorter names"),
-    "a recipe's setting": (["task.recipes={a:{epoch:1}}"], "fashion_nfnet: training.epoch"),
+    "a recipe's setting": (["task.recipes={a:{epoch:1}}"], "there is no setting task.recipes.a.epoch"),
     "a recipe's value": (
         ["task.recipes={a:{epochs:many}}"],
-        "fashion_nfnet: training.epochs='many': give a whole number",
+        "task.recipes.a.epochs='many': give a whole number",
     ),
     "a recipe that cannot be mixed": (
         ["task.recipes={a:{mixup:0.1,batch_size:7}}"],
