@@ -36,38 +36,45 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Browser:
-    """Opens files; `said` collects console messages and errors of all pages that it opened."""
+    """Opens files, in one tab for each width and colour; `said` collects console messages and errors of all tabs."""
 
     chromium: Any
     said: list[str] = field(default_factory=list)
+    tabs: dict[tuple[int, bool], Any] = field(default_factory=dict)
 
     def open(self, file: Path, fragment: str = "", width: int = 1400, dark: bool = False) -> Any:
+        if (width, dark) not in self.tabs:
+            self.tabs[width, dark] = self.tab(width, dark)
+        page = self.tabs[width, dark]
+        page.goto("about:blank")  # another fragment alone would not load the file again
+        page.mouse.move(0, 0)
+        page.goto(file.as_uri() + fragment)
+        page.locator("main:not([aria-busy])").wait_for()
+        return page
+
+    def tab(self, width: int, dark: bool) -> Any:
         settings = {"viewport": {"width": width, "height": 900}, "color_scheme": "dark" if dark else "light"}
         page = self.chromium.new_context(**settings, reduced_motion="reduce", offline=True).new_page()
         page.set_default_timeout(10_000)
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.goto(file.as_uri() + fragment)
-        page.locator("main:not([aria-busy])").wait_for()
         return page
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as started:
         launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
+        yield Browser(launched)
         launched.close()
 
 
 @pytest.fixture
 def browser(chromium) -> Iterator[Browser]:
-    opened = Browser(chromium)
-    yield opened
-    for context in chromium.contexts:
-        context.close()
-    assert not opened.said
+    chromium.said.clear()
+    yield chromium
+    assert not chromium.said
 
 
 def write(place: Path, names: dict[str, str]) -> Path:
