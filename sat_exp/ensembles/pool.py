@@ -1,13 +1,14 @@
 """The models of a pool as arrays, and the stored error counts of their ensembles."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from sat_exp.ensembles import contests, members
@@ -15,6 +16,7 @@ from sat_exp.ensembles.contests import Block, Contests
 from sat_exp.ensembles.members import Array, Ensembles, Property
 from sat_exp.measurement import Measurement
 from sat_exp.measurement.subjects import Subject
+from sat_exp.models import Candidate
 from sat_exp.progress import progress
 from sat_exp.similarity.agreement import kappa
 from sat_exp.statistics.hubs import without_hubs
@@ -54,6 +56,16 @@ def costs_of(models: Sequence[Subject]) -> pd.DataFrame:
     """parameters and flops of each model, one row per model."""
     costs = [(model.parameters, model.candidate.flops()) for model in models]
     return pd.DataFrame(costs, columns=["parameters", "flops"])
+
+
+def parameters_of(candidate: Candidate) -> int:
+    """The number of parameters of a model, without loading it."""
+    with torch.device("meta"):
+        return sum(part.numel() for part in candidate.network().parameters()) or candidate.parameters
+
+
+STATED: Mapping[str, Callable[[Candidate], int]] = {"parameters": parameters_of, "flops": lambda one: one.flops()}
+"""The costs that are known before a model is loaded."""
 
 
 def similarities(sat: pd.DataFrame, right: NDArray[np.bool_]) -> dict[str, Array]:

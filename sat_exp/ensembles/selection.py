@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from sat_exp.ensembles.contests import Contests, count_errors
 from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
-from sat_exp.ensembles.pool import Pool, similarities
+from sat_exp.ensembles.pool import STATED, Pool, similarities
 from sat_exp.errors import UserError
+from sat_exp.models import Candidate
 from sat_exp.progress import progress
 from sat_exp.similarity.intervals import wilson_interval
 
@@ -28,6 +30,7 @@ from the images to choose on and infinite if unknown."""
 
 MEASURED = ["candidates", "error", "held_out", "held_out_members"]
 RANDOM, SINGLE, BEST = "random", "best single model", "best possible"
+UNITS = {"parameters": " parameters", "flops": " multiply-adds", "latency": " s"}
 PLACES = 3  # ensembles that each strategy recommends
 
 
@@ -51,18 +54,36 @@ class Limits:
         return within
 
     def allow_any(self, size: int, accuracy: Array, costs: pd.DataFrame) -> bool:
-        """Whether some ensemble of `size` is within each of the limits."""
-        models = costs[accuracy >= self.accuracy]
-        cheapest = (np.sort(models[cost].to_numpy())[:size].sum() <= most for cost, most in self.most.items())
-        return len(models) >= size and all(cheapest)
+        """Whether some ensemble of `size` is within all limits together."""
+        models = costs.loc[accuracy >= self.accuracy, list(self.most)]
+        if len(models) < size or not self.most:
+            return len(models) >= size
+        shares = models.to_numpy(np.float64).T / np.array([*self.most.values()])[:, None]
+        within = [LinearConstraint(np.ones(len(models)), size, size), LinearConstraint(shares, ub=1)]
+        return milp(np.zeros(len(models)), integrality=1, bounds=Bounds(0, 1), constraints=within).x is not None
+
+    def check(self, sizes: Sequence[int], candidates: Sequence[Candidate]) -> None:
+        """UserError if no ensemble of one of `sizes` is within the limits that can be checked before a measurement."""
+        known = {cost: STATED[cost] for cost in self.most if cost in STATED}
+        costs = pd.DataFrame({cost: [of(candidate) for candidate in candidates] for cost, of in known.items()})
+        if known:
+            Limits(most={cost: self.most[cost] for cost in known}).sizes(sizes, np.ones(len(costs)), costs)
 
     def sizes(self, sizes: Sequence[int], accuracy: Array, costs: pd.DataFrame) -> list[int]:
         """The `sizes` of which some ensemble is within the limits; UserError, with the limits, if there is none."""
         if allowed := [size for size in sizes if self.allow_any(size, accuracy, costs)]:
             return allowed
         settings = ["task.least_accuracy"] * (self.accuracy > 0) + [f"task.most_{cost}" for cost in self.most]
-        named = " or ".join(map(str, sizes))
-        raise UserError(f"no ensemble of {named} is within the limits: give another {' or '.join(settings)}")
+        fault = f"no ensemble of {' or '.join(map(str, sizes))} is within the limits"
+        raise UserError(f"{fault}, {self.possible(min(sizes), accuracy, costs)}: give another {' or '.join(settings)}")
+
+    def possible(self, size: int, accuracy: Array, costs: pd.DataFrame) -> str:
+        """What the models can have, where no ensemble of `size` is within the limits."""
+        models = costs[accuracy >= self.accuracy]
+        if len(models) < size:
+            return f"as {len(models)} of {len(costs)} models have an accuracy of {self.accuracy:g} or more"
+        least = (f"{np.sort(models[cost])[:size].sum():.4g}{UNITS[cost]}" for cost in self.most)
+        return f"as {size} models have at least {' and '.join(least)}" + ", each counted alone" * (len(self.most) > 1)
 
 
 def halves(images: int, splits: int, seed: int) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from sat_exp.ensembles import contests, selection
 from sat_exp.ensembles.members import members_of, pair_mean, ranks, tabulate
 from sat_exp.ensembles.pool import Pool, similarities
 from sat_exp.ensembles.selection import Limits
+from sat_exp.errors import UserError
 from sat_exp.similarity.agreement import agreement
 
 
@@ -113,6 +114,38 @@ def test_limits_hold_and_limits_without_candidates_are_empty(pool):
     for size, most, possible in ((2, 3, True), (2, 2, False), (3, 6, True), (3, 5, False)):
         assert Limits(most={"parameters": most}).allow_any(size, models.accuracy, COSTS) == possible
     assert selection.held_out(of_pool, models, candidates, half, sat, Limits(accuracy=0.999)).empty
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_limits_are_met_together_if_some_ensemble_meets_them(size):
+    accuracy = np.array([0.9, 0.8, 0.7, 0.9, 0.8, 0.6])
+    members = members_of(6, size, ranks(6, size))
+    outcomes = set()
+    for parameters in range(3, 21, 2):
+        for flops in range(3, 21, 3):
+            for floor in (0.0, 0.65, 0.85):
+                limits = Limits(floor, {"parameters": parameters, "flops": flops})
+                expected = bool(limits.allow(members, accuracy, COSTS).any())
+                assert limits.allow_any(size, accuracy, COSTS) == expected, limits
+                outcomes.add(expected)
+    assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (
+            Limits(most={"parameters": 6, "flops": 6}),
+            "no ensemble of 2 or 3 is within the limits, as 2 models have at least 3 parameters and 3 multiply-adds, "
+            "each counted alone: give another task.most_parameters or task.most_flops",
+        ),
+        (Limits(0.85, {"flops": 20}), "as 1 of 6 models have an accuracy of 0.85 or more: give another task.least_a"),
+    ],
+)
+def test_limits_that_no_ensemble_meets_name_what_is_possible(limits, message):
+    with pytest.raises(UserError) as error:
+        limits.sizes([2, 3], np.array([0.9, 0.8, 0.7, 0.8, 0.8, 0.6]), COSTS)
+    assert message in str(error.value)
 
 
 def test_recommendations_are_named_ranked_and_have_their_expected_error(pool):

@@ -14,6 +14,7 @@ from sat_exp.ensembles.contests import MOST_MEMBERS, Average, contests
 from sat_exp.ensembles.pool import Pool, blocks, costs_of, counted
 from sat_exp.ensembles.selection import Limits
 from sat_exp.errors import UserError
+from sat_exp.models import Configured
 from sat_exp.settings.types import Count, Draws, FileName, Images, Positive, Repeats, Share
 from sat_exp.similarity import Predictions, draws
 from sat_exp.statistics.clustering import MOST, spectral, stability
@@ -25,7 +26,7 @@ FEWEST = 5  # models whose ensembles can be compared
 Sizes = Annotated[list[Annotated[int, Field(ge=2, le=MOST_MEMBERS)]], Field(min_length=1)]
 
 
-def check(config: DictConfig, *, sizes: list[int], clusters: int | None, **_: Any) -> None:
+def check(config: DictConfig, *, sizes: list[int], clusters: int | None, **rest: Any) -> None:
     """UserError if the pool, the labels and the settings do not fit together."""
     if config.labels != "truth":
         raise UserError(f"labels={config.labels}: an ensemble's error needs true labels; give labels=truth")
@@ -34,10 +35,12 @@ def check(config: DictConfig, *, sizes: list[int], clusters: int | None, **_: An
     models = composing.models(config)
     if len(models) < FEWEST:
         raise UserError(f"the pool has {len(models)} models for task.sizes={sizes}: give pool.models= {FEWEST} or more")
-    smaller_than_pool(sizes, len(models))
+    smaller = smaller_than_pool(sizes, len(models))
     if clusters is not None and not 2 <= clusters <= len(models):
         raise UserError(f"task.clusters={clusters}: give 2 to {len(models)}, or null")
     measuring.check(config, models)
+    limits = Limits.stated(None, parameters=rest["most_parameters"], flops=rest["most_flops"])
+    limits.check(smaller, [Configured(model) for model in models])
 
 
 def run(

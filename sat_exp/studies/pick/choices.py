@@ -10,6 +10,7 @@ from sat_exp.ensembles.contests import Contests
 from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
 from sat_exp.ensembles.pool import Pool
 from sat_exp.ensembles.selection import BEST, RANDOM, SINGLE, STRATEGIES, Limits, held_out
+from sat_exp.errors import UserError
 from sat_exp.progress import progress
 from sat_exp.statistics.resampling import interval_columns
 from sat_exp.studies.pick.surrogates import draws_of_images
@@ -42,6 +43,8 @@ def compared(
     the best of them is recommended.
     """
     wrong = cross_fitted(ensembles, pool, contests, halves, sats, limits)
+    if ACCURATE not in wrong:
+        raise UserError("on no half of the images is an ensemble within the limits: give a lower task.least_accuracy")
     draws = draws_of_images(len(wrong), resamples, seed)
     errors = draws @ wrong.to_numpy() / len(wrong)
     fewer = errors[:, [wrong.columns.get_loc(ACCURATE)]] - errors
@@ -108,7 +111,7 @@ def least_similar(
     order = np.argsort(means, kind="stable")[:SHOWN]
     drawn = np.array([pair_mean(matrix.to_numpy(), members) for matrix in draws])
     table = described(list(members[order]), costs, sat.index)
-    first = (drawn[:, order] <= drawn.min(axis=1, keepdims=True)).mean(axis=0)
+    first = (drawn[:, order] <= np.fmin.reduce(drawn, axis=1, keepdims=True)).mean(axis=0)
     return table.assign(**interval_columns("mean_sat", means[order], drawn[:, order], confidence), first=first)
 
 

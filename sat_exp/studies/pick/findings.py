@@ -84,7 +84,7 @@ def of_surrogates(sources: pd.DataFrame, target: str | None) -> list[str]:
     texts = [f"Attack {best['source']}: its adversarial images fool {whom} on {share} of the images."]
     if len(rivals):
         after = rivals.iloc[0]
-        equal = rivals[rivals["behind_best_low"] <= 0]["source"].tolist()
+        equal = rivals[~(rivals["behind_best_low"] > 0)]["source"].tolist()
         sure = f"Within the interval {' and '.join(equal)} may be as good." if equal else "No other source comes close."
         texts.append(f"Its lead over {after['source']}, the next, is {points(after, 'behind_best')}. {sure}")
     if weak := int((sources["white_box_success"] < WEAK_ATTACK).sum()):

@@ -25,8 +25,9 @@ def ranked(
 
     Intervals are percentile intervals over `resamples` draws of the images with replacement. All sources share a draw,
     so that behind_best, the best source's rate minus the source's, is a paired difference. first: the share of the
-    draws in which the source is the best. A pair without common images is left out of its source's mean; a source
-    without any pair has no row, and UserError if no pair is left. compare: as for `similarity.score`.
+    draws in which the source is the best. A pair without common images, or without any in a draw, is left out of its
+    source's mean; a source without any pair has no row, and UserError if no pair is left. compare: as for
+    `similarity.score`.
     """
     ways = [way for way in predictions.adversarial if way[1] in targets and way[0] != way[1]]
     found = [masks(predictions, source, target, compare)[:2] for source, target in ways]
@@ -45,8 +46,9 @@ def ranked(
     table = pd.DataFrame({"source": sources, "targets": rates.groupby(level="source").size().loc[sources].to_numpy()})
     for name, values in (("mean_transfer_rate", means), ("behind_best", behind)):
         table = table.assign(**interval_columns(name, values[:, 0], values[:, 1:].T, confidence))
-    first = np.bincount(means[:, 1:].argmax(axis=0), minlength=len(sources)) / resamples
-    return table.assign(first=first).sort_values(
+    drawn = means[:, 1:][:, ~np.isnan(means[:, 1:]).all(axis=0)]
+    first = np.bincount(np.nan_to_num(drawn, nan=-1).argmax(axis=0), minlength=len(sources))
+    return table.assign(first=rate(first, drawn.shape[1])).sort_values(
         "mean_transfer_rate", ascending=False, kind="stable", ignore_index=True
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from pydantic import Field
 
@@ -18,7 +19,7 @@ from sat_exp.ensembles.pool import Pool, blocks, costs_of, counted
 from sat_exp.ensembles.selection import Limits
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured, Measurement
-from sat_exp.models import Candidate
+from sat_exp.models import Candidate, Configured
 from sat_exp.settings.types import Count, Draws, FileName, Positive, Repeats, Share
 from sat_exp.similarity import Predictions, draws
 from sat_exp.studies.pick import choices, findings, surrogates
@@ -36,7 +37,7 @@ def models_of(config: DictConfig) -> list[DictConfig]:
     return models if config.target is None else composing.distinct([*models, config.target])
 
 
-def check(config: DictConfig, *, purpose: str, size: int, least_accuracy: float | None, **_: Any) -> None:
+def check(config: DictConfig, *, purpose: str, size: int, least_accuracy: float | None, **rest: Any) -> None:
     """UserError if the pool, the labels and the settings do not fit together."""
     if config.pool is None:
         raise UserError("task=pick chooses from several models: give pool=NAME, or pool=any 'pool.models=[A,B,C]'")
@@ -51,6 +52,9 @@ def check(config: DictConfig, *, purpose: str, size: int, least_accuracy: float 
     elif len(models) < 3:
         raise UserError(f"the pool has {len(models)} models: give two sources and a target, or more")
     measuring.check(config, models)
+    if purpose == "ensemble":
+        limits = Limits.stated(None, parameters=rest["most_parameters"], flops=rest["most_flops"])
+        limits.check([size], [Configured(model) for model in composing.models(config)])
 
 
 def run(
@@ -117,6 +121,7 @@ def by_errors(
     logits = [model.logits for model in measured.models]
     of_pool = contests(blocks(logits, labels), task.average)
     ensembles = counted(pool, logits, of_pool, task.size, task.average, task.candidates, measurement)
+    some_within(limits.allow(ensembles.members, pool.accuracy, pool.costs))
     halves = selection.halves(len(labels), task.splits, config.seed)
     predictions = measured.predicted(labels)
     sats = draws.weighted(predictions, halves.astype(int), compare=config.labels, floor=score.floor)
@@ -133,10 +138,18 @@ def by_sat(
     accuracy, costs = np.ones(len(sat)), limited_costs(measured, measurement, limits)
     limits.sizes([task.size], accuracy, costs)
     members = members_of(len(sat), task.size, ranks(len(sat), task.size, task.candidates, seed=config.seed))
-    members = members[limits.allow(members, accuracy, costs)]
+    members = members[some_within(limits.allow(members, accuracy, costs))]
     settings = {"compare": config.labels, "floor": score.floor, "seed": score.seed, "resamples": task.resamples}
     drawn = draws.resampled(measured.predicted(measurement.images.labels), **settings)
     return choices.least_similar(members, sat, drawn, costs, score.confidence)
+
+
+def some_within(allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`allowed`, of the ensembles to choose from; UserError if none is, as these may be a sample."""
+    if not allowed.any():
+        drawn = f"none of the {len(allowed)} ensembles drawn is within the limits"
+        raise UserError(f"{drawn}, although others are: give a larger task.candidates, or wider limits")
+    return allowed
 
 
 def limited_costs(measured: Measured, measurement: Measurement, limits: Limits) -> pd.DataFrame:

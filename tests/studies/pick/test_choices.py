@@ -9,6 +9,7 @@ from sat_exp.ensembles import contests
 from sat_exp.ensembles.members import members_of, ranks, tabulate
 from sat_exp.ensembles.pool import Pool
 from sat_exp.ensembles.selection import Limits, halves
+from sat_exp.errors import UserError
 from sat_exp.studies.pick import choices, findings
 
 NAMES = [*"abcde"]
@@ -118,3 +119,22 @@ def test_without_labels_the_least_similar_are_chosen():
     assert table["first"].tolist() == [1] + [0] * 9
     assert table["parameters"][0] == sum(1 << NAMES.index(name) for name in table["models"][0].split(" + "))
     assert findings.of_least_similar(table)[0].startswith(f"Build {table['models'][0]}.")
+
+
+def test_no_half_within_the_limits_is_one_line():
+    logits, labels = independent()
+    of_pool, pool, ensembles = trios(logits, labels)
+    split = halves(len(labels), 5, seed=0)
+    sats = [pool.sat.to_numpy()] * 5
+    with pytest.raises(UserError, match="on no half of the images is an ensemble within the limits"):
+        choices.compared(ensembles, pool, of_pool, split, sats, Limits(accuracy=0.99), **DRAWING)
+
+
+def test_a_draw_without_common_images_of_a_pair_has_a_least_mean_too():
+    sat = pd.DataFrame([[4.6, 1, 2], [1, 4.6, 3], [2, 3, 4.6]], NAMES[:3], NAMES[:3])
+    lacking = sat.copy()
+    lacking.loc["b", "c"] = lacking.loc["c", "b"] = np.nan
+    costs = pd.DataFrame({"parameters": [1, 1, 1], "flops": [1, 1, 1]})
+    table = choices.least_similar(members_of(3, 2, ranks(3, 2)), sat, [sat, lacking], costs, 0.95)
+    assert table["models"].tolist() == ["a + b", "a + c", "b + c"]
+    assert table["first"].tolist() == [1, 0, 0]

@@ -97,3 +97,27 @@ def test_without_any_common_image_there_is_no_ranking():
         known.clean[name][:] = (known.labels + 1) % 10
     with pytest.raises(UserError, match="no source and target have an image in common"):
         ranked(known, NAMES, **SETTINGS)
+
+
+def test_a_source_without_images_in_a_draw_is_not_its_best():
+    """`weak` classifies one image correctly, which a third of the draws leave out. It fools nobody there."""
+    known = predictions(30)
+    known.clean["weak"][1:] = (known.labels[1:] + 1) % 10
+    for name in NAMES:
+        known.clean[name][0] = known.labels[0]
+        known.adversarial["weak", name] = known.clean[name].copy()
+    table = ranked(known, NAMES, **SETTINGS).set_index("source")
+    assert table.loc["weak", ["mean_transfer_rate", "first"]].tolist() == [0, 0]
+    assert table["first"].sum() == pytest.approx(1)
+
+
+def test_draws_without_any_image_are_left_out():
+    known = predictions(30)
+    for name in NAMES:
+        known.clean[name][1:] = (known.labels[1:] + 1) % 10
+        known.clean[name][0] = known.labels[0]
+        known.adversarial["strong", name][0] = (known.labels[0] + 1) % 10
+        known.adversarial["fair", name][0] = known.adversarial["weak", name][0] = known.labels[0]
+    table = ranked(known, NAMES, **SETTINGS)
+    assert table["first"].tolist() == [1, 0, 0]
+    assert table["mean_transfer_rate_low"].tolist() == [1, 0, 0]

@@ -31,7 +31,7 @@ def test_latency_is_measured_where_it_is_limited(sat_exp):
     assert (table_of(outcome, "ensemble_choices")["latency"] > 0).all()
     outcome = sat_exp(*QUICK, "task.size=2", "task.most_latency=0.000001")
     assert outcome.status == 1
-    assert "no ensemble of 2 is within the limits: give another task.most_latency" in outcome.text
+    assert re.search(r"no ensemble of 2 is within the limits, as .* s: give another task.most_latency", outcome.text)
 
 
 def test_without_labels_the_least_similar_are_recommended(sat_exp):
@@ -59,6 +59,7 @@ def test_a_surrogate_for_one_target_and_for_all(sat_exp):
         (["model@target=fashion_nfnet"], "model@target= is for task.purpose=surrogate: leave it out"),
         (["labels=own", "task.least_accuracy=0.5"], "task.least_accuracy needs labels: give labels=truth"),
         (["task.purpose=teacher"], "task.purpose=teacher"),
+        (["task.size=2", "task.most_parameters=1000"], "no ensemble of 2 is within the limits, as 2 models have at"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(sat_exp, settings, message):
@@ -66,3 +67,13 @@ def test_settings_that_do_not_fit_are_refused(sat_exp, settings, message):
     outcome = sat_exp(*arguments, *settings)
     assert outcome.status == 1
     assert message in outcome.text
+
+
+def test_a_sample_without_an_ensemble_within_the_limits_is_refused(sat_exp):
+    """Of the ten pairs, one has fewer parameters than the limit, and one is drawn."""
+    least = 1 + sum(sorted(table_of(sat_exp(*QUICK, "task.size=2"), "models")["parameters"])[:2])
+    settings = ("task.size=2", "task.candidates=1", f"task.most_parameters={least}")
+    outcomes = [sat_exp(*QUICK, *settings, *labels, "seed=1") for labels in ((), ("labels=own",))]
+    for outcome in outcomes:
+        assert outcome.status == 1, outcome.text
+        assert "none of the 1 ensembles drawn is within the limits" in " ".join(outcome.text.split())
