@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
+from sat_exp.progress import progress, waiting
 from sat_exp.report import headline, page, theme
 from sat_exp.report.figures import drawings
 from sat_exp.report.results import Results
@@ -58,10 +59,16 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
     """
     runs.seal(place)
     with TemporaryDirectory() as pictures:
-        results = Results.of(replace(Run.open(place), studied=studied), Path(pictures))
+        with waiting("drawing"):
+            results = Results.of(replace(Run.open(place), studied=studied), Path(pictures))
+            drawn = drawings(results)
         untrained = results.models is not None and not results.models["pretrained"].astype(bool).all()
         note = "untrained networks: these numbers say nothing about trained ones" if untrained else ""
-        drawn = drawings(results)
-        files = {name: theme.save(drawing, place / "figures" / name, note) for name, drawing in drawn.items()}
-        (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")
+        files = {}
+        with progress("report", len(drawn) + 1) as bar:
+            for name, drawing in drawn.items():
+                files[name] = theme.save(drawing, place / "figures" / name, note)
+                bar(1)
+            (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")
+            bar(1)
     return Report(place, list(files), headline.warnings(results))

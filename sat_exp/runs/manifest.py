@@ -9,9 +9,11 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import yaml
@@ -41,7 +43,7 @@ class Manifest:
     """files: SHA-256 and size in bytes by name, relative to the folder and with slashes. identity: of the file on disk
     that it was read from, different for every writing."""
 
-    files: dict[str, tuple[str, int]]
+    files: Mapping[str, tuple[str, int]]
     identity: tuple[int, int] | None = None
 
     @classmethod
@@ -69,19 +71,24 @@ class Manifest:
         return cls(decoded(content, path), (status.st_ino, status.st_mtime_ns))
 
 
-def decoded(content: bytes, path: Path) -> dict[str, tuple[str, int]]:
-    """The files that a manifest names; UserError where a single byte of it was changed."""
-    damaged = UserError(f"{path} is damaged: {remedy(path.parent)}")
+@lru_cache(maxsize=8)
+def decoded(content: bytes, path: Path) -> Mapping[str, tuple[str, int]]:
+    """The files that a manifest names; UserError where a single byte of it was changed. It is decoded once, and read
+    before every file of the run."""
     try:
         stated: Any = strict_json.loads(content)
         if isinstance(stated, dict) and stated.get("format", FORMAT) != FORMAT:
             raise UserError(f"{path} is of another version of sat_exp: {remedy(path.parent)}")
         named = {name: (str(facts["sha256"]), int(facts["bytes"])) for name, facts in stated["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged from error
+        raise damaged(path) from error
     if Manifest(named).encoded() != content or not all(map(belongs, named)):
-        raise damaged
-    return named
+        raise damaged(path)
+    return MappingProxyType(named)
+
+
+def damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged: {remedy(path.parent)}")
 
 
 def belongs(name: str) -> bool:

@@ -106,9 +106,11 @@ def ranks(values: pd.Series) -> pd.Series:
 
 
 def solve(design: Array, values: Array, models: int) -> Array:
-    """The least-squares coefficients [F] of values [P] on a design [P, F]; UserError where they are not determined."""
-    if design.size and np.linalg.matrix_rank(design) == design.shape[1]:
-        return np.asarray(np.linalg.lstsq(design, values, rcond=None)[0], np.float64)
+    """The least-squares coefficients [F] of values [P] on a design [P, F] of small whole numbers, by the normal
+    equations; UserError where they are not determined."""
+    products = design.T @ design
+    if products.any() and np.linalg.matrix_rank(products, hermitian=True) == len(products):
+        return np.linalg.solve(products, design.T @ values)
     raise UserError(
         f"{len(values)} measured pairs or directions of {models} models do not determine the models' effects: measure "
         "every pair of at least three models, both ways"

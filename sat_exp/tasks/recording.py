@@ -19,7 +19,6 @@ from joblib import cpu_count
 from omegaconf import DictConfig
 
 from sat_exp import report, runs, settings, tracking
-from sat_exp.progress import progress
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "hydra-core", "numpy", "pillow", "wandb")
 
@@ -62,9 +61,7 @@ def write(
     whatever another process writes there afterwards."""
     with runs.drafted(folder) as place:
         runs.fill(place, summary, tables, pictures, predictions)
-        with progress("report", 1) as bar:
-            drawn = report.draw_draft(place, studied)
-            bar(1)
+        drawn = report.draw_draft(place, studied)
         runs.seal(place)
         written = replace(runs.Run.open(place).held(), folder=folder, studied=studied)
     return replace(drawn, folder=folder), written

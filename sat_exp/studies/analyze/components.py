@@ -13,6 +13,7 @@ from scipy.spatial.distance import squareform
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import crosstab
 
+from sat_exp.progress import progress
 from sat_exp.statistics.hubs import known_pairs
 from sat_exp.statistics.relations import model_permutation_p
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
@@ -134,9 +135,11 @@ def given_others(pairs: Pairs, *, resamples: int = 2000, permutations: int = 999
     effects = _least_squares(design, pairs.sat, np.ones((1, len(design))))[0, 1:]
     low, high = percentile_interval(_least_squares(design, pairs.sat, pairs.drawn(resamples, rng))[:, 1:])
     p = []
-    for place, flag in enumerate(same.T):
-        others = np.delete(same, place, axis=1)
-        p.append(model_permutation_p(pairs.first, pairs.second, flag, pairs.sat, others, permutations, rng))
+    with progress("effects", same.shape[1]) as bar:
+        for place, flag in enumerate(same.T):
+            others = np.delete(same, place, axis=1)
+            p.append(model_permutation_p(pairs.first, pairs.second, flag, pairs.sat, others, permutations, rng))
+            bar(1)
     columns = {"effect": effects, "effect_low": low, "effect_high": high, "p_given_others": p}
     return pd.DataFrame({"component": pairs.names} | columns)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from sat_exp.progress import waiting
 from sat_exp.similarity.matrices import Matrix
 from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.statistics import embedding, hubs
@@ -35,7 +36,8 @@ def analysed(
         "without_hubs": both["without hubs"].clusters[residual].to_numpy(),
         "tree": hierarchy(sat).cut(plain).to_numpy(),
     }
-    placed = {"classical": embedding.classical(sat), "t-SNE": embedding.tsne(sat, seed=seed)}
+    with waiting("embedding"):
+        placed = {"classical": embedding.classical(sat), "t-SNE": embedding.tsne(sat, seed=seed)}
     models, skewness = hubs.hubness(sat)
     tables = {
         "clusters": pd.DataFrame(groups),
