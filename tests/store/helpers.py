@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from sat_exp.store import Store, StoredArray
 from sat_exp.store.folder import LOCKS
 from sat_exp.store.store import QUARANTINE, WHY
+from sat_exp.tasks import store as task
 
 FACTS = {"images": "ab", "numbers": {"epsilon": 8, "step_size": 1.5}}
 ROWS, CHUNK = 10, 4
@@ -87,3 +89,9 @@ def raising(function: Callable[..., Any], at: int, error: BaseException) -> tupl
         return function(*arguments, **options)
 
     return instead, calls
+
+
+def run(store: Store, *, kind: str | None = None, verify: bool = False, prune: str | None = None) -> None:
+    """Run task=store."""
+    config = OmegaConf.create({"output_dir": str(store.backend.root.parent)})
+    task.run(config, name="store", kind=kind, verify=verify, prune=prune)

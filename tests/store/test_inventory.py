@@ -1,29 +1,22 @@
 """Listing, checking and pruning a store with task=store."""
 
-import multiprocessing
 import os
 import re
 import resource
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from filelock import Timeout
-from omegaconf import OmegaConf
 
 from sat_exp.errors import UserError
 from sat_exp.store import Store, inventory
 from sat_exp.store.encoding import sign
-from sat_exp.tasks import store as task
 
-from .helpers import files, flip, quarantined
+from .helpers import files, flip, quarantined, run
 
 SIZES = {"images": (12, 1, 8, 8), "logits": (12, 5), "adversarial": (9, 1, 8, 8)}
 MODELS = ("vit", "vit_small", "resnet")
@@ -53,11 +46,6 @@ def store(tmp_path: Path) -> Store:
             for target in MODELS:
                 table.row({"target": target}, target).write(0, np.ones(9, np.int32))
     return store
-
-
-def run(store: Store, *, kind: str | None = None, verify: bool = False, prune: str | None = None) -> None:
-    config = OmegaConf.create({"output_dir": str(store.backend.root.parent)})
-    task.run(config, name="store", kind=kind, verify=verify, prune=prune)
 
 
 def names(store: Store, kind: str) -> list[str]:
@@ -299,98 +287,6 @@ def test_pruning_opens_few_files_however_many_locks_there_are(store: Store) -> N
     assert len(removed) == 303
     assert not list(store.backend.root.glob("locks/*.lock"))
     assert not list(store.backend.root.glob("logits/*"))
-
-
-def hold(folder: Path, how: str, connection: Connection) -> None:
-    """Hold the store in another process, until it is told to end."""
-    store = Store.local(folder)
-    with {"lock": lambda: store.lock("attack", "vit"), "use": store.backend.in_use, "alone": store.backend.alone}[
-        how
-    ]():
-        connection.send("held")
-        connection.recv()
-
-
-class Holder:
-    """Another process that holds the store."""
-
-    def __init__(self, store: Store, how: str) -> None:
-        context = multiprocessing.get_context("fork")
-        self.connection, other = context.Pipe()
-        self.process = context.Process(target=hold, args=(store.backend.root, how, other))
-        self.process.start()
-        assert self.connection.poll(60)
-
-    def end(self) -> None:
-        with suppress(BrokenPipeError):
-            self.connection.send("end")
-        self.process.join()
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Store:
-    """A store that this process has not locked yet, so that a process can be forked that will."""
-    return Store.local(tmp_path / "fresh" / "store")
-
-
-@pytest.fixture
-def holder(fresh: Store, request: pytest.FixtureRequest) -> Iterator[Holder]:
-    holder = Holder(fresh, request.param)
-    yield holder
-    holder.end()
-
-
-@pytest.mark.parametrize("holder", ["lock", "use", "alone"], indirect=True)
-def test_nothing_is_pruned_while_others_work(fresh: Store, holder: Holder) -> None:
-    folder = fresh.backend.root / "images/key"
-    folder.mkdir(parents=True)
-    (folder / "zarr.json").write_bytes(sign({"table": {"columns": 1, "dtype": "int32"}, "attributes": {"facts": {}}}))
-    before = files(fresh)
-    with pytest.raises(UserError, match=r"another process is at work in .*: prune when it has ended") as refusal:
-        run(fresh, prune="*")
-    assert "\n" not in str(refusal.value)
-    run(fresh, verify=True)
-    assert files(fresh) == before
-    holder.end()
-    run(fresh, prune="*")
-    assert files(fresh) == {}
-
-
-@pytest.mark.parametrize("holder", ["lock", "use", "alone"], indirect=True)
-def test_a_killed_holder_holds_nothing(fresh: Store, holder: Holder) -> None:
-    holder.process.kill()
-    holder.process.join()
-    with fresh.lock("attack", "vit", timeout=20):
-        pass
-    inventory.remove(fresh, "*")
-
-
-@pytest.mark.parametrize("holder", ["lock"], indirect=True)
-def test_a_lock_is_of_one_piece_of_work(fresh: Store, holder: Holder) -> None:
-    with pytest.raises(Timeout), fresh.lock("attack", "vit", timeout=0):
-        pass
-    with fresh.lock("attack", "resnet", timeout=0), fresh.lock("attack", "resnet", timeout=0):
-        pass
-    holder.end()
-    with fresh.lock("attack", "vit", timeout=20):
-        pass
-
-
-@pytest.mark.parametrize("holder", ["alone"], indirect=True)
-def test_no_lock_is_taken_while_another_process_is_alone(fresh: Store, holder: Holder) -> None:
-    taken = threading.Event()
-
-    def take() -> None:
-        with fresh.lock("attack", "vit"):
-            taken.set()
-
-    thread = threading.Thread(target=take)
-    thread.start()
-    assert not taken.wait(0.5)
-    assert not list(fresh.backend.root.glob("locks/*.lock"))
-    holder.end()
-    assert taken.wait(20)
-    thread.join()
 
 
 def test_alone_in_one_process_too(store: Store) -> None:
