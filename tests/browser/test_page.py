@@ -302,6 +302,11 @@ def test_69_models_are_drawn_without_overlap(browser, tmp_path):
     file.write_text(pages.render(results, {}, {}), encoding="utf-8")
     page = browser.open(file)
     assert page.locator("#map [role=gridcell]").count() == 69 * 69
+    cell = page.locator(CELL).bounding_box()
+    assert cell["width"] == pytest.approx(cell["height"], abs=1)
+    assert (
+        page.evaluate("document.getElementById('map').scrollHeight - document.getElementById('map').clientHeight") < 2
+    )
     drawn = labels(page)
     assert len(drawn) > 20
     assert overlapping(drawn) == 0

@@ -69,6 +69,8 @@ def test_roles_and_names_of_a_pair_and_a_model(browser, report):
     assert re.search(r'rowheader "images of conv_a fool 2_mixer_adamw"\n\s*- cell "\d', seen)
     assert re.search(r'columnheader "conv_a"\n\s*- columnheader "2_mixer_adamw"', seen)
     assert "img" in seen
+    first = page.locator("#detail tr:has(th[scope=col]) + tr th").bounding_box()
+    assert first["width"] > 80, "the names of components are not squeezed by those of the models"
     page.locator("#detail h2 a").first.click()
     seen = tree(page, "#detail")
     assert 'region "conv_a"' in seen
@@ -80,7 +82,7 @@ def test_a_change_is_announced(browser, report):
     page = browser.open(report, PAIR)
     field = page.get_by_role("combobox", name="Find a model")
     field.fill("mixer")
-    assert re.search(r"status: \d found", tree(page, ".find"))
+    assert re.search(r"status: \d shown", tree(page, ".find"))
     field.fill("")
     page.locator("#colour").select_option("rate")
     assert "status: transfer rate in %" in tree(page, "#map-section")

@@ -47,7 +47,7 @@ function startSearch() {
   };
   field.addEventListener("input", () => {
     [found, active] = [field.value.trim() ? best(field.value) : [], -1];
-    none.textContent = field.value.trim() && !found.length ? "No model has such a name." : found.length ? `${found.length} found` : "";
+    none.textContent = field.value.trim() && !found.length ? "No model has such a name." : found.length ? `${found.length} shown` : "";
     draw();
   });
   field.addEventListener("keydown", (event) => {
