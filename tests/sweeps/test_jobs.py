@@ -1,122 +1,18 @@
 """Sweeps through Hydra on a small configuration: the jobs that run, their folders, and their messages."""
 
 import itertools
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-import hydra
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
 from sat_exp import sweeps
 from sat_exp.errors import UserError
-from sat_exp.names import CONF
-
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-
-FILES = {
-    "config": """
-        defaults: [_self_, attack: pgd, dataset: photos, model: a, model@target: null, pool: null, tracking: mirror,
-          task: transfer, experiment: null, override hydra/sweeper: models]
-        output_dir: out
-        pool: null
-        target: null
-        sweep: {models: [], targets: []}
-        hydra: {job: {name: app, config: {override_dirname: {exclude_keys: [task, output_dir]}}}, sweep: {dir: out,
-          subdir: '${hydra.job.override_dirname}'}, output_subdir: null}
-        """,
-    "attack/pgd": "epsilon: 8",
-    "dataset/photos": "name: photos",
-    "dataset/letters": "name: letters",
-    "dataset/digits": "name: digits",
-    "model/a": "{name: a, pretrained: true}",
-    "model/b": "{name: b, pretrained: true}",
-    "model/c": "{name: c, pretrained: true}",
-    "model/x": "{defaults: [override /dataset@_global_.dataset: letters], name: x, pretrained: true}",
-    "model/y": "{defaults: [override /dataset@_global_.dataset: letters], name: y, pretrained: true}",
-    "model/timm": "{name: '???', pretrained: true}",
-    "pool/any": "{name: any, models: []}",
-    "pool/some": "{defaults: [override /dataset@_global_.dataset: digits], name: some, models: [c, a]}",
-    "experiment/study": "# @package _global_\ndefaults: [override /pool: some]",
-    "tracking/mirror": "mode: mirror",
-    "tracking/disabled": "mode: disabled",
-    "task/attack": "name: attack",
-    "task/transfer": "name: transfer",
-    "task/train": "name: train",
-}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A job as its task saw it."""
-
-    model: str
-    target: str | None
-    sources: list[str]
-    targets: list[str]
-    dataset: str
-    pool: list[str] | None
-    epsilon: int
-    tracking: str
-    folder: str
-
-
-@pytest.fixture(scope="module")
-def conf(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("conf")
-    files = FILES | {"hydra/sweeper/models": (CONF / "hydra/sweeper/models.yaml").read_text()}
-    for name, text in files.items():
-        path = folder / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-@pytest.fixture
-def run(conf, tmp_path, monkeypatch) -> Callable[..., list[Seen]]:
-    """Runs a sweep as the command line does; `task` is called for every job, after it was recorded."""
-    monkeypatch.chdir(tmp_path)
-    for check in ("checks.check_early", "settings.check"):
-        monkeypatch.setattr(f"sat_exp.sweeps.{check}", lambda config: None)
-
-    def run(*arguments: str, task: Callable[[DictConfig], str | None] = lambda config: None) -> list[Seen]:
-        seen = []
-
-        def record(config: DictConfig) -> str | None:
-            seen.append(
-                Seen(
-                    model=config.model.name,
-                    target=config.target and config.target.name,
-                    sources=list(config.sweep.models),
-                    targets=list(config.sweep.targets),
-                    dataset=config.dataset.name,
-                    pool=config.pool and list(config.pool.models),
-                    epsilon=config.attack.epsilon,
-                    tracking=config.tracking.mode,
-                    folder=Path(HydraConfig.get().runtime.output_dir).relative_to(tmp_path / "out").as_posix(),
-                )
-            )
-            return task(config)
-
-        monkeypatch.setattr(sys, "argv", ["app", "-m", *arguments])
-        sweeps.register()
-        run.seen = seen  # type: ignore[attr-defined]
-        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(record)()
-        return seen
-
-    return run
 
 
 def test_a_sweep_over_pairs_is_one_job(run):
@@ -268,76 +164,6 @@ def test_folders_have_names_that_file_systems_take(run):
     assert other.folder != job.folder
 
 
-class Apart(Launcher):
-    """Stands for a launcher whose jobs run in other processes: takes what it is given, and `dies` where told."""
-
-    given: list[list[str]]
-    dies = False
-
-    def setup(self, *, hydra_context, task_function, config):
-        self.arguments = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
-
-    def launch(self, job_overrides, initial_job_idx):
-        Apart.given += [list(overrides) for overrides in job_overrides]
-        if Apart.dies:
-            raise RuntimeError("a worker died")
-        here = Plugins.instance().class_name_to_class[BASIC]()
-        here.setup(**self.arguments)
-        return here.launch(job_overrides, initial_job_idx)
-
-
-@pytest.fixture
-def apart(conf, monkeypatch) -> type[Apart]:
-    name = "hydra_plugins.tests.Apart"
-    (conf / "hydra/launcher").mkdir(exist_ok=True)
-    (conf / "hydra/launcher/apart.yaml").write_text(f"_target_: {name}")
-    monkeypatch.setitem(Plugins.instance().class_name_to_class, name, Apart)
-    monkeypatch.setattr(Apart, "given", [], raising=False)
-    monkeypatch.setattr(Apart, "dies", False)
-    return Apart
-
-
-def directed(jobs: list[Seen]) -> set[tuple[str, str]]:
-    return {(job.model, target) for job in jobs for target in job.pool or []}
-
-
-def test_rows_run_apart_before_the_whole(run, apart):
-    *rows, whole = run("hydra/launcher=apart", "model=a,b", "model@target=b,c", "tracking=mirror")
-    assert len(apart.given) == len(rows) == 3
-    both = {(source, target) for source in "ab" for target in "bc"} | {(b, a) for a in "ab" for b in "bc"}
-    assert directed(rows) == both
-    assert all(row.tracking == "disabled" and row.sources == [] for row in rows)
-    assert [row.folder for row in rows] == [f"{whole.folder}/rows/{row.model}" for row in rows]
-    assert (whole.sources, whole.targets, whole.tracking) == (["a", "b"], ["b", "c"], "mirror")
-
-
-@pytest.mark.parametrize("target", [(), ("model@target=glob(*)",)])
-def test_rows_of_a_pool_keep_its_data_set(run, apart, target):
-    *rows, whole = run("hydra/launcher=apart", "pool=some", "model=glob(*)", *target)
-    assert directed(rows) == set(itertools.product("ac", "ac"))
-    assert {job.dataset for job in (*rows, whole)} == {"digits"}
-
-
-def test_rows_against_a_part_of_the_pool(run, apart):
-    *rows, _ = run("hydra/launcher=apart", "experiment=study", "model=a,c", "model@target=a")
-    assert directed(rows) == {("a", "a"), ("a", "c"), ("c", "a")}
-    assert {row.dataset for row in rows} == {"digits"}
-
-
-def test_what_dead_workers_left_is_done_here(run, apart, monkeypatch):
-    monkeypatch.setattr(apart, "dies", True)
-    (whole,) = run("hydra/launcher=apart", "task=attack", "model=a,b")
-    assert whole.sources == ["a", "b"]
-
-
-def test_other_jobs_go_to_the_chosen_launcher(run, apart):
-    jobs = run("hydra/launcher=apart", "task=train,attack", "model=a,b")
-    assert len(apart.given) == 4
-    assert [(job.model, job.sources) for job in jobs] == [
-        ("a", []), ("b", []), ("a", []), ("b", []), ("a", ["a", "b"])
-    ]  # fmt: skip
-
-
 NAMES = st.lists(st.sampled_from("abcxy"), min_size=1, max_size=4)
 
 
@@ -374,23 +200,6 @@ def test_merged_jobs_hold_the_pairs_of_hydras_own_sweeper(run, monkeypatch, sour
         tuple(dict(text.split("=") for text in job)[key] for key in ("attack.epsilon", "model", "model@target"))
         for job in separate
     }
-
-
-@pytest.mark.slow
-def test_joblib_gives_the_same_tables(tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
-    found = {}
-    for name, launcher in {"here": [], "apart": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]}.items():
-        command = [
-            sys.executable, "-m", "sat_exp", "-m", *launcher, "task=transfer", "model=fashion_resnet,fashion_mixer",
-            "model@target=fashion_mixer,fashion_vit", "dataset.size=20", "attack.steps=2", "hardware.threads=1",
-            "tracking=disabled", f"output_dir={tmp_path / name}",
-        ]  # fmt: skip
-        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        (table,) = (tmp_path / name).glob("sweeps/transfer/*/tables/pairs.csv")
-        found[name] = table.read_bytes()
-    assert found["here"] == found["apart"]
-    assert len(list((tmp_path / "apart").glob("sweeps/transfer/*/rows/*/tables/models.csv"))) == 3
 
 
 def test_no_job_begins_where_one_of_them_is_wrong(run, monkeypatch):
