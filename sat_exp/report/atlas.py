@@ -24,9 +24,9 @@ from sat_exp.similarity.scores import between_models
 LOSSLESS = 64
 """Pixels per side up to which a picture is embedded as it is; a larger one is embedded as WebP."""
 
-QUALITIES = (60, 50, 40, 30, 20, 10)
+QUALITIES = range(60, 5, -5)
 
-MOST = 4_000_000
+MOST = 4_400_000
 """Letters of all pictures of a page together. The first of `QUALITIES` with which they fit is taken, else the last."""
 
 RATES = [f"transfer_rate_{way}{end}" for way in ("ab", "ba") for end in ("", "_low", "_high")]
