@@ -42,7 +42,10 @@ def labels(page) -> list[dict[str, float]]:
 
 
 def boxes(page, selector: str) -> list[dict[str, float]]:
-    return [one.bounding_box() for one in page.locator(selector).all() if one.is_visible()]
+    return page.eval_on_selector_all(
+        selector,
+        "(all) => all.filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect().toJSON())",
+    )
 
 
 def brightness(picture: bytes) -> np.ndarray:
@@ -239,7 +242,9 @@ def test_tables_are_downloaded_from_the_page_alone(browser, report, folder):
 def test_nothing_is_cut_on_a_phone(browser, report, fragment):
     page = browser.open(report, fragment, width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for chart in boxes(page, "#map-section .legend, #families, #plane, #map"):
+    charts = boxes(page, "#map-section .legend, #families, #plane, #map")
+    assert len(charts) == 4
+    for chart in charts:
         assert chart["x"] >= 0
         assert chart["x"] + chart["width"] <= 390
     assert overlapping(boxes(page, "#map [role=rowheader]")) == 0
