@@ -46,7 +46,7 @@ class Recipe:
     batch_size: Count
     seed: Seed
     optimizer: Text
-    learning_rate: NonNegative
+    learning_rate: Positive
     weight_decay: NonNegative
     schedule: Schedule = ONE_CYCLE
     warmup_epochs: Whole = 0

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,8 @@ from sat_exp.settings import build
 from sat_exp.settings.targets import resolve
 
 PROBED = 1000  # the number of photographs, evenly spaced, whose contents are in the digest of a set
+
+FOR_PHOTOGRAPHS = "task.transform= is for photographs, given by task.training_root=FOLDER: leave it out"
 
 
 @dataclass
@@ -68,10 +70,19 @@ def transformation(settings: dict[str, Any], canvas: Canvas) -> Callable[[Image.
     return apply
 
 
-def check_source(config: DictConfig, root: str | None) -> None:
-    """UserError where a data set has no training images of its own and `root`, a folder of them, is None."""
+def check_source(config: DictConfig, root: str | None, transforms: Iterable[dict[str, Any] | None]) -> None:
+    """UserError where a data set has no training images of its own and `root`, a folder of them, is None, and where one
+    of `transforms` cannot be applied to them."""
+    given, canvas = [settings for settings in transforms if settings is not None], None
     if root is None:
-        with_training_images(config).train_dataloader()
+        training = with_training_images(config).train_dataloader().dataset
+        canvas = training.images.canvas if isinstance(training, Photographs) else None
+    elif given:
+        canvas = build(config, "dataset").images.canvas
+    for settings in given:
+        if canvas is None:
+            raise UserError(FOR_PHOTOGRAPHS)
+        transformation(settings, canvas)
 
 
 def with_training_images(config: DictConfig) -> Any:
@@ -109,7 +120,7 @@ class TrainingImages:
         if transform is None:
             return self.training
         if not isinstance(self.training, Photographs):
-            raise UserError("transform= is for photographs, given by task.training_root=FOLDER: leave it out")
+            raise UserError(FOR_PHOTOGRAPHS)
         return Photographs(self.training.images, transform)
 
     @cached_property

@@ -61,6 +61,15 @@ def path(text: str) -> str:
     return text
 
 
+def folder(text: str) -> str:
+    """`text`; ValueError if it is the path of a file, or of something below a file."""
+    place = Path(text).absolute()
+    with suppress(PermissionError):
+        if files := [above for above in (place, *place.parents) if above.exists() and not above.is_dir()]:
+            raise ValueError(f"the path of a folder, {files[0]} is none")
+    return text
+
+
 def there(text: str) -> str:
     """`text`; ValueError if it is the path of nothing. A folder that cannot be searched is left to who reads it."""
     place = Path(text)
@@ -77,6 +86,7 @@ FileName = Annotated[Text, AfterValidator(file_name)]  # a text that can be the 
 RunName = Annotated[Text, AfterValidator(run_name)]  # the folder of a run, below output_dir
 Project = Annotated[Text, Field(max_length=128), AfterValidator(project)]  # of W&B
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
+FolderPath = Annotated[FilePath, AfterValidator(folder)]  # of a folder that there is, or that can be made
 Existing = Annotated[FilePath, AfterValidator(there)]  # a finished run, or a file
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]

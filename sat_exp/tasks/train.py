@@ -18,7 +18,7 @@ from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.names import CONF
 from sat_exp.report.headline import spread
 from sat_exp.settings import build, checked, plain
-from sat_exp.settings.types import FileName, FilePath, Seed, file_name
+from sat_exp.settings.types import FileName, FilePath, FolderPath, Seed, file_name
 from sat_exp.tasks import composing, measuring, printing, results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import ACCURACY, Job, Setup, Trainings
@@ -50,17 +50,18 @@ def check(
     measuring.check(config, chosen, weights=False, images=False)
     recipe = {name: value for name, value in rest.items() if name not in ("name", "directory")}
     checked(Recipe, recipe, "task")
-    names = [variant.name for variant in variants(chosen, recipe, recipes, seeds)]
+    every = variants(chosen, recipe, recipes, seeds)
+    names = [variant.name for variant in every]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise UserError(f"two trainings are called {min(repeated)}: give each of task.seeds and each model once")
-    check_source(config.dataset, training_root)
+    check_source(config.dataset, training_root, [variant.recipe.transform for variant in every])
 
 
 def run(
     config: DictConfig,
     *,
     name: FileName,
-    directory: FilePath,
+    directory: FolderPath,
     training_root: FilePath | None,
     seeds: Annotated[list[Seed], Field(min_length=1)] | None,
     recipes: Annotated[dict[FileName, dict[str, Any]], Field(min_length=1)] | None,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from sat_exp.datasets import Canvas
 from sat_exp.errors import UserError
-from sat_exp.modules.training_images import TrainingImages, transformation
+from sat_exp.modules.training_images import TrainingImages, check_source, transformation
 
 
 @pytest.fixture
@@ -77,6 +77,13 @@ def test_what_cannot_be_trained_on(photographs):
     (photographs / "train/cat").rename(photographs / "train/cow")
     with pytest.raises(UserError, match="are not those of val"):
         TrainingImages.of(config, train, 0)
+
+
+def test_a_transform_is_tried_before_images_are_read(photographs):
+    config, train = folder(photographs), str(photographs / "train")
+    check_source(config, train, [None, {"re_prob": 0.5}])
+    with pytest.raises(UserError, match="timm cannot apply transform="):
+        check_source(config, train, [None, {"auto_augmentation": "rand"}])
 
 
 def test_a_part_of_a_sets_own_training_images(fashion_mnist):

@@ -287,6 +287,8 @@ BAD = {
         "Foolbox20 has no training images: give task.training_root=FOLDER",
     ),
     "a network that cannot be": (["+model.network.nonsense=1"], "the network could not be built"),
+    "nothing learnt": (["task.learning_rate=0"], "task.learning_rate=0: give a value above 0"),
+    "a folder in a file": (["task.directory=/dev/null/x"], "task.directory=/dev/null/x: give the path of a folder"),
     "an unknown setting": (["+task.epoch=3"], "there is no setting task.epoch; near it: task.epochs"),
 }
 
@@ -300,6 +302,16 @@ def test_what_cannot_be_trained_is_refused_before_an_image_is_read(sat_exp, outp
     assert "Traceback" not in outcome.text
     assert not (outputs / "refused").exists()
     assert not (outputs / "trained").exists()
+
+
+def test_a_transform_without_photographs_is_refused_before_training(sat_exp, fashion_mnist, outputs):  # noqa: F811
+    outcome = sat_exp(
+        "task=train", "model=fashion_nfnet", f"dataset.root={fashion_mnist}", "dataset.size=20", "name=refused",
+        "task.recipes={plain:{},cut:{transform:{re_prob:0.2}}}",
+    )  # fmt: skip
+    assert outcome.status == 1
+    assert "task.transform= is for photographs" in outcome.text
+    assert not (outputs / "refused").exists()
 
 
 def test_files_in_the_place_of_a_trainings_folders_are_set_aside_and_it_trains(sat_exp, fashion_mnist, tmp_path):  # noqa: F811

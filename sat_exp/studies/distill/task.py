@@ -19,7 +19,7 @@ from sat_exp.modules.training import Recipe, Training
 from sat_exp.modules.training_images import TrainingImages, check_source
 from sat_exp.runs import Run
 from sat_exp.settings import plain
-from sat_exp.settings.types import Count, Existing, FileName, FilePath, Positive, Seed, Text
+from sat_exp.settings.types import Count, Existing, FileName, FilePath, FolderPath, Positive, Seed, Text
 from sat_exp.store import key_of
 from sat_exp.studies.distill import findings
 from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds, relations
@@ -140,7 +140,7 @@ def check(
     if "seed" in recipe:
         raise UserError("there is no setting task.seed: give task.seeds=, a list")
     Recipe.of(recipe | {"seed": seeds[0]}, "task")
-    check_source(config.dataset, training_root)
+    check_source(config.dataset, training_root, [recipe.get("transform")])
     measuring.check(config, student_models, weights=False, images=False)
     measuring.check(config, teacher_models)
     if picker is not None:
@@ -153,7 +153,7 @@ def run(
     config: DictConfig,
     *,
     name: FileName,
-    directory: FilePath,
+    directory: FolderPath,
     training_root: FilePath | None,
     students: Annotated[list[Text], Field(min_length=1)],
     teachers: Annotated[list[Text], Field(min_length=1)],
