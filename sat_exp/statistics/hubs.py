@@ -110,7 +110,7 @@ def solve(design: Array, values: Array, models: int) -> Array:
     equations; UserError where they are not determined."""
     products = design.T @ design
     if products.any() and np.linalg.matrix_rank(products, hermitian=True) == len(products):
-        return np.linalg.solve(products, design.T @ values)
+        return np.asarray(np.linalg.solve(products, design.T @ values), np.float64)
     raise UserError(
         f"{len(values)} measured pairs or directions of {models} models do not determine the models' effects: measure "
         "every pair of at least three models, both ways"
