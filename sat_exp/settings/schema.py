@@ -110,10 +110,8 @@ def line(errors: Sequence[ErrorDetails], prefix: str, kind: Any) -> str:
     if error["type"] == "extra_forbidden":
         parent = located(kind, error["loc"][:-1])[1]
         known = [other for member in (parent, *get_args(parent)) for other in getattr(member, "__annotations__", ())]
-        near = nearest(names[-1], known) or known
-        return (
-            f"there is no setting {name}; near it: {', '.join(dotted(prefix, [*names[:-1], other]) for other in near)}"
-        )
+        near = [dotted(prefix, [*names[:-1], other]) for other in nearest(names[-1], known) or known]
+        return f"there is no setting {name}" + (f"; near it: {', '.join(near)}" if near else ": leave it out")
     if error["type"] == "missing":
         return f"{name} has no value: give {name}="
     same = [other for other in errors if located(kind, other["loc"])[0] == names]

@@ -72,6 +72,12 @@ def test_what_is_wrong_is_one_line(changes, said):
     assert str(caught.value) == said
 
 
+def test_where_there_are_no_settings_none_is_near():
+    empty = with_config(STRICT)(TypedDict("Empty", {}))
+    with pytest.raises(UserError, match=r"^there is no setting task\.name: leave it out$"):
+        checked(empty, {"name": 5}, "task")
+
+
 def test_settings_come_back_as_they_were_given():
     assert checked(task, SOUND | {"name": 2024}, "task") == SOUND | {"name": "2024"}
 
