@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
-from sat_exp.progress import progress, waiting
+from sat_exp.cores import computed, delayed
+from sat_exp.progress import waiting
 from sat_exp.report import headline, page, theme
 from sat_exp.report.figures import drawings
 from sat_exp.report.results import Results
@@ -64,11 +65,8 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
             drawn = drawings(results)
         untrained = results.models is not None and not results.models["pretrained"].astype(bool).all()
         note = "untrained networks: these numbers say nothing about trained ones" if untrained else ""
-        files = {}
-        with progress("report", len(drawn) + 1) as bar:
-            for name, drawing in drawn.items():
-                files[name] = theme.save(drawing, place / "figures" / name, note)
-                bar(1)
+        jobs = [delayed(theme.save)(drawing, place / "figures" / name, note) for name, drawing in drawn.items()]
+        files = dict(zip(drawn, computed("figures", jobs, len(jobs)), strict=True))
+        with waiting("page"):
             (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")
-            bar(1)
     return Report(place, list(files), headline.warnings(results))

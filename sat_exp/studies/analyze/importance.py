@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.model_selection import KFold
 
 from sat_exp.cores import computed, delayed
+from sat_exp.statistics.boosting import Boosted, boosted
 from sat_exp.statistics.hubs import ranks
 from sat_exp.statistics.resampling import percentile_interval
 from sat_exp.studies.analyze import components
@@ -23,6 +23,9 @@ from sat_exp.studies.analyze.components import Array, Codes, Pairs, ratio
 
 SHUFFLES = 5
 """Permutations of a component's values among models for each fitted regressor."""
+
+SHARE = 0.3
+"""The share of the columns among which splits choose where the inputs are values."""
 
 Errors = dict[tuple[str, int], Array]
 """Squared errors by kind of fit and position of the subset, [2, P]: of pairs with one new model, and with two."""
@@ -62,7 +65,7 @@ def importance(
 def flag_importance(pairs: Pairs, *, refits: int = 100, seed: int = 0) -> pd.DataFrame:
     """component, and the paper's importance: the loss of R² on the pairs of the fit when its flag is shuffled there.
 
-    The fit is `regressor` on the flags of all pairs; the loss is the mean of ten shuffles. The interval comes from
+    The fit is `boosted` on the flags of all pairs; the loss is the mean of ten shuffles. The interval comes from
     `refits` draws of models with replacement, with a fit for each, in which a pair is weighted by how often its two
     models are drawn. first_share: the share of these draws in which the component has rank 1.
     """
@@ -71,7 +74,7 @@ def flag_importance(pairs: Pairs, *, refits: int = 100, seed: int = 0) -> pd.Dat
     def importances(weight: Array, state: int) -> Array:
         kept = weight > 0
         data = flags[kept], pairs.sat[kept], weight[kept]
-        return shuffled_loss(regressor(state).fit(*data), *data, state)
+        return shuffled_loss(boosted(*data, seed=state), *data, state)
 
     weights = pairs.drawn(refits, np.random.default_rng([seed, 0]))
     jobs = ((weight, seed + draw) for draw, weight in enumerate((np.ones(len(flags)), *weights)))
@@ -85,7 +88,7 @@ def flag_importance(pairs: Pairs, *, refits: int = 100, seed: int = 0) -> pd.Dat
     return table.assign(rank=ranks(table["importance"]), first_share=first_share)
 
 
-def shuffled_loss(fitted: GradientBoostingRegressor, flags: Array, sat: Array, weight: Array, state: int) -> Array:
+def shuffled_loss(fitted: Boosted, flags: Array, sat: Array, weight: Array, state: int) -> Array:
     """The loss of R² when a flag is shuffled, the mean of ten shuffles, for each flag [C].
 
     These are the numbers of scikit-learn's `permutation_importance`. It predicts the pairs again after each shuffle;
@@ -183,23 +186,17 @@ def _predictions(
     whole = _predictor(blocks, pairs.sat, train, seed)
     found = {
         ("mean", 0): [np.full(test.size, pairs.sat[train].mean())],
-        ("flags", 0): [regressor(seed).fit(flags[train], pairs.sat[train]).predict(flags[test])],
+        ("flags", 0): [boosted(flags[train], pairs.sat[train], seed=seed).predict(flags[test])],
         ("values", 0): [whole(blocks, test)],
     }
     for subset, chosen in enumerate(members):
         mixed = [[(other if at in chosen else blocks)[at] for at in range(len(blocks))] for other in others]
-        found["shuffled", subset] = [whole(parts, test) for parts in mixed]
+        together = [np.concatenate([parts[at][test] for parts in mixed]) for at in range(len(blocks))]
+        found["shuffled", subset] = np.split(whole(together, np.arange(len(others) * test.size)), len(others))
         for kind, kept in (("without", set(range(len(blocks))) - chosen), ("only", chosen)):
             parts = [blocks[at] for at in sorted(kept)]
             found[kind, subset] = [_predictor(parts, pairs.sat, train, seed)(parts, test)]
     return found
-
-
-def regressor(seed: int, *, sampled: bool = False) -> GradientBoostingRegressor:
-    """100 trees of depth 3. sampled: splits choose among 3/10 of the columns, which is faster and, of many, as good."""
-    return GradientBoostingRegressor(
-        n_estimators=100, max_depth=3, max_features=0.3 if sampled else None, random_state=seed
-    )
 
 
 def _predictor(parts: list[Array], sat: Array, train: Codes, seed: int) -> Callable[[list[Array], Codes], Array]:
@@ -207,7 +204,7 @@ def _predictor(parts: list[Array], sat: Array, train: Codes, seed: int) -> Calla
     if not parts:
         mean = float(sat[train].mean())
         return lambda parts, test: np.full(test.size, mean)
-    fitted = regressor(seed, sampled=True).fit(np.hstack(parts)[train], sat[train])
+    fitted = boosted(np.hstack(parts)[train], sat[train], seed=seed, share=SHARE)
     return lambda parts, test: fitted.predict(np.hstack(parts)[test])
 
 
@@ -216,13 +213,14 @@ def _fits(pairs: Pairs, errors: Errors, weights: Array, folds: int, seed: int) -
     known = len(pairs.sat)
     rows: list[tuple[str | float, ...]] = []
     for encoding, inputs in (("flags", pairs.flags()), ("values", np.hstack(pairs.values()))):
-        model = regressor(seed, sampled=encoding == "values")
+        share = SHARE if encoding == "values" else None
         base = (pairs.sat - pairs.sat.mean()) ** 2
-        fitted = model.fit(inputs, pairs.sat).predict(inputs)
+        fitted = boosted(inputs, pairs.sat, seed=seed, share=share).predict(inputs)
         r2 = _share(base - (pairs.sat - fitted) ** 2, base, weights)[0]
         rows.append((encoding, "training", known, r2, np.nan, np.nan))
-        split = KFold(folds, shuffle=True, random_state=seed)
-        predicted = cross_val_predict(model, inputs, pairs.sat, cv=split)
+        predicted = np.empty(known)
+        for train, test in KFold(folds, shuffle=True, random_state=seed).split(inputs):
+            predicted[test] = boosted(inputs[train], pairs.sat[train], seed=seed, share=share).predict(inputs[test])
         rows.append((encoding, "pairs at random", known, *_share(base - (pairs.sat - predicted) ** 2, base, weights)))
         for number, validation in enumerate(("one new model", "two new models")):
             error, base = errors[encoding, 0][number], errors["mean", 0][number]

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
+from sat_exp import cores
 from sat_exp.errors import UserError
 from sat_exp.names import CONF, aliases
 from sat_exp.runs import Run
@@ -51,6 +52,7 @@ def run(
     refits: Repeats,
 ) -> None:
     """Analyse a matrix, write the run's folder, mirror it to W&B and print the findings."""
+    cores.prepare("sat_exp.studies.analyze.importance")
     study = studied(config, run, reference_images)
     finished, matrix = study.run, study.matrix
     pairs = None if finished is None else finished.table("pairs")

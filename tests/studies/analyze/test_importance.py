@@ -9,8 +9,9 @@ from scipy.stats.contingency import association as cramer
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 
+from sat_exp.statistics.boosting import boosted
 from sat_exp.studies.analyze.components import Pairs, alone, associated, association, given_others, pair_up
-from sat_exp.studies.analyze.importance import flag_importance, held_out, importance, regressor, shuffled_loss
+from sat_exp.studies.analyze.importance import flag_importance, held_out, importance, shuffled_loss
 
 from ...command import PUBLISHED
 
@@ -233,6 +234,7 @@ def test_the_loss_is_that_of_scikit_learns_permutation_importance(constant):
     flags = rng.integers(0, 2, (90, 9)).astype(float)
     sat = np.full(90, 2.0) if constant else flags[:, 0] + rng.normal(0, 0.3, 90)
     weight = rng.integers(1, 4, 90).astype(float)
-    fitted = regressor(3).fit(flags, sat, weight)
-    other = permutation_importance(fitted, flags, sat, n_repeats=10, random_state=3, sample_weight=weight)
-    np.testing.assert_array_equal(shuffled_loss(fitted, flags, sat, weight, 3), other["importances_mean"])
+    theirs = GradientBoostingRegressor(random_state=3).fit(flags, sat, weight)
+    other = permutation_importance(theirs, flags, sat, n_repeats=10, random_state=3, sample_weight=weight)
+    ours = shuffled_loss(boosted(flags, sat, weight, seed=3), flags, sat, weight, 3)
+    assert ours == pytest.approx(other["importances_mean"], abs=1e-10)
