@@ -5,6 +5,8 @@ from sat_exp import stopping
 if __name__ == "__main__":
     stopping.begin()  # before the imports, which take time
 
+import atexit
+import gc
 import logging
 import sys
 
@@ -15,6 +17,7 @@ from sat_exp.errors import user_error
 @stopping.handled()
 def main() -> None:
     logging.raiseExceptions = False  # on a full disk a log would print tracebacks
+    atexit.register(gc.freeze)  # else the interpreter searches for garbage before it ends, for seconds
     arguments = sys.argv[1:]
     try:
         text = completion.answer(arguments)

@@ -2,28 +2,46 @@
 
 import os
 import time
+from threading import Event
 
 import numpy as np
 import pytest
 from sklearn import get_config
 
-from sat_exp.cores import computed, delayed
+from sat_exp import cores as module
+from sat_exp.cores import computed, delayed, prepare
 from sat_exp.statistics.clustering import k_means
 
 
 @pytest.fixture(params=["1", "2"])
 def cores(monkeypatch, request) -> int:
+    """The number of cores; with two, processes start after the first job."""
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", request.param)
+    monkeypatch.setattr(module, "START", 0.01)
+    monkeypatch.setattr(module, "_prepared", Event())
     return int(request.param)
 
 
+def process() -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
 def test_jobs_run_in_other_processes_unless_there_is_one_core(cores):
-    found = {
-        process
-        for process, _ in computed("jobs", (delayed(lambda: (os.getpid(), time.sleep(0.2)))() for _ in range(4)), 4)
-    }
-    assert (found == {os.getpid()}) == (cores == 1)
-    assert len(found) <= cores
+    first, *others = computed("jobs", [delayed(process)() for _ in range(5)], 5)
+    assert first == os.getpid()
+    assert (os.getpid() in others) == (cores == 1)
+
+
+def test_short_work_starts_no_process(cores, monkeypatch):
+    monkeypatch.setattr(module, "START", 3.0)
+    assert {*computed("jobs", [delayed(process)() for _ in range(5)], 5)} == {os.getpid()}
+
+
+def test_prepared_processes_do_all_jobs(cores):
+    prepare("json")
+    found = {*computed("jobs", [delayed(process)() for _ in range(5)], 5)}
+    assert (os.getpid() in found) == (cores == 1)
 
 
 def test_results_have_the_order_of_the_jobs(cores):

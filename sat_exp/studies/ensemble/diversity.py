@@ -27,6 +27,9 @@ SAMPLE = 10_000
 """The most ensembles of a size for intervals and p values, a seeded sample if there are more: models are drawn, and
 more ensembles of the same models add little."""
 
+AT_ONCE = 2**18
+"""The most ensembles, over all orders, that are worked on at once."""
+
 FEWEST = 5  # ensembles for the interval of a mean
 PARTS, LEAST_PER_PART = 5, 12
 BINS, LEAST_PER_BIN = 20, 20
@@ -193,18 +196,21 @@ def relation(
             parts.append(part)
             bar(len(part))
     covariances = np.concatenate(parts)
-    orders = [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
-    permuted = (np.sort(order[members], axis=1) for order in orders)
+    orders: NDArray[np.int64] = np.array(
+        [np.arange(ensembles.models), *(rng.permutation(ensembles.models) for _ in range(permutations))]
+    )
     functions = [ensembles.properties[name] for name in (*predictors, *CONTROLS)]
     controls = [names.index(name) for name in CONTROLS]
     tests = [[names.index(one), *given] for one in predictors for given in ([], controls)]
     statistics = [_statistic(rankdata(sample, axis=0), test, len(measures)) for test in tests]
-    moved = (_places(sample, [values(rows) for values in functions]) for rows in permuted)
-    sizes = np.empty((1 + permutations, len(tests), len(measures)))
-    with progress("orders", len(sizes)) as bar:
-        for place, ranks in enumerate(moved):
-            sizes[place] = [statistic(ranks) for statistic in statistics]
-            bar(1)
+    found = []
+    with progress("orders", len(orders)) as bar:
+        for block in np.array_split(orders, -(-len(orders) * max(1, len(used)) // AT_ONCE)):
+            permuted = np.sort(block[:, members], axis=2).reshape(-1, ensembles.size)
+            ranks = _places(sample, [values(permuted) for values in functions]).reshape(len(block), len(used), -1)
+            found.append(np.stack([statistic(ranks) for statistic in statistics], axis=1))
+            bar(len(block))
+    sizes = np.concatenate(found)
     rows = []
     for (row, measure), (at, (predictor, *given)) in product(enumerate(measures), enumerate(tests)):
         chosen = [predictor, names.index(measure), *given]
@@ -217,7 +223,7 @@ def relation(
 
 
 def _places(columns: Array, moved: Sequence[NDArray]) -> Array:
-    """The ranks of other values, K of [E], among those of the first K of `columns`, [E, K]."""
+    """The ranks of other values, K of [N], among those of the first K of `columns`, [E, K]; [N, K]."""
     places = []
     for column, values in zip(np.sort(columns, axis=0).T, moved, strict=False):
         places.append((np.searchsorted(column, values, "left") + np.searchsorted(column, values, "right") + 1) / 2)
@@ -225,28 +231,25 @@ def _places(columns: Array, moved: Sequence[NDArray]) -> Array:
 
 
 def _statistic(ranks: Array, test: Sequence[int], measures: int) -> Callable[[Array], Array]:
-    """A function of the ranks of the properties of permuted ensembles, [E, K]: the absolute partial correlation of a
-    predictor with each measure, [measures], up to a factor that is the same for all permutations. NaN if constant.
+    """A function of the ranks of the properties of ensembles in R orders, [R, E, K]: the absolute partial correlation
+    of a predictor with each measure, [R, measures], up to a factor that is the same for all orders. NaN if constant.
 
     ranks: of the ensembles themselves, [E, K + measures]. test: the predictor's column, then those of the controls.
     The predictor's residual, with coefficients from `ranks`, is permuted; its part in the controls is subtracted again.
     """
     controls, measured = ranks[:, test[1:]], ranks[:, -measures:]
-    coefficients = np.linalg.lstsq(_with_constant(controls), ranks[:, test[0]], rcond=None)[0]
+    design = np.column_stack([np.ones(len(ranks)), controls])
+    start, *slopes = np.linalg.lstsq(design, ranks[:, test[0]], rcond=None)[0]
     basis = basis_of(controls)
     rest = measured - basis @ (basis.T @ measured)
     constant = np.ptp(rest, axis=0) <= 1e-9 * len(ranks)
 
     def statistic(properties: Array) -> Array:
-        residual = properties[:, test[0]] - _with_constant(properties[:, test[1:]]) @ coefficients
-        remainder = residual - basis @ (basis.T @ residual)
-        length = np.linalg.norm(remainder)
-        if np.ptp(residual) <= 1e-9 * len(residual) or length == 0:
-            return np.full(measures, np.nan)
-        return np.where(constant, np.nan, np.abs(remainder @ rest) / length)
+        residual = properties[:, :, test[0]] - start - properties[:, :, test[1:]] @ np.array(slopes)
+        remainder = residual - (residual @ basis) @ basis.T
+        length = np.linalg.norm(remainder, axis=1)
+        unknown = (np.ptp(residual, axis=1) <= 1e-9 * len(ranks)) | (length == 0)
+        sizes = np.abs(remainder @ rest) / np.where(unknown, 1, length)[:, None]
+        return np.where(unknown[:, None] | constant, np.nan, sizes)
 
     return statistic
-
-
-def _with_constant(columns: Array) -> Array:
-    return np.column_stack([np.ones(len(columns)), columns])
