@@ -27,6 +27,7 @@ class Kind:
     packages: tuple[str, ...]  # where it may come from
     fits: Callable[[Any], bool]  # whether an object of those packages is of this kind
     plugins: str | None = None  # the group of entry points of plug-ins that offer further ones
+    name: str = ""  # the name that it must have; empty for any
 
 
 def is_network(target: Any) -> bool:
@@ -52,20 +53,15 @@ def is_dataset(target: Any) -> bool:
     return inspect.isclass(target) and issubclass(target, LightningDataModule) and not inspect.isabstract(target)
 
 
-def called(name: str) -> Callable[[Any], bool]:
-    """A test whether an object is a function of that name."""
-    return lambda target: inspect.isfunction(target) and target.__name__ == name
-
-
 NETWORKS = (*TIMM, "torch.nn", "torchvision.models", "transformers", "sat_exp.models")
 KINDS = {
-    "task": Kind("a task", ("sat_exp.tasks", "sat_exp.studies"), called("run"), "sat_exp.studies"),
+    "task": Kind("a task", ("sat_exp.tasks", "sat_exp.studies"), inspect.isfunction, "sat_exp.studies", "run"),
     "attack": Kind("an attack", ("sat_exp.attacks",), inspect.isclass, "sat_exp.attacks"),
     "dataset": Kind("a data set", ("sat_exp.datasets",), is_dataset, "sat_exp.datasets"),
     "hardware": Kind("hardware", ("sat_exp.modules.hardware",), inspect.isclass),
     "tracking": Kind("tracking", ("sat_exp.tracking",), inspect.isclass),
     "network": Kind("a network", NETWORKS, is_network, "sat_exp.models"),
-    "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), called("read"), "sat_exp.models"),
+    "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), inspect.isfunction, "sat_exp.models", "read"),
 }
 
 
@@ -105,6 +101,8 @@ def permitted(name: Any, kind: str, where: str) -> tuple[str, ...]:
     if not within(name, (*wanted.packages, *extra)):
         advice = f"if you trust that package, type 'allow=[{name.split('.')[0]}]'"
         raise UserError(f"{where}={name}: configurations name code of {known} only; {advice}")
+    if wanted.name and not within(name, extra) and name.rpartition(".")[2] != wanted.name:
+        raise UserError(f"{where}={name} is not {wanted.noun}, which is called {wanted.name}")
     return extra
 
 

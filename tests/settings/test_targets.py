@@ -7,7 +7,7 @@ import pytest
 
 from sat_exp import plugins
 from sat_exp.errors import UserError
-from sat_exp.settings.targets import KINDS, allowing, check_network, resolve
+from sat_exp.settings.targets import KINDS, allowing, check_network, permitted, resolve
 
 FOREIGN = [
     "os.system", "builtins.eval", "builtins.exec", "subprocess.run", "shutil.copy", "pathlib.Path.touch", "pickle.load",
@@ -134,3 +134,10 @@ def test_a_package_in_the_current_folder_is_not_installed(installed, evil, monke
     with pytest.raises(UserError, match=r"type 'allow=\[evil_package\]'"):
         resolve("evil_package.Thing", "attack", "attack._target_")
     assert not evil.exists()
+
+
+def test_a_function_of_another_name_is_no_task():
+    with pytest.raises(
+        UserError, match=r"^task\._target_=sat_exp\.tasks\.composing\.models is not a task, which is called run$"
+    ):
+        permitted("sat_exp.tasks.composing.models", "task", "task._target_")
