@@ -23,7 +23,7 @@ CONTROLS = ["members_error", "accuracy_gap"]
 
 NAMED = 100_000  # the most ensembles of all sizes in the table `ensembles`
 ENDS = 1000  # of these, the number of a size with the most and with the least reduction
-SAMPLE = 10_000
+SAMPLE = 5_000
 """The most ensembles of a size for intervals and p values, a seeded sample if there are more: models are drawn, and
 more ensembles of the same models add little."""
 
