@@ -54,7 +54,11 @@ class Pool:
 
 def costs_of(models: Sequence[Subject]) -> pd.DataFrame:
     """parameters and flops of each model, one row per model."""
-    costs = [(model.parameters, model.candidate.flops()) for model in models]
+    costs = []
+    with progress("costs", len(models)) as bar:
+        for model in models:
+            costs.append((model.parameters, model.candidate.flops()))
+            bar(1)
     return pd.DataFrame(costs, columns=["parameters", "flops"])
 
 

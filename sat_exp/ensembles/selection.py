@@ -14,7 +14,7 @@ from sat_exp.ensembles.members import Array, Ensembles, Members, pair_mean
 from sat_exp.ensembles.pool import STATED, Pool, similarities
 from sat_exp.errors import UserError
 from sat_exp.models import Candidate
-from sat_exp.progress import progress
+from sat_exp.progress import progress, waiting
 from sat_exp.similarity.intervals import wilson_interval
 
 STRATEGIES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
@@ -113,8 +113,9 @@ def selected(
         for half, matrix in zip(halves, sat, strict=True):
             splits.append(held_out(contests, pool, samples, half, matrix, limits))
             bar(1)
-    results = compared(splits)
-    return {"selection": results, "recommended": recommended(ensembles, pool, limits, results)}
+    with waiting("recommending"):
+        results = compared(splits)
+        return {"selection": results, "recommended": recommended(ensembles, pool, limits, results)}
 
 
 def held_out(

@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 from sat_exp.ensembles.contests import LOGIT_STEPS, Block, scores
 from sat_exp.ensembles.members import Array, Ensembles, Members
 from sat_exp.ensembles.pool import SIMILARITIES
+from sat_exp.progress import waiting
 from sat_exp.studies.ensemble.diversity import relation
 
 BINS = 15
@@ -25,7 +26,8 @@ def calibrated(
     rng = np.random.default_rng(seed)
     samples = [same_size.sample(CALIBRATED, rng) for same_size in ensembles]
     models = np.arange(ensembles[0].models)[:, None]
-    single, *tables = calibration(blocks, [models, *(sample.members for sample in samples)], average)
+    with waiting("calibration"):
+        single, *tables = calibration(blocks, [models, *(sample.members for sample in samples)], average)
     drawing = {"resamples": resamples, "permutations": permutations, "seed": seed}
     sizes, relations = [summary(single, 1)], []
     for sample, table in zip(samples, tables, strict=True):
