@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from sat_exp.ensembles.members import Array, Ensembles, Members
 from sat_exp.ensembles.pool import SIMILARITIES, Pool
-from sat_exp.progress import progress
+from sat_exp.progress import progress, waiting
 from sat_exp.statistics.relations import basis_of
 from sat_exp.statistics.resampling import percentile_interval, permutation_p
 from sat_exp.statistics.weighted import partial_correlations, rank_covariances
@@ -49,9 +49,10 @@ def gains(
         "ensembles": [named(given, pool.names, most, seed) for given in ensembles],
         "ensembles_binned": [binned(given, by) for given in ensembles for by in SIMILARITIES],
         "ensemble_relations": [relation(given, gain, predictors, **tests, **drawing) for given in ensembles],
-        "ensembles_matched": [matched(given, **drawing) for given in ensembles],
-        "ensembles_by_clusters": [by_clusters(given, **drawing) for given in ensembles],
     }
+    with waiting("groups"):
+        parts["ensembles_matched"] = [matched(given, **drawing) for given in ensembles]
+        parts["ensembles_by_clusters"] = [by_clusters(given, **drawing) for given in ensembles]
     return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
 
 
