@@ -16,9 +16,10 @@ from sat_exp.tasks import composing
 def check_early(config: DictConfig) -> None:
     """UserError for a wrong setting that can be told without torch: unknown names, wrong types, values out of range."""
     settings.check_values(config)
-    with settings.allowing(config):
-        for model in composing.models(config):
-            settings.check_model(model, f"model {model.get('name')}")
+    if config.pool is not None:
+        with settings.allowing(config):
+            for model in composing.members(config.pool.models, "pool.models"):
+                settings.check_model(model, f"model {model.get('name')}")
     if config.measures:
         from sat_exp.similarity import measures
 

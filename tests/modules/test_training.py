@@ -224,7 +224,7 @@ def test_views_are_those_that_mirroring_gives():
     [
         ({"epochs": 0}, "epochs=0: give a value of 1 or more"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
-        ({"learning_rate": -1}, "learning_rate=-1: give a value of 0 or more"),
+        ({"learning_rate": -1}, "learning_rate=-1: give a value above 0"),
         ({"mixup": 0.1, "batch_size": 7}, "batch_size=7: mixing takes images in pairs"),
         ({"average": 1}, "average=1: give a value below 1"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0: give a value below 1"),
