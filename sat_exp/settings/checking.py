@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -30,9 +29,11 @@ def check(config: DictConfig) -> None:
     to the task's `run`. Code is imported, models and images may be loaded; nothing is written."""
     with waiting("loading libraries and models"), allowing(config):
         gc.disable()  # importing leaves no garbage, but a search for it after every few objects takes a second
-        function, values = chosen_task(config)
-        gc.freeze()
-        gc.enable()
+        try:
+            function, values = chosen_task(config)
+            gc.freeze()
+        finally:
+            gc.enable()
         check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
         if check_task is not None:
             check_task(config, **values)
@@ -52,9 +53,6 @@ def check_values(config: DictConfig) -> None:
             raise UserError(f"{group}={whole.get(group)}: give {choose(whole.get(group), files_of(group))}")
     check_resolved(whole)
     checked(Configuration, whole)
-    place = Path(whole["output_dir"]).absolute()
-    if files := [folder for folder in (place, *place.parents) if folder.exists() and not folder.is_dir()]:
-        raise UserError(f"output_dir={whole['output_dir']}: {files[0]} is no folder, give another")
     with allowing(config):
         for group in GROUPS:
             permitted(whole[group][TARGET], group, f"{group}.{TARGET}")

@@ -12,6 +12,7 @@ from sat_exp.settings.types import (
     Existing,
     FileName,
     FilePath,
+    FolderPath,
     Images,
     Positive,
     RunName,
@@ -122,7 +123,7 @@ class Configuration(TypedDict):
     """A whole configuration. The types of `attack` to `task` are in the signature of their `_target_`."""
 
     name: RunName
-    output_dir: FilePath
+    output_dir: FolderPath
     seed: Seed
     labels: Labels
     protocol: Protocol
