@@ -15,8 +15,9 @@ from sat_exp import measurement as measuring
 from sat_exp import report, runs, similarity
 from sat_exp.errors import UserError
 from sat_exp.measurement import Examples, Measured, Measurement, Scoring
-from sat_exp.report.results import Results, square
+from sat_exp.report.results import Results
 from sat_exp.similarity import Predictions
+from sat_exp.similarity.scores import square
 from sat_exp.tasks.recording import described, write
 
 

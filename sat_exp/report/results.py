@@ -83,18 +83,6 @@ def model_families(pairs: pd.DataFrame) -> dict[str, str]:
     return first | {b: family for b, family in zip(pairs["model_b"], pairs["family_b"], strict=True) if b not in first}
 
 
-def square(pairs: pd.DataFrame, upper: str, lower: str | None = None) -> pd.DataFrame:
-    """[M, M], models in the order of the pairs: column `upper` at (a, b), column `lower`, by default the same, at
-    (b, a); NaN for a missing pair."""
-    names = list(dict.fromkeys([*pairs["model_a"], *pairs["model_b"]]))
-    position = {name: index for index, name in enumerate(names)}
-    a, b = pairs["model_a"].map(position), pairs["model_b"].map(position)
-    values = np.full((len(names), len(names)), np.nan)
-    values[b, a] = pairs[lower or upper]
-    values[a, b] = pairs[upper]
-    return pd.DataFrame(values, index=names, columns=names)
-
-
 def tree(sat: pd.DataFrame) -> clustering.Hierarchy:
     """The average-linkage tree of a symmetric matrix of SAT [M, M]; a missing pair counts as an average one."""
     distance = (LOG_100 - sat.to_numpy(dtype=float)).clip(min=0)

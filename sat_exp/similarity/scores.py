@@ -203,10 +203,17 @@ def weighted_counts(
 def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
     """The symmetric matrix of SAT, float64 [M, M], from the table of pairs; models in the table's order. Pairs that are
     not in the table are NaN."""
+    return square(pairs, "sat")
+
+
+def square(pairs: pd.DataFrame, upper: str, lower: str | None = None) -> pd.DataFrame:
+    """[M, M], models in the order of the pairs: column `upper` at (a, b), column `lower`, by default the same, at
+    (b, a); NaN for a missing pair."""
     models = pd.Index([*pairs["model_a"], *pairs["model_b"]]).unique()
-    row, column = models.get_indexer(pairs["model_a"]), models.get_indexer(pairs["model_b"])
+    a, b = models.get_indexer(pairs["model_a"]), models.get_indexer(pairs["model_b"])
     values = np.full((len(models), len(models)), np.nan)
-    values[row, column] = values[column, row] = pairs["sat"]
+    values[b, a] = pairs[lower or upper]
+    values[a, b] = pairs[upper]
     return pd.DataFrame(values, index=models, columns=models)
 
 

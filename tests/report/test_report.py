@@ -25,7 +25,7 @@ from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.report import Report, atlas, draw, figures, origin, page, results, theme
 from sat_exp.report.origin import Origin
-from sat_exp.similarity.scores import between_models
+from sat_exp.similarity.scores import between_models, square
 
 MODELS = {
     "conv_a": "Conv",
@@ -201,7 +201,7 @@ def test_every_figure_is_written_and_shows_something(run, report):
 
 
 def test_order_puts_planted_families_together():
-    order = results.leaf_order(results.square(pairs_table(MODELS), "sat"))
+    order = results.leaf_order(square(pairs_table(MODELS), "sat"))
     families = [MODELS[name] for name in order]
     assert sorted(order) == sorted(MODELS)
     assert sum(a != b for a, b in itertools.pairwise(families)) == 2
@@ -209,7 +209,7 @@ def test_order_puts_planted_families_together():
 
 def test_square_keeps_directions_apart():
     pairs = pairs_table(MODELS)
-    rate = results.square(pairs, "transfer_rate_ab", "transfer_rate_ba")
+    rate = square(pairs, "transfer_rate_ab", "transfer_rate_ba")
     first = pairs[(pairs["model_a"] == "conv_a") & (pairs["model_b"] == "mix_a")].iloc[0]
     assert rate.loc["conv_a", "mix_a"] == first["transfer_rate_ab"]
     assert rate.loc["mix_a", "conv_a"] == first["transfer_rate_ba"]

@@ -11,9 +11,9 @@ from sat_exp import similarity
 from sat_exp.report import heatmap, theme
 from sat_exp.report.heatmap import Styles
 from sat_exp.report.origin import Origin
-from sat_exp.report.results import leaf_order, model_families, square
+from sat_exp.report.results import leaf_order, model_families
 from sat_exp.report.theme import Drawing
-from sat_exp.similarity.scores import between_models
+from sat_exp.similarity.scores import between_models, square
 
 
 @theme.style()

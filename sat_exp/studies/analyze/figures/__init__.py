@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from sat_exp.report import heatmap, results, theme
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
+from sat_exp.similarity import scores
 from sat_exp.studies.analyze.figures import measures
 
 
@@ -104,7 +105,7 @@ def _boxed(
 
     Models are in the order of clusters and then of average linkage.
     """
-    square = results.square(pairs, column)
+    square = scores.square(pairs, column)
     cluster = found.own["clusters"].set_index("model")[by]
     order = sorted(results.leaf_order(square), key=lambda name: cluster[name])
     square, groups = square.loc[order, order], [int(cluster[name]) for name in order]
