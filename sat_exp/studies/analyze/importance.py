@@ -183,29 +183,29 @@ def _predictions(
     """The predictions of SAT for the pairs `test`, [T] each, by kind of fit to the pairs `train` and by subset.
     others: the values of the pairs after each permutation of the models."""
     flags, blocks = pairs.flags(), pairs.values()
-    whole = _predictor(blocks, pairs.sat, train, seed)
+    inputs = np.hstack(blocks)
+    whole = _predictor(inputs[train], pairs.sat[train], seed)
     found = {
         ("mean", 0): [np.full(test.size, pairs.sat[train].mean())],
         ("flags", 0): [boosted(flags[train], pairs.sat[train], seed=seed).predict(flags[test])],
-        ("values", 0): [whole(blocks, test)],
+        ("values", 0): [whole(inputs[test])],
     }
     for subset, chosen in enumerate(members):
-        mixed = [[(other if at in chosen else blocks)[at] for at in range(len(blocks))] for other in others]
-        together = [np.concatenate([parts[at][test] for parts in mixed]) for at in range(len(blocks))]
-        found["shuffled", subset] = np.split(whole(together, np.arange(len(others) * test.size)), len(others))
+        mixed = [
+            np.hstack([(other if at in chosen else blocks)[at][test] for at in range(len(blocks))]) for other in others
+        ]
+        found["shuffled", subset] = np.split(whole(np.concatenate(mixed)), len(others))
         for kind, kept in (("without", set(range(len(blocks))) - chosen), ("only", chosen)):
-            parts = [blocks[at] for at in sorted(kept)]
-            found[kind, subset] = [_predictor(parts, pairs.sat, train, seed)(parts, test)]
+            part = np.hstack([inputs[:, :0], *(blocks[at] for at in sorted(kept))])
+            found[kind, subset] = [_predictor(part[train], pairs.sat[train], seed)(part[test])]
     return found
 
 
-def _predictor(parts: list[Array], sat: Array, train: Codes, seed: int) -> Callable[[list[Array], Codes], Array]:
-    """A regressor fitted to the rows `train` of `parts`, which predicts rows of others; without any part, the mean."""
-    if not parts:
-        mean = float(sat[train].mean())
-        return lambda parts, test: np.full(test.size, mean)
-    fitted = boosted(np.hstack(parts)[train], sat[train], seed=seed, share=SHARE)
-    return lambda parts, test: fitted.predict(np.hstack(parts)[test])
+def _predictor(inputs: Array, sat: Array, seed: int) -> Callable[[Array], Array]:
+    """A function that predicts SAT, fitted to `inputs` [N, F] and `sat` [N]; without any column it is the mean."""
+    if not inputs.shape[1]:
+        return lambda others: np.full(len(others), sat.mean())
+    return boosted(inputs, sat, seed=seed, share=SHARE).predict
 
 
 def _fits(pairs: Pairs, errors: Errors, weights: Array, folds: int, seed: int) -> pd.DataFrame:
