@@ -70,7 +70,7 @@ class Limits:
             Limits(most={cost: self.most[cost] for cost in known}).sizes(sizes, np.ones(len(costs)), costs)
 
     def sizes(self, sizes: Sequence[int], accuracy: Array, costs: pd.DataFrame) -> list[int]:
-        """The `sizes` of which some ensemble is within the limits; UserError, with the limits, if there is none."""
+        """Those of `sizes` that have an ensemble within the limits; UserError, with what is possible, if none has."""
         if allowed := [size for size in sizes if self.allow_any(size, accuracy, costs)]:
             return allowed
         settings = ["task.least_accuracy"] * (self.accuracy > 0) + [f"task.most_{cost}" for cost in self.most]
