@@ -1,20 +1,21 @@
-"""Work on all cores, by processes, since much of its time is spent in Python."""
+"""Work on all cores: in processes where most of its time is spent in Python, in threads where it is in NumPy."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from importlib import import_module
-from itertools import starmap
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
-from joblib import Parallel, cpu_count, delayed, parallel_config
+from loky import cpu_count, get_reusable_executor
 from sklearn import config_context
 
-from sat_exp.progress import progress
+from sat_exp.progress import Advance, progress
 
-__all__ = ["computed", "delayed", "prepare"]
-
-Job = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+Job = Callable[[], Any]
 
 IDLE = 20
 """Seconds after which a process without work ends, also where this program was killed."""
@@ -28,42 +29,78 @@ _prepared = Event()
 def prepare(module: str) -> None:
     """Start the processes, and let them import a module while this one goes on."""
     if cpu_count() > 1:
-        imports = [delayed(import_module)(module)] * cpu_count()
-        Thread(target=lambda: [*_elsewhere(imports)], daemon=True).start()
-        _prepared.set()
+        workers = _processes()
+        imports = [workers.submit(import_module, module) for _ in range(cpu_count() - 1)]
+        Thread(target=_note, args=[imports], daemon=True).start()
 
 
-def computed(label: str, jobs: Iterable[Job], count: int) -> list[Any]:
-    """The results of `count` jobs of `delayed`, in their order, with a bar of progress.
+def _note(imports: Sequence[Future]) -> None:
+    """Wait for the processes, then note that they are prepared."""
+    wait(imports)
+    _prepared.set()
 
-    Without `prepare` the first jobs run here, and the others in processes once the time that they save is longer than
-    the time in which processes start.
+
+def computed(label: str, jobs: Sequence[Job]) -> list[Any]:
+    """The results of `jobs`, in their order, with a bar of progress.
+
+    They run in this process until others, one for each further core, are started and take their share. That is once
+    the time that they save is longer than that of their start; from the beginning after `prepare`.
     """
     found: list[Any] = []
-    jobs, started = iter(jobs), time.monotonic()
-    with progress(label, count) as bar:
-        while len(found) < count and not _worth(len(found), count, time.monotonic() - started):
-            found.append(_quick(*next(jobs)))
+    started = time.monotonic()
+    with progress(label, len(jobs)) as bar:
+        while len(found) < len(jobs) and not _worth(len(found), len(jobs), time.monotonic() - started):
+            found.append(_quick(jobs[len(found)]))
             bar(1)
-        for result in _elsewhere(jobs) if len(found) < count else ():
-            found.append(result)
-            bar(1)
-    return found
+        return found + (_shared(jobs[len(found) :], bar) if len(found) < len(jobs) else [])
+
+
+def in_threads(function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
+    """The results for `parts`, in their order, as they come."""
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        yield from threads.map(function, parts)
 
 
 def _worth(done: int, count: int, elapsed: float) -> bool:
-    """Whether processes would do the rest of the work sooner."""
+    """Whether other processes would help to do the rest of the work sooner."""
     saved = elapsed * (count - done) / max(done, 1) * (1 - 1 / cpu_count())
     return cpu_count() > 1 and (_prepared.is_set() or (elapsed > START / 2 and saved > START))
 
 
-def _elsewhere(jobs: Iterable[Job]) -> Iterator[Any]:
-    """The results of jobs in one process per core."""
-    with parallel_config("loky", idle_worker_timeout=IDLE):
-        yield from Parallel(n_jobs=cpu_count(), return_as="generator")(starmap(delayed(_quick), jobs))
+def _shared(jobs: Sequence[Job], advance: Advance) -> list[Any]:
+    """The results of jobs that other processes take from the front, one at a time, and this one from the end."""
+    left, found, workers, others = deque(enumerate(jobs)), {}, _processes(), cpu_count() - 1
+
+    def work(take: Callable[[], tuple[int, Job]], do: Callable[[Job], Any]) -> None:
+        while True:
+            try:
+                at, job = take()
+            except IndexError:
+                return
+            found[at] = do(job)
+            advance(1)
+
+    with ThreadPoolExecutor(others) as threads:
+        try:
+            elsewhere = [
+                threads.submit(work, left.popleft, lambda job: workers.submit(_quick, job).result())
+                for _ in range(others)
+            ]
+            work(left.pop, _quick)
+            for one in elsewhere:
+                one.result()
+        finally:
+            left.clear()
+    return [found[at] for at in range(len(jobs))]
 
 
-def _quick(function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
-    """The result of a function in which scikit-learn does not check again what was checked."""
+def _processes() -> Executor:
+    """A process for each core but the one of this process, with one thread each for linear algebra."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return get_reusable_executor(cpu_count() - 1, timeout=IDLE, env=threads)
+
+
+def _quick(job: Job) -> Any:
+    """The result of a job in which scikit-learn does not check again what was checked."""
     with config_context(skip_parameter_validation=True, assume_finite=True):
-        return function(*arguments, **options)
+        return job()

@@ -1,7 +1,9 @@
 """Work in other processes: in order, with the same numbers as here, and with its errors."""
 
 import os
+import sys
 import time
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from sklearn import get_config
 
 from sat_exp import cores as module
-from sat_exp.cores import computed, delayed, prepare
+from sat_exp.cores import computed, in_threads, prepare
 from sat_exp.statistics.clustering import k_means
 
 
@@ -27,21 +29,36 @@ def process() -> int:
     return os.getpid()
 
 
-def test_jobs_run_in_other_processes_unless_there_is_one_core(cores):
-    first, *others = computed("jobs", [delayed(process)() for _ in range(5)], 5)
+def slow() -> int:
+    time.sleep(3)  # until the other process has started
+    return os.getpid()
+
+
+def test_other_processes_share_the_work_unless_there_is_one_core(cores):
+    first, *others = computed("jobs", [process] * 5 + [slow])
     assert first == os.getpid()
-    assert (os.getpid() in others) == (cores == 1)
+    assert (len({*others}) == 2) == (cores == 2)
+    assert os.getpid() in others
 
 
 def test_short_work_starts_no_process(cores, monkeypatch):
     monkeypatch.setattr(module, "START", 3.0)
-    assert {*computed("jobs", [delayed(process)() for _ in range(5)], 5)} == {os.getpid()}
+    assert {*computed("jobs", [process] * 5)} == {os.getpid()}
 
 
-def test_prepared_processes_do_all_jobs(cores):
-    prepare("json")
-    found = {*computed("jobs", [delayed(process)() for _ in range(5)], 5)}
-    assert (os.getpid() in found) == (cores == 1)
+def test_prepared_processes_have_the_module_and_share_from_the_beginning(cores, monkeypatch):
+    monkeypatch.setattr(module, "START", 100)
+    prepare("wave")
+    if cores == 2:
+        assert module._prepared.wait(30)
+    found = dict(computed("jobs", [loaded] * 20))
+    assert len(found) == cores
+    assert all(has for process, has in found.items() if process != os.getpid())
+
+
+def loaded() -> tuple[int, bool]:
+    time.sleep(0.05)
+    return os.getpid(), "wave" in sys.modules
 
 
 def test_results_have_the_order_of_the_jobs(cores):
@@ -49,20 +66,34 @@ def test_results_have_the_order_of_the_jobs(cores):
         time.sleep(seconds)
         return seconds
 
-    assert computed("jobs", (delayed(waited)(seconds) for seconds in (0.3, 0, 0.1)), 3) == [0.3, 0, 0.1]
+    assert computed("jobs", [partial(waited, seconds) for seconds in (0.3, 0, 0.1)]) == [0.3, 0, 0.1]
 
 
 def test_numbers_do_not_depend_on_the_process(cores):
     vectors = np.random.default_rng(0).normal(size=(40, 5))
-    (found,) = computed("jobs", [delayed(k_means)(vectors, 5, 3, 20)], 1)
+    (found,) = computed("jobs", [partial(k_means, vectors, 5, 3, 20)])
     assert found.tolist() == k_means(vectors, 5, 3, 20).tolist()
 
 
 def test_scikit_learn_checks_nothing_twice_and_its_settings_are_restored(cores):
-    assert computed("jobs", [delayed(get_config)()], 1)[0]["assume_finite"]
+    assert computed("jobs", [get_config])[0]["assume_finite"]
     assert not get_config()["assume_finite"]
 
 
 def test_an_error_of_a_job_is_raised(cores):
     with pytest.raises(ZeroDivisionError):
-        computed("jobs", [delayed(divmod)(1, 0)], 1)
+        computed("jobs", [process] * 5 + [partial(divmod, 1, 0)] * 5)
+
+
+@pytest.mark.parametrize("error", [IndexError, KeyError])
+def test_an_error_of_a_job_ends_the_others(cores, error):
+    def failing() -> None:
+        time.sleep(0.01)
+        raise error
+
+    with pytest.raises(error):
+        computed("jobs", [process, failing, *[process] * 100])
+
+
+def test_threads_give_results_in_order(cores):
+    assert list(in_threads(lambda seconds: time.sleep(seconds) or seconds, [0.2, 0, 0.1])) == [0.2, 0, 0.1]

@@ -83,7 +83,7 @@ class Candidate(ABC):
         """Multiply-adds of convolutions, matrix products and attention for one image, without computing anything: 4.1e9
         for a ResNet-50. Papers call them FLOPs."""
         own = self.preprocessing
-        with torch.device("meta"):
+        with torch.device("meta"), torch.no_grad():
             network = self.network().to("meta").eval()
             with FlopCounterMode(display=False) as counter:
                 network(torch.empty(1, len(own.mean), own.size, own.size))

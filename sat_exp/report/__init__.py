@@ -5,11 +5,12 @@ The page draws the measurement's own figures and those of every registered study
 
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
-from sat_exp.cores import computed, delayed
+from sat_exp.cores import computed
 from sat_exp.progress import waiting
 from sat_exp.report import headline, page, theme
 from sat_exp.report.figures import drawings
@@ -65,8 +66,8 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
             drawn = drawings(results)
         untrained = results.models is not None and not results.models["pretrained"].astype(bool).all()
         note = "untrained networks: these numbers say nothing about trained ones" if untrained else ""
-        jobs = [delayed(theme.save)(drawing, place / "figures" / name, note) for name, drawing in drawn.items()]
-        files = dict(zip(drawn, computed("figures", jobs, len(jobs)), strict=True))
+        jobs = [partial(theme.save, drawing, place / "figures" / name, note) for name, drawing in drawn.items()]
+        files = dict(zip(drawn, computed("figures", jobs), strict=True))
         with waiting("page"):
             (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")
     return Report(place, list(files), headline.warnings(results))

@@ -33,6 +33,8 @@ DARK = {
 """What the colours of figures become on the page of a reader who prefers dark colours; cells keep theirs."""
 DARK_WORDS = {GOOD: "#5fb3ea", BAD: "#ff9c5e"}
 """The same for words alone: areas and points in these colours stand for families."""
+MARGIN = 0.12
+"""The width of the empty edge of figures, in inches."""
 RC: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -46,9 +48,7 @@ RC: dict[str, Any] = {
     "hatch.linewidth": 0.5,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
-    "savefig.bbox": "tight",
     "savefig.dpi": 160,
-    "savefig.pad_inches": 0.12,
     "svg.fonttype": "path",
     "svg.hashsalt": "sat_exp",
     "text.color": INK,
@@ -89,8 +89,11 @@ def save(drawing: Drawing, stem: Path, note: str = "") -> Path:
     png = stem.with_suffix(".png")
     with style():
         drawing.figure.text(0.5, 1, note, ha="center", va="bottom", color=BAD, fontsize=10)
-        drawing.figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
-        drawing.figure.savefig(png)
+        drawing.figure.draw_without_rendering()  # lays it out, once for both files
+        box = drawing.figure.get_tightbbox().padded(MARGIN)
+        drawing.figure.set_layout_engine("none")
+        drawing.figure.savefig(stem.with_suffix(".svg"), bbox_inches=box, metadata={"Date": None})
+        drawing.figure.savefig(png, bbox_inches=box)
     stem.with_suffix(".csv").write_text(drawing.csv, encoding="utf-8")
     return png
 

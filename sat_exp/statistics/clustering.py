@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 from threadpoolctl import ThreadpoolController
 
-from sat_exp.cores import computed, delayed
+from sat_exp.cores import computed
 from sat_exp.errors import UserError
 
 Array = NDArray[np.float64]
@@ -195,10 +195,10 @@ def _partitions(affinity: pd.DataFrame, vectors: Sequence[Array], most: int, see
     """
     jobs = []
     for clusters in range(2, most + 1):
-        jobs.append(delayed(k_means)(leading_vectors(normalised(affinity), clusters), clusters, seed, RESTARTS))
+        jobs.append(partial(k_means, leading_vectors(normalised(affinity), clusters), clusters, seed, RESTARTS))
         for run, part in enumerate(vectors, 1):
-            jobs.append(delayed(k_means)(part[:, -clusters:], clusters, seed + run, RUN_RESTARTS))
-    return computed("clusters", jobs, len(jobs))
+            jobs.append(partial(k_means, part[:, -clusters:], clusters, seed + run, RUN_RESTARTS))
+    return computed("clusters", jobs)
 
 
 def in_one_cluster(partitions: NDArray[np.integer]) -> Array:

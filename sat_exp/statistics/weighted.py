@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sat_exp.cores import in_threads
+
 Array = NDArray[np.float64]
 
-BLOCK = 2**20
+BLOCK = 2**18
 """The most numbers of one column, over rows and weightings, that are worked on at once."""
 
 CONSTANT = 1e-9
@@ -34,12 +36,15 @@ def rank_covariances(columns: Array, weights: Array) -> Iterator[Array]:
     """
     ties = [np.unique(column, return_inverse=True)[1] for column in columns.T]
     blocks = max(1, -(-weights.size // BLOCK))
-    for part in np.array_split(weights, min(blocks, max(1, len(weights)))):
+
+    def covariances(part: Array) -> Array:
         ranks = np.stack([_ranks(tie, part) for tie in ties], axis=2)
         with np.errstate(invalid="ignore"):
             share = part / part.sum(axis=1, keepdims=True)
         ranks -= np.einsum("rn,rnk->rk", share, ranks)[:, None]
-        yield (ranks * share[:, :, None]).swapaxes(1, 2) @ ranks
+        return (ranks * share[:, :, None]).swapaxes(1, 2) @ ranks
+
+    return in_threads(covariances, np.array_split(weights, min(blocks, max(1, len(weights)))))
 
 
 def _ranks(ties: NDArray[np.intp], weights: Array) -> Array:

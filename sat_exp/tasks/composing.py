@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -85,15 +87,21 @@ def choices() -> list[str]:
 
 
 def stated(name: str) -> DictConfig:
-    """The configuration in a model's file, without its choice of a data set; UserError if it builds on another file.
+    """The configuration in a model's file, without its choice of a data set; UserError if it builds on another file."""
+    return OmegaConf.create(_read(GlobalHydra.instance().config_loader(), name))
+
+
+@cache
+def _read(loader: ConfigLoader, name: str) -> dict[str, Any]:
+    """What `stated` gives, as plain values.
 
     Hydra's public functions compose whole configurations only. Its loader's `repository` reads a single file.
     """
-    found = GlobalHydra.instance().config_loader().repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
+    found = loader.repository.load_config(f"model/{name}")  # type: ignore[attr-defined]
     if any(not (default.is_override() or default.is_self()) for default in found.defaults_list):
         raise UserError(f"model {name} builds on another file: with a pool or a sweep, its own must state everything")
     facts: Any = OmegaConf.to_container(found.config, resolve=False)
-    return OmegaConf.create({key: value for key, value in facts.items() if key != "defaults"})
+    return {key: value for key, value in facts.items() if key != "defaults"}
 
 
 def retyped(prefix: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
-from joblib import cpu_count
+from loky import cpu_count
 from omegaconf import DictConfig
 
 from sat_exp import report, runs, settings, tracking

@@ -9,12 +9,13 @@ models are left out, not single pairs.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from sat_exp.cores import computed, delayed
+from sat_exp.cores import computed
 from sat_exp.statistics.boosting import Boosted, boosted
 from sat_exp.statistics.hubs import ranks
 from sat_exp.statistics.resampling import percentile_interval
@@ -77,8 +78,8 @@ def flag_importance(pairs: Pairs, *, refits: int = 100, seed: int = 0) -> pd.Dat
         return shuffled_loss(boosted(*data, seed=state), *data, state)
 
     weights = pairs.drawn(refits, np.random.default_rng([seed, 0]))
-    jobs = ((weight, seed + draw) for draw, weight in enumerate((np.ones(len(flags)), *weights)))
-    whole, *others = computed("refits", (delayed(importances)(*job) for job in jobs), 1 + refits)
+    every = enumerate((np.ones(len(flags)), *weights))
+    whole, *others = computed("refits", [partial(importances, weight, seed + draw) for draw, weight in every])
     drawn = np.array(others)
     low, high = percentile_interval(drawn)
     table = pd.DataFrame(
@@ -165,11 +166,11 @@ def _errors(
             new = (fold_of[pairs.first] == fold).astype(int) + (fold_of[pairs.second] == fold)
             others = [replace(pairs, codes=rng.permutation(pairs.codes)).values() for _ in range(SHUFFLES)]
             parts.append((new, others))
-    jobs = (
-        delayed(_predictions)(pairs, members, np.flatnonzero(new == 0), np.flatnonzero(new), others, seed)
+    jobs = [
+        partial(_predictions, pairs, members, np.flatnonzero(new == 0), np.flatnonzero(new), others, seed)
         for new, others in parts
-    )
-    for (new, _), predictions in zip(parts, computed("folds", jobs, len(parts)), strict=True):
+    ]
+    for (new, _), predictions in zip(parts, computed("folds", jobs), strict=True):
         test = np.flatnonzero(new)
         for key, predicted in predictions.items():
             squared = np.mean((pairs.sat[test] - np.array(predicted)) ** 2, axis=0)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from sat_exp.cores import in_threads
 from sat_exp.ensembles.members import Array, Ensembles, Members
 from sat_exp.ensembles.pool import SIMILARITIES, Pool
 from sat_exp.progress import progress, waiting
@@ -27,7 +28,7 @@ SAMPLE = 5_000
 """The most ensembles of a size for intervals and p values, a seeded sample if there are more: models are drawn, and
 more ensembles of the same models add little."""
 
-AT_ONCE = 2**18
+AT_ONCE = 2**17
 """The most ensembles, over all orders, that are worked on at once."""
 
 FEWEST = 5  # ensembles for the interval of a mean
@@ -204,13 +205,17 @@ def relation(
     controls = [names.index(name) for name in CONTROLS]
     tests = [[names.index(one), *given] for one in predictors for given in ([], controls)]
     statistics = [_statistic(rankdata(sample, axis=0), test, len(measures)) for test in tests]
+
+    def sizes_in(block: NDArray[np.int64]) -> Array:
+        permuted = np.sort(block[:, members], axis=2).reshape(-1, ensembles.size)
+        ranks = _places(sample, [values(permuted) for values in functions]).reshape(len(block), len(used), -1)
+        return np.stack([statistic(ranks) for statistic in statistics], axis=1)
+
     found = []
     with progress("orders", len(orders)) as bar:
-        for block in np.array_split(orders, -(-len(orders) * max(1, len(used)) // AT_ONCE)):
-            permuted = np.sort(block[:, members], axis=2).reshape(-1, ensembles.size)
-            ranks = _places(sample, [values(permuted) for values in functions]).reshape(len(block), len(used), -1)
-            found.append(np.stack([statistic(ranks) for statistic in statistics], axis=1))
-            bar(len(block))
+        for part in in_threads(sizes_in, np.array_split(orders, -(-len(orders) * max(1, len(used)) // AT_ONCE))):
+            found.append(part)
+            bar(len(part))
     sizes = np.concatenate(found)
     rows = []
     for (row, measure), (at, (predictor, *given)) in product(enumerate(measures), enumerate(tests)):

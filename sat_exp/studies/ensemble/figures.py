@@ -47,7 +47,9 @@ def reduction(ensembles: pd.DataFrame, binned: pd.DataFrame, relations: pd.DataF
             points = dots[dots["size"] == size]
             if len(points) <= DOTS:
                 dot = {"s": float(np.clip(2500 / len(points), 3, 22)), "color": theme.GOOD, "alpha": 0.45}
-                axes.scatter(points[measure], 100 * points["reduction"], **dot, linewidths=0)
+                axes.scatter(
+                    points[measure], 100 * points["reduction"], **dot, linewidths=0, rasterized=len(points) > 300
+                )
             else:
                 density = {"gridsize": 45, "mincnt": 1, "norm": LogNorm(), "cmap": "mako_r", "linewidths": 0}
                 axes.hexbin(points[measure], 100 * points["reduction"], **density)

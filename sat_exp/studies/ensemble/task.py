@@ -8,7 +8,7 @@ import pandas as pd
 from omegaconf import DictConfig
 from pydantic import Field
 
-from sat_exp import similarity
+from sat_exp import cores, similarity
 from sat_exp.ensembles import selection
 from sat_exp.ensembles.contests import MOST_MEMBERS, Average, contests
 from sat_exp.ensembles.pool import Pool, blocks, costs_of, counted
@@ -67,6 +67,7 @@ def run(
     images, drawing = measurement.images, (resamples, permutations, config.seed)
     truth = np.asarray(images.labels)
     title = f"Ensembles of {len(models)} models on {len(images)} images of {images.name}, averaging {average}"
+    cores.prepare("sat_exp.report.theme")
     with recorded(config, title, tags=[images.name]) as recording:
         measured, examples = measuring.with_examples(measurement, models, None)
         tables = measuring.tabulate(measured, measurement, config) | examples.tables
@@ -106,14 +107,12 @@ def clustered(
     images."""
     if len(sat) < FEWEST:
         raise UserError(f"{len(sat)} models were measured: ensembles are compared among {FEWEST} or more")
-    reason = f"K = {clusters} was given"
-    if clusters is None:
-        settings = {"compare": config.labels, "floor": config.score.floor, "seed": config.seed}
-        resampled = list(draws.resampled(predictions, resamples=runs, **settings))
-        most = min(MOST, len(sat) // 2)
-        stable = stability(sat, resampled, changed="images", most=most, seed=config.seed)
-        clusters, reason = stable.recommended, stable.reason
-    return spectral(sat, clusters, seed=config.seed).to_numpy(), reason
+    if clusters is not None:
+        return spectral(sat, clusters, seed=config.seed).to_numpy(), f"K = {clusters} was given"
+    settings = {"compare": config.labels, "floor": config.score.floor, "seed": config.seed}
+    resampled = list(draws.resampled(predictions, resamples=runs, **settings))
+    stable = stability(sat, resampled, changed="images", most=min(MOST, len(sat) // 2), seed=config.seed)
+    return stable.clusters[stable.recommended].to_numpy(), stable.reason
 
 
 def smaller_than_pool(sizes: Sequence[int], models: int) -> list[int]:
