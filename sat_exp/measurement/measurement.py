@@ -3,21 +3,27 @@
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
+from more_itertools import chunked
 
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
+from sat_exp.engine import Engine, Local, Piece
 from sat_exp.errors import UserError
-from sat_exp.measurement.scheduling import Schedule, repaired
+from sat_exp.measurement.loaded import forget
+from sat_exp.measurement.scheduling import Schedule, Steps, Task, repaired
 from sat_exp.measurement.stages import Stages
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, View, Views
 from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
-from sat_exp.progress import progress
+from sat_exp.progress import Advance, progress
 from sat_exp.store import Store, key_of
+
+GRADIENT = 3
+"""The time of a step of an attack, forward and backward, in forward passes."""
 
 
 @dataclass
@@ -26,6 +32,7 @@ class Measurement:
 
     labels: which images are attacked: `truth`, those that the model classifies as labelled; `consensus` and `own`, all.
     protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size.
+    engine: does the work.
     timings: seconds by stage.
     """
 
@@ -36,6 +43,7 @@ class Measurement:
     seed: int
     labels: str = "truth"
     protocol: str = "canvas"
+    engine: Engine = field(default_factory=Local)
     timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,7 +59,8 @@ class Measurement:
 
     @cached_property
     def stages(self) -> Stages:
-        return Stages(self.views, self.attack, self.store, self.hardware, self.seed, self.labels)
+        facts, choices = self.views.facts, (self.hardware, self.seed, self.labels)
+        return Stages(facts, self.protocol, self.attack, self.store, *choices)
 
     def run(self, candidates: Sequence[Candidate], directions: Collection[Direction] | None = None) -> Measured:
         """Attack every source of `directions` and evaluate its targets on the adversarial images. directions: (source,
@@ -65,15 +74,18 @@ class Measurement:
 
     def measured(self, candidates: Sequence[Candidate], wanted: set[Direction]) -> Measured:
         """The four stages, one after the other."""
-        self.stages.warnings.clear()
         self.timings.clear()
-        schedule = Schedule(self.store)
+        schedule = Schedule(self.store, self.engine)
         with self.timed("images"):
             views = self.decode(candidates, schedule)
-        with self.timed("attack"):
-            subjects = self.attack_sources(candidates, views, {source for source, _ in wanted}, schedule)
-        with self.timed("transfer"):
-            self.evaluate_targets(subjects, wanted, schedule)
+        try:
+            with self.engine:
+                with self.timed("attack"):
+                    subjects = self.attack_sources(candidates, views, {source for source, _ in wanted}, schedule)
+                with self.timed("transfer"):
+                    self.evaluate_targets(subjects, wanted, schedule)
+        finally:
+            forget()
         with self.timed("read back"):
             return self.read_back(subjects, wanted, schedule)
 
@@ -89,27 +101,74 @@ class Measurement:
     def attack_sources(
         self, candidates: Sequence[Candidate], views: dict[str, View], sources: set[str], schedule: Schedule
     ) -> list[Subject]:
-        """Load each model once: its clean predictions, and for `sources` the adversarial images."""
-        attack = key_of(self.stages.attack_facts() | {"seed": self.seed})
+        """The clean predictions of each model, and for `sources` the adversarial images."""
         with progress("attack", len(sources) * len(self.images)) as bar:
 
-            def work(candidate: Candidate) -> Subject:
-                model, view = candidate.load(), views[candidate.name]
-                if candidate.name not in sources:
-                    return self.stages.clean(model, candidate, view)
-                return self.stages.attacked(model, candidate, view, bar)
+            def steps(candidate: Candidate) -> Steps[Subject]:
+                attacked = candidate.name in sources
+                return self.attacked(candidate, views[candidate.name], bar if attacked else None)
 
-            return schedule.each(candidates, work, lambda candidate: ("attack", key_of(candidate.facts), attack))
+            return schedule.each([one for one in candidates if one.name in views], steps, bar)
+
+    def attacked(self, candidate: Candidate, view: View, bar: Advance | None) -> Steps[Subject]:
+        """Clean predictions; unless `bar` is None also adversarial images, in parts, and their check."""
+        name, attack = candidate.name, key_of(self.stages.attack_facts() | {"seed": self.seed})
+        lock = ("attack", key_of(candidate.facts), attack)
+        clean = Piece(f"{name}: clean images", partial(self.stages.clean, candidate, view))
+        (found,) = yield [Task(clean, lock)]
+        subject = replace(found, candidate=candidate, view=view, logits=self.store.adopt(found.logits))
+        if bar is None:
+            return subject
+        source = self.stages.source(subject)
+        parts, adversarial = self.parts(source), source.adversarial
+        bar(len(self.images) - sum(adversarial.length(chunk) for part in parts for chunk in part))
+        yield [Task(self.attack_on(part, source), (*lock, str(part))) for part in parts]
+        check = Piece(f"{name}: check of its adversarial images", partial(self.stages.verify, source))
+        (warnings,) = yield [Task(check, lock)]
+        return replace(source, warnings=[*source.warnings, *warnings])
+
+    def attack_on(self, part: range, source: Source) -> Piece:
+        """The attack of a source on the images of some chunks."""
+        spans = [source.adversarial.span(chunk) for chunk in part]
+        first, stop, count = spans[0].start, spans[-1].stop, sum(span.stop - span.start for span in spans)
+        name = f"{source.name}: attack on images {first} to {stop - 1}"
+        return Piece(name, partial(self.stages.generate, source, part), count)
+
+    def parts(self, source: Source) -> list[range]:
+        """The chunks of adversarial images that are to be made, in parts of about the seconds that the engine wants."""
+        chunks, missing = source.adversarial.chunks, set(source.adversarial.missing())
+        steps, size = getattr(self.attack, "steps", 1), source.adversarial.chunk
+        length = self.share(GRADIENT * steps * size * source.image_seconds, chunks)
+        parts = [range(start, min(start + length, chunks)) for start in range(0, chunks, length)]
+        return [part for part in parts if missing.intersection(part)]
+
+    def share(self, seconds: float, count: int) -> int:
+        """How many of `count` items make a piece of work where each takes so many seconds; 1 or more."""
+        if self.engine.seconds is None or seconds * count <= self.engine.seconds:
+            return max(1, count)
+        return max(1, round(self.engine.seconds / seconds))
 
     def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
-        """Load each target once: its predictions for the adversarial images of all its sources."""
+        """The predictions of each target for the adversarial images of all its sources."""
         sources = sources_of(subjects, wanted)
         with progress("transfer", sum(len(source.rows) for each in sources.values() for source in each)) as bar:
-            schedule.each(
-                subjects,
-                lambda target: self.stages.evaluate(target, sources[target.name], bar),
-                lambda target: ("evaluate", target.fingerprint, target.view.pixels.key),
+            schedule.each(subjects, lambda target: self.evaluated(target, sources[target.name]), bar)
+
+    def evaluated(self, target: Subject, sources: Sequence[Source]) -> Steps[None]:
+        """The predictions of one target, for some sources at a time."""
+        most = max((len(source.rows) for source in sources), default=0)
+        groups = list(chunked(sources, self.share(most * target.image_seconds, len(sources))))
+        yield [
+            Task(
+                Piece(
+                    f"{target.name}: predictions for {', '.join(source.name for source in group)}",
+                    partial(self.stages.evaluate, target, group),
+                    sum(len(source.rows) for source in group),
+                ),
+                ("evaluate", target.fingerprint, target.view.pixels.key, *(source.fingerprint for source in group)),
             )
+            for group in groups
+        ]
 
     def read_back(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> Measured:
         """All predictions from the store; UserError where models failed and no pair is left, or no model."""
@@ -128,7 +187,7 @@ class Measurement:
             reference={(source.name, target.name): self.unattacked(source, target) for source, target in ways},
             failures=schedule.failures,
             timings=self.timings,
-            warnings=list(self.stages.warnings),
+            warnings=[warning for subject in left for warning in subject.warnings],
         )
 
     def unattacked(self, source: Source, target: Subject) -> np.ndarray:

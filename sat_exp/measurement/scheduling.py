@@ -2,15 +2,21 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import Timeout
 
+from sat_exp.engine import Engine, Piece
 from sat_exp.errors import UserError, one_line
+from sat_exp.measurement.loaded import forget
 from sat_exp.models import Candidate
+from sat_exp.progress import Advance
+from sat_exp.settings.targets import allowed, allowing
 from sat_exp.store import Damaged, Store, Unwritable
 
 if TYPE_CHECKING:
@@ -23,30 +29,45 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
+class Task:
+    """A piece of work under its lock. lock: names what is done, so that no other process does it at the same time."""
+
+    piece: Piece
+    lock: tuple[str, ...]
+
+
+Steps = Generator[Sequence[Task], list[Any], Result]
+"""All that is done with one model, step by step: it yields the tasks of a step, which may be done at the same time, is
+sent their results, and returns the result."""
+
+
+@dataclass
+class Chain:
+    """The steps of one model. open: the number of tasks of the current step that are not done."""
+
+    item: Any
+    steps: Steps[Any]
+    results: list[Any] = field(default_factory=list)
+    open: int = 0
+
+
+@dataclass
 class Schedule:
     """Work on each of several models. failures: the reason for each model that failed; its later work is skipped."""
 
     store: Store
+    engine: Engine
     failures: dict[str, str] = field(default_factory=dict)
 
-    def each(
-        self, items: Sequence[Item], work: Callable[[Item], Result], lock: Callable[[Item], tuple[str, ...]]
-    ) -> list[Result]:
-        """The results of `work` on each item under its lock, in the order of `items`, without those that failed. The
-        largest model comes first. Items that another process has locked come last: then their results are stored."""
-        results: dict[int, Result] = {}
-        order = sorted(range(len(items)), key=lambda position: -items[position].parameters)
-        for patience in (0, -1):
-            for position in order:
-                item = items[position]
-                if position in results or item.name in self.failures:
-                    continue
-                try:
-                    with self.store.lock(*lock(item), timeout=patience), self.attempt(item.name):
-                        results[position] = work(item)
-                except Timeout:
-                    continue
-        return [results[position] for position in sorted(results)]
+    def each(self, items: Sequence[Item], steps: Callable[[Item], Steps[Result]], advance: Advance) -> list[Result]:
+        """The results of the steps of each item, in the order of `items`, without those that failed. The largest model
+        comes first. Tasks that another process has locked come last: then their results are stored."""
+        work = Work(self, advance)
+        for item in sorted(items, key=lambda item: -item.parameters):
+            if item.name not in self.failures:
+                work.start(Chain(item, steps(item)))
+        work.finish()
+        return [work.results[item.name] for item in items if item.name in work.results]
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[None]:
@@ -60,6 +81,81 @@ class Schedule:
             log.error("%s failed: %s", name, reason(error), exc_info=None if isinstance(error, UserError) else error)
             self.failures[name] = reason(error)
         gc.collect()  # Lightning's trainer and module refer to each other
+
+
+class Work:
+    """The chains of one call of `Schedule.each`. results: by name of the model."""
+
+    def __init__(self, schedule: Schedule, advance: Advance) -> None:
+        self.schedule, self.advance = schedule, advance
+        self.results: dict[str, Any] = {}
+        self.running: dict[Future[Any], tuple[Chain, int, Task]] = {}
+        self.locked: list[tuple[Chain, int, Task]] = []
+
+    def start(self, chain: Chain) -> None:
+        """Begin a chain; an engine that does its work at once also ends it."""
+        self.step(chain, None)
+        self.collect(0)
+
+    def finish(self) -> None:
+        """Wait for all chains, at last for those that another process works on."""
+        while self.running or self.locked:
+            if not self.running:
+                postponed, self.locked = self.locked, []
+                for chain, place, task in postponed:
+                    self.submit(chain, place, task, patience=-1)
+            self.collect(None)
+
+    def step(self, chain: Chain, results: list[Any] | None) -> None:
+        """Send a chain the results of its last step, and submit the tasks of the next one."""
+        with self.schedule.attempt(chain.item.name):
+            try:
+                tasks = next(chain.steps) if results is None else chain.steps.send(results)
+                while not tasks:
+                    tasks = chain.steps.send([])
+            except StopIteration as end:
+                self.results[chain.item.name] = end.value
+                return
+            chain.results, chain.open = [None] * len(tasks), len(tasks)
+            for place, task in enumerate(tasks):
+                self.submit(chain, place, task)
+
+    def submit(self, chain: Chain, place: int, task: Task, patience: float = 0) -> None:
+        work = partial(done, self.schedule.store, task, patience, allowed())
+        piece = Piece(task.piece.name, work, task.piece.images)
+        self.running[self.schedule.engine.submit(piece, self.advance)] = chain, place, task
+
+    def collect(self, patience: float | None) -> None:
+        """Take the results that there are after waiting for one, at most `patience` seconds."""
+        while finished := wait(self.running, patience, FIRST_COMPLETED).done:
+            for future in finished:
+                self.take(future, *self.running.pop(future))
+            patience = 0
+
+    def take(self, future: Future[Any], chain: Chain, place: int, task: Task) -> None:
+        """Take the result of a task, and begin the next step where it was the last one of its step."""
+        if chain.item.name in self.schedule.failures:
+            return
+        with self.schedule.attempt(chain.item.name):
+            try:
+                chain.results[place] = future.result()
+            except Timeout:
+                self.locked.append((chain, place, task))
+                return
+            chain.open -= 1
+            if chain.open == 0:
+                self.step(chain, chain.results)
+
+
+def done(store: Store, task: Task, patience: float, packages: tuple[str, ...], advance: Advance) -> Any:
+    """The result of a task under its lock, in any process; Timeout where another process holds it for longer than
+    `patience` seconds. packages: whose code configurations may name."""
+    with allowing(packages), store.lock(*task.lock, timeout=patience):
+        try:
+            return task.piece.work(advance)
+        except BaseException:
+            forget()
+            raise
 
 
 def repaired(store: Store, work: Callable[[], Result]) -> Result:

@@ -1,10 +1,13 @@
-"""The stages of a measurement, each on one loaded model: clean predictions, attack, predictions of a target."""
+"""The stages of a measurement, each on one loaded model: clean predictions, attack, predictions of a target.
+
+They run in any process, and one that is interrupted or done twice leaves the same results in the store.
+"""
 
 import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,9 @@ from torch.utils.data import DataLoader
 from sat_exp.attacks import Attack
 from sat_exp.attacks.attack import perturbation_norms
 from sat_exp.errors import UserError
-from sat_exp.measurement.subjects import Source, Subject, View, Views
-from sat_exp.models import Candidate, Model, preflight
+from sat_exp.measurement.loaded import loaded
+from sat_exp.measurement.subjects import Facts, Source, Subject, View
+from sat_exp.models import Candidate, preflight
 from sat_exp.modules import prediction
 from sat_exp.modules.hardware import Hardware
 from sat_exp.progress import Advance
@@ -27,15 +31,15 @@ PREFLIGHT_IMAGES = 8
 
 @dataclass
 class Stages:
-    """The stages, with what they share. Fields as in `Measurement`; `warnings` grow."""
+    """The stages, with what they share. Fields as in `Measurement`."""
 
-    views: Views
+    images: Facts
+    protocol: str
     attack: Attack
     store: Store
     hardware: Hardware
     seed: int
     labels: str
-    warnings: list[str] = field(default_factory=list)
 
     def attack_facts(self) -> dict[str, Any]:
         """All that determines adversarial images except the model, and the images with their labels and seeds."""
@@ -43,19 +47,19 @@ class Stages:
             "attack": f"{type(self.attack).__module__}.{type(self.attack).__qualname__}",
             "version": self.attack.version,
             "numbers": dict(vars(self.attack)),
-            "protocol": self.views.protocol,
+            "protocol": self.protocol,
             "numerics": self.hardware.numerics,
         }
 
-    def clean(self, model: Model, candidate: Candidate, view: View) -> Subject:
-        """Preflight, and clean logits of all images. model: the loaded `candidate`."""
-        images = self.views.images
+    def clean(self, candidate: Candidate, view: View, advance: Advance) -> Subject:
+        """Preflight, and clean logits of all images."""
+        model, images = loaded(candidate), self.images
         truth = images.labels if candidate.label_space == images.label_space else None
         classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(
             "logits",
             {"images": view.digest, "model": model.fingerprint, "numerics": self.hardware.numerics},
-            shape=(len(images), classes),
+            shape=(len(images.contents), classes),
             dtype="float32",
             chunk=view.pixels.chunk,
             name=model.name,
@@ -63,67 +67,82 @@ class Stages:
         with self.store.lock("logits", logits.key):
             batches = prediction.EvaluationBatches([(view.pixels, logits)])
             if len(batches) or "warnings" not in logits.notes:
-                few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images)))))
+                few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images.contents)))))
                 check = prediction.Preflight(model, classes)
                 self.loop(check, [few])
                 logits.note(**asdict(check.checked))
-            if len(batches):
+            if count := batches.images():
                 logits.note_versions(self.hardware.versions)
+                started = time.perf_counter()
                 self.predict(prediction.Evaluation(model.classifier, logits=True), batches)
-        self.warnings += [f"{model.name}: {warning}" for warning in logits.notes["warnings"]]
-        self.warn_of_versions(model.name, logits)
+                logits.note(image_seconds=(time.perf_counter() - started) / count)
+        notes = logits.notes
+        warnings = [f"{model.name}: {warning}" for warning in [*notes["warnings"], *mixed_versions(logits)]]
         clean = logits.read_all().argmax(axis=1)
         if truth is not None:
             preflight.check_accuracy(model, clean, truth, classes)
+        try:
+            components = candidate.components(model.classifier.network)
+        except UserError as error:  # only the stated ones are known
+            warnings.append(f"{model.name}: {error}")
+            components = candidate.stated_components
         return Subject(
             candidate=candidate,
             parameters=model.parameters,
-            components=self.components(model, candidate),
+            components=components,
             fingerprint=model.fingerprint,
             labelled=truth is not None,
             view=view,
             clean=clean,
             logits=logits,
+            image_seconds=notes.get("image_seconds", 0.0),
+            warnings=warnings,
         )
 
-    def components(self, model: Model, candidate: Candidate) -> dict[str, Any]:
-        """The model's components; with a warning only the stated ones where the others cannot be derived."""
-        try:
-            return candidate.components(model.classifier.network)
-        except UserError as error:
-            self.warnings.append(f"{model.name}: {error}")
-            return candidate.stated_components
-
-    def attacked(self, model: Model, candidate: Candidate, view: View, bar: Advance) -> Source:
-        """Adversarial images of all images that the model classifies as labelled; of all images for other `labels`."""
-        subject = self.clean(model, candidate, view)
-        clean, pixels, images = subject.clean, view.pixels, self.views.images
+    def source(self, subject: Subject) -> Source:
+        """A model that is to be attacked on all images that it classifies as labelled; on all for other `labels`."""
+        clean, pixels, images = subject.clean, subject.view.pixels, self.images
         rows = np.flatnonzero(clean == images.labels) if self.labels == "truth" else np.arange(len(clean))
-        seeds = [(self.seed, int(self.views.contents[row][:16], 16)) for row in rows]
+        seeds = [(self.seed, int(images.contents[row][:16], 16)) for row in rows]
         threat = self.attack.threat
         goals = threat.goals(subject.logits.gather(rows), seeds) if threat.targeted else None
         labels = clean[rows] if goals is None else goals
         adversarial = self.store.open(
             "adversarial",
-            {"images": view.digest, "model": model.fingerprint, "inputs": digest_of(rows, labels, seeds)}
-            | self.attack_facts(),
+            {
+                "images": subject.view.digest,
+                "model": subject.fingerprint,
+                "inputs": digest_of(rows, labels, seeds),
+                **self.attack_facts(),
+            },
             shape=(len(rows), *pixels.shape[1:]),
             dtype="uint8",
             chunk=self.hardware.batch_size,
-            name=f"{model.name} {type(self.attack).__name__}",
+            name=f"{subject.name} {type(self.attack).__name__}",
         )
-        work = prediction.AttackBatches(pixels, adversarial, rows, labels, seeds)
+        return Source(**vars(subject), rows=rows, adversarial=adversarial, goals=goals)
+
+    def generate(self, source: Source, chunks: range, advance: Advance) -> None:
+        """Attack the images of some chunks that are not stored."""
+        rows, adversarial = source.rows, source.adversarial
+        labels = source.clean[rows] if source.goals is None else source.goals
+        seeds = [(self.seed, int(self.images.contents[row][:16], 16)) for row in rows]
+        work = prediction.AttackBatches(source.view.pixels, adversarial, rows, labels, seeds, chunks)
         if len(work):
             adversarial.note_versions(self.hardware.versions)
-            started = time.perf_counter()
-            self.predict(prediction.Generation(model.classifier, self.attack), work, bar)
+            started, classifier = time.perf_counter(), loaded(source.candidate).classifier
+            self.predict(prediction.Generation(classifier, self.attack), work, advance)
             if work.images() >= adversarial.notes.get("images", 0):
                 adversarial.note(seconds=time.perf_counter() - started, images=work.images())
-        if len(rows) and "mean_linf" not in adversarial.notes:
-            adversarial.note(**self.norms(pixels, rows, adversarial))
-        self.warn_of_versions(model.name, adversarial)
-        bar(len(images) - work.images())
-        return Source(**vars(subject), rows=rows, adversarial=adversarial, goals=goals)
+        advance(sum(adversarial.length(chunk) for chunk in chunks) - work.images())
+
+    def verify(self, source: Source, advance: Advance) -> list[str]:
+        """Check and describe the adversarial images once all are stored; warnings about them."""
+        adversarial = source.adversarial
+        if len(source.rows) and "mean_linf" not in adversarial.notes:
+            adversarial.note(**self.norms(source.view.pixels, source.rows, adversarial))
+        _ = adversarial.digest  # is stored
+        return [f"{source.name}: {warning}" for warning in mixed_versions(adversarial)]
 
     def norms(self, pixels: StoredArray, rows: np.ndarray, adversarial: StoredArray) -> dict[str, float]:
         """Means over the images of `perturbation_norms`; UserError where an image is outside the attack's budget."""
@@ -138,7 +157,7 @@ class Stages:
             parts.append(perturbation_norms(clean, attacked))
         return {f"mean_{key}": float(np.concatenate([part[key] for part in parts]).mean()) for key in parts[0]}
 
-    def evaluate(self, target: Subject, sources: Sequence[Source], bar: Advance) -> None:
+    def evaluate(self, target: Subject, sources: Sequence[Source], advance: Advance) -> None:
         """Store what `target` predicts for the adversarial images of `sources` and for the clean images of their views.
         The target is loaded once, or not at all where everything is stored."""
         views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
@@ -147,10 +166,10 @@ class Stages:
             [(source.adversarial, self.predictions(source, target)) for source in sources]
         )
         if len(batches) + len(clean):
-            module = prediction.Evaluation(target.candidate.load().classifier, logits=False)
+            module = prediction.Evaluation(loaded(target.candidate).classifier, logits=False)
             self.predict(module, clean)
-            self.predict(module, batches, bar)
-        bar(sum(len(source.rows) for source in sources) - batches.images())
+            self.predict(module, batches, advance)
+        advance(sum(len(source.rows) for source in sources) - batches.images())
 
     def predictions(self, images: Source | View, target: Subject) -> StoredRow:
         """The stored classes that `target` predicts, int32: for the adversarial images of a source, [N'], or for the
@@ -175,11 +194,11 @@ class Stages:
         trainer = self.hardware.trainer(callbacks=[*callbacks], inference_mode=False, enable_progress_bar=False)
         trainer.predict(module, DataLoader(batches, batch_size=None), return_predictions=False)
 
-    def warn_of_versions(self, name: str, array: StoredArray) -> None:
-        if mixed := array.mixed_versions():
-            self.warnings.append(
-                f"{name}: its stored {array.kind} were computed with {', '.join(mixed)}; last bits may differ"
-            )
+
+def mixed_versions(array: StoredArray) -> list[str]:
+    """A warning where chunks were computed with different versions of libraries."""
+    mixed = array.mixed_versions()
+    return [f"its stored {array.kind} were computed with {', '.join(mixed)}; last bits may differ"] if mixed else []
 
 
 def digest_of(rows: np.ndarray, labels: np.ndarray, seeds: Sequence[tuple[int, int]]) -> str:

@@ -20,6 +20,16 @@ Direction = tuple[str, str]  # the names of a source and a target
 
 
 @dataclass(frozen=True)
+class Facts:
+    """The facts about images that need no pixels. Fields as in `ImageSet`; contents: the SHA-256, in hex, of each."""
+
+    label_space: str | None
+    class_names: tuple[str, ...]
+    labels: np.ndarray | None
+    contents: list[str]
+
+
+@dataclass(frozen=True)
 class View:
     """The image set on one canvas. pixels: uint8 [N, C, H, W]; digest: the SHA-256 of those."""
 
@@ -44,6 +54,10 @@ class Views:
         """The SHA-256, in hex, of every image's content."""
         with ThreadPoolExecutor(self.hardware.workers) as pool:
             return list(pool.map(self.images.contents, range(len(self.images))))
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(self.images.label_space, self.images.class_names, self.images.labels, self.contents)
 
     @property
     def digest(self) -> str:
@@ -93,7 +107,8 @@ class Views:
 @dataclass(frozen=True)
 class Subject:
     """A model with its clean logits, float32 [N, classes], for the images of `view`. clean: the classes with the
-    largest logits, int64 [N]. labelled: whether its classes are those of the image set."""
+    largest logits, int64 [N]. labelled: whether its classes are those of the image set. image_seconds: the time of one
+    image in a forward pass, 0 where it was not measured."""
 
     candidate: Candidate
     parameters: int
@@ -103,6 +118,8 @@ class Subject:
     view: View
     clean: np.ndarray
     logits: StoredArray
+    image_seconds: float
+    warnings: list[str]
 
     @property
     def name(self) -> str:

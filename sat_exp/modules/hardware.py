@@ -49,6 +49,17 @@ class Hardware:
 
     def __post_init__(self) -> None:
         checked(type(self), vars(self), "hardware")
+        self.apply()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "device"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.apply()
+
+    def apply(self) -> None:
+        """Make this process compute as stated."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32

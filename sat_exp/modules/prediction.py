@@ -89,16 +89,18 @@ class Preflight(LightningModule):
 class AttackBatches(Dataset):
     """The batches of an attack that `output` does not hold: the images at `rows` of `pixels`, in chunks of `output`.
     labels: the classes to lead away from, or the goal classes of a targeted attack, int64, one per row. seeds: one per
-    row, for all random numbers of that image, so that neither batches nor their order matter."""
+    row, for all random numbers of that image, so that neither batches nor their order matter. chunks: those of `output`
+    that are to be made."""
 
     pixels: StoredArray
     output: StoredArray
     rows: np.ndarray
     labels: np.ndarray
     seeds: Sequence[tuple[int, int]]
+    chunks: range
 
     def __post_init__(self) -> None:
-        self.work = self.output.missing()
+        self.work = [chunk for chunk in self.output.missing() if chunk in self.chunks]
 
     def images(self) -> int:
         return sum(self.output.length(chunk) for chunk in self.work)

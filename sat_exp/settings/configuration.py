@@ -137,11 +137,12 @@ class Configuration(TypedDict):
     attack: dict[str, Any]
     dataset: dict[str, Any]
     hardware: dict[str, Any]
+    engine: dict[str, Any]
     tracking: dict[str, Any]
     task: dict[str, Any]
     reference: NotRequired[Existing]
     reference_images: NotRequired[Images]
 
 
-GROUPS = ("tracking", "attack", "dataset", "hardware", "task")
+GROUPS = ("tracking", "attack", "dataset", "hardware", "engine", "task")
 """The groups whose settings are the parameters of their `_target_`; first the one that imports nothing heavy."""

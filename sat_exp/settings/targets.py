@@ -59,6 +59,7 @@ KINDS = {
     "attack": Kind("an attack", ("sat_exp.attacks",), inspect.isclass, "sat_exp.attacks"),
     "dataset": Kind("a data set", ("sat_exp.datasets",), is_dataset, "sat_exp.datasets"),
     "hardware": Kind("hardware", ("sat_exp.modules.hardware",), inspect.isclass),
+    "engine": Kind("an engine", ("sat_exp.engine",), inspect.isclass),
     "tracking": Kind("tracking", ("sat_exp.tracking",), inspect.isclass),
     "network": Kind("a network", NETWORKS, is_network, "sat_exp.models"),
     "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), inspect.isfunction, "sat_exp.models", "read"),
@@ -73,6 +74,11 @@ def allowing(packages: Collection[str]) -> Iterator[None]:
         yield
     finally:
         _allowed.reset(token)
+
+
+def allowed() -> tuple[str, ...]:
+    """The packages that configurations may name besides known ones, as `allowing` states."""
+    return _allowed.get()
 
 
 def resolve(name: Any, kind: str, where: str) -> Callable[..., Any]:

@@ -27,6 +27,9 @@ class Damaged(UserError):
         super().__init__(f"{reason}; run the same command again")
         self.reason = reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Damaged, (self.reason,)
+
 
 def damage_in(reads: Iterable[Callable[[], Any]]) -> list[str]:
     """The reasons of those `reads` that raise Damaged."""

@@ -37,6 +37,9 @@ class Store:
     backend: Folder
     opened: dict[str, Artefact] = field(default_factory=dict, compare=False, repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.backend,)
+
     @classmethod
     def local(cls, folder: Path) -> "Store":
         """The store in a local folder, which is made where needed."""
@@ -64,6 +67,12 @@ class Store:
             table.begin(notes)
             self.opened[path] = table
         return table
+
+    def adopt(self, array: StoredArray) -> StoredArray:
+        """The array of another process as one that this process opened."""
+        array.store = self
+        self.opened[array.path] = array
+        return array
 
     def arrays(self) -> list[StoredArray]:
         """The arrays that this process opened."""

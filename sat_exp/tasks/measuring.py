@@ -91,6 +91,7 @@ def prepared(config: DictConfig) -> Measurement:
         seed=config.seed,
         labels=config.labels,
         protocol=config.protocol,
+        engine=settings.build(config.engine, "engine"),
     )
 
 

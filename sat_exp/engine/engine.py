@@ -1,0 +1,43 @@
+"""The interface of all engines, in the manner of `concurrent.futures`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from sat_exp.progress import Advance
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Work that any process may do, even twice: its results are stored where all processes find them.
+
+    name: for people. work: is called with a function that it tells the number of images done; it can be pickled.
+    images: their number in all.
+    """
+
+    name: str
+    work: Callable[[Advance], Any]
+    images: int = 0
+
+
+class Engine(ABC):
+    """Does pieces of work. It is used in a `with` block, at whose end no worker is left.
+
+    seconds: about how long a piece should take; None for pieces as large as possible.
+    """
+
+    seconds: float | None
+
+    @abstractmethod
+    def submit(self, piece: Piece, advance: Advance) -> Future[Any]:
+        """The future result of a piece. advance: is called with the number of images done, in any thread."""
+
+    @abstractmethod
+    def __enter__(self) -> "Engine":
+        """Be ready for work."""
+
+    @abstractmethod
+    def __exit__(self, *error: object) -> None:
+        """End all workers at once: all work that counts is done, or an error ends it."""
