@@ -41,3 +41,7 @@ class Engine(ABC):
     @abstractmethod
     def __exit__(self, *error: object) -> None:
         """End all workers at once: all work that counts is done, or an error ends it."""
+
+
+def unseen(images: int) -> None:
+    """Progress in another process: it counts once the piece is done."""

@@ -11,7 +11,7 @@ from loky import ProcessPoolExecutor, cpu_count
 from loky.process_executor import BrokenProcessPool
 from pydantic import Field
 
-from sat_exp.engine.engine import Engine, Piece
+from sat_exp.engine.engine import Engine, Piece, unseen
 from sat_exp.errors import UserError
 from sat_exp.progress import Advance
 
@@ -97,7 +97,3 @@ def environment(gpu: int | None, processes: int) -> dict[str, str]:
         return {"CUDA_VISIBLE_DEVICES": names.split(",")[gpu] if names else str(gpu)}
     share = str(max(1, cpu_count() // processes))
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), share)
-
-
-def unseen(images: int) -> None:
-    """Progress in another process, which counts once a piece is done."""
