@@ -25,6 +25,7 @@ GROUPS = {
     "attack": "How adversarial images are made: `attack=NAME`.",
     "dataset": "The images: `dataset=NAME`. A model or a pool chooses the data set that it is for, unless you do.",
     "hardware": "Where networks run: `hardware=NAME`.",
+    "engine": "Who does the work: `engine=NAME`.",
     "tracking": "Whether Weights & Biases records the run: `tracking=NAME`.",
     "pool": "The models of a matrix: `pool=NAME`.",
     "experiment": "A whole study as one choice: `experiment=NAME`.",
