@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Annotated, Any
 
@@ -43,7 +43,7 @@ class Slurm(Engine):
     this machine in the place of Slurm, to try it. seconds: about how long a piece of work takes."""
 
     folder: FolderPath
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] | None = None
     local: bool = False
     seconds: Annotated[float, Field(gt=0)] = 600
 
@@ -53,7 +53,7 @@ class Slurm(Engine):
         except ModuleNotFoundError as error:
             raise UserError("engine=slurm needs submitit: pip install 'sat_exp[slurm]'") from error
         self.executor = submitit.AutoExecutor(self.folder, cluster="local" if self.local else "slurm")
-        self.executor.update_parameters(**self.parameters)
+        self.executor.update_parameters(**(self.parameters or {}))
         self.jobs: list[tuple[Any, Future[Any], Piece, Advance]] = []
         self.ended = Event()
         Thread(target=self.watch, daemon=True).start()

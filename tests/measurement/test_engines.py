@@ -25,7 +25,7 @@ assert not measured.failures
 
 ENGINES: dict[str, Callable[[Path], Engine]] = {
     "processes": lambda folder: Processes(2, seconds=0.2),
-    "slurm": lambda folder: Slurm(str(folder / "jobs"), {}, local=True, seconds=100),
+    "slurm": lambda folder: Slurm(str(folder / "jobs"), local=True, seconds=100),
 }
 
 
