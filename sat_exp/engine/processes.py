@@ -15,7 +15,7 @@ from sat_exp.engine.engine import Engine, Piece, unseen
 from sat_exp.errors import UserError
 from sat_exp.progress import Advance
 
-DEATHS = 3
+DEATHS = 8
 """The number of processes that may die of one piece of work."""
 
 IDLE = 60

@@ -99,7 +99,10 @@ def test_sixty_deaths_of_workers_and_one_of_the_head(tmp_path: Path, tally: Call
             head = start(wild, *engine)
             tally("SIGKILL", "head", "the same command went on")
             continue
-        alive = workers(head.pid)
+        while not (alive := workers(head.pid)) and head.poll() is None:
+            time.sleep(0.1)
+        if not alive:
+            break
         os.kill(int(rng.choice(alive)), signal.SIGKILL)
         deaths += 1
         tally("SIGKILL", "one of 4 workers", "another did its piece")
