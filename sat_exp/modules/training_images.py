@@ -24,6 +24,9 @@ from sat_exp.settings.targets import resolve
 
 PROBED = 1000  # the number of photographs, evenly spaced, whose contents are in the digest of a set
 
+WHOLE = {"size": None, "ids": None}
+"""The settings that choose all images of a data set: its subset is for attacks."""
+
 FOR_PHOTOGRAPHS = "task.transform= is for photographs, given by task.training_root=FOLDER: leave it out"
 
 
@@ -78,7 +81,7 @@ def check_source(config: DictConfig, root: str | None, transforms: Iterable[dict
         training = with_training_images(config).train_dataloader().dataset
         canvas = training.images.canvas if isinstance(training, Photographs) else None
     elif given:
-        canvas = build(config, "dataset").images.canvas
+        canvas = build(config, "dataset", **WHOLE).images.canvas
     for settings in given:
         if canvas is None:
             raise UserError(FOR_PHOTOGRAPHS)
@@ -90,7 +93,7 @@ def with_training_images(config: DictConfig) -> Any:
     kind = resolve(config._target_, "dataset", "dataset._target_")
     if kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
         raise UserError(f"{kind.__name__} has no training images: give task.training_root=FOLDER with training images")
-    return build(config, "dataset")
+    return build(config, "dataset", **WHOLE)
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,7 @@ class TrainingImages:
         """The training and test images of a data set; UserError where it has no training images. root: a folder of
         training images, in any layout of the data set, all of whose own images are then test images; or None."""
         if root is not None:
-            whole = {"size": None, "ids": None}
-            training, test = (build(config, "dataset", **whole | at).images for at in ({"root": root}, {}))
+            training, test = (build(config, "dataset", **WHOLE | at).images for at in ({"root": root}, {}))
             if training.class_names != test.class_names:
                 raise UserError(f"the classes in {root} are not those of {test.name}: give its own training images")
             return cls(Photographs(training), Photographs(test), test.label_space, workers)
