@@ -135,7 +135,7 @@ def run(folder: Path, arguments: Iterable[str], **settings: Any) -> Ended:
 
 TIMES = {"attack_seconds", "attack_images_per_second", "seconds", "checksum"}
 UNEQUAL = {"created", "timings", "hardware", "command", "started", "finished", "duration", "git_commit"}
-NOTED = {"seconds", "images", "versions", "checksum"}
+NOTED = {"seconds", "image_seconds", "images", "versions", "checksum"}
 
 
 def left(folder: Path, runs: str = "*") -> dict[str, str]:

@@ -12,7 +12,8 @@ GENERATED = 8
 """Of a case of each group and kind of wrongness every so many-th is in the quick tests."""
 
 EVERY_GROUP = (
-    "attack", "common", "dataset", "hardware", "model", "pool", "score", "sweep", "target", "task", "tracking",
+    "attack", "common", "dataset", "engine", "hardware", "model", "pool", "score", "sweep", "target", "task",
+    "tracking",
 )  # fmt: skip
 
 
