@@ -92,7 +92,7 @@ def main() -> None:
         alone = bare(images, attack, classifiers, options.batch_size, device)
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            Measurement(images, attack, Store.local(Path(folder)), hardware, seed=0, labels="own").run(configs)
+            Measurement(images, attack, Store.at(Path(folder)), hardware, seed=0, labels="own").run(configs)
             turns.append((alone, time.perf_counter() - started))
     title = f"{len(configs)} networks, {options.images} images, {options.steps} steps, {device}"
     table = Table("turn", "bare, s", "measured, s", "efficiency", title=title, title_justify="left")

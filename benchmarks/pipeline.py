@@ -52,7 +52,7 @@ def bundled(name: str) -> DictConfig:
 def measurement(images: ImageSet, folder: Path, steps: int, batch_size: int) -> Measurement:
     attack = PGD(epsilon=16, step_size=2, steps=steps, random_start=True)
     hardware = Hardware("cpu", "32-true", batch_size=batch_size, threads=1, workers=1)
-    return Measurement(images, attack, Store.local(folder), hardware, seed=0)
+    return Measurement(images, attack, Store.at(folder), hardware, seed=0)
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -37,7 +37,7 @@ class Ours:
     """The project's own store."""
 
     def __init__(self, folder: Path, values: np.ndarray, chunk: int) -> None:
-        store = Store.local(folder)
+        store = Store.at(folder)
         self.array = store.open("images", {}, shape=values.shape, dtype="uint8", chunk=chunk)
 
     def write(self, chunk: int, values: np.ndarray) -> None:

@@ -103,18 +103,18 @@ def many(artefacts: int, console: Console) -> None:
 
 
 def listed(folder: Path) -> None:
-    inventory.items(Store.local(folder))
+    inventory.items(Store.at(folder))
 
 
 def pruned(folder: Path) -> None:
-    inventory.remove(Store.local(folder), "logits")
+    inventory.remove(Store.at(folder), "logits")
 
 
 class Rows:
     """The project's tables: one per source, with one row per target."""
 
     def __init__(self, folder: Path, columns: int) -> None:
-        self.store, self.columns = Store.local(folder), columns
+        self.store, self.columns = Store.at(folder), columns
 
     def row(self, source: int, target: int) -> Any:
         table = self.store.table("predictions", {"source": source}, columns=self.columns, dtype="int32")

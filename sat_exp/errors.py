@@ -11,6 +11,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 SHOWN = 60  # characters of a long name that an error repeats
+CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=\?)[^\s\"')?]*=[^\s\"')]*")
+"""The user, the password and the query of a URL."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -23,7 +26,9 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """`text` on one line, with spaces for line breaks and tabs and � for other characters that cannot be printed."""
+    """`text` on one line, with spaces for line breaks and tabs and � for other characters that cannot be printed. The
+    credentials in a URL are hidden."""
+    text = CREDENTIALS.sub("[hidden]", text)
     return "".join(letter if letter.isprintable() else " " if letter.isspace() else "�" for letter in text)
 
 

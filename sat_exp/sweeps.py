@@ -31,7 +31,7 @@ SOURCE, TARGET = "model", "model@target"
 LONGEST = 100  # characters of the overrides in a folder's name
 NAMED = 3  # the most models that a title names
 MODELS = "tables/models.parquet"  # the file of a run that measured models
-UNRELATED = ("output_dir", "tracking", "hardware")  # settings that do not distinguish the results of two jobs
+UNRELATED = ("output_dir", "store", "tracking", "hardware", "engine")  # settings that distinguish no results
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import sat_exp as package  # noqa: F401
 from sat_exp.__main__ import main
 
+from .buckets import served
 from .command import PUBLISHED, Outcome
 
 os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")  # pytest's own processes use the cores
@@ -39,6 +41,21 @@ def published() -> pd.DataFrame:
 def outputs(tmp_path_factory) -> Path:
     """One output folder for all tests, so that they share a store."""
     return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment in which clients find an S3 server on loopback with a bucket `study`."""
+    with served() as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty place in a bucket."""
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://study/{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -88,7 +87,7 @@ def measure(
             is decoded from: the same pixels in another form have others.
         labels: class indices, int [N]; by default those of the Dataset, the folder or the data set.
         attack: `sat_exp.PGD(epsilon=8)` by default.
-        store: the folder of the store; by default that of the command line, in the current folder.
+        store: the folder or the URL of the store; by default that of the command line, in the current folder.
         compare: the images on which a pair is compared: `truth`, those that both classify as labelled; `consensus`,
             those on which both agree; `own`, all.
         protocol: `canvas`, all models are attacked on the same pixels; `native`, each on its own resize and crop.
@@ -103,7 +102,7 @@ def measure(
         listed = candidates(models, found.images.label_space if found.fixed else None)
         used = with_classes(found, listed, compare)
         attack = PGD(epsilon=8) if attack is None else attack
-        measurement = Measurement(used, attack, Store.local(Path(store)), hardware, seed, compare, protocol)
+        measurement = Measurement(used, attack, Store.at(store), hardware, seed, compare, protocol)
         measured, examples = with_examples(measurement, listed, None)
     measured = replace(measured, warnings=[*found.notes, *measured.warnings])
     return Result(measured, measurement, scoring, examples, settings(measurement, scoring))

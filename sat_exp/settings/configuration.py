@@ -18,6 +18,7 @@ from sat_exp.settings.types import (
     RunName,
     Seed,
     Side,
+    StorePlace,
     Text,
 )
 
@@ -124,6 +125,7 @@ class Configuration(TypedDict):
 
     name: RunName
     output_dir: FolderPath
+    store: StorePlace
     seed: Seed
     labels: Labels
     protocol: Protocol

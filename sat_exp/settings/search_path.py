@@ -26,7 +26,7 @@ OF_HYDRA = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLAIN = re.compile(r"\$\{(\.*[\w.-]+|package_file:[^${}]*)\}")
 """An interpolation of another setting, or of a file in a package; others read the environment."""
 
-TYPED = ("output_dir", "directory")  # settings of the place where results go
+TYPED = ("output_dir", "store", "directory")  # settings of the place where results go
 LARGEST = 1_000_000  # bytes of a configuration file
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pathvalidate import ValidationError, validate_filename
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -11,6 +12,7 @@ from sat_exp.errors import nearest
 
 LONGEST = 200  # the most characters of a text; file names allow more
 LONGEST_PART = 255  # the most bytes of a name in a path
+BUCKETS = ("s3", "gs", "az")  # schemes of the URLs of object storage
 RESERVED = frozenset({"store", "wandb", "tables", "figures", "examples"})
 """Names of folders in which no runs are searched, so that no run may have them."""
 
@@ -70,6 +72,18 @@ def folder(text: str) -> str:
     return text
 
 
+def store_place(text: str) -> str:
+    """`text`; ValueError unless it is the path of a folder or the URL of a bucket, without credentials."""
+    if "://" not in text:
+        return folder(text)
+    url = urlsplit(text)
+    if url.scheme not in BUCKETS or not url.netloc:
+        raise ValueError(f"a folder, or a URL such as s3://BUCKET/NAME; its scheme is one of {', '.join(BUCKETS)}")
+    if "@" in url.netloc or url.query or url.fragment:
+        raise ValueError("a URL without credentials, which belong in the environment")
+    return text
+
+
 def there(text: str) -> str:
     """`text`; ValueError if it is the path of nothing. A folder that cannot be searched is left to who reads it."""
     place = Path(text)
@@ -86,6 +100,7 @@ FileName = Annotated[Text, AfterValidator(file_name)]  # a text that can be the 
 RunName = Annotated[Text, AfterValidator(run_name)]  # the folder of a run, below output_dir
 Project = Annotated[Text, Field(max_length=128), AfterValidator(project)]  # of W&B
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), BeforeValidator(as_text), AfterValidator(path)]
+StorePlace = Annotated[FilePath, AfterValidator(store_place)]  # a folder, or a URL of object storage
 FolderPath = Annotated[FilePath, AfterValidator(folder)]  # of a folder that there is, or that can be made
 Existing = Annotated[FilePath, AfterValidator(there)]  # a finished run, or a file
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

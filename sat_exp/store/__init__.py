@@ -3,7 +3,7 @@
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import Damaged
 from sat_exp.store.encoding import key_of
-from sat_exp.store.folder import Unwritable
+from sat_exp.store.storage import Unwritable
 from sat_exp.store.store import Store
 from sat_exp.store.tables import StoredRow
 

@@ -3,13 +3,13 @@
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sat_exp.errors import UserError
 from sat_exp.files import PARTIAL
 from sat_exp.store.encoding import Unsound, sign, verify
-from sat_exp.store.folder import Entry, Listing
+from sat_exp.store.storage import Entry, Listing
 
 if TYPE_CHECKING:
     from sat_exp.store.store import Store
@@ -107,21 +107,38 @@ class Artefact(Named, ABC):
     def note(self, **facts: Any) -> None:
         """Add to the notes."""
         added = json.loads(json.dumps(facts, allow_nan=False))
-        with self.store.lock(NOTES, self.path):
-            notes = self.notes | added
-            self.store.backend.replace(f"{self.path}/{NOTES}", sign({"attributes": {"notes": notes}}))
+        self.revise(lambda notes: notes | added)
 
     def note_versions(self, versions: Mapping[str, str]) -> None:
         """Note the versions of libraries and device with which parts are about to be computed."""
-        known = self.notes.get("versions", [])
-        if dict(versions) not in known:
-            self.note(versions=[*known, dict(versions)])
+        if dict(versions) not in self.notes.get("versions", []):
+            self.revise(lambda notes: notes | {"versions": with_versions(notes.get("versions", []), dict(versions))})
+
+    def revise(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Replace the notes by what `change` makes of them."""
+        place = f"{self.path}/{NOTES}"
+
+        def revised(data: bytes | None) -> bytes:
+            notes = {} if data is None else verify(data)["attributes"]["notes"]
+            return sign({"attributes": {"notes": change(notes)}})
+
+        with self.store.lock(NOTES, self.path):
+            while True:
+                try:
+                    return self.store.backend.update(place, revised)
+                except Unsound:
+                    self.document(NOTES)  # moves them to the quarantine
 
     def mixed_versions(self) -> list[str]:
         """The differences between the versions that parts were computed with, such as "torch 2.12.0 and 2.13.0"."""
         noted = self.notes.get("versions", [])
         values = {name: list(dict.fromkeys(str(each.get(name)) for each in noted)) for each in noted for name in each}
         return [f"{name} {' and '.join(several)}" for name, several in values.items() if len(several) > 1]
+
+
+def with_versions(known: Sequence[dict[str, str]], versions: dict[str, str]) -> list[dict[str, str]]:
+    """`known` versions, and `versions` where they are new."""
+    return [*known, *([versions] if versions not in known else [])]
 
 
 def parts_of(listing: Listing) -> dict[str, Entry]:

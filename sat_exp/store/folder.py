@@ -13,31 +13,12 @@ from filelock import FileLock, ReadWriteLock, Timeout
 
 from sat_exp import files
 from sat_exp.errors import FULL, UserError
+from sat_exp.store.storage import Entry, Listing, Unwritable
 
 LOCKS, GATE = "locks", "store.db"
 RETRY = "repair that and run the same command again"
 WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """Errors of file systems without hard links; some report them without checking whether the name is taken."""
-
-
-class Unwritable(UserError):
-    """The store cannot be read or written, so no work that needs it can continue."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An object in a listing. size: bytes. modified: the time of the last write, in seconds since 1970."""
-
-    size: int
-    modified: float
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The contents of a folder: names of folders, and objects by the last part of their names."""
-
-    folders: list[str]
-    objects: dict[str, Entry]
 
 
 @dataclass(frozen=True)
@@ -46,8 +27,7 @@ class Folder:
 
     A file is written under another name and then linked or renamed, so that a killed writer leaves no half-written
     object. Files are not forced to the disk: after a power cut the newest may be empty, which their checksums detect.
-    Objects that are gone are no error: None where one is read, and nothing happens where one is moved or removed. Any
-    other failure raises Unwritable.
+    Locks exclude the processes of one machine; see docs/store.md for network file systems.
     """
 
     root: Path
@@ -60,7 +40,6 @@ class Folder:
                 return None
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create an object and return True; False, and nothing changes, where the name is taken."""
         with self.errors("write to", name), files.partial(self.root / name, data) as partial:
             try:
                 os.link(partial, self.root / name)
@@ -74,11 +53,12 @@ class Folder:
                 partial.rename(self.root / name)  # of two writers at once the last wins, with equal bytes
             return True
 
-    def replace(self, name: str, data: bytes) -> None:
+    def update(self, name: str, change: Callable[[bytes | None], bytes]) -> None:
+        data = change(self.read(name))
         with self.errors("write to", name):
             files.write_atomic(self.root / name, data)
 
-    def move(self, name: str, to: str) -> None:
+    def move(self, name: str, to: str, data: bytes) -> None:
         with self.errors("move", name):
             (self.root / to).parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
@@ -93,7 +73,6 @@ class Folder:
             (self.root / name).rmdir()
 
     def list(self, name: str) -> Listing:
-        """The contents of a folder; empty where there is no such folder."""
         if name and (self.root / name).is_symlink():  # its target is outside the store
             return Listing([], {})
         folders, objects = [], {}
@@ -114,7 +93,6 @@ class Folder:
         return Listing(sorted(folders), objects)
 
     def locate(self, name: str) -> str:
-        """The full name of an object, for messages."""
         return str(self.root / name)
 
     @contextmanager
@@ -130,18 +108,15 @@ class Folder:
             raise Unwritable(f"cannot {verb} {path}: {error.strerror}; {remedy(error)}") from error
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
-        """Hold a lock, which the operating system frees when its holder dies. filelock's Timeout where another process
-        holds it for longer than `timeout` seconds; no limit where negative."""
         lock = FileLock(self.locks() / f"{name}.lock", is_singleton=True)
         return held(lock.lock_file, lambda: lock.acquire(timeout=timeout))
 
     def in_use(self) -> AbstractContextManager[None]:
-        """Keep all processes out of `alone`; wait while one is in it."""
         return held(self.root / LOCKS / GATE, lambda: self.gate().read_lock())
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep all processes out of `in_use`, and remove old locks at the end; UserError where one is in it."""
+        """As in `Storage`; removes old locks at the end."""
         with ExitStack() as alone:
             try:
                 alone.enter_context(held(self.root / LOCKS / GATE, lambda: self.gate().write_lock(timeout=0)))

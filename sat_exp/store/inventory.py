@@ -13,7 +13,7 @@ from sat_exp.files import PARTIAL
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import DOCUMENTS, METADATA, NOTES, SEAL, Named, damage_in, parts_of
 from sat_exp.store.encoding import Unsound, verify
-from sat_exp.store.folder import Entry
+from sat_exp.store.storage import Entry
 from sat_exp.store.store import NOT_KINDS, QUARANTINE, WHY, Store
 from sat_exp.store.tables import StoredRow, StoredTable
 

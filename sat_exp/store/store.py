@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import Artefact
 from sat_exp.store.encoding import Unsound, key_of
 from sat_exp.store.folder import LOCKS, Folder
+from sat_exp.store.objects import Objects
+from sat_exp.store.storage import Storage
 from sat_exp.store.tables import StoredTable
 
 QUARANTINE = "quarantine"
@@ -34,16 +37,16 @@ NOT_KINDS = (QUARANTINE, LOCKS)
 class Store:
     """Arrays and tables in the storage `backend`. opened: those that this process opened, by KIND/KEY."""
 
-    backend: Folder
+    backend: Storage
     opened: dict[str, Artefact] = field(default_factory=dict, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store, (self.backend,)
 
     @classmethod
-    def local(cls, folder: Path) -> "Store":
-        """The store in a local folder, which is made where needed."""
-        return cls(Folder(folder))
+    def at(cls, place: str | PathLike[str]) -> "Store":
+        """The store in a local folder, which is made where needed, or at a URL such as s3://bucket/study."""
+        return cls(Objects(place) if isinstance(place, str) and "://" in place else Folder(Path(place)))
 
     def open(
         self, kind: str, facts: Mapping[str, Any], *, shape: tuple[int, ...], dtype: str, chunk: int, **notes: Any
@@ -89,20 +92,21 @@ class Store:
         object is read again first, because another process may have replaced it with a sound one."""
         with self.lock(QUARANTINE):
             data = self.backend.read(name)
+            if data is None:
+                return None
             try:
-                if data is not None:
-                    check(data)
+                check(data)
                 return None
             except Unsound as error:
                 reason = f"{self.backend.locate(name)} is damaged ({error})"
             place = f"{QUARANTINE}/{name}.{time.time_ns()}"
             line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n"
             self.backend.create(f"{place}{WHY}", line.encode())
-            self.backend.move(name, place)
+            self.backend.move(name, place, data)
         return reason
 
     @contextmanager
     def lock(self, *parts: str, timeout: float = -1) -> Iterator[None]:
-        """Hold the lock of one piece of work, see `Folder.lock`."""
+        """Hold the lock of one piece of work, see `Storage.lock`."""
         with self.backend.in_use(), self.backend.lock(key_of({"parts": parts}), timeout):
             yield

@@ -1,7 +1,6 @@
 """The work that tasks with a measurement share: check the settings, measure, write the results, print them."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -86,7 +85,7 @@ def prepared(config: DictConfig) -> Measurement:
     return Measurement(
         images=image_set(config),
         attack=settings.build(config.attack, "attack"),
-        store=Store.local(Path(config.output_dir) / "store"),
+        store=Store.at(config.store),
         hardware=settings.build(config.hardware, "hardware"),
         seed=config.seed,
         labels=config.labels,

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 from humanize import naturaldelta, naturalsize
@@ -21,7 +20,7 @@ from sat_exp.tasks import printing
 
 
 def run(config: DictConfig, *, name: FileName, kind: Text | None, verify: bool, prune: Text | None) -> None:
-    store = Store.local(Path(config.output_dir) / "store")
+    store = Store.at(config.store)
     console = printing.console()
     if prune is not None:
         remove(store, prune, console)

@@ -50,7 +50,7 @@ def measurement(
 ) -> Measurement:
     attack = PGD(epsilon=16, step_size=4, steps=steps, random_start=True)
     hardware = Hardware("cpu", "32-true", batch_size=batch_size, threads=1, workers=1)
-    return Measurement(images(size), attack, Store.local(folder), hardware, seed, **choices)
+    return Measurement(images(size), attack, Store.at(folder), hardware, seed, **choices)
 
 
 def parts(folder: Path) -> list[Path]:

@@ -99,7 +99,7 @@ def teacher():
 
 @pytest.fixture
 def kept(tmp_path):
-    return Store.local(tmp_path), Hardware("cpu", "32-true", batch_size=5, threads=1, workers=1)
+    return Store.at(tmp_path), Hardware("cpu", "32-true", batch_size=5, threads=1, workers=1)
 
 
 def test_teacher_logits_are_those_of_both_views_and_computed_once(teacher, kept, monkeypatch):

@@ -13,7 +13,7 @@ from sat_exp.store import Store
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.local(tmp_path / "store")
+    return Store.at(tmp_path / "store")
 
 
 @pytest.fixture

@@ -93,5 +93,5 @@ def raising(function: Callable[..., Any], at: int, error: BaseException) -> tupl
 
 def run(store: Store, *, kind: str | None = None, verify: bool = False, prune: str | None = None) -> None:
     """Run task=store."""
-    config = OmegaConf.create({"output_dir": str(store.backend.root.parent)})
+    config = OmegaConf.create({"store": store.backend.locate("")})
     task.run(config, name="store", kind=kind, verify=verify, prune=prune)

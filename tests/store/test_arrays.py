@@ -39,7 +39,7 @@ def read(array: StoredArray) -> tuple[dict[int, np.ndarray], list[int]]:
 
 def test_what_is_written_comes_back_from_a_new_handle(store: Store) -> None:
     values = fill(open_array(store))
-    for again in (store, Store.local(store.backend.root)):
+    for again in (store, Store.at(store.backend.root)):
         array = open_array(again)
         assert array.missing() == []
         np.testing.assert_array_equal(array.read_all(), values)
@@ -79,7 +79,7 @@ def test_float_logits_keep_every_bit(store: Store) -> None:
 @settings(max_examples=30, deadline=None)
 @given(rows=st.integers(0, 12), chunk=st.integers(1, 15), picks=st.sets(st.integers(0, 11)))
 def test_gathered_rows_are_those_rows(tmp_path_factory: Any, rows: int, chunk: int, picks: set[int]) -> None:
-    array = open_array(Store.local(tmp_path_factory.mktemp("gather")), rows=rows, chunk=chunk)
+    array = open_array(Store.at(tmp_path_factory.mktemp("gather")), rows=rows, chunk=chunk)
     values = fill(array)
     chosen = sorted(pick for pick in picks if pick < rows)
     np.testing.assert_array_equal(array.gather(chosen), values[chosen])
@@ -96,7 +96,7 @@ def test_an_array_of_no_rows_is_complete(store: Store) -> None:
 def test_a_chunk_is_written_once(store: Store) -> None:
     array = open_array(store)
     values = fill(array)
-    open_array(Store.local(store.backend.root)).write(0, 255 - values[:4])
+    open_array(Store.at(store.backend.root)).write(0, 255 - values[:4])
     np.testing.assert_array_equal(open_array(store).read_all(), values)
 
 
@@ -145,7 +145,7 @@ def test_versions_that_differ_are_told(store: Store) -> None:
 def test_the_digest_is_that_of_the_rows(store: Store) -> None:
     values = fill(open_array(store))
     assert open_array(store, chunk=3).digest == digest_of(values)
-    other = Store.local(store.backend.root / "other")
+    other = Store.at(store.backend.root / "other")
     fill(open_array(other, chunk=3))
     assert open_array(other).digest == digest_of(values)
 
@@ -244,7 +244,7 @@ def test_chunks_of_a_sealed_array_that_changed_places_are_all_noticed(
     fill(array)
     assert array.digest == digest_of(values)
     swap(file_of(array, 0), file_of(array, 1))
-    array = array if kept else open_array(Store.local(store.backend.root), rows=12)
+    array = array if kept else open_array(Store.at(store.backend.root), rows=12)
     for chunk in order:
         try:
             np.testing.assert_array_equal(array.read(chunk), values[array.span(chunk)])
@@ -264,7 +264,7 @@ def test_a_chunk_of_another_array_is_noticed_once_sealed(store: Store) -> None:
     assert array.digest != other.digest
     file_of(array, 0).write_bytes(file_of(other, 0).read_bytes())
     with pytest.raises(Damaged, match="sealed"):
-        open_array(Store.local(store.backend.root)).read(0)
+        open_array(Store.at(store.backend.root)).read(0)
 
 
 def test_chunks_computed_again_may_have_other_bits(store: Store) -> None:
@@ -275,11 +275,11 @@ def test_chunks_computed_again_may_have_other_bits(store: Store) -> None:
     file_of(array, 1).unlink()
     values = contents()
     values[4:8] += 1
-    again = open_array(Store.local(store.backend.root))
+    again = open_array(Store.at(store.backend.root))
     again.write(1, values[4:8])
     np.testing.assert_array_equal(again.read_all(), values)
     assert again.digest == digest_of(values) != old
-    np.testing.assert_array_equal(open_array(Store.local(store.backend.root)).read_all(), values)
+    np.testing.assert_array_equal(open_array(Store.at(store.backend.root)).read_all(), values)
 
 
 METADATA_DAMAGE = {
@@ -302,7 +302,7 @@ def test_damaged_metadata_lose_no_chunk(store: Store, how: str, chunk: int, capl
     METADATA_DAMAGE[how](metadata)
     damaged = metadata.read_bytes() if metadata.exists() else None
     with caplog.at_level(logging.WARNING):
-        again = open_array(Store.local(store.backend.root), chunk=3)
+        again = open_array(Store.at(store.backend.root), chunk=3)
     assert again.chunk == chunk
     assert again.missing() == []
     np.testing.assert_array_equal(again.read_all(), values)
@@ -322,7 +322,7 @@ def test_a_chunk_that_is_cut_does_not_decide_how_large_chunks_are(store: Store) 
         file.write_bytes(file.read_bytes()[: 75 * 2 + 4])
     sound = file_of(array, 2).read_bytes()
     (store.backend.root / array.path / "zarr.json").unlink()
-    again = open_array(Store.local(store.backend.root))
+    again = open_array(Store.at(store.backend.root))
     assert read(again)[1] == [0, 1]
     assert file_of(array, 2).read_bytes() == sound
     fill(again)
@@ -336,7 +336,7 @@ def test_metadata_gone_and_no_sound_chunk_left(store: Store) -> None:
     for chunk in range(array.chunks):
         file_of(array, chunk).unlink()
     (store.backend.root / array.path / "zarr.json").unlink()
-    again = open_array(Store.local(store.backend.root), chunk=5)
+    again = open_array(Store.at(store.backend.root), chunk=5)
     assert again.missing() == list(range(again.chunks))
     values = fill(again)
     np.testing.assert_array_equal(again.read_all(), values)
@@ -350,7 +350,7 @@ def test_a_flip_of_any_byte_of_the_metadata_loses_nothing(store: Store) -> None:
     good, chunks = metadata.read_bytes(), {n: file_of(array, n).read_bytes() for n in range(3)}
     for position in range(0, len(good), 7):
         flip(metadata, position, 1 << position % 8)
-        again = open_array(Store.local(store.backend.root), chunk=3)
+        again = open_array(Store.at(store.backend.root), chunk=3)
         np.testing.assert_array_equal(again.read_all(), values)
         assert {n: file_of(array, n).read_bytes() for n in range(3)} == chunks
         metadata.write_bytes(good)
@@ -365,7 +365,7 @@ def test_damaged_notes_are_only_notes(store: Store, how: str, caplog: pytest.Log
     file = store.backend.root / array.path / "notes.json"
     METADATA_DAMAGE[how](file)
     damaged = file.read_bytes()
-    again = open_array(Store.local(store.backend.root))
+    again = open_array(Store.at(store.backend.root))
     with caplog.at_level(logging.WARNING):
         again.note(seconds=1)
     assert f"{file} is damaged" in caplog.text
@@ -384,7 +384,7 @@ def test_a_damaged_seal_is_written_again(store: Store, how: str, caplog: pytest.
     digest, before = array.digest, files(store)
     METADATA_DAMAGE[how](store.backend.root / array.path / "seal.json")
     with caplog.at_level(logging.WARNING):
-        again = open_array(Store.local(store.backend.root))
+        again = open_array(Store.at(store.backend.root))
     np.testing.assert_array_equal(again.read_all(), values)
     assert again.digest == digest
     after = files(store)
@@ -399,7 +399,7 @@ def test_a_chunk_mended_meanwhile_is_not_moved(store: Store, monkeypatch: pytest
     _ = array.digest
     flip(file_of(array, 0), 7)
     damaged = file_of(array, 0).read_bytes()
-    other = open_array(Store.local(store.backend.root))
+    other = open_array(Store.at(store.backend.root))
     quarantine = Store.quarantine
 
     def late(self: Store, *arguments: Any) -> str | None:
@@ -424,11 +424,11 @@ def test_metadata_mended_meanwhile_are_not_moved(store: Store, monkeypatch: pyte
 
     def late(self: Store, *arguments: Any) -> str | None:
         monkeypatch.setattr(Store, "quarantine", quarantine)
-        open_array(Store.local(store.backend.root))
+        open_array(Store.at(store.backend.root))
         return quarantine(self, *arguments)
 
     monkeypatch.setattr(Store, "quarantine", late)
-    np.testing.assert_array_equal(open_array(Store.local(store.backend.root)).read_all(), values)
+    np.testing.assert_array_equal(open_array(Store.at(store.backend.root)).read_all(), values)
     assert len(quarantined(store)) == 1
 
 
@@ -457,7 +457,7 @@ def use_up(folder: Path) -> Path:
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(mount: Path) -> None:
-    array = Store.local(mount).open("images", FACTS, shape=(40, 20_000), dtype="uint8", chunk=1)
+    array = Store.at(mount).open("images", FACTS, shape=(40, 20_000), dtype="uint8", chunk=1)
     noise = np.random.default_rng(0).integers(0, 256, (40, 20_000), np.uint8)
 
     def write_all() -> None:
@@ -474,18 +474,18 @@ def test_a_full_disk_is_one_line_and_loses_nothing(mount: Path) -> None:
     np.testing.assert_array_equal(array.gather(range(written)), noise[:written])
     use_up(mount)
     with pytest.raises(UserError, match="the disk is full"):
-        Store.local(mount).open("images", {"key": 1}, shape=(40,), dtype="uint8", chunk=4)
+        Store.at(mount).open("images", {"key": 1}, shape=(40,), dtype="uint8", chunk=4)
 
 
 def test_damage_on_a_full_disk_stays_where_it_is(mount: Path) -> None:
-    array = open_array(Store.local(mount))
+    array = open_array(Store.at(mount))
     values = fill(array)
     flip(file_of(array, 1), 9)
-    before = files(Store.local(mount))
+    before = files(Store.at(mount))
     filler = use_up(mount)
     with pytest.raises(Unwritable, match="the disk is full at"):
         array.read(1)
-    assert {name: files(Store.local(mount)).get(name) for name in before} == before
+    assert {name: files(Store.at(mount)).get(name) for name in before} == before
     filler.unlink()
     with pytest.raises(Damaged):
         array.read(1)
@@ -510,7 +510,7 @@ def test_no_space_while_writing_a_chunk_or_a_note(store: Store, monkeypatch: pyt
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    store = Store.local(tmp_path / "file" / "store")
+    store = Store.at(tmp_path / "file" / "store")
     with pytest.raises(UserError, match=r"cannot .* Not a directory"):
         open_array(store)
     with pytest.raises(UserError, match=r"cannot write to .*output_dir="), store.lock("attack"):
@@ -518,18 +518,18 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_read_only_folder_is_one_line(mount: Path) -> None:
-    array = open_array(Store.local(mount))
+    array = open_array(Store.at(mount))
     fill(array)
     digest = array.digest
     subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
-    array = open_array(Store.local(mount))
+    array = open_array(Store.at(mount))
     np.testing.assert_array_equal(array.read_all(), contents())
     assert array.digest == digest
     with pytest.raises(UserError, match=r"cannot write to .*Read-only file system; give output_dir="):
         array.write(0, contents()[:4])
     with pytest.raises(UserError, match=r"cannot write to .*output_dir="):
-        open_array(Store.local(mount), {"other": 1})
-    with pytest.raises(UserError, match=r"cannot write to .*output_dir="), Store.local(mount).lock("attack"):
+        open_array(Store.at(mount), {"other": 1})
+    with pytest.raises(UserError, match=r"cannot write to .*output_dir="), Store.at(mount).lock("attack"):
         pass
 
 
@@ -553,7 +553,7 @@ def test_one_key_never_stands_for_two_things(store: Store) -> None:
         (store.backend.root / other.path / "zarr.json").read_bytes()
     )
     with pytest.raises(RuntimeError, match="two artefacts share one key"):
-        open_array(Store.local(store.backend.root))
+        open_array(Store.at(store.backend.root))
 
 
 def test_chunks_are_apart_whoever_wrote_them(store: Store) -> None:

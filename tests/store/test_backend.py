@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from sat_exp.files import PARTIAL
-from sat_exp.store.folder import Folder, Unwritable
+from sat_exp.store.folder import Folder
+from sat_exp.store.storage import Unwritable
 
 WRITERS, NAMES, SIZE = 4, 60, 50_000
 
@@ -20,6 +21,10 @@ WRITERS, NAMES, SIZE = 4, 60, 50_000
 @pytest.fixture
 def backend(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "store")
+
+
+def put(backend: Folder, name: str, data: bytes) -> None:
+    backend.update(name, lambda _: data)
 
 
 def below(backend: Folder) -> list[str]:
@@ -34,17 +39,23 @@ def test_an_object_is_created_once(backend: Folder) -> None:
     assert below(backend) == ["kind/key/a"]
 
 
+def test_an_update_knows_the_bytes_before(backend: Folder) -> None:
+    for _ in range(3):
+        backend.update("kind/key/a", lambda data: (data or b"") + b".")
+    assert backend.read("kind/key/a") == b"..."
+
+
 def test_an_object_is_replaced(backend: Folder) -> None:
     for data in (b"first", b"", b"third"):
-        backend.replace("kind/key/a", data)
+        put(backend, "kind/key/a", data)
         assert backend.read("kind/key/a") == data
     assert below(backend) == ["kind/key/a"]
 
 
 def test_an_object_moves_to_a_folder_that_is_made(backend: Folder) -> None:
     backend.create("kind/key/a", b"data")
-    backend.move("kind/key/a", "quarantine/kind/key/a")
-    backend.move("kind/key/gone", "quarantine/kind/key/b")
+    backend.move("kind/key/a", "quarantine/kind/key/a", b"data")
+    backend.move("kind/key/gone", "quarantine/kind/key/b", b"data")
     assert below(backend) == ["quarantine/kind/key/a"]
 
 
@@ -142,13 +153,13 @@ def test_of_those_who_create_at_once_exactly_one_does(backend: Folder, kind: str
 
 
 def test_a_reader_sees_the_old_bytes_or_the_new(backend: Folder) -> None:
-    backend.replace("a", b"0" * SIZE)
+    put(backend, "a", b"0" * SIZE)
     stop = threading.Event()
 
     def replace() -> None:
         while not stop.is_set():
             for digit in (b"1", b"2"):
-                backend.replace("a", digit * SIZE)
+                put(backend, "a", digit * SIZE)
 
     writer = threading.Thread(target=replace)
     writer.start()
@@ -187,8 +198,8 @@ OPERATIONS: dict[str, tuple[Callable[[Folder], Any], Any, str]] = {
     "create": (lambda backend: backend.create("kind/b", b"new"), Path, "write_bytes"),
     "link": (lambda backend: backend.create("kind/b", b"new"), os, "link"),
     "make": (lambda backend: backend.create("other/b", b"new"), Path, "mkdir"),
-    "replace": (lambda backend: backend.replace("kind/a", b"new"), Path, "replace"),
-    "move": (lambda backend: backend.move("kind/a", "kind/b"), Path, "rename"),
+    "update": (lambda backend: put(backend, "kind/a", b"new"), Path, "replace"),
+    "move": (lambda backend: backend.move("kind/a", "kind/b", b"old"), Path, "rename"),
     "remove": (lambda backend: backend.remove("kind/a"), Path, "unlink"),
     "list": (lambda backend: backend.list("kind"), os, "scandir"),
 }
@@ -223,7 +234,7 @@ def test_a_folder_in_the_way_is_one_line(backend: Folder) -> None:
     with pytest.raises(Unwritable, match="a folder is in the way: move it elsewhere"):
         backend.read("kind/a")
     with pytest.raises(Unwritable, match="a folder is in the way"):
-        backend.replace("kind/a", b"")
+        put(backend, "kind/a", b"")
     assert (backend.root / "kind/a/b").is_dir()
     assert below(backend) == []
 
@@ -234,7 +245,7 @@ def test_a_file_in_the_way_is_one_line(backend: Folder) -> None:
         lambda: backend.create("kind/a", b""),
         lambda: backend.read("kind/a"),
         lambda: backend.list("kind"),
-        lambda: backend.replace("kind/a", b""),
+        lambda: put(backend, "kind/a", b""),
     ):
         with pytest.raises(Unwritable, match=r"(Not a directory|File exists); .*"):
             work()
@@ -261,8 +272,8 @@ def test_a_read_only_disk_is_one_line(mount: Path) -> None:
     for work in (
         lambda: backend.create("kind/b", b""),
         lambda: backend.create("other/b", b""),
-        lambda: backend.replace("kind/a", b""),
-        lambda: backend.move("kind/a", "kind/b"),
+        lambda: put(backend, "kind/a", b""),
+        lambda: backend.move("kind/a", "kind/b", b"old"),
         lambda: backend.remove("kind/a"),
     ):
         with pytest.raises(Unwritable, match=r"cannot .*Read-only file system; give output_dir=FOLDER"):

@@ -71,7 +71,7 @@ class Work:
 
     def once(self) -> dict[str, list[Any]]:
         """All numbers, read from a store that was just opened."""
-        store, found = Store.local(self.folder), {}
+        store, found = Store.at(self.folder), {}
         for kind in ARRAYS:
             array = self.array(store, kind)
             found[kind] = self.complete(array, kind).tolist()
@@ -81,7 +81,7 @@ class Work:
 
     def checked(self) -> list[str]:
         """What a check of the whole store finds."""
-        store = Store.local(self.folder)
+        store = Store.at(self.folder)
         return [
             line for path in {item.path for item in inventory.items(store)} for line in inventory.check(store, path)
         ]
@@ -112,7 +112,7 @@ KINDS = [
 
 def mended(work: Work, sound: dict[str, bytes]) -> None:
     """The files of the store as they were."""
-    for name in files(Store.local(work.folder)).keys() - sound.keys():
+    for name in files(Store.at(work.folder)).keys() - sound.keys():
         (work.folder / name).unlink()
     for name, content in sound.items():
         if not (work.folder / name).exists() or (work.folder / name).read_bytes() != content:
@@ -127,14 +127,14 @@ def test_every_kind_of_file_is_tried(work):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_bit_is_found_and_computed_again(work, caplog, record_property, kind, count):
     caplog.set_level(logging.WARNING)
-    path, sound = kinds(work.folder)[kind], files(Store.local(work.folder))
+    path, sound = kinds(work.folder)[kind], files(Store.at(work.folder))
     numbers, found = work.once(), Counter[str]()
     for changed in flips(path.read_bytes(), count, kind):
         caplog.clear()
         path.write_bytes(changed)
         work.computed.clear()
         assert work.once() == numbers
-        moved = quarantined(Store.local(work.folder))
+        moved = quarantined(Store.at(work.folder))
         if moved:
             assert list(moved.values()) == [changed]
             assert set(work.computed) <= {kind.partition("/")[0]}
@@ -154,12 +154,12 @@ def test_a_flipped_bit_is_found_and_computed_again(work, caplog, record_property
 @pytest.mark.parametrize("count", [pytest.param(FEW // 4, id="few"), *COUNTS[1:]])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_check_of_the_store_names_a_flipped_bit(work, record_property, kind, count):
-    path, sound = kinds(work.folder)[kind], files(Store.local(work.folder))
+    path, sound = kinds(work.folder)[kind], files(Store.at(work.folder))
     for changed in flips(path.read_bytes(), count, f"check {kind}"):
         path.write_bytes(changed)
         named = work.checked()
         assert [str(path) in line for line in named] == [True], named
-        assert list(quarantined(Store.local(work.folder)).values()) == [changed]
+        assert list(quarantined(Store.at(work.folder)).values()) == [changed]
         assert all(line == f"{path} is gone" for line in work.checked())
         mended(work, sound)
 
@@ -181,7 +181,7 @@ def test_what_is_in_the_files_of_locks_changes_no_number(work, record_property, 
             told = str(error)
             found["one line" if told.isprintable() and str(path) in told else told] += 1
         path.write_bytes(b"")
-        assert quarantined(Store.local(work.folder)) == {}
+        assert quarantined(Store.at(work.folder)) == {}
     record_property("outcomes", dict(found))
     print(f"locks: {dict(found)}")
     assert set(found) <= {"the same", "one line"}

@@ -35,9 +35,7 @@ def test_zarr_and_the_store_read_and_write_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, chunk: int
 ) -> None:
     folder = tmp_path_factory.mktemp("zarr")
-    ours = Store.local(folder / "store").open(
-        "kind", {"a": 1}, shape=values.shape, dtype=values.dtype.name, chunk=chunk
-    )
+    ours = Store.at(folder / "store").open("kind", {"a": 1}, shape=values.shape, dtype=values.dtype.name, chunk=chunk)
     for part in ours.missing():
         ours.write(part, values[ours.span(part)])
     seen = zarr.open_array(folder / "store" / ours.path, mode="r")

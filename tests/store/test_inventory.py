@@ -34,7 +34,7 @@ def fill(store: Store, kind: str, facts: dict[str, Any], name: str, chunks: int 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """The artefacts of three models, one of them not attacked to the end."""
-    store = Store.local(tmp_path / "store")
+    store = Store.at(tmp_path / "store")
     fill(store, "images", {"images": "d"}, "some_images")
     digest = store.arrays()[0].digest
     for model in MODELS:
@@ -103,7 +103,7 @@ def test_listing_changes_nothing(store: Store) -> None:
 
 
 def test_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store.local(tmp_path / "store")
+    store = Store.at(tmp_path / "store")
     for options in ({}, {"verify": True}):
         run(store, **options)
         assert not store.backend.root.exists()
@@ -149,9 +149,7 @@ def test_all_sound_chunks_are_used_after_metadata_were_damaged(store: Store) -> 
     flip(path, 40)
     with pytest.raises(UserError):
         run(store, verify=True)
-    again = Store.local(store.backend.root).open(
-        "images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=5
-    )
+    again = Store.at(store.backend.root).open("images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=5)
     assert (again.missing(), again.chunk) == ([], 4)
     assert again.read_all().all()
 
@@ -176,7 +174,7 @@ def test_the_quarantine_is_pruned_on_request_only(store: Store, capsys: pytest.C
 
 
 def test_a_read_only_store_is_listed_and_verified(mount: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store.local(mount / "store")
+    store = Store.at(mount / "store")
     fill(store, "images", {"images": "d"}, "some_images")
     subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
     run(store, verify=True)
@@ -240,9 +238,7 @@ def test_pruning_that_is_killed_leaves_nothing_unsound(store: Store, monkeypatch
             inventory.remove(store, "images")
     assert removed[0] == "zarr.json"
     assert "seal.json" not in removed
-    again = Store.local(store.backend.root).open(
-        "images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=4
-    )
+    again = Store.at(store.backend.root).open("images", {"images": "d"}, shape=SIZES["images"], dtype="uint8", chunk=4)
     assert [again.part(chunk) for chunk in again.missing()] == removed[1:]
     assert again.read(({0, 1, 2} - set(again.missing())).pop()).all()
 

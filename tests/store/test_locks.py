@@ -19,7 +19,7 @@ from .helpers import files, run
 
 def hold(folder: Path, how: str, connection: Connection) -> None:
     """Hold the store in another process, until it is told to end."""
-    store = Store.local(folder)
+    store = Store.at(folder)
     with {"lock": lambda: store.lock("attack", "vit"), "use": store.backend.in_use, "alone": store.backend.alone}[
         how
     ]():
@@ -46,7 +46,7 @@ class Holder:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Store:
     """A store that this process has not locked yet, so that a process can be forked that will."""
-    return Store.local(tmp_path / "fresh" / "store")
+    return Store.at(tmp_path / "fresh" / "store")
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from sat_exp.store import Store
 from sat_exp.store.folder import Folder
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
-store = Store.local(Path(sys.argv[1]))
+store = Store.at(Path(sys.argv[1]))
 shape, read = dict(shape=(200, 3, 5, 5), dtype="uint8", chunk=2, name="some"), Folder.read
 images = store.open("adversarial", {"images": "ab"}, **shape)
 output = store.table("predictions", {}, columns=200, dtype="int32").row({"target": "vit"}, "vit")
@@ -93,5 +93,5 @@ def test_processes_that_find_the_same_damage_move_only_that(store: Store, sealed
     for worker in workers:
         worker.stop()
     if sealed:
-        assert open_array(Store.local(store.backend.root), rows=array.rows).digest == digest
+        assert open_array(Store.at(store.backend.root), rows=array.rows).digest == digest
     assert not list(store.backend.root.rglob("*.partial"))

@@ -43,7 +43,7 @@ rows = st.integers(0, TARGETS - 1)
 def reference() -> tuple[dict[str, bytes], dict[str, list[str]], dict[int, str]]:
     """All files of a complete store but notes; the chunks of each kind; the object of each row."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.local(Path(folder))
+        store = Store.at(Path(folder))
         chunks = {}
         for kind in ARRAYS:
             for chunk in perform(store, "missing", kind)[1]:
@@ -76,7 +76,7 @@ class Stored(RuleBasedStateMachine):
         for name, data in EXPECTED.items() if complete else ():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(data)
-        self.stores = {who: Store.local(self.folder) for who in WHO[:2]}
+        self.stores = {who: Store.at(self.folder) for who in WHO[:2]}
         self.damaged: dict[str, bytes] = {}
         self.swapped: set[str] = set()
         self.put_away: list[bytes] = []

@@ -35,7 +35,7 @@ def written(store: Store, *targets: str) -> None:
 
 def test_rows_come_back_from_another_store_object(store: Store) -> None:
     written(store, "vit", "resnet")
-    other = Store.local(store.backend.root)
+    other = Store.at(store.backend.root)
     for target in ("vit", "resnet"):
         assert row(other, target).missing() == []
         np.testing.assert_array_equal(row(other, target).read_all(), values(target))
@@ -45,15 +45,15 @@ def test_rows_come_back_from_another_store_object(store: Store) -> None:
 def test_a_table_that_is_open_sees_rows_of_others(store: Store) -> None:
     ours = row(store, "vit")
     assert ours.missing() == [0]
-    written(Store.local(store.backend.root), "vit")
+    written(Store.at(store.backend.root), "vit")
     assert ours.missing() == []
     np.testing.assert_array_equal(ours.read_all(), values("vit"))
 
 
 def test_a_row_is_written_once(store: Store) -> None:
     written(store, "vit")
-    row(Store.local(store.backend.root), "vit").write(0, values("other"))
-    np.testing.assert_array_equal(row(Store.local(store.backend.root), "vit").read_all(), values("vit"))
+    row(Store.at(store.backend.root), "vit").write(0, values("other"))
+    np.testing.assert_array_equal(row(Store.at(store.backend.root), "vit").read_all(), values("vit"))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_row_is_written_once(store: Store) -> None:
 )
 def test_any_name_is_a_name(store: Store, name: str) -> None:
     written(store, name)
-    again = Store.local(store.backend.root)
+    again = Store.at(store.backend.root)
     np.testing.assert_array_equal(row(again, name).read_all(), values(name))
     assert len(table(again).listed()) == 1
     assert {path.count("/") for path in files(store)} == {2}
@@ -71,7 +71,7 @@ def test_names_that_begin_alike_are_other_rows(store: Store) -> None:
     names = ["x" * 200 + end for end in "abc"]
     written(store, *names)
     for name in names:
-        np.testing.assert_array_equal(row(Store.local(store.backend.root), name).read_all(), values(name))
+        np.testing.assert_array_equal(row(Store.at(store.backend.root), name).read_all(), values(name))
 
 
 def test_the_wrong_number_of_values_is_refused(store: Store) -> None:
@@ -97,7 +97,7 @@ def test_a_flipped_bit_is_noticed_and_the_row_written_again(store: Store, positi
     assert row(store, "vit").missing() == [0]
     written(store, "vit")
     for target in ("vit", "resnet"):
-        np.testing.assert_array_equal(row(Store.local(store.backend.root), target).read_all(), values(target))
+        np.testing.assert_array_equal(row(Store.at(store.backend.root), target).read_all(), values(target))
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 27, 29, 56])
@@ -122,7 +122,7 @@ def test_rows_that_changed_places_are_noticed(store: Store) -> None:
     swap(store.backend.root / row(store, "vit").path, store.backend.root / row(store, "resnet").path)
     for target in ("vit", "resnet"):
         with pytest.raises(Damaged, match="checksum"):
-            row(Store.local(store.backend.root), target).read_all()
+            row(Store.at(store.backend.root), target).read_all()
     assert len(quarantined(store)) == 2
 
 
@@ -130,7 +130,7 @@ def test_a_row_renamed_to_another_row_is_noticed(store: Store) -> None:
     written(store, "vit")
     source, target = row(store, "vit").path, row(store, "resnet").path
     (store.backend.root / source).rename(store.backend.root / target)
-    again = Store.local(store.backend.root)
+    again = Store.at(store.backend.root)
     assert row(again, "vit").missing() == [0]
     with pytest.raises(Damaged, match="checksum"):
         row(again, "resnet").read_all()
@@ -145,14 +145,14 @@ def test_a_row_of_another_table_is_noticed(store: Store) -> None:
     path = store.backend.root / row(store, "vit").path
     path.write_bytes((store.backend.root / foreign.path).read_bytes())
     with pytest.raises(Damaged, match="checksum"):
-        row(Store.local(store.backend.root), "vit").read_all()
+        row(Store.at(store.backend.root), "vit").read_all()
 
 
 def test_of_two_files_of_a_row_the_sound_one_is_read(store: Store) -> None:
     """Two processes may call a row by two names."""
     facts = {"target": "vit"}
     first, second = (
-        Store.local(store.backend.root).table("predictions", FACTS, columns=COLUMNS, dtype="int32") for _ in range(2)
+        Store.at(store.backend.root).table("predictions", FACTS, columns=COLUMNS, dtype="int32") for _ in range(2)
     )
     one, two = first.row(facts, "a name"), second.row(facts, "another")
     assert (one.missing(), two.missing()) == ([0], [0])
@@ -160,7 +160,7 @@ def test_of_two_files_of_a_row_the_sound_one_is_read(store: Store) -> None:
     two.write(0, values("vit"))
     assert one.path != two.path
     flip(store.backend.root / one.path, 3)
-    reader = row(Store.local(store.backend.root), "vit")
+    reader = row(Store.at(store.backend.root), "vit")
     for _ in range(2):
         try:
             np.testing.assert_array_equal(reader.read_all(), values("vit"))
@@ -170,7 +170,7 @@ def test_of_two_files_of_a_row_the_sound_one_is_read(store: Store) -> None:
 
 
 def test_two_threads_that_open_a_table_at_once(store: Store) -> None:
-    stores = [Store.local(store.backend.root) for _ in range(4)]
+    stores = [Store.at(store.backend.root) for _ in range(4)]
     start = threading.Barrier(4)
 
     def work(number: int) -> None:
@@ -182,7 +182,7 @@ def test_two_threads_that_open_a_table_at_once(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(table(Store.local(store.backend.root)).listed()) == 8
+    assert len(table(Store.at(store.backend.root)).listed()) == 8
     assert not [name for name in files(store) if name.endswith(PARTIAL)]
 
 
@@ -191,7 +191,7 @@ def test_damaged_metadata_lose_no_row(store: Store) -> None:
     path = table(store).path
     before = files(store)
     flip(folder_of(store, path) / "zarr.json", 20)
-    again = Store.local(store.backend.root)
+    again = Store.at(store.backend.root)
     np.testing.assert_array_equal(row(again, "vit").read_all(), values("vit"))
     after = files(store)
     assert {name: after.get(name) for name in before} == before
@@ -200,4 +200,4 @@ def test_damaged_metadata_lose_no_row(store: Store) -> None:
 
 def test_the_notes_of_a_table(store: Store) -> None:
     table(store, name="vit PGD").note(seconds=2)
-    assert table(Store.local(store.backend.root)).notes == {"name": "vit PGD", "seconds": 2}
+    assert table(Store.at(store.backend.root)).notes == {"name": "vit PGD", "seconds": 2}

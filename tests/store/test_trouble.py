@@ -79,7 +79,7 @@ def lost(store: Store, before: dict[str, bytes]) -> list[str]:
 def outcome(work: str, store: Store) -> BaseException | None:
     """What the work raises."""
     try:
-        WORK[work](Store.local(store.backend.root))
+        WORK[work](Store.at(store.backend.root))
     except (Unwritable, RuntimeError, MemoryError, TypeError, OSError) as error:
         return error
     return None
@@ -117,8 +117,8 @@ def test_trouble_at_any_point_moves_nothing(store: Store, full: dict[str, bytes]
             if len(calls) < at:
                 break
     assert raised > 0
-    np.testing.assert_array_equal(open_array(Store.local(store.backend.root)).read_all(), contents())
-    np.testing.assert_array_equal(row(Store.local(store.backend.root)).read_all(), ROW)
+    np.testing.assert_array_equal(open_array(Store.at(store.backend.root)).read_all(), contents())
+    np.testing.assert_array_equal(row(Store.at(store.backend.root)).read_all(), ROW)
 
 
 @pytest.mark.parametrize("error", TROUBLE[::3], ids=repr)
@@ -143,7 +143,7 @@ def test_trouble_while_damage_is_put_away_moves_only_the_damaged(
             before = set(quarantined(store))
             with troubled(place, at, error) as calls:
                 try:
-                    work(Store.local(store.backend.root))
+                    work(Store.at(store.backend.root))
                 except (Damaged, Unwritable, type(error)):
                     pass
             assert lost(store, full | {name: damaged}) in ([], [name])
@@ -176,7 +176,7 @@ def at_most(descriptors: int, work: Callable[[], Any]) -> list[str]:
 @pytest.mark.parametrize("work", WORK)
 def test_too_few_file_descriptors_are_one_line(store: Store, full: dict[str, bytes], work: str) -> None:
     """The lock's database needs some too."""
-    outcomes = [at_most(free, lambda: WORK[work](Store.local(store.backend.root))) for free in range(8)]
+    outcomes = [at_most(free, lambda: WORK[work](Store.at(store.backend.root))) for free in range(8)]
     assert all(len(lines) <= 1 for lines in outcomes)
     assert outcomes[0], "no work is done without a descriptor"
     assert not outcomes[-1], "this work needs more than seven"

@@ -133,7 +133,7 @@ def serve(connection: Connection) -> None:
     with suppress(EOFError):
         while True:
             folder, at, operation, arguments = connection.recv()
-            store = stores.setdefault(folder, Store.local(folder))
+            store = stores.setdefault(folder, Store.at(folder))
             bomb.folder, bomb.left = str(folder), -1 if at is None else at
             answer = perform(store, operation, *arguments)
             bomb.left = -1

@@ -69,7 +69,8 @@ def _totals(plan: pd.DataFrame, summary: dict[str, Any]) -> Table:
     table.add_row("on several such devices", ", ".join(on_several))
     table.add_row("memory, all weights resident", naturalsize(plan["weights_bytes"].sum()))
     kinds = ", ".join(f"{kind} {naturalsize(size)}" for kind, size in summary["disk_bytes"].items())
-    table.add_row("disk", f"{kinds}; free {naturalsize(summary['free_bytes'])}")
+    free = "" if summary["free_bytes"] is None else f"; free {naturalsize(summary['free_bytes'])}"
+    table.add_row("disk", f"{kinds}{free}")
     return table
 
 

@@ -54,8 +54,7 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
         tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes}
         disk = planning.disk(times["attacked"], images, shape, max(model.classes for model in chosen))
         failed = [f"{model} is not in the plan: {why}" for model, why in speed.failures.items()]
-        existing = next(path for path in (outputs.absolute(), *outputs.absolute().parents) if path.exists())
-        total, free = sum(disk.values()), shutil.disk_usage(existing).free
+        total, free = sum(disk.values()), free_bytes(config.store)
         facts = {
             "findings": findings.sentences(tables["plan"], sizes, finished, total, hardware.batch_size, width),
             "planned_seconds": findings.seconds(tables["plan"]),
@@ -69,11 +68,11 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
     results.show(recording.summary, tables_printed, drawn.page)
 
 
-def cautions(plan: pd.DataFrame, disk: int, free: int, config: DictConfig, hardware: Hardware) -> list[str]:
+def cautions(plan: pd.DataFrame, disk: int, free: int | None, config: DictConfig, hardware: Hardware) -> list[str]:
     """Cautions where disk or memory are too small, or the protocol is another."""
     texts = []
-    if disk > free:
-        texts.append(f"{naturalsize(disk)} do not fit into the {naturalsize(free)} free in {config.output_dir}")
+    if free is not None and disk > free:
+        texts.append(f"{naturalsize(disk)} do not fit into the {naturalsize(free)} free in {config.store}")
     if large := plan.loc[plan["peak_bytes"] > hardware.memory, "name"].tolist():
         texts.append(
             f"batches of {hardware.batch_size} of {', '.join(large)} do not fit into the "
@@ -82,6 +81,14 @@ def cautions(plan: pd.DataFrame, disk: int, free: int, config: DictConfig, hardw
     if config.protocol != "canvas":
         texts.append(f"planned for protocol=canvas; protocol={config.protocol} stores other sizes of images")
     return texts
+
+
+def free_bytes(store: str) -> int | None:
+    """The free bytes where the folder `store` is or will be; None for a bucket, which has no limit."""
+    if "://" in store:
+        return None
+    place = Path(store).absolute()
+    return shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free
 
 
 def size_of(config: DictConfig) -> int:

@@ -39,7 +39,7 @@ def test_ensembles_are_counted_from_the_stored_logits(sat_exp, outputs):
     )
     assert tables["ensemble_sizes"]["ensembles"].tolist() == [15, 20]
 
-    store = Store.local(outputs / "store")
+    store = Store.at(outputs / "store")
     logits = {}
     for item in items(store):
         if item.kind == "logits" and item.rows == 60:
@@ -74,7 +74,7 @@ def test_stored_counts_are_not_counted_again(sat_exp, outputs, monkeypatch):
     logits = (*QUICK, "task.sizes=[2,3]", "task.average=logits")
     first = sat_exp(*logits)
     assert first.status == 0, first.text
-    kept = [found for found in items(Store.local(outputs / "store")) if found.kind == "ensembles"]
+    kept = [found for found in items(Store.at(outputs / "store")) if found.kind == "ensembles"]
     (pairs,) = (found.path for found in kept if (found.facts["average"], found.facts["size"]) == ("logits", 2))
     (outputs / "store" / pairs / "0.0").unlink()
     counted = []

@@ -141,6 +141,6 @@ def test_a_real_run_takes_what_was_planned(sat_exp, outputs):
     assert real.status == 0, real.text
     timings = json.loads((folder_of_measurement(real) / "summary.json").read_text())["timings"]
     assert 1 / 2.5 < plan["planned_seconds"]["total"] / sum(timings.values()) < 2.5
-    stored = sum(item.size for item in items(Store.local(outputs / "store")))
+    stored = sum(item.size for item in items(Store.at(outputs / "store")))
     metadata = 3 * (1 + 1 + 3) * 4096
     assert stored < sum(plan["disk_bytes"].values()) + metadata
