@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 SHOWN = 60  # characters of a long name that an error repeats
-CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=\?)[^\s\"')?]*=[^\s\"')]*")
+CREDENTIALS = re.compile(r"(?<=://)[^\s@]+(?=@)|(?<=\?)[^\s\"')?]*=[^\s\"')]*")
 """The user, the password and the query of a URL."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

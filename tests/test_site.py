@@ -20,7 +20,7 @@ from sat_exp.settings.checking import check_values
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "experiments").rglob("*.md"))]
-BLOCKS = re.compile(r"^```(?:sh)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = re.compile(r"^```(?:sh|yaml)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMES = re.compile(r"`(sat_exp(?:\.\w+)+)`")
 MADE = ("-cd",)  # options whose folder a command before makes
 
@@ -30,7 +30,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     for page in PAGES:
         for block in BLOCKS.findall(page.read_text(encoding="utf-8")):
             for line in block.replace("\\\n", " ").splitlines():
-                match = re.match(r"(?:python -m sat_exp|sat-exp)( |$)", line)
+                match = re.match(r" *(?:python -m sat_exp|sat-exp)( |$)", line)
                 if match:
                     yield page.name, shlex.split(line[match.end() :], comments=True)
 

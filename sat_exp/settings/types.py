@@ -77,10 +77,10 @@ def store_place(text: str) -> str:
     if "://" not in text:
         return folder(text)
     url = urlsplit(text)
+    if any(sign in text for sign in "@?#") or ":" in url.netloc:
+        raise ValueError("a URL without credentials, which belong in the environment")
     if url.scheme not in BUCKETS or not url.netloc:
         raise ValueError(f"a folder, or a URL such as s3://BUCKET/NAME; its scheme is one of {', '.join(BUCKETS)}")
-    if "@" in url.netloc or url.query or url.fragment:
-        raise ValueError("a URL without credentials, which belong in the environment")
     return text
 
 

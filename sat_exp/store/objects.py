@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GONE = b""
 """The bytes of an object that was moved away. Its name is free: no object of a store is empty."""
 
-RETRY = timedelta(seconds=60)
+SECONDS = 60.0
 """How long a request that fails is tried again."""
 
 SECRET = re.compile("KEY|SECRET|TOKEN|CREDENTIAL|PASSWORD|CONNECTION_STRING|SAS", re.IGNORECASE)
@@ -47,7 +47,7 @@ class Objects:
         except ModuleNotFoundError as error:
             raise UserError(f"store={self.url} needs obstore: pip install 'sat_exp[cloud]'") from error
         with self.errors("open", ""):
-            return from_url(self.url, retry_config={"max_retries": 8, "retry_timeout": RETRY})
+            return from_url(self.url, retry_config={"max_retries": 8, "retry_timeout": timedelta(seconds=SECONDS)})
 
     def read(self, name: str) -> bytes | None:
         return self.version(name)[0]

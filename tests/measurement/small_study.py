@@ -46,11 +46,11 @@ def images(size: int = IMAGES) -> ImageSet:
 
 
 def measurement(
-    folder: Path, *, size: int = IMAGES, batch_size: int = 8, steps: int = 4, seed: int = 0, **choices: str
+    place: str | Path, *, size: int = IMAGES, batch_size: int = 8, steps: int = 4, seed: int = 0, **choices: str
 ) -> Measurement:
     attack = PGD(epsilon=16, step_size=4, steps=steps, random_start=True)
     hardware = Hardware("cpu", "32-true", batch_size=batch_size, threads=1, workers=1)
-    return Measurement(images(size), attack, Store.at(folder), hardware, seed, **choices)
+    return Measurement(images(size), attack, Store.at(place), hardware, seed, **choices)
 
 
 def parts(folder: Path) -> list[Path]:
