@@ -65,6 +65,8 @@ def path(text: str) -> str:
 
 def folder(text: str) -> str:
     """`text`; ValueError if it is the path of a file, or of something below a file."""
+    if "://" in text:
+        raise ValueError("a folder of this machine; only store= may be the URL of a bucket")
     place = Path(text).absolute()
     with suppress(PermissionError):
         if files := [above for above in (place, *place.parents) if above.exists() and not above.is_dir()]:

@@ -68,3 +68,10 @@ def test_a_bucket_that_cannot_be_reached_is_one_line(
     assert f"{bucket}/" in outcome.text
     assert "Traceback" not in outcome.text
     assert SECRET not in outcome.text
+
+
+def test_a_url_for_the_folder_of_runs_is_refused_with_the_setting_that_takes_it(sat_exp: Any, tmp_path: Path) -> None:
+    outcome = sat_exp("task=train", "model=fashion_mixer", *QUICK, "task.directory=s3://study/x")
+    assert outcome.status != 0
+    assert "only store= may be the URL of a bucket" in outcome.text
+    assert not (tmp_path / "s3:").exists()
