@@ -53,7 +53,11 @@ def to_all(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("send", "status"), [(to_all, 130), (subprocess.Popen.terminate, 143)], ids=["Ctrl-C", "SIGTERM"]
+    ("send", "status"),
+    [
+        pytest.param(to_all, 130, id="Ctrl-C"),
+        pytest.param(subprocess.Popen.terminate, 143, id="SIGTERM", marks=pytest.mark.slow),
+    ],
 )
 def test_the_command_and_its_processes_end_and_the_same_command_goes_on(
     tmp_path: Path, send: Callable[[subprocess.Popen[str]], None], status: int
