@@ -27,3 +27,10 @@ def test_a_study_of_finished_runs_loads_no_torch(task) -> None:
     code = f"import sys, sat_exp.studies.{task}.task; print(*{{'torch', 'lightning', 'timm'}} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []
+
+
+def test_engines_and_stores_load_the_libraries_of_extras_where_they_are_used() -> None:
+    names = "sat_exp.engine.ray, sat_exp.engine.slurm, sat_exp.store, sat_exp.tasks.matrix"
+    code = f"import sys, {names}; print(*{{'ray', 'submitit', 'obstore'}} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
