@@ -14,12 +14,14 @@ class Piece:
     """Work that any process may do, even twice: its results are stored where all processes find them.
 
     name: for people. work: is called with a function that it tells the number of images done; it can be pickled.
-    images: their number in all.
+    images: their number in all. stored: a number that changes whenever a part of the results is stored, which tells a
+    piece that kills its processes from one whose processes are killed; it need not be pickled.
     """
 
     name: str
     work: Callable[[Advance], Any]
     images: int = 0
+    stored: Callable[[], int] = int
 
 
 class Engine(ABC):

@@ -16,7 +16,7 @@ from sat_exp.errors import UserError
 from sat_exp.progress import Advance
 
 DEATHS = 8
-"""The number of processes that may die of one piece of work."""
+"""The number of processes that may die of one piece of work, one after the other, without storing anything."""
 
 IDLE = 60
 """Seconds after which a process without work ends, also where this program was killed."""
@@ -25,7 +25,7 @@ IDLE = 60
 @dataclass
 class Processes(Engine):
     """workers: the number of processes, null for one per GPU, or one per core where there is none. seconds: about how
-    long a piece of work takes. A piece whose process dies is given to a new one, up to DEATHS times."""
+    long a piece of work takes. A piece whose process dies is given to a new one, until DEATHS have stored nothing."""
 
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
     seconds: Annotated[float, Field(gt=0)] = 60
@@ -70,7 +70,8 @@ class Slot:
 
     def result(self, piece: Piece) -> Any:
         """The result of a piece, which is begun again where the process dies; UserError where it dies too often."""
-        for _ in range(DEATHS):
+        deaths, stored = 0, None
+        while deaths < DEATHS:
             if self.process is None:
                 self.process = ProcessPoolExecutor(1, timeout=IDLE, env=self.environment)
             if self.ended:
@@ -81,6 +82,8 @@ class Slot:
                 self.process = None
                 if self.ended:
                     raise
+                before, stored = stored, piece.stored()
+                deaths = deaths + 1 if stored == before else 1
         raise UserError(f"{piece.name}: its process died {DEATHS} times; the machine may have too little memory")
 
     def end(self) -> None:

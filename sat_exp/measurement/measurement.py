@@ -132,7 +132,11 @@ class Measurement:
         spans = [source.adversarial.span(chunk) for chunk in part]
         first, stop, count = spans[0].start, spans[-1].stop, sum(span.stop - span.start for span in spans)
         name = f"{source.name}: attack on images {first} to {stop - 1}"
-        return Piece(name, partial(self.stages.generate, source, part), count)
+
+        def stored() -> int:
+            return len({*part}.difference(source.adversarial.missing()))
+
+        return Piece(name, partial(self.stages.generate, source, part), count, stored)
 
     def parts(self, source: Source) -> list[range]:
         """The chunks of adversarial images that are to be made, in parts of about the seconds that the engine wants."""
@@ -160,15 +164,21 @@ class Measurement:
         groups = list(chunked(sources, self.share(most * target.image_seconds, len(sources))))
         yield [
             Task(
-                Piece(
-                    f"{target.name}: predictions for {', '.join(source.name for source in group)}",
-                    partial(self.stages.evaluate, target, group),
-                    sum(len(source.rows) for source in group),
-                ),
+                self.predictions_for(group, target),
                 ("evaluate", target.fingerprint, target.view.pixels.key, *(source.fingerprint for source in group)),
             )
             for group in groups
         ]
+
+    def predictions_for(self, sources: Sequence[Source], target: Subject) -> Piece:
+        """The predictions of a target for the adversarial images of some sources."""
+        name = f"{target.name}: predictions for {', '.join(source.name for source in sources)}"
+        count = sum(len(source.rows) for source in sources)
+
+        def stored() -> int:
+            return sum(not self.stages.predictions(source, target).missing() for source in sources)
+
+        return Piece(name, partial(self.stages.evaluate, target, sources), count, stored)
 
     def read_back(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> Measured:
         """All predictions from the store; UserError where models failed and no pair is left, or no model."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -121,8 +121,8 @@ class Work:
                 self.submit(chain, place, task)
 
     def submit(self, chain: Chain, place: int, task: Task, patience: float = 0) -> None:
-        work = partial(done, self.schedule.store, task, patience, allowed())
-        piece = Piece(task.piece.name, work, task.piece.images)
+        work = partial(done, self.schedule.store, task.piece.work, task.lock, patience, allowed())
+        piece = replace(task.piece, work=work)
         self.running[self.schedule.engine.submit(piece, self.advance)] = chain, place, task
 
     def collect(self, patience: float | None) -> None:
@@ -147,12 +147,19 @@ class Work:
                 self.step(chain, chain.results)
 
 
-def done(store: Store, task: Task, patience: float, packages: tuple[str, ...], advance: Advance) -> Any:
-    """The result of a task under its lock, in any process; Timeout where another process holds it for longer than
+def done(
+    store: Store,
+    work: Callable[[Advance], Any],
+    lock: tuple[str, ...],
+    patience: float,
+    packages: tuple[str, ...],
+    advance: Advance,
+) -> Any:
+    """The result of `work` under its lock, in any process; Timeout where another process holds it for longer than
     `patience` seconds. packages: whose code configurations may name."""
-    with allowing(packages), store.lock(*task.lock, timeout=patience):
+    with allowing(packages), store.lock(*lock, timeout=patience):
         try:
-            return task.piece.work(advance)
+            return work(advance)
         except BaseException:
             forget()
             raise

@@ -122,3 +122,10 @@ def test_an_error_in_the_body_ends_the_workers_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.monotonic() - started < 20
+
+
+def test_only_deaths_in_a_row_that_store_nothing_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sat_exp.engine.processes.DEATHS", 3)
+    with Processes(workers=1) as engine:
+        piece = Piece("a piece", partial(dying, tmp_path, 6), stored=lambda: len(list(tmp_path.iterdir())) // 2)
+        assert engine.submit(piece, lambda images: None).result() == 7
