@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sat_exp.progress import Advance
 
@@ -27,10 +27,22 @@ class Piece:
 class Engine(ABC):
     """Does pieces of work. It is used in a `with` block, at whose end no worker is left.
 
-    seconds: about how long a piece should take; None for pieces as large as possible.
+    seconds: about how long a piece should take; None for pieces as large as possible. fresh: a new process does each
+    piece.
     """
 
     seconds: float | None
+    fresh: ClassVar[bool] = False
+
+    def share(self, seconds: float, count: int) -> int:
+        """How many of `count` items make a piece of work where each takes so many seconds; 1 or more."""
+        if self.seconds is None or seconds * count <= self.seconds:
+            return max(1, count)
+        return max(1, round(self.seconds / seconds))
+
+    def workers_here(self) -> int | None:
+        """How many pieces are done at the same time; None where only the cluster knows."""
+        return None
 
     @abstractmethod
     def submit(self, piece: Piece, advance: Advance) -> Future[Any]:

@@ -31,14 +31,16 @@ class Processes(Engine):
     seconds: Annotated[float, Field(gt=0)] = 60
 
     def __enter__(self) -> "Processes":
-        gpus = torch.cuda.device_count()
-        count = self.workers or gpus or cpu_count()
+        gpus, count = torch.cuda.device_count(), self.workers_here()
         self.every = [Slot(environment(number % gpus if gpus else None, count)) for number in range(count)]
         self.free: SimpleQueue[Slot] = SimpleQueue()
         for slot in self.every:
             self.free.put(slot)
         self.threads = ThreadPoolExecutor(count)
         return self
+
+    def workers_here(self) -> int:
+        return self.workers or torch.cuda.device_count() or int(cpu_count())
 
     def submit(self, piece: Piece, advance: Advance) -> Future[Any]:
         return self.threads.submit(self.done, piece, advance)

@@ -42,6 +42,7 @@ class Slurm(Engine):
     names of submitit's `update_parameters`, such as slurm_partition, gpus_per_node, timeout_min. local: processes of
     this machine in the place of Slurm, to try it. seconds: about how long a piece of work takes."""
 
+    fresh = True
     folder: FolderPath
     parameters: dict[str, Any] | None = None
     local: bool = False

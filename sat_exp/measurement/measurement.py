@@ -142,15 +142,9 @@ class Measurement:
         """The chunks of adversarial images that are to be made, in parts of about the seconds that the engine wants."""
         chunks, missing = source.adversarial.chunks, set(source.adversarial.missing())
         steps, size = getattr(self.attack, "steps", 1), source.adversarial.chunk
-        length = self.share(GRADIENT * steps * size * source.image_seconds, chunks)
+        length = self.engine.share(GRADIENT * steps * size * source.image_seconds, chunks)
         parts = [range(start, min(start + length, chunks)) for start in range(0, chunks, length)]
         return [part for part in parts if missing.intersection(part)]
-
-    def share(self, seconds: float, count: int) -> int:
-        """How many of `count` items make a piece of work where each takes so many seconds; 1 or more."""
-        if self.engine.seconds is None or seconds * count <= self.engine.seconds:
-            return max(1, count)
-        return max(1, round(self.engine.seconds / seconds))
 
     def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
         """The predictions of each target for the adversarial images of all its sources."""
@@ -161,7 +155,7 @@ class Measurement:
     def evaluated(self, target: Subject, sources: Sequence[Source]) -> Steps[None]:
         """The predictions of one target, for some sources at a time."""
         most = max((len(source.rows) for source in sources), default=0)
-        groups = list(chunked(sources, self.share(most * target.image_seconds, len(sources))))
+        groups = list(chunked(sources, self.engine.share(most * target.image_seconds, len(sources))))
         yield [
             Task(
                 self.predictions_for(group, target),

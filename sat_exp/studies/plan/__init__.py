@@ -16,6 +16,7 @@ TABLES = {
         | columns(images_per_second="forward_images_per_second attack_step_images_per_second"),
         unique=("name",),
     ),
+    "scaling": Table(columns(count="workers", seconds="seconds", number="efficiency"), unique=("workers",)),
     "images_needed": Table(
         columns(rate="transfer_rate", number="sat correlation", count="common_images images planned_images")
         | columns(count="width width_planned standard_error_planned"),

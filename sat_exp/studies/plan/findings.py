@@ -20,21 +20,27 @@ def seconds(plan: pd.DataFrame) -> dict[str, float]:
     return {stage: float(plan[column].sum()) for stage, column in STAGES.items()}
 
 
-def sentences(
-    plan: pd.DataFrame, sizes: pd.DataFrame, finished: Finished, disk: int, batch_size: int, width: float
-) -> list[str]:
-    """Time, disk and memory, and the images that intervals of SAT of `width` need. sizes: the table `images_needed`.
-    disk: bytes."""
+def time(plan: pd.DataFrame, scaling: pd.DataFrame, workers: int, finished: Finished) -> list[str]:
+    """How long it takes on `workers`. scaling: the table of that name."""
     total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
-    spread = f" ({duration(low)} to {duration(high)} by the spread of the scaling)" if high > low else ""
+    known = scaling.set_index("workers").loc[workers]
+    length = total if workers == 1 else known["seconds"]
+    least, most = (duration(length * bound / total) for bound in (low, high))
+    spread = f" ({least} to {most} by the spread of the scaling)" if high > low else ""
     assumed = "as if every image were attacked; with labels=truth only correctly classified images are"
     if finished.folder is not None:
         assumed = f"with accuracies from {finished.folder}"
+    where = f" on {workers} workers, which are used to {known['efficiency']:.0%}" if workers > 1 else ""
+    return [f"It takes {duration(length)}{spread}{where}, {assumed}; decoding the images is not counted."]
+
+
+def needs(plan: pd.DataFrame, sizes: pd.DataFrame, disk: int, batch_size: int, width: float) -> list[str]:
+    """Disk and memory, and the images that intervals of SAT of `width` need. sizes: the table `images_needed`. disk:
+    bytes."""
     largest = plan.loc[plan["peak_bytes"].idxmax()]
     needed = sizes[sizes["width"] == width].set_index("transfer_rate")["images"]
     rates = " and ".join(f"{needed[rate]:,} at one of {rate:.0%}" for rate in (needed.index.min(), needed.index.max()))
     return [
-        f"It takes {duration(total)}{spread}, {assumed}; decoding the images is not counted.",
         f"It needs {naturalsize(disk)} of disk and, at batches of {batch_size}, {naturalsize(largest['peak_bytes'])} "
         f"of memory for {largest['name']}, including {naturalsize(largest['weights_bytes'])} of weights.",
         f"For an interval of SAT {width:g} wide, the images needed depend on the transfer rate: {rates}.",
@@ -45,7 +51,7 @@ def printed(
     tables: Mapping[str, pd.DataFrame], summary: dict[str, Any], finished: Finished, width: float
 ) -> Iterator[Table]:
     """The totals, the most expensive models and the images needed, with what they rest on."""
-    yield _totals(tables["plan"], summary)
+    yield _totals(tables, summary)
     models = _models(tables)
     models.caption = "\n".join(summary["notes"])
     yield models
@@ -61,16 +67,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / length:.1f} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
 
 
-def _totals(plan: pd.DataFrame, summary: dict[str, Any]) -> Table:
+def _totals(tables: Mapping[str, pd.DataFrame], summary: dict[str, Any]) -> Table:
     table = Table(show_header=False, title=summary["title"], title_justify="left")
     for stage, time in summary["planned_seconds"].items():
         table.add_row(stage, duration(time))
-    on_several = (f"{count}: {duration(planning.shared_seconds(plan, count))}" for count in (2, 4, 8))
-    table.add_row("on several such devices", ", ".join(on_several))
-    table.add_row("memory, all weights resident", naturalsize(plan["weights_bytes"].sum()))
+    several = tables["scaling"].set_index("workers")["seconds"].drop(1)
+    table.add_row("on several workers", ", ".join(f"{count}: {duration(time)}" for count, time in several.items()))
+    table.add_row("memory, all weights resident", naturalsize(tables["plan"]["weights_bytes"].sum()))
     kinds = ", ".join(f"{kind} {naturalsize(size)}" for kind, size in summary["disk_bytes"].items())
     free = "" if summary["free_bytes"] is None else f"; free {naturalsize(summary['free_bytes'])}"
     table.add_row("disk", f"{kinds}{free}")
+    moved = summary["traffic_bytes"]
+    table.add_row("traffic", f"{naturalsize(moved['written'])} written, {naturalsize(moved['read'])} read")
     return table
 
 

@@ -23,6 +23,7 @@ from sat_exp.errors import UserError
 from sat_exp.runs import Run
 from sat_exp.similarity import sat, sat_interval
 from sat_exp.similarity.scores import between_models
+from sat_exp.studies.plan.simulation import Costs, Study
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +77,23 @@ def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Map
     return plan
 
 
-def shared_seconds(plan: pd.DataFrame, devices: int) -> float:
-    """Seconds on equal devices that share the models; no less than any stage of one model takes."""
-    parts = (plan[["load_seconds", "clean_seconds", "attack_seconds"]].sum(axis=1), plan["transfer_seconds"])
-    return float(sum(max(part.sum() / devices, part.max()) for part in parts))
+def study(
+    throughput: pd.DataFrame, attacked: pd.Series, *, images: int, steps: int, size: int, batch_size: int
+) -> Study:
+    """The measurement for the simulation. attacked: images, of each model. size: bytes of an image."""
+    known = throughput.assign(attacked=attacked).itertuples()
+    costs = [
+        Costs(
+            row.name,
+            row.parameters,
+            row.load_seconds,
+            1 / row.forward_images_per_second,
+            1 / row.attack_step_images_per_second,
+            row.attacked,
+        )
+        for row in known
+    ]
+    return Study(costs, images, steps, size, batch_size)
 
 
 def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.DataFrame:
@@ -99,6 +113,15 @@ def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes:
         "adversarial": total * pixels,
         "logits": sources * images * classes * 4,
         "predictions": sources * total * 4,
+    }
+
+
+def traffic(disk: Mapping[str, int], models: int) -> dict[str, int]:
+    """Bytes that workers write to the store, and read from it: the images once for the clean outputs and once for the
+    attack, the adversarial images once for their check and once for each target. disk: see `disk`."""
+    return {
+        "written": sum(disk.values()),
+        "read": 2 * models * disk["images"] + (1 + models) * disk["adversarial"] + disk["logits"] + disk["predictions"],
     }
 
 

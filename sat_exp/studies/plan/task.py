@@ -1,5 +1,6 @@
 """task=plan: the cost of a study on this hardware, and the images it needs, before the study runs."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,12 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from sat_exp import models, settings
+from sat_exp.engine import Engine, Local
 from sat_exp.errors import UserError
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
 from sat_exp.settings.types import FileName
-from sat_exp.studies.plan import findings, planning
+from sat_exp.studies.plan import findings, planning, simulation
 from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
 
@@ -23,12 +25,15 @@ Width = Annotated[float, Field(gt=0, le=10)]
 """The full width of an interval of SAT, whose values span the logarithms of 0.01 to 100."""
 
 
-def check(config: DictConfig, **_: Any) -> None:
-    size_of(config), steps_of(config)
+Workers = Annotated[int, Field(ge=1, le=4096)]
+
+
+def check(config: DictConfig, *, workers: int | None, **_: Any) -> None:
+    size_of(config), steps_of(config), workers_of(config, workers)
     measuring.check(config, composing.models(config), weights=False, images=False)
 
 
-def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> None:
+def run(config: DictConfig, *, name: FileName, width: Width, measure: bool, workers: Workers | None) -> None:
     """Plan, write the run's folder, mirror it to W&B and print the findings."""
     images = size_of(config)
     hardware: Hardware = settings.build(config.hardware, "hardware")
@@ -51,14 +56,24 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool) -> N
         times = planning.times(speed.rows, images, steps_of(config), finished.attacked)
         memory = planning.memory(speed.rows, hardware.numerics, hardware.batch_size)
         sizes = planning.sample_sizes(width, images, finished, config.score.confidence)
-        tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes}
+        count = workers_of(config, workers)
+        study = planning.study(
+            speed.rows, times["attacked"], images=images, steps=steps_of(config), size=math.prod(shape),
+            batch_size=hardware.batch_size,
+        )  # fmt: skip
+        scaling = simulation.scaling(study, settings.build(config.engine, "engine"), count)
+        tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes, "scaling": scaling}
         disk = planning.disk(times["attacked"], images, shape, max(model.classes for model in chosen))
         failed = [f"{model} is not in the plan: {why}" for model, why in speed.failures.items()]
         total, free = sum(disk.values()), free_bytes(config.store)
         facts = {
-            "findings": findings.sentences(tables["plan"], sizes, finished, total, hardware.batch_size, width),
+            "findings": [
+                *findings.time(tables["plan"], tables["scaling"], count, finished),
+                *findings.needs(tables["plan"], sizes, total, hardware.batch_size, width),
+            ],
             "planned_seconds": findings.seconds(tables["plan"]),
             "disk_bytes": disk,
+            "traffic_bytes": planning.traffic(disk, len(times)),
             "free_bytes": free,
             "notes": speed.notes,
             "warnings": failed + cautions(tables["plan"], total, free, config, hardware),
@@ -89,6 +104,17 @@ def free_bytes(store: str) -> int | None:
         return None
     place = Path(store).absolute()
     return shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free
+
+
+def workers_of(config: DictConfig, workers: int | None) -> int:
+    """The number of workers; UserError where the engine has another number, or only its cluster knows it."""
+    engine: Engine = settings.build(config.engine, "engine")
+    name, here = HydraConfig.get().runtime.choices["engine"], engine.workers_here()
+    if isinstance(engine, Local) and workers not in (None, 1):
+        raise UserError(f"task.workers={workers}: engine={name} is one worker; give engine=processes, ray or slurm")
+    if workers is None and here is None:
+        raise UserError(f"task.workers=null: give the number of workers that engine={name} will have")
+    return workers or here or 1
 
 
 def size_of(config: DictConfig) -> int:
