@@ -3,7 +3,6 @@ store afterwards."""
 
 from sat_exp.measurement.examples import Examples, with_examples
 from sat_exp.measurement.measurement import Measurement, check_models
-from sat_exp.measurement.scheduling import reason
 from sat_exp.measurement.subjects import Direction, Measured
 from sat_exp.measurement.tables import Scoring, facts, model_table, pair_table, tables
 
@@ -17,7 +16,6 @@ __all__ = [
     "facts",
     "model_table",
     "pair_table",
-    "reason",
     "tables",
     "with_examples",
 ]

@@ -4,10 +4,10 @@ import gc
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from filelock import Timeout
 
@@ -28,6 +28,14 @@ Item = TypeVar("Item", Candidate, "Subject")
 Result = TypeVar("Result")
 
 
+class Locks(Protocol):
+    """The locks by which processes keep from doing the same work, such as those of a store."""
+
+    def lock(self, *parts: str, timeout: float = -1) -> AbstractContextManager[None]:
+        """Hold the lock of one piece of work; Timeout where another process holds it for longer than `timeout` seconds,
+        which -1 does not limit."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A piece of work under its lock. lock: names what is done, so that no other process does it at the same time."""
@@ -37,13 +45,13 @@ class Task:
 
 
 Steps = Generator[Sequence[Task], list[Any], Result]
-"""All that is done with one model, step by step: it yields the tasks of a step, which may be done at the same time, is
+"""All that is done with one item, step by step: it yields the tasks of a step, which may be done at the same time, is
 sent their results, and returns the result."""
 
 
 @dataclass
 class Chain:
-    """The steps of one model. open: the number of tasks of the current step that are not done."""
+    """The steps of one item, which has a name. open: the number of tasks of the current step that are not done."""
 
     item: Any
     steps: Steps[Any]
@@ -53,9 +61,10 @@ class Chain:
 
 @dataclass
 class Schedule:
-    """Work on each of several models. failures: the reason for each model that failed; its later work is skipped."""
+    """Work on each of several items, mostly models. failures: the reason for each that failed; its later work is
+    skipped."""
 
-    store: Store
+    locks: Locks
     engine: Engine
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -71,20 +80,21 @@ class Schedule:
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[None]:
-        """Record why the body fails for one model; the others continue. Damage and a full disk stop them all."""
+        """Record why the body fails for one item; the others continue. Damage and a full disk stop them all."""
         try:
             yield
             return
         except (Damaged, Unwritable):
             raise
         except Exception as error:  # is not kept: its traceback holds the model and all that was computed with it
-            log.error("%s failed: %s", name, reason(error), exc_info=None if isinstance(error, UserError) else error)
+            expected = isinstance(error, (UserError, OSError))
+            log.error("%s failed: %s", name, reason(error), exc_info=None if expected else error)
             self.failures[name] = reason(error)
         gc.collect()  # Lightning's trainer and module refer to each other
 
 
 class Work:
-    """The chains of one call of `Schedule.each`. results: by name of the model."""
+    """Chains whose tasks are done by the engine of a schedule. results: by name of the item."""
 
     def __init__(self, schedule: Schedule, advance: Advance) -> None:
         self.schedule, self.advance = schedule, advance
@@ -121,7 +131,7 @@ class Work:
                 self.submit(chain, place, task)
 
     def submit(self, chain: Chain, place: int, task: Task, patience: float = 0) -> None:
-        work = partial(done, self.schedule.store, task.piece.work, task.lock, patience, allowed())
+        work = partial(done, self.schedule.locks, task.piece.work, task.lock, patience, allowed())
         piece = replace(task.piece, work=work)
         self.running[self.schedule.engine.submit(piece, self.advance)] = chain, place, task
 
@@ -148,7 +158,7 @@ class Work:
 
 
 def done(
-    store: Store,
+    locks: Locks,
     work: Callable[[Advance], Any],
     lock: tuple[str, ...],
     patience: float,
@@ -157,7 +167,7 @@ def done(
 ) -> Any:
     """The result of `work` under its lock, in any process; Timeout where another process holds it for longer than
     `patience` seconds. packages: whose code configurations may name."""
-    with allowing(packages), store.lock(*lock, timeout=patience):
+    with allowing(packages), locks.lock(*lock, timeout=patience):
         try:
             return work(advance)
         except BaseException:

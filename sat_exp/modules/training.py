@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 import torch
 from lightning import Callback, LightningModule
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 from pydantic import Field
 from timm.data import Mixup
@@ -205,7 +205,8 @@ def fit(
     watch: Callable[[Phase], Sequence[Callback]],
 ) -> None:
     """Train all phases, each from its last finished epoch if the folder `checkpoints` has it. begin: makes the module
-    of a phase, of the same classifier for all. watch: makes further callbacks of a phase."""
+    of a phase, of the same classifier for all. watch: makes further callbacks of a phase; without a progress bar among
+    them there is none."""
     phases = [Phase("main", recipe.epochs, recipe.learning_rate, augmented=True)]
     if recipe.finishing_epochs:
         phases.append(Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False))
@@ -217,6 +218,7 @@ def fit(
             module.load_state_dict(reached["state_dict"])
             RandomState().load_state_dict(reached["callbacks"][RandomState.state_key])
             continue
+        watching = watch(phase)
         averaging = [EMAWeightAveraging(decay=recipe.average)] if recipe.average is not None else []
         processes: dict[str, Any] = {}
         if recipe.devices > 1:  # forked from a server that has imported this module
@@ -232,8 +234,9 @@ def fit(
                 ModelCheckpoint(checkpoints, phase.name, enable_version_counter=False, save_on_train_epoch_end=True),
                 RandomState(),
                 *averaging,
-                *watch(phase),
+                *watching,
             ],
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in watching),
             **processes,
         )
         trainer.fit(module, images, ckpt_path=str(last) if reached else None, weights_only=True)

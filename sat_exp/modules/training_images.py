@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities.seed import isolate_rng
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
@@ -146,3 +146,20 @@ class TrainingImages:
 
     def test_batches(self, size: int) -> DataLoader:
         return DataLoader(self.test, size, num_workers=self.workers)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where training images come from: settings, from which any process makes the same images. settings: of the data
+    set. root, workers: see `TrainingImages.of`."""
+
+    settings: dict[str, Any]
+    root: str | None
+    workers: int
+
+    @cached_property
+    def images(self) -> TrainingImages:
+        return TrainingImages.of(OmegaConf.create(self.settings), self.root, self.workers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "images"}

@@ -1,7 +1,6 @@
 """task=train: train networks on the training images of a data set."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,16 +11,15 @@ from pydantic import Field
 
 from sat_exp.errors import UserError
 from sat_exp.files import write_atomic
-from sat_exp.models import Classifier
-from sat_exp.modules.training import Recipe, Training
-from sat_exp.modules.training_images import TrainingImages, check_source
+from sat_exp.modules.training import Recipe
+from sat_exp.modules.training_images import Source, check_source
 from sat_exp.names import CONF
 from sat_exp.report.headline import spread
 from sat_exp.settings import build, checked, plain
 from sat_exp.settings.types import FileName, FilePath, FolderPath, Seed, file_name
 from sat_exp.tasks import composing, measuring, printing, results
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import ACCURACY, Job, Setup, Trainings
+from sat_exp.tasks.training import ACCURACY, Job, Trainings, by_labels
 
 POOL = "trained"
 TRAINED = {"network": "", "test_accuracy": ".2%", "parameters": ",d", "seconds": "d"}
@@ -71,12 +69,12 @@ def run(
     `Recipe`. A model's `training`, then an entry of `recipes`, then the seed override it."""
     folder = Path(directory)
     chosen = variants(composing.models(config), recipe, recipes, seeds)
-    images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
-    hardware = build(config.hardware, "hardware")
+    source = Source(plain(config.dataset), training_root, config.hardware.workers)
+    trainings = Trainings(folder, source, build(config.hardware, "hardware"))
+    images, engine = trainings.images, build(config.engine, "engine")
     with recorded(config, f"Training of {len(chosen)} models") as recording:
-        trainings = Trainings(folder, images, hardware, recording.tracked)
-        jobs = [job(variant, images) for variant in chosen]
-        failures = trainings.train(jobs)
+        jobs = [job(variant, images.digest) for variant in chosen]
+        failures = trainings.train(jobs, engine, recording.tracked)
         pooled = [
             trainings.trained(done, variant.group)
             for variant, done in zip(chosen, jobs, strict=True)
@@ -119,15 +117,10 @@ def check_name(name: str) -> None:
         raise UserError(f"{name} is the name of another model: give another model.name=")
 
 
-def job(variant: Variant, images: TrainingImages) -> Job:
-    augmented = images.augmented(variant.recipe.transform)
-
-    def setup(classifier: Classifier) -> Setup:
-        begin = partial(Training, classifier, variant.model.classes, variant.recipe)
-        return begin, images.batches(augmented, variant.recipe.batch_size)
-
-    facts = {"network": plain(variant.model.network), "recipe": variant.recipe.facts(), "images": images.digest}
-    return Job(variant.name, variant.name, variant.model, variant.recipe, facts, setup)
+def job(variant: Variant, images: str) -> Job:
+    """The training of a variant. images: their digest."""
+    facts = {"network": plain(variant.model.network), "recipe": variant.recipe.facts(), "images": images}
+    return Job(variant.name, variant.name, variant.model, variant.recipe, facts, by_labels)
 
 
 def write_pool(folder: Path, trained: list[DictConfig]) -> None:

@@ -3,8 +3,10 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,16 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from sat_exp import models, tracking
+from sat_exp.engine import Engine, Local, Piece
+from sat_exp.engine.engine import unseen
 from sat_exp.errors import UserError
-from sat_exp.measurement import reason
+from sat_exp.measurement.scheduling import Chain, Schedule, Steps, Task, Work
 from sat_exp.models import Classifier
 from sat_exp.modules import records, training
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.training import Phase, Recipe, Training
-from sat_exp.modules.training_images import TrainingImages
+from sat_exp.modules.training_images import Source, TrainingImages
+from sat_exp.progress import Advance, progress
 from sat_exp.store import key_of
 from sat_exp.tasks.composing import changed
 
@@ -32,32 +37,43 @@ ACCURACY, PARAMETERS, SECONDS = NUMBERS = ("test_accuracy", "parameters", "secon
 Setup = tuple[Callable[[Phase], Training], DataLoader]
 """The training of a classifier: the module of each phase, and its training images."""
 
+Rows = list[tuple[dict[str, float], int | None]]
+"""Rows of metrics, each with its step: arguments of `tracking.Run.log`."""
+
+Log = Callable[[Mapping[str, float], int | None], None]
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train. name: of the trained network. file: the stem of its weights and its record. model: the
-    configuration of the network. facts: everything that determines its weights, for the record. setup: from its
-    classifier to its training."""
+    """A network to train, which can be pickled. name: of the trained network. file: the stem of its weights and its
+    record. model: the configuration of the network. facts: everything that determines its weights, for the record.
+    setup: from the job, its classifier and the images to its training."""
 
     name: str
     file: str
     model: DictConfig
     recipe: Recipe
     facts: dict[str, Any]
-    setup: Callable[[Classifier], Setup]
+    setup: Callable[["Job", Classifier, TrainingImages], Setup]
+
+
+def by_labels(job: Job, classifier: Classifier, images: TrainingImages) -> Setup:
+    """The setup of a training by labels alone."""
+    begin = partial(Training, classifier, job.model.classes, job.recipe)
+    return begin, images.batches(images.augmented(job.recipe.transform), job.recipe.batch_size)
 
 
 class EpochLog(Callback):
-    """Sends the metrics of the module to W&B, one row per epoch, under the network's name."""
+    """Logs the metrics of the module, one row per epoch, under the network's name."""
 
-    def __init__(self, run: tracking.Run, name: str) -> None:
-        self.run, self.name = run, name
+    def __init__(self, log: Log, name: str) -> None:
+        self.send, self.name = log, name  # Lightning itself sets `log`
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         metrics = {f"{self.name}/{key}": float(value) for key, value in trainer.callback_metrics.items()}
-        self.run.log(metrics, step=trainer.current_epoch)
+        self.send(metrics, trainer.current_epoch)
 
 
 @dataclass(frozen=True)
@@ -65,39 +81,89 @@ class Trainings:
     """Trains networks and keeps them in `folder` as FILE.safetensors and FILE.json; processes may share the folder."""
 
     folder: Path
-    images: TrainingImages
+    source: Source
     hardware: Hardware
-    run: tracking.Run
 
-    def train(self, jobs: Sequence[Job]) -> dict[str, str]:
-        """Train the networks that the folder lacks; the reason of each failure by name. Trainings that another process
-        has begun come last: this process waits for them."""
+    @property
+    def images(self) -> TrainingImages:
+        return self.source.images
+
+    def train(self, jobs: Sequence[Job], engine: Engine, run: tracking.Run) -> dict[str, str]:
+        """Have `engine` train the networks that the folder lacks, each as one piece of work; the reason of each failure
+        by name. Trainings that another process has begun come last: this process waits for them."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"{self.folder} cannot be a folder ({error.strerror}): give another task.directory="
             ) from error
-        failures, remaining = {}, list(jobs)
-        for timeout in (0, -1):
-            for job in list(remaining):
-                lock = self.folder / f".{job.file}.lock"
-                try:
-                    records.only_a_file(lock)
-                    with FileLock(lock, timeout=timeout):
-                        if self.has(job):
-                            log.info("%s is trained already", job.name)
-                        else:
-                            self.fit(job)
-                except Timeout:
-                    log.info("%s is being trained by another process", job.name)
-                    continue
-                except Exception as error:
-                    failures[job.name] = reason(error)
-                    expected = isinstance(error, (UserError, OSError))
-                    log.error("%s failed: %s", job.name, failures[job.name], exc_info=None if expected else error)
-                remaining.remove(job)
-        return failures
+        schedule, remaining = Schedule(self, engine), []
+        for job in jobs:
+            with schedule.attempt(job.name):
+                if not self.finished(job):
+                    remaining.append(job)
+        if remaining:
+            here = isinstance(engine, Local)  # then every training has a bar of its own
+            total = sum(self.images_of(job) for job in remaining)
+            with nullcontext(unseen) if here else progress("train", total) as bar, engine:
+                work = Work(schedule, bar)
+                for job in remaining:
+                    work.start(Chain(job, self.steps(job, run, here)))
+                work.finish()
+        return schedule.failures
+
+    def finished(self, job: Job) -> bool:
+        """Whether a network is trained already, as far as no other process is at work on it; told in one line."""
+        try:
+            with self.lock(job.file, timeout=0):
+                known = self.has(job)
+        except Timeout:
+            log.info("%s is being trained by another process", job.name)
+            return False
+        if known:
+            log.info("%s is trained already", job.name)
+        return known
+
+    def steps(self, job: Job, run: tracking.Run, here: bool) -> Steps[None]:
+        """The one step of a training, whose metrics go to `run`: as they come where it is trained `here`, in this
+        process, else at its end."""
+        work = partial(self.work, job, run.log if here else None)
+        (rows,) = yield [Task(Piece(job.name, work, self.images_of(job), partial(self.stored, job)), (job.file,))]
+        if rows is None:
+            log.info("%s is trained already", job.name)
+            return
+        for row in rows:
+            run.log(*row)
+        record = self.record(job)
+        log.info("%s: test accuracy %.2f %% after %.0f s", job.name, 100 * record[ACCURACY], record[SECONDS])
+
+    def stored(self, job: Job) -> int:
+        """A number that changes whenever an epoch has been stored."""
+        return max((file.stat().st_mtime_ns for file in self.checkpoints(job).glob("*")), default=0)
+
+    def checkpoints(self, job: Job) -> Path:
+        return self.folder / "checkpoints" / f"{job.file}-{key_of(job.facts)}"
+
+    def images_of(self, job: Job) -> int:
+        """The number of images that a training is shown, counted in each epoch."""
+        return (job.recipe.epochs + job.recipe.finishing_epochs) * len(self.images.training)  # type: ignore[arg-type]
+
+    @contextmanager
+    def lock(self, *parts: str, timeout: float = -1) -> Iterator[None]:
+        """Hold the lock of the training of a file, see `Locks`."""
+        path = self.folder / f".{'-'.join(parts)}.lock"
+        records.only_a_file(path)
+        with FileLock(path, timeout=timeout):
+            yield
+
+    def work(self, job: Job, log: Log | None, advance: Advance) -> Rows | None:
+        """Train a network under its lock, in any process; None where it is trained already. log: takes its metrics;
+        without one they are returned, and no progress is shown."""
+        if self.has(job):
+            return None
+        rows: Rows = []
+        self.fit(job, log or (lambda metrics, step: rows.append((dict(metrics), step))), shown=log is not None)
+        return rows
 
     def has(self, job: Job) -> bool:
         """Whether the folder has the weights and the record of this training. A fact that the record lacks counts as
@@ -125,8 +191,9 @@ class Trainings:
     def weights(self, job: Job) -> Path:
         return self.folder / f"{job.file}.safetensors"
 
-    def fit(self, job: Job) -> None:
-        """Train one network, from its last finished epoch if there is one; write its weights and its record."""
+    def fit(self, job: Job, log: Log, *, shown: bool) -> None:
+        """Train one network, from its last finished epoch if there is one; write its weights and its record. log: takes
+        the metrics of each epoch and of the end. shown: with a progress bar."""
         recipe = job.recipe
         if job.model.label_space != self.images.label_space:
             raise UserError(
@@ -135,16 +202,20 @@ class Trainings:
             )
         if (number := len(self.images.training)) < recipe.batch_size:  # type: ignore[arg-type]
             raise UserError(f"batch_size={recipe.batch_size}: there are {number} training images, give fewer")
+        if self.images.digest != job.facts["images"]:
+            raise UserError("a worker finds other training images: give a folder of images that all machines share")
         untrained = changed(job.model, pretrained=False, training={"seed": recipe.seed})
         classifier = models.load(untrained).classifier
-        begin, batches = job.setup(classifier)
+        begin, batches = job.setup(job, classifier, self.images)
         seed_everything(recipe.seed, verbose=False)  # after the setup, which may draw random numbers
-        checkpoints = records.folder(records.folder(self.folder / "checkpoints") / f"{job.file}-{key_of(job.facts)}")
+        records.folder(self.folder / "checkpoints")
+        checkpoints = records.folder(self.checkpoints(job))
 
         def watch(phase: Phase) -> list[Callback]:
+            bars: list[Callback] = [RichProgressBar()] if shown else []
             if recipe.devices > 1:  # these processes are not part of the W&B run
-                return [RichProgressBar()]
-            return [EpochLog(self.run, f"{job.name}/{phase.name}"), RichProgressBar()]
+                return bars
+            return [EpochLog(log, f"{job.name}/{phase.name}"), *bars]
 
         started = time.perf_counter()
         training.fit(begin, recipe, batches, self.hardware, checkpoints, watch)
@@ -164,8 +235,7 @@ class Trainings:
         }
         records.write_record(self.path(job), facts)
         shutil.rmtree(checkpoints)
-        self.run.log({f"{job.name}/test_accuracy": accuracy, f"{job.name}/seconds": seconds})
-        log.info("%s: test accuracy %.2f %% after %.0f s", job.name, 100 * accuracy, seconds)
+        log({f"{job.name}/test_accuracy": accuracy, f"{job.name}/seconds": seconds}, None)
 
     def accuracy(self, classifier: Classifier, model: DictConfig) -> float:
         batches = self.images.test_batches(self.hardware.batch_size)

@@ -5,13 +5,15 @@ import logging
 import os
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import torch
 from filelock import FileLock
 from omegaconf import OmegaConf
 
-from sat_exp import models
+from sat_exp import models, tracking
+from sat_exp.engine import Local
 from sat_exp.errors import UserError
 from sat_exp.modules import records
 from sat_exp.modules.training import Recipe, read_checkpoint
@@ -33,12 +35,17 @@ def job(name, **facts):
     return Job(name, name, OmegaConf.create({"name": "net"}), RECIPE, {"recipe": RECIPE.facts()} | facts, None)
 
 
+def train(made, *jobs):
+    return made.train(jobs, Local(), tracking.Run(None, "disabled", made.folder))
+
+
 @pytest.fixture
 def trainings(tmp_path, monkeypatch):
     """Trainings that write their record without training; `done`: of which, in their order."""
-    made = Trainings(tmp_path, None, None, None)
+    images = SimpleNamespace(training=range(8))
+    made = Trainings(tmp_path, SimpleNamespace(images=images), None)
 
-    def fit(self, job):
+    def fit(self, job, log, *, shown):
         done.append(job.name)
         (self.folder / f"{job.file}.json").write_text(json.dumps(job.facts | NUMBERS))
         self.weights(job).touch()
@@ -52,7 +59,7 @@ def test_what_another_process_is_at_work_on_comes_last_and_is_waited_for(trainin
     made, done = trainings
     other = FileLock(tmp_path / ".a.lock", thread_local=False)
     other.acquire()
-    worker = Thread(target=made.train, args=([job("a"), job("b")],))
+    worker = Thread(target=train, args=(made, job("a"), job("b")))
     worker.start()
     worker.join(timeout=1)
     assert done == ["b"]
@@ -69,14 +76,14 @@ def test_what_another_process_is_at_work_on_comes_last_and_is_waited_for(trainin
 
 def test_a_name_belongs_to_one_training(trainings):
     made, done = trainings
-    assert made.train([job("old")]) == {}
-    assert made.train([job("old", images="a")]) == {}  # a record that says nothing of images is no contradiction
-    assert made.train([job("new", images="a")]) == {}
-    (reason,) = made.train([job("new", images="b")]).values()
+    assert train(made, job("old")) == {}
+    assert train(made, job("old", images="a")) == {}  # a record that says nothing of images is no contradiction
+    assert train(made, job("new", images="a")) == {}
+    (reason,) = train(made, job("new", images="b")).values()
     assert reason.endswith("is of a training with another images: give model.name= or task.directory=, or remove it")
     assert done == ["old", "new"]
     made.weights(job("new")).unlink()
-    assert made.train([job("new", images="a")]) == {}
+    assert train(made, job("new", images="a")) == {}
     assert done == ["old", "new", "new"]
 
 
@@ -84,13 +91,13 @@ def test_a_failure_is_told_and_the_others_go_on(trainings, monkeypatch):
     made, done = trainings
     fit = Trainings.fit
 
-    def failing(self, job):
+    def failing(self, job, log, *, shown):
         if job.name == "a":
             raise ValueError("no")
-        fit(self, job)
+        fit(self, job, log, shown=shown)
 
     monkeypatch.setattr(Trainings, "fit", failing)
-    assert made.train([job("a"), job("b")]) == {"a": "ValueError: no"}
+    assert train(made, job("a"), job("b")) == {"a": "ValueError: no"}
     assert done == ["b"]
 
 
@@ -121,7 +128,7 @@ STATE = {"weight": torch.arange(12.0).reshape(3, 4), "bias": torch.ones(3)}
 @pytest.fixture
 def kept(tmp_path):
     """A training's weights and record, as a training leaves them."""
-    made = Trainings(tmp_path, None, None, None)
+    made = Trainings(tmp_path, None, None)
     facts = (
         job("a").facts
         | NUMBERS
@@ -219,7 +226,7 @@ def test_what_is_no_file_is_set_aside(kept, tmp_path, caplog, file, how):
 def test_a_lock_that_is_no_file_is_set_aside(trainings, tmp_path, how):
     made, done = trainings
     occupied(tmp_path / ".a.lock", how)
-    assert made.train([job("a")]) == {}
+    assert train(made, job("a")) == {}
     assert done == ["a"]
 
 
@@ -242,7 +249,7 @@ def test_where_nothing_can_be_set_aside_one_line_says_so(kept, tmp_path):
 def test_a_file_in_the_place_of_the_folder_is_one_line_and_left(trainings, tmp_path):
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(UserError, match=r"cannot be a folder .* give another task.directory="):
-        Trainings(tmp_path / "mine", None, None, None).train([job("a")])
+        train(Trainings(tmp_path / "mine", None, None), job("a"))
     assert (tmp_path / "mine").read_text() == "mine"
 
 

@@ -10,23 +10,25 @@ import pandas as pd
 from omegaconf import DictConfig
 from pydantic import Field
 
-from sat_exp import models
+from sat_exp import models, tracking
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured, Measurement, pair_table
+from sat_exp.measurement.scheduling import repaired
 from sat_exp.models import Classifier
 from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
-from sat_exp.modules.training import Recipe, Training
-from sat_exp.modules.training_images import TrainingImages, check_source
+from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.training import Recipe
+from sat_exp.modules.training_images import Source, TrainingImages, check_source
 from sat_exp.runs import Run
 from sat_exp.settings import plain
 from sat_exp.settings.types import Count, Existing, FileName, FilePath, FolderPath, Positive, Seed, Text
-from sat_exp.store import key_of
+from sat_exp.store import Store, key_of
 from sat_exp.studies.distill import findings
 from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds, relations
 from sat_exp.studies.distill.rankers import evaluated, fitted, ranked, rankings, with_gain, with_gain_of_others
 from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import NUMBERS, Job, Setup, Trainings
+from sat_exp.tasks.training import NUMBERS, Job, Setup, Trainings, by_labels
 
 OTHER_SETTINGS = ("name", "directory", "hard", "weight", "temperature")  # neither of a recipe nor with a rule here
 
@@ -51,11 +53,33 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """The setup of a training with a teacher, whose logits are kept in `store` and part of the batches where they are
+    not too many."""
+
+    teacher: DictConfig
+    distillation: Distillation
+    store: Store
+    hardware: Hardware
+
+    def __call__(self, job: Job, classifier: Classifier, images: TrainingImages) -> Setup:
+        recipe, classes, teacher = job.recipe, job.model.classes, models.load(self.teacher)
+        augmented = images.augmented(recipe.transform)
+        if (views := recipe.views) is not None:
+            known = (teacher, classes, images, views, self.store, self.hardware)
+            augmented = WithTeacherLogits(augmented, repaired(self.store, lambda: teacher_logits(*known)))
+        begin = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
+        return partial(begin, classifier, classes, recipe), images.batches(augmented, recipe.batch_size)
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """What all trainings of a study share. settings: of a `Recipe`, without the seed. fingerprints: of the teachers."""
+    """What all trainings of a study share. tracked: gets their metrics. settings: of a `Recipe`, without the seed.
+    fingerprints: of the teachers."""
 
     trainings: Trainings
     measurement: Measurement
+    tracked: tracking.Run
     settings: dict[str, Any]
     distillation: Distillation
     teachers: list[DictConfig]
@@ -64,31 +88,19 @@ class Experiment:
     def train(self, trials: Iterable[Trial]) -> tuple[dict[Trial, Job], dict[str, str]]:
         """Train what the folder lacks: the finished trainings, and the reason of each failure by name."""
         jobs = {trial: self.job(trial) for trial in trials}
-        failures = self.trainings.train(list(jobs.values()))
+        failures = self.trainings.train(list(jobs.values()), self.measurement.engine, self.tracked)
         return {trial: job for trial, job in jobs.items() if job.name not in failures}, failures
 
     def job(self, trial: Trial) -> Job:
         recipe = Recipe.of(self.settings | {"seed": trial.seed})
         network, images = plain(trial.student.network), self.trainings.images.digest
         facts = {"network": network, "recipe": recipe.facts(), "images": images}
+        setup: Callable[[Job, Classifier, TrainingImages], Setup] = by_labels
         if trial.teacher is not None:
             facts |= {"teacher": self.fingerprints[trial.teacher.name], "distillation": asdict(self.distillation)}
+            setup = Lesson(trial.teacher, self.distillation, self.measurement.store, self.measurement.hardware)
         file = f"{trial.name}-{key_of(facts)[:8]}"
-        return Job(trial.name, file, trial.student, recipe, facts, partial(self.setup, trial, recipe))
-
-    def setup(self, trial: Trial, recipe: Recipe, classifier: Classifier) -> Setup:
-        """The modules and batches of a training; a teacher's stored logits are part of the batches."""
-        images, classes = self.trainings.images, trial.student.classes
-        augmented = images.augmented(recipe.transform)
-        module: Callable[..., Training] = Training
-        if trial.teacher is not None:
-            teacher = models.load(trial.teacher)
-            module = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
-            if recipe.views is not None:
-                store, hardware = self.measurement.store, self.trainings.hardware
-                logits = teacher_logits(teacher, classes, images, recipe.views, store, hardware)
-                augmented = WithTeacherLogits(augmented, logits)
-        return partial(module, classifier, classes, recipe), images.batches(augmented, recipe.batch_size)
+        return Job(trial.name, file, trial.student, recipe, facts, setup)
 
     def measure(self, done: dict[Trial, Job]) -> Measured:
         """Transfer between each student of `done` and all teachers, in both directions."""
@@ -170,17 +182,18 @@ def run(
     student_models, teacher_models = members(students, teachers)
     earlier = None if picker is None else finished(picker)
     measurement = measuring.prepared(config)
-    images = TrainingImages.of(config.dataset, training_root, config.hardware.workers)
-    images.augmented(recipe["transform"])
+    source = Source(plain(config.dataset), training_root, config.hardware.workers)
+    trainings = Trainings(Path(directory), source, measurement.hardware)
+    trainings.images.augmented(recipe["transform"])
     numbers = {"student": len(student_models), "teacher": len(teacher_models)}
     counts = ", ".join(f"{number} {noun}{'s' * (number > 1)}" for noun, number in numbers.items())
     title = f"Distillation on {measurement.images.name}: {counts}"
     with recorded(config, title, tags=[measurement.images.name]) as recording:
-        trainings = Trainings(Path(directory), images, measurement.hardware, recording.tracked)
         fingerprints, failures = fingerprints_of(teacher_models)
         loaded = [teacher for teacher in teacher_models if teacher.name in fingerprints]
         distillation = Distillation(hard, weight, temperature)
-        experiment = Experiment(trainings, measurement, recipe, distillation, loaded, fingerprints)
+        tracked = recording.tracked
+        experiment = Experiment(trainings, measurement, tracked, recipe, distillation, loaded, fingerprints)
         alone = [Trial(student, seed) for student in student_models for seed in seeds]
         with_teacher = [Trial(trial.student, trial.seed, teacher) for teacher in loaded for trial in alone]
         if earlier is not None:

@@ -25,6 +25,12 @@ def tables(outputs, name):
     return {path.stem: pd.read_parquet(path) for path in (outputs / name / "tables").glob("*.parquet")}
 
 
+def contents(folder):
+    """The bytes of weights, or of the chunks of an array."""
+    files = [path for path in folder.iterdir() if path.is_file() and path.suffix not in (".json", ".lock")]
+    return {path.name: path.read_bytes() for path in files}
+
+
 def test_a_study_is_trained_measured_and_written(sat_exp, command, outputs):
     outcome = sat_exp(*command, "name=whole")
     assert outcome.status == 0, outcome.text
@@ -85,6 +91,26 @@ def test_one_training_that_fails_does_not_stop_the_rest_and_is_tried_again(sat_e
     assert repeated.status == 0, repeated.text
     assert repeated.text.count("is trained already") == 3
     assert set(tables(outputs, "failed")["gains"]["teacher"]) == set(TEACHERS)
+
+
+def test_two_processes_train_the_same_networks(sat_exp, command, outputs):
+    """What the teachers say is computed by the workers, once, and stored."""
+    command = [*command, f"task.teachers=[{','.join(TEACHERS[:2])}]", "task.epochs=1", "dataset.training_size=300"]
+    stored = {*(outputs / "store/logits").glob("*")}
+    shared = sat_exp(*command, "engine=processes", "engine.workers=2", f"task.directory={outputs}/shared", "name=two")
+    assert shared.status == 0, shared.text
+    assert shared.text.count("test accuracy") >= 3
+    assert "Epoch" not in shared.text
+    from_teachers = {*(outputs / "store/logits").glob("*")} - stored
+    assert len(from_teachers) >= 2
+    alone = sat_exp(*command, f"store={outputs}/alone/store", f"task.directory={outputs}/alone", "name=one")
+    assert alone.status == 0, alone.text
+    weights = contents(outputs / "shared")
+    assert len(weights) == 3
+    assert contents(outputs / "alone") == weights
+    pd.testing.assert_frame_equal(tables(outputs, "two")["gains"], tables(outputs, "one")["gains"])
+    for path in from_teachers:
+        assert contents(path) == contents(outputs / "alone/store/logits" / path.name) != {}
 
 
 def test_photographs_of_a_folder_with_timms_augmentation_are_training_images_too(sat_exp, fashion_mnist, tmp_path):  # noqa: F811
