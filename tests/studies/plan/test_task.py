@@ -58,11 +58,26 @@ def test_the_plan_of_a_pool_is_that_of_its_numbers(sat_exp, bench, outputs):
     assert summary["planned_seconds"]["total"] == 3 * 584
     assert summary["disk_bytes"]["adversarial"] == 3000 * 32 * 32
     assert pd.read_csv(folder / "tables/throughput_used.csv")["source"].tolist() == ["measured"] * 3
+    scaling = pd.read_csv(folder / "tables/scaling.csv").set_index("workers")
+    assert scaling["seconds"].is_monotonic_decreasing
+    assert scaling.loc[1, "seconds"] == pytest.approx(3 * 584, rel=0.01)
     needed = pd.read_csv(folder / "tables/images_needed.csv")
     assert needed.groupby("transfer_rate")["images"].apply(lambda wide: wide.is_monotonic_increasing).all()
 
     assert sat_exp(*arguments).status == 0
     assert len(bench) == 2, "what was measured is not measured again"
+
+
+def test_the_plan_for_workers_of_an_engine(sat_exp, bench):
+    arguments = ("task=plan", *POOL, "dataset.size=1000", "attack.steps=10", "hardware.batch_size=8")
+    outcome = sat_exp(*arguments, "engine=processes", "engine.workers=3")
+    assert outcome.status == 0, outcome.text
+    scaling = pd.read_csv(folder_of(outcome) / "tables/scaling.csv").set_index("workers")
+    assert 3 * 584 / 3 < scaling.loc[3, "seconds"] < 3 * 584 / 3 * 1.3
+    assert re.search(r"It takes \d+ min on 3 workers, which are used to \d\d%", outcome.text)
+    assert "traffic" in outcome.text
+    jobs = sat_exp(*arguments, "engine=slurm", "task.workers=3")
+    assert pd.read_csv(folder_of(jobs) / "tables/scaling.csv")["seconds"].iloc[0] > scaling.loc[1, "seconds"]
 
 
 def test_neither_images_nor_weights_are_needed(sat_exp, bench):
@@ -110,6 +125,8 @@ BAD = {
     "no width": (["task.width=0"], "task.width=0: give a value above 0"),
     "width in words": (["task.width=narrow"], "task.width='narrow': give a number"),
     "unknown model": (["pool=any", "pool.models=[fashion_rsnet]"], "did you mean fashion_resnet"),
+    "several workers in one process": (["task.workers=2"], "task.workers=2: engine=local is one worker; give engine="),
+    "unknown workers": (["engine=ray"], "task.workers=null: give the number of workers that engine=ray will have"),
     "no steps": (["attack.steps=0"], "attack.steps=0: give a value of 1 or more"),
 }
 
