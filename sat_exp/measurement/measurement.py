@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
-from more_itertools import chunked
 
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
 from sat_exp.engine import Engine, Local, Piece
 from sat_exp.errors import UserError
+from sat_exp.measurement.division import attack_parts, source_groups
 from sat_exp.measurement.loaded import forget
 from sat_exp.measurement.scheduling import Schedule, Steps, Task, repaired
 from sat_exp.measurement.stages import Stages
@@ -21,9 +21,6 @@ from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
 from sat_exp.progress import Advance, progress
 from sat_exp.store import Store, key_of
-
-GRADIENT = 3
-"""The time of a step of an attack, forward and backward, in forward passes."""
 
 
 @dataclass
@@ -140,10 +137,9 @@ class Measurement:
 
     def parts(self, source: Source) -> list[range]:
         """The chunks of adversarial images that are to be made, in parts of about the seconds that the engine wants."""
-        chunks, missing = source.adversarial.chunks, set(source.adversarial.missing())
-        steps, size = getattr(self.attack, "steps", 1), source.adversarial.chunk
-        length = self.engine.share(GRADIENT * steps * size * source.image_seconds, chunks)
-        parts = [range(start, min(start + length, chunks)) for start in range(0, chunks, length)]
+        array, missing = source.adversarial, set(source.adversarial.missing())
+        steps = getattr(self.attack, "steps", 1)
+        parts = attack_parts(self.engine, array.chunks, array.chunk, steps, source.image_seconds)
         return [part for part in parts if missing.intersection(part)]
 
     def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
@@ -155,7 +151,7 @@ class Measurement:
     def evaluated(self, target: Subject, sources: Sequence[Source]) -> Steps[None]:
         """The predictions of one target, for some sources at a time."""
         most = max((len(source.rows) for source in sources), default=0)
-        groups = list(chunked(sources, self.engine.share(most * target.image_seconds, len(sources))))
+        groups = source_groups(self.engine, sources, most, target.image_seconds)
         yield [
             Task(
                 self.predictions_for(group, target),
