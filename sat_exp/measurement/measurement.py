@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from operator import attrgetter
 
 import numpy as np
 
@@ -143,10 +144,15 @@ class Measurement:
         return [part for part in parts if missing.intersection(part)]
 
     def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
-        """The predictions of each target for the adversarial images of all its sources."""
+        """The predictions of each target for the adversarial images of all its sources. The slowest target comes
+        first, so that the last pieces of work are short."""
         sources = sources_of(subjects, wanted)
         with progress("transfer", sum(len(source.rows) for each in sources.values() for source in each)) as bar:
-            schedule.each(subjects, lambda target: self.evaluated(target, sources[target.name]), bar)
+
+            def steps(target: Subject) -> Steps[None]:
+                return self.evaluated(target, sources[target.name])
+
+            schedule.each(subjects, steps, bar, size=attrgetter("image_seconds"))
 
     def evaluated(self, target: Subject, sources: Sequence[Source]) -> Steps[None]:
         """The predictions of one target, for some sources at a time."""

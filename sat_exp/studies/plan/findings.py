@@ -25,12 +25,15 @@ def time(plan: pd.DataFrame, scaling: pd.DataFrame, workers: int, finished: Fini
     total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
     known = scaling.set_index("workers").loc[workers]
     least, most = (duration(known["seconds"] * bound / total) for bound in (low, high))
-    spread = f" ({least} to {most} by the spread of the scaling)" if high > low else ""
+    details = [f"{least} to {most} by the spread of the scaling"] if high > low else []
+    if workers > 1:
+        details.append(f"efficiency {known['efficiency']:.0%}")
     assumed = "as if every image were attacked; with labels=truth only correctly classified images are"
     if finished.folder is not None:
         assumed = f"with accuracies from {finished.folder}"
-    where = f" on {workers} workers, which are used to {known['efficiency']:.0%}" if workers > 1 else ""
-    return [f"It takes {duration(known['seconds'])}{spread}{where}, {assumed}; decoding the images is not counted."]
+    takes = f"It takes {duration(known['seconds'])}" + (f" on {workers} workers" if workers > 1 else "")
+    bracket = f" ({', '.join(details)})" if details else ""
+    return [f"{takes}{bracket}, {assumed}; decoding the images is not counted."]
 
 
 def needs(plan: pd.DataFrame, disk: int, moved: Mapping[str, int], batch_size: int) -> list[str]:

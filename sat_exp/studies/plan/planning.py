@@ -113,7 +113,8 @@ def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes:
 
 def traffic(disk: Mapping[str, int], models: int) -> dict[str, int]:
     """Bytes that workers write to the store, and read from it. The clean images are read for the logits of every model,
-    its attack and its check; its adversarial images twice for the check and once for each target. disk: see `disk`."""
+    its attack and its check; its adversarial images twice for the check and once for each target. Where some images are
+    not attacked, attack and check read up to twice as much, as batches then lie across chunks. disk: see `disk`."""
     read = models * disk["images"] + (2 + 2 + models) * disk["adversarial"] + disk["logits"] + disk["predictions"]
     return {"written": sum(disk.values()), "read": read}
 

@@ -97,7 +97,9 @@ class Matrix:
     def stages(self, engine: Engine) -> list[list[Chain]]:
         """The chains of the attack and those of the transfer, in the order in which a measurement begins them."""
         largest_first = sorted(self.models, key=lambda model: -model.parameters)
-        return [[work(model, engine) for model in largest_first] for work in (self.attack, self.transfer)]
+        slowest_first = sorted(self.models, key=lambda model: -self.image_seconds(model))
+        attack = [self.attack(model, engine) for model in largest_first]
+        return [attack, [self.transfer(model, engine) for model in slowest_first]]
 
 
 @dataclass
@@ -146,6 +148,11 @@ class Workers:
             open_parts[place] -= 1
             if not open_parts[place]:
                 submit(place)
+
+    @property
+    def waiting(self) -> float:
+        """The seconds in which workers have nothing to do."""
+        return len(self.idle) * self.ended - self.starting - self.loading - self.working
 
     def seconds(self, part: Part, worker: Worker) -> float:
         """The seconds of a part on a worker, which may have to start and to load the model."""

@@ -111,8 +111,9 @@ def shared_cores(engine: Engine, workers: int, hardware: Hardware) -> list[str]:
     threads, cores = torch.get_num_threads(), int(cpu_count())
     if not isinstance(engine, Processes) or hardware.device.type != "cpu" or workers * threads <= max(cores, threads):
         return []
-    fitting = f"plan with hardware.threads={max(1, cores // workers)}"
-    return [f"speed was measured on {threads} threads, and {workers} processes share {cores} cores: {fitting}"]
+    fewer = f" or hardware.threads={max(1, cores // workers)}" if threads > 1 else ""
+    each = f"{threads} core{'s' * (threads > 1)}"
+    return [f"planned as if each of {workers} workers had {each}; here are {cores}: give fewer workers{fewer}"]
 
 
 def free_bytes(store: str) -> int | None:

@@ -39,12 +39,6 @@ def test_times_add_up_stage_by_stage():
     assert plan["seconds_high"].tolist() == [1030, 4 + 5112 * 2]
 
 
-def test_several_devices_take_no_less_than_the_longest_model():
-    plan = planning.times(THROUGHPUT, images=1000, steps=50, attacked_share={})
-    assert planning.shared_seconds(plan, 1) == pytest.approx(plan["seconds"].sum())
-    assert planning.shared_seconds(plan, 8) == pytest.approx((4 + 40 + 5000) + 2000 / 25)
-
-
 def test_memory_is_weights_and_what_a_batch_adds():
     full = planning.memory(THROUGHPUT, "32-true", batch_size=16)
     assert full["weights_bytes"].tolist() == [40_000, 160_000]
