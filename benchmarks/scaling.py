@@ -1,7 +1,11 @@
-"""The paper's measurement on 1 to 64 workers, simulated from measured costs: 69 models, 5,000 images, 50 steps.
+"""Simulate the paper's study on 1 to 64 workers, and draw the efficiency for several lengths of a piece of work.
 
-The costs are the throughput table of the package, measured on one thread, divided by --speed for an accelerator. The
-alternative is a piece of work for each model as a whole. Prints hours and efficiencies, and draws a figure.
+    python benchmarks/scaling.py [--speed 200] [--images 5000] [--steps 50] [--figure docs/machines/scaling.svg]
+
+The costs of the 69 networks are those of one core in `sat_exp/modules/throughput.csv`, divided by `--speed`: 200 is a
+GPU that classifies 2,400 images a second with ResNet-50. Every image is attacked. The simulation is that of
+task=plan. The alternative is one process that does everything: efficiency is its time, divided by the time of all
+workers.
 """
 
 import argparse
@@ -9,87 +13,96 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import PercentFormatter, ScalarFormatter
 from rich.console import Console
 from rich.table import Table
 
-from sat_exp.engine import Engine
+from sat_exp.engine import Engine, Local
 from sat_exp.engine.processes import Processes
 from sat_exp.engine.slurm import Slurm
-from sat_exp.modules.throughput import SHIPPED, read
-from sat_exp.studies.plan.simulation import START, Costs, Study, seconds_on
+from sat_exp.modules import throughput
+from sat_exp.studies.plan import planning
+from sat_exp.studies.plan.simulation import Matrix, Workers, measured_by
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
+SHAPE = (3, 224, 224)
+CLASSES = 1000
 ENGINES: dict[str, Engine] = {
-    "whole models": Processes(seconds=1e12),
-    "pieces of 600 s": Processes(seconds=600),
-    "pieces of 60 s": Processes(seconds=60),
-    "pieces of 10 s": Processes(seconds=10),
-    "jobs of 600 s (Slurm)": Slurm("jobs", seconds=600),
-    "jobs of 60 s (Slurm)": Slurm("jobs", seconds=60),
+    "processes, 60 s (default)": Processes(),
+    "processes, 15 s": Processes(seconds=15),
+    "processes, 600 s": Processes(seconds=600),
+    "Slurm, 300 s (default)": Slurm(""),
+    "processes, whole models as pieces": Processes(seconds=float("inf")),
 }
 
 
-def study(images: int, steps: int, batch: int, speed: float) -> Study:
-    """All networks of the table on images of 224 × 224 pixels, four fifths of which are classified correctly."""
-    costs = [
-        Costs(
-            row.model,
-            row.parameters,
-            row.load_seconds,
-            1 / (speed * row.forward_images_per_second),
-            1 / (speed * row.attack_step_images_per_second),
-            0.8 * images,
-        )
-        for row in read(SHIPPED).itertuples()
-    ]
-    return Study(costs, images, steps, 3 * 224 * 224, batch)
+def study(options: argparse.Namespace) -> tuple[Matrix, dict[str, int]]:
+    """The measurement, and the bytes that it moves to and from the store."""
+    known = throughput.read(throughput.SHIPPED)
+    known[throughput.RATES] *= options.speed
+    attacked = pd.Series(options.images, known.index)
+    size = SHAPE[0] * SHAPE[1] * SHAPE[2]
+    work = {"images": options.images, "steps": options.steps, "size": size, "batch": options.batch_size}
+    matrix = planning.matrix(known.assign(name=known["model"]), attacked, **work)
+    return matrix, planning.traffic(planning.disk(attacked, options.images, SHAPE, CLASSES), len(known))
 
 
-def simulated(work: Study) -> pd.DataFrame:
-    """Seconds by engine and number of workers."""
-    rows = [(name, count, seconds_on(count, work, engine)) for name, engine in ENGINES.items() for count in WORKERS]
-    return pd.DataFrame(rows, columns=["engine", "workers", "seconds"])
+def losses(workers: Workers, count: int, alone: Workers) -> dict[str, float]:
+    """The shares of the workers' time that is not that of one process."""
+    whole = count * workers.ended
+    lost = {"start": workers.starting, "load": workers.loading - alone.loading}
+    return {cause: seconds / whole for cause, seconds in lost.items()} | {"wait": abs(workers.waiting) / whole}
+
+
+def show(title: str, engine: Engine, matrix: Matrix, moved: int) -> None:
+    alone = measured_by(Local(), 1, matrix)
+    table = Table("workers", title=title, title_justify="left")
+    for heading in ("hours", "efficiency", "lost: start", "load", "wait", "store, MB/s"):
+        table.add_column(heading, justify="right")
+    for count in WORKERS:
+        workers = measured_by(engine, count, matrix)
+        lost = [f"{share:.1%}" for share in losses(workers, count, alone).values()]
+        efficiency = alone.ended / (count * workers.ended)
+        rate = f"{moved / workers.ended / 1e6:,.0f}"
+        table.add_row(str(count), f"{workers.ended / 3600:.2f}", f"{efficiency:.1%}", *lost, rate)
+    Console().print(table)
+
+
+def draw(matrix: Matrix, path: Path) -> None:
+    """The efficiency of each engine against the number of workers."""
+    alone = measured_by(Local(), 1, matrix).ended
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "scaling", "font.size": 10})
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for (name, engine), marker in zip(ENGINES.items(), "osd^v", strict=True):
+        values = [alone / (count * measured_by(engine, count, matrix).ended) for count in WORKERS]
+        axes.plot(WORKERS, values, marker=marker, markersize=4, label=name)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(xlabel="workers", ylabel="efficiency", xticks=WORKERS, ylim=(0, 1.03))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="lower left")
+    figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speed", type=float, default=200, help="of a worker, in cores of the table")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--speed", type=float, default=300, help="how many threads an accelerator is worth")
-    parser.add_argument("--figure", type=Path, help="a file to draw the efficiencies in")
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--figure", type=Path, help="the SVG or PNG file to draw")
     options = parser.parse_args()
-    work = study(options.images, options.steps, options.batch, options.speed)
-    found = simulated(work)
-    # One worker that starts once, loads each model twice and waits for nothing.
-    ideal = seconds_on(1, work, Processes(seconds=1e12)) - START
-    found["efficiency"] = ideal / found["workers"] / found["seconds"]
-    table = Table("engine", *map(str, WORKERS), title=f"efficiency by workers; one worker: {ideal / 3600:.1f} h")
-    for name, rows in found.groupby("engine", sort=False):
-        cells = (f"{row.efficiency:.0%} ({row.seconds / 3600:.2f} h)" for row in rows.itertuples())
-        table.add_row(str(name), *cells)
-    console = Console(width=150)
-    console.print(table)
-    largest = max(work.models, key=lambda model: model.step)
-    share = largest.step / sum(model.step for model in work.models)
-    console.print(f"longest attack: {largest.name}, {share:.1%} of all attacks")
-    read_bytes = len(work.models) * sum(model.attacked for model in work.models) * work.size
-    rate = read_bytes / (sum(model.forward for model in work.models) * sum(model.attacked for model in work.models))
-    console.print(f"the transfer reads {read_bytes / 1e12:.2f} TB, {rate / 1e6:.0f} MB/s for each worker")
-    if options.figure:
-        draw(found, options.figure)
-
-
-def draw(found: pd.DataFrame, file: Path) -> None:
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for name, rows in found.groupby("engine", sort=False):
-        axes.plot(rows["workers"], 100 * rows["efficiency"], marker="o", markersize=4, label=name)
-    axes.axhline(90, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xscale="log", xlabel="workers", ylabel="efficiency (%)", ylim=(0, 103))
-    axes.set_xticks(WORKERS, [str(count) for count in WORKERS])
-    axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=8)
-    figure.savefig(file, dpi=120)
+    matrix, traffic = study(options)
+    moved = sum(traffic.values())
+    print(
+        f"{len(matrix.models)} models, {options.images} images, {options.steps} steps, batches of {options.batch_size}"
+    )
+    print(f"{traffic['written'] / 1e9:.0f} GB written to the store, {traffic['read'] / 1e9:,.0f} GB read")
+    for name, engine in ENGINES.items():
+        show(name, engine, matrix, moved)
+    if options.figure is not None:
+        draw(matrix, options.figure)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Slurm(Engine):
     folder: FolderPath
     parameters: dict[str, Any] | None = None
     local: bool = False
-    seconds: Annotated[float, Field(gt=0)] = 600
+    seconds: Annotated[float, Field(gt=0)] = 300
 
     def __enter__(self) -> "Slurm":
         try:

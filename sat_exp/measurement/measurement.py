@@ -5,14 +5,15 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from operator import attrgetter
 
 import numpy as np
-from more_itertools import chunked
 
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
 from sat_exp.engine import Engine, Local, Piece
 from sat_exp.errors import UserError
+from sat_exp.measurement.division import attack_parts, source_groups
 from sat_exp.measurement.loaded import forget
 from sat_exp.measurement.scheduling import Schedule, Steps, Task, repaired
 from sat_exp.measurement.stages import Stages
@@ -21,9 +22,6 @@ from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Hardware
 from sat_exp.progress import Advance, progress
 from sat_exp.store import Store, key_of
-
-GRADIENT = 3
-"""The time of a step of an attack, forward and backward, in forward passes."""
 
 
 @dataclass
@@ -140,22 +138,26 @@ class Measurement:
 
     def parts(self, source: Source) -> list[range]:
         """The chunks of adversarial images that are to be made, in parts of about the seconds that the engine wants."""
-        chunks, missing = source.adversarial.chunks, set(source.adversarial.missing())
-        steps, size = getattr(self.attack, "steps", 1), source.adversarial.chunk
-        length = self.engine.share(GRADIENT * steps * size * source.image_seconds, chunks)
-        parts = [range(start, min(start + length, chunks)) for start in range(0, chunks, length)]
+        array, missing = source.adversarial, set(source.adversarial.missing())
+        steps = getattr(self.attack, "steps", 1)
+        parts = attack_parts(self.engine, array.chunks, array.chunk, steps, source.image_seconds)
         return [part for part in parts if missing.intersection(part)]
 
     def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
-        """The predictions of each target for the adversarial images of all its sources."""
+        """The predictions of each target for the adversarial images of all its sources. The slowest target comes
+        first, so that the last pieces of work are short."""
         sources = sources_of(subjects, wanted)
         with progress("transfer", sum(len(source.rows) for each in sources.values() for source in each)) as bar:
-            schedule.each(subjects, lambda target: self.evaluated(target, sources[target.name]), bar)
+
+            def steps(target: Subject) -> Steps[None]:
+                return self.evaluated(target, sources[target.name])
+
+            schedule.each(subjects, steps, bar, size=attrgetter("image_seconds"))
 
     def evaluated(self, target: Subject, sources: Sequence[Source]) -> Steps[None]:
         """The predictions of one target, for some sources at a time."""
         most = max((len(source.rows) for source in sources), default=0)
-        groups = list(chunked(sources, self.engine.share(most * target.image_seconds, len(sources))))
+        groups = source_groups(self.engine, sources, most, target.image_seconds)
         yield [
             Task(
                 self.predictions_for(group, target),

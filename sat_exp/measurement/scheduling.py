@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from filelock import Timeout
@@ -68,11 +69,17 @@ class Schedule:
     engine: Engine
     failures: dict[str, str] = field(default_factory=dict)
 
-    def each(self, items: Sequence[Item], steps: Callable[[Item], Steps[Result]], advance: Advance) -> list[Result]:
-        """The results of the steps of each item, in the order of `items`, without those that failed. The largest model
-        comes first. Tasks that another process has locked come last: then their results are stored."""
+    def each(
+        self,
+        items: Sequence[Item],
+        steps: Callable[[Item], Steps[Result]],
+        advance: Advance,
+        size: Callable[[Item], Any] = attrgetter("parameters"),
+    ) -> list[Result]:
+        """The results of the steps of each item, in the order of `items`, without those that failed. The item of the
+        largest `size` comes first. Tasks that another process has locked come last: then their results are stored."""
         work = Work(self, advance)
-        for item in sorted(items, key=lambda item: -item.parameters):
+        for item in sorted(items, key=size, reverse=True):
             if item.name not in self.failures:
                 work.start(Chain(item, steps(item)))
         work.finish()

@@ -24,27 +24,34 @@ def time(plan: pd.DataFrame, scaling: pd.DataFrame, workers: int, finished: Fini
     """How long it takes on `workers`. scaling: the table of that name."""
     total, low, high = (plan[column].sum() for column in ("seconds", "seconds_low", "seconds_high"))
     known = scaling.set_index("workers").loc[workers]
-    length = total if workers == 1 else known["seconds"]
-    least, most = (duration(length * bound / total) for bound in (low, high))
-    spread = f" ({least} to {most} by the spread of the scaling)" if high > low else ""
+    least, most = (duration(known["seconds"] * bound / total) for bound in (low, high))
+    details = [f"{least} to {most} by the spread of the scaling"] if high > low else []
+    if workers > 1:
+        details.append(f"efficiency {known['efficiency']:.0%}")
     assumed = "as if every image were attacked; with labels=truth only correctly classified images are"
     if finished.folder is not None:
         assumed = f"with accuracies from {finished.folder}"
-    where = f" on {workers} workers, which are used to {known['efficiency']:.0%}" if workers > 1 else ""
-    return [f"It takes {duration(length)}{spread}{where}, {assumed}; decoding the images is not counted."]
+    takes = f"It takes {duration(known['seconds'])}" + (f" on {workers} workers" if workers > 1 else "")
+    bracket = f" ({', '.join(details)})" if details else ""
+    return [f"{takes}{bracket}, {assumed}; decoding the images is not counted."]
 
 
-def needs(plan: pd.DataFrame, sizes: pd.DataFrame, disk: int, batch_size: int, width: float) -> list[str]:
-    """Disk and memory, and the images that intervals of SAT of `width` need. sizes: the table `images_needed`. disk:
-    bytes."""
+def needs(plan: pd.DataFrame, disk: int, moved: Mapping[str, int], batch_size: int) -> list[str]:
+    """Disk, traffic and memory. disk: bytes. moved: see `planning.traffic`."""
     largest = plan.loc[plan["peak_bytes"].idxmax()]
+    return [
+        f"It needs {naturalsize(disk)} of disk, writes {naturalsize(moved['written'])} to the store, reads "
+        f"{naturalsize(moved['read'])} from it and, at batches of {batch_size}, takes "
+        f"{naturalsize(largest['peak_bytes'])} of memory for {largest['name']}, including "
+        f"{naturalsize(largest['weights_bytes'])} of weights.",
+    ]
+
+
+def images(sizes: pd.DataFrame, width: float) -> list[str]:
+    """The images that intervals of SAT of `width` need. sizes: the table `images_needed`."""
     needed = sizes[sizes["width"] == width].set_index("transfer_rate")["images"]
     rates = " and ".join(f"{needed[rate]:,} at one of {rate:.0%}" for rate in (needed.index.min(), needed.index.max()))
-    return [
-        f"It needs {naturalsize(disk)} of disk and, at batches of {batch_size}, {naturalsize(largest['peak_bytes'])} "
-        f"of memory for {largest['name']}, including {naturalsize(largest['weights_bytes'])} of weights.",
-        f"For an interval of SAT {width:g} wide, the images needed depend on the transfer rate: {rates}.",
-    ]
+    return [f"For an interval of SAT {width:g} wide, the images needed depend on the transfer rate: {rates}."]
 
 
 def printed(

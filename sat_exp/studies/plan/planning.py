@@ -23,7 +23,7 @@ from sat_exp.errors import UserError
 from sat_exp.runs import Run
 from sat_exp.similarity import sat, sat_interval
 from sat_exp.similarity.scores import between_models
-from sat_exp.studies.plan.simulation import Costs, Study
+from sat_exp.studies.plan.simulation import Costs, Matrix
 
 log = logging.getLogger(__name__)
 
@@ -77,23 +77,18 @@ def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Map
     return plan
 
 
-def study(
-    throughput: pd.DataFrame, attacked: pd.Series, *, images: int, steps: int, size: int, batch_size: int
-) -> Study:
+def matrix(throughput: pd.DataFrame, attacked: pd.Series, *, images: int, steps: int, size: int, batch: int) -> Matrix:
     """The measurement for the simulation. attacked: images, of each model. size: bytes of an image."""
-    known = throughput.assign(attacked=attacked).itertuples()
-    costs = [
-        Costs(
-            row.name,
-            row.parameters,
-            row.load_seconds,
-            1 / row.forward_images_per_second,
-            1 / row.attack_step_images_per_second,
-            row.attacked,
-        )
-        for row in known
-    ]
-    return Study(costs, images, steps, size, batch_size)
+    costs = zip(
+        throughput["name"],
+        throughput["parameters"],
+        throughput["load_seconds"],
+        1 / throughput["forward_images_per_second"],
+        1 / throughput["attack_step_images_per_second"],
+        attacked.round().astype(int),
+        strict=True,
+    )
+    return Matrix([Costs(*model) for model in costs], images, steps, size, batch)
 
 
 def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.DataFrame:
@@ -117,12 +112,11 @@ def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes:
 
 
 def traffic(disk: Mapping[str, int], models: int) -> dict[str, int]:
-    """Bytes that workers write to the store, and read from it: the images once for the clean outputs and once for the
-    attack, the adversarial images once for their check and once for each target. disk: see `disk`."""
-    return {
-        "written": sum(disk.values()),
-        "read": 2 * models * disk["images"] + (1 + models) * disk["adversarial"] + disk["logits"] + disk["predictions"],
-    }
+    """Bytes that workers write to the store, and read from it. The clean images are read for the logits of every model,
+    its attack and its check; its adversarial images twice for the check and once for each target. Where some images are
+    not attacked, attack and check read up to twice as much, as batches then lie across chunks. disk: see `disk`."""
+    read = models * disk["images"] + (2 + 2 + models) * disk["adversarial"] + disk["logits"] + disk["predictions"]
+    return {"written": sum(disk.values()), "read": read}
 
 
 def expected_interval(

@@ -8,20 +8,22 @@ worker loads a model unless it holds it from its last piece.
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
-from more_itertools import chunked
 
 from sat_exp.engine import Engine, Local
 from sat_exp.engine.processes import Processes
-from sat_exp.measurement.measurement import GRADIENT
+from sat_exp.measurement.division import attack_parts, source_groups
 
 START = 8.0
 """Seconds from the start of a worker to its first piece: Python, PyTorch, the configuration."""
 
 BANDWIDTH = 500e6
-"""Bytes that a worker reads from the store, or writes to it, in a second."""
+"""Bytes that a worker reads from the store in a second, while it computes; it waits for them only if it is faster."""
+
+CHECKED = 40e6
+"""Bytes of adversarial images that a worker checks in a second, on one core."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,24 @@ class Costs:
     load: float
     forward: float
     step: float
-    attacked: float
+    attacked: int
 
 
 @dataclass(frozen=True)
-class Study:
+class Part:
+    """A piece of work that takes some seconds. model: is loaded for it; None where no model is needed."""
+
+    name: str
+    seconds: float
+    model: Costs | None = None
+
+
+Chain = Sequence[Sequence[Part]]
+"""The work on a model: steps one after the other, each of parts that may be done at the same time."""
+
+
+@dataclass(frozen=True)
+class Matrix:
     """A measurement of all pairs. images: their number. size: bytes of an image. batch: images of a chunk."""
 
     models: Sequence[Costs]
@@ -47,90 +62,133 @@ class Study:
     size: int
     batch: int
 
-    def attack(self, model: Costs, engine: Engine) -> "Chain":
-        """The clean images of a model, the parts of its attack, and their check, which reads all of its images."""
-        chunks = -(-int(model.attacked) // self.batch)
-        expected = GRADIENT * self.steps * self.batch * model.forward
-        chunk = self.batch * max(self.steps * model.step, self.size / BANDWIDTH)
-        parts = [len(part) * chunk for part in chunked(range(chunks), engine.share(expected, chunks))]
-        check = model.attacked * self.size / BANDWIDTH
-        return Chain(model, [[self.images * max(model.forward, self.size / BANDWIDTH)], parts, [check]])
+    def image_seconds(self, model: Costs) -> float:
+        """The seconds of a forward pass of an image, or of reading the image where that takes longer."""
+        return max(model.forward, self.size / BANDWIDTH)
 
-    def transfer(self, target: Costs, engine: Engine) -> "Chain":
+    def attack(self, model: Costs, engine: Engine) -> Chain:
+        """The clean images of a model, the parts of its attack, and their check."""
+        clean = Part(f"{model.name}: clean images", self.images * self.image_seconds(model), model)
+        each = max(self.steps * model.step, self.size / BANDWIDTH)
+        parts = []
+        chunks = -(-model.attacked // self.batch)
+        for part in attack_parts(engine, chunks, self.batch, self.steps, self.image_seconds(model)):
+            first, stop = part.start * self.batch, min(part.stop * self.batch, model.attacked)
+            name = f"{model.name}: attack on images {first} to {stop - 1}"
+            parts.append(Part(name, (stop - first) * each, model))
+        seconds = model.attacked * self.size / CHECKED
+        return [[clean], parts, [Part(f"{model.name}: check of its adversarial images", seconds)]]
+
+    def transfer(self, target: Costs, engine: Engine) -> Chain:
         """The predictions of a target for groups of sources."""
-        most = max(model.attacked for model in self.models) * target.forward
-        groups = chunked(self.models, engine.share(most, len(self.models)))
-        each = max(target.forward, self.size / BANDWIDTH)
-        return Chain(target, [[sum(source.attacked for source in group) * each for group in groups]])
+        most, each = max(model.attacked for model in self.models), self.image_seconds(target)
+        groups = source_groups(engine, self.models, most, each)
+        return [
+            [
+                Part(
+                    f"{target.name}: predictions for {', '.join(source.name for source in group)}",
+                    sum(source.attacked for source in group) * each,
+                    target,
+                )
+                for group in groups
+            ]
+        ]
 
-
-@dataclass(frozen=True)
-class Chain:
-    """The work on a model: steps one after the other, each of pieces that may be done at the same time, in seconds."""
-
-    model: Costs
-    steps: Sequence[Sequence[float]]
+    def stages(self, engine: Engine) -> list[list[Chain]]:
+        """The chains of the attack and those of the transfer, in the order in which a measurement begins them."""
+        largest_first = sorted(self.models, key=lambda model: -model.parameters)
+        slowest_first = sorted(self.models, key=lambda model: -self.image_seconds(model))
+        attack = [self.attack(model, engine) for model in largest_first]
+        return [attack, [self.transfer(model, engine) for model in slowest_first]]
 
 
 @dataclass
+class Worker:
+    """held: the model that it has loaded. new: it has not started yet."""
+
+    held: Costs | None = None
+    new: bool = True
+
+
 class Workers:
-    """Workers that are simulated. start: seconds before their first piece, or, where `fresh`, before each piece: a job
-    of Slurm is a new process. idle: since when each free worker is free, and the model that it holds."""
+    """Workers that do chains, with the seconds that they spend in all. start: before a worker's first piece, or before
+    each piece where a new process does each (`fresh`).
 
-    count: int
-    start: float
-    fresh: bool = False
-    idle: deque[tuple[float, Costs | None]] = field(init=False)
+    ended: when the last piece has ended. starting, loading, working: the seconds of all workers.
+    """
 
-    def __post_init__(self) -> None:
-        self.idle = deque([(0.0 if self.fresh else self.start, None)] * self.count)
+    def __init__(self, count: int, start: float, *, fresh: bool = False) -> None:
+        self.idle = deque(Worker() for _ in range(count))
+        self.start, self.fresh = start, fresh
+        self.ended = self.starting = self.loading = self.working = 0.0
 
-    def do(self, chains: Sequence[Chain]) -> float:
-        """Do all chains; the time at which the last piece ends, and all workers are free."""
-        left = [deque(step for step in chain.steps if step) for chain in chains]
-        ready = deque((place, seconds) for place, steps in enumerate(left) if steps for seconds in steps.popleft())
-        open_ = [sum(place == number for place, _ in ready) for number in range(len(chains))]
-        running: list[tuple[float, int]] = []
-        now = max(since for since, _ in self.idle)
+    def do(self, chains: Sequence[Chain]) -> None:
+        """Do all chains, beginning when all workers are free."""
+        left = [deque(step for step in chain if step) for chain in chains]
+        ready: deque[tuple[int, Part]] = deque()
+        open_parts = [0] * len(chains)
+
+        def submit(place: int) -> None:
+            if left[place]:
+                step = left[place].popleft()
+                ready.extend((place, part) for part in step)
+                open_parts[place] = len(step)
+
+        for place in range(len(chains)):
+            submit(place)
+        running: list[tuple[float, int, int, Worker]] = []
+        turn = 0
         while ready or running:
             while ready and self.idle:
-                place, seconds = ready.popleft()
-                since, held = self.idle.popleft()
-                end = max(now, since) + self.before(chains[place].model, held) + seconds
-                heapq.heappush(running, (end, place))
-            now, place = heapq.heappop(running)
-            self.idle.append((now, chains[place].model))
-            open_[place] -= 1
-            if not open_[place] and left[place]:
-                step = left[place].popleft()
-                ready.extend((place, seconds) for seconds in step)
-                open_[place] = len(step)
-        return now
+                (place, part), worker = ready.popleft(), self.idle.popleft()
+                turn += 1
+                heapq.heappush(running, (self.ended + self.seconds(part, worker), turn, place, worker))
+            self.ended, _, place, worker = heapq.heappop(running)
+            self.idle.append(worker)
+            open_parts[place] -= 1
+            if not open_parts[place]:
+                submit(place)
 
-    def before(self, model: Costs, held: Costs | None) -> float:
-        """The seconds before a worker that holds a model begins a piece of another one."""
+    @property
+    def waiting(self) -> float:
+        """The seconds in which workers have nothing to do."""
+        return len(self.idle) * self.ended - self.starting - self.loading - self.working
+
+    def seconds(self, part: Part, worker: Worker) -> float:
+        """The seconds of a part on a worker, which may have to start and to load the model."""
         if self.fresh:
-            return self.start + model.load
-        return model.load if held is not model else 0.0
+            worker.new, worker.held = True, None
+        starting = self.start if worker.new else 0.0
+        loading = part.model.load if part.model is not None and part.model is not worker.held else 0.0
+        worker.new, worker.held = False, part.model or worker.held
+        self.starting += starting
+        self.loading += loading
+        self.working += part.seconds
+        return starting + loading + part.seconds
 
 
-def scaling(study: Study, engine: Engine, workers: int) -> pd.DataFrame:
-    """The table `scaling`: the seconds on `workers` and on other numbers of workers, and their efficiency compared with
-    one. A process of its own is compared with processes of this machine."""
-    several = Processes() if isinstance(engine, Local) else engine
-    counts = sorted({2, 4, 8, 32, workers} - {1})
-    seconds = [seconds_on(1, study, engine), *(seconds_on(count, study, several) for count in counts)]
-    table = pd.DataFrame({"workers": [1, *counts], "seconds": seconds})
-    return table.assign(efficiency=seconds[0] / table["workers"] / table["seconds"])
-
-
-def seconds_on(workers: int, study: Study, engine: Engine) -> float:
-    """The seconds of a measurement. The engine `local` does one chain after the other, in a process that has started;
-    a free worker of the others takes any piece."""
-    largest_first = sorted(study.models, key=lambda model: -model.parameters)
-    stages = [[way(model, engine) for model in largest_first] for way in (study.attack, study.transfer)]
+def measured_by(engine: Engine, workers: int, matrix: Matrix) -> Workers:
+    """The workers of an engine after a measurement. The engine `local` does one chain after the other in this process,
+    which has started."""
     if isinstance(engine, Local):
         here = Workers(1, 0.0)
-        return [here.do([chain]) for chains in stages for chain in chains][-1]
-    simulated = Workers(workers, START, engine.fresh)
-    return [simulated.do(chains) for chains in stages][-1]
+        for chains in matrix.stages(engine):
+            for chain in chains:
+                here.do([chain])
+        return here
+    simulated = Workers(workers, START, fresh=engine.fresh)
+    for chains in matrix.stages(engine):
+        simulated.do(chains)
+    return simulated
+
+
+def scaling(matrix: Matrix, engine: Engine, counts: Sequence[int]) -> pd.DataFrame:
+    """The table `scaling`: the seconds on some numbers of workers. The engine `local` has one worker; others are then
+    processes of this machine. efficiency: the seconds in one process, divided by those of all workers."""
+    alone = measured_by(Local(), 1, matrix).ended
+    rows = []
+    for count in counts:
+        several = Processes() if isinstance(engine, Local) and count > 1 else engine
+        seconds = measured_by(several, count, matrix).ended
+        rows.append((count, seconds, alone / (count * seconds)))
+    return pd.DataFrame(rows, columns=["workers", "seconds", "efficiency"])

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
+import torch
 from humanize import naturalsize
 from hydra.core.hydra_config import HydraConfig
+from loky import cpu_count
 from omegaconf import DictConfig
 from pydantic import Field
 
 from sat_exp import models, settings
 from sat_exp.engine import Engine, Local
+from sat_exp.engine.processes import Processes
 from sat_exp.errors import UserError
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
@@ -26,6 +29,9 @@ Width = Annotated[float, Field(gt=0, le=10)]
 
 
 Workers = Annotated[int, Field(ge=1, le=4096)]
+
+SEVERAL = (2, 4, 8, 32)
+"""Numbers of workers that every plan shows."""
 
 
 def check(config: DictConfig, *, workers: int | None, **_: Any) -> None:
@@ -56,27 +62,29 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool, work
         times = planning.times(speed.rows, images, steps_of(config), finished.attacked)
         memory = planning.memory(speed.rows, hardware.numerics, hardware.batch_size)
         sizes = planning.sample_sizes(width, images, finished, config.score.confidence)
-        count = workers_of(config, workers)
-        study = planning.study(
-            speed.rows, times["attacked"], images=images, steps=steps_of(config), size=math.prod(shape),
-            batch_size=hardware.batch_size,
-        )  # fmt: skip
-        scaling = simulation.scaling(study, settings.build(config.engine, "engine"), count)
+        count, engine = workers_of(config, workers), settings.build(config.engine, "engine")
+        work = {"images": images, "steps": steps_of(config), "size": math.prod(shape), "batch": hardware.batch_size}
+        matrix = planning.matrix(speed.rows, times["attacked"], **work)
+        scaling = simulation.scaling(matrix, engine, sorted({1, *SEVERAL, count}))
         tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes, "scaling": scaling}
         disk = planning.disk(times["attacked"], images, shape, max(model.classes for model in chosen))
         failed = [f"{model} is not in the plan: {why}" for model, why in speed.failures.items()]
         total, free = sum(disk.values()), free_bytes(config.store)
+        moved = planning.traffic(disk, len(times))
         facts = {
             "findings": [
                 *findings.time(tables["plan"], tables["scaling"], count, finished),
-                *findings.needs(tables["plan"], sizes, total, hardware.batch_size, width),
+                *findings.needs(tables["plan"], total, moved, hardware.batch_size),
+                *findings.images(sizes, width),
             ],
             "planned_seconds": findings.seconds(tables["plan"]),
             "disk_bytes": disk,
-            "traffic_bytes": planning.traffic(disk, len(times)),
+            "traffic_bytes": moved,
             "free_bytes": free,
             "notes": speed.notes,
-            "warnings": failed + cautions(tables["plan"], total, free, config, hardware),
+            "warnings": failed
+            + shared_cores(engine, count, hardware)
+            + cautions(tables["plan"], total, free, config, hardware),
         }
         drawn = recording.finish(facts, tables)
     tables_printed = findings.printed(tables, recording.summary, finished, width)
@@ -96,6 +104,16 @@ def cautions(plan: pd.DataFrame, disk: int, free: int | None, config: DictConfig
     if config.protocol != "canvas":
         texts.append(f"planned for protocol=canvas; protocol={config.protocol} stores other sizes of images")
     return texts
+
+
+def shared_cores(engine: Engine, workers: int, hardware: Hardware) -> list[str]:
+    """A caution where the speed was measured on more cores than each of several processes will have."""
+    threads, cores = torch.get_num_threads(), int(cpu_count())
+    if not isinstance(engine, Processes) or hardware.device.type != "cpu" or workers * threads <= max(cores, threads):
+        return []
+    fewer = f" or hardware.threads={max(1, cores // workers)}" if threads > 1 else ""
+    each = f"{threads} core{'s' * (threads > 1)}"
+    return [f"planned as if each of {workers} workers had {each}; here are {cores}: give fewer workers{fewer}"]
 
 
 def free_bytes(store: str) -> int | None:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sat_exp.engine import Local
 from sat_exp.similarity import sat, sat_interval
-from sat_exp.studies.plan import planning, simulation
+from sat_exp.studies.plan import planning
 
 THROUGHPUT = pd.DataFrame(
     {
@@ -38,19 +37,6 @@ def test_times_add_up_stage_by_stage():
     assert plan["seconds"].tolist() == [2 + 10 + 1000 + 18, 4 + 40 + 5000 + 72]
     assert plan["seconds_low"].tolist() == [1030, 4 + 5112 / 2]
     assert plan["seconds_high"].tolist() == [1030, 4 + 5112 * 2]
-
-
-def test_the_simulated_study_costs_what_the_plan_adds_up():
-    plan = planning.times(THROUGHPUT, images=1000, steps=50, attacked_share={"a": 0.8})
-    study = planning.study(THROUGHPUT, plan["attacked"], images=1000, steps=50, size=0, batch_size=10)
-    assert simulation.seconds_on(1, study, Local()) == pytest.approx(plan["seconds"].sum())
-
-
-def test_traffic_is_that_of_every_target_reading_every_adversarial_image():
-    assert planning.traffic({"images": 10, "adversarial": 100, "logits": 3, "predictions": 2}, 4) == {
-        "written": 115,
-        "read": 4 * 2 * 10 + 5 * 100 + 5,
-    }
 
 
 def test_memory_is_weights_and_what_a_batch_adds():

@@ -11,6 +11,7 @@ from sat_exp.modules import throughput
 from sat_exp.modules.throughput import RATES
 from sat_exp.store import Store
 from sat_exp.store.inventory import items
+from sat_exp.studies.plan.findings import duration
 
 from ...command import QUICK
 from ...tasks.test_tasks import folder_of as folder_of_measurement
@@ -58,9 +59,6 @@ def test_the_plan_of_a_pool_is_that_of_its_numbers(sat_exp, bench, outputs):
     assert summary["planned_seconds"]["total"] == 3 * 584
     assert summary["disk_bytes"]["adversarial"] == 3000 * 32 * 32
     assert pd.read_csv(folder / "tables/throughput_used.csv")["source"].tolist() == ["measured"] * 3
-    scaling = pd.read_csv(folder / "tables/scaling.csv").set_index("workers")
-    assert scaling["seconds"].is_monotonic_decreasing
-    assert scaling.loc[1, "seconds"] == pytest.approx(3 * 584, rel=0.01)
     needed = pd.read_csv(folder / "tables/images_needed.csv")
     assert needed.groupby("transfer_rate")["images"].apply(lambda wide: wide.is_monotonic_increasing).all()
 
@@ -68,16 +66,35 @@ def test_the_plan_of_a_pool_is_that_of_its_numbers(sat_exp, bench, outputs):
     assert len(bench) == 2, "what was measured is not measured again"
 
 
-def test_the_plan_for_workers_of_an_engine(sat_exp, bench):
-    arguments = ("task=plan", *POOL, "dataset.size=1000", "attack.steps=10", "hardware.batch_size=8")
-    outcome = sat_exp(*arguments, "engine=processes", "engine.workers=3")
+@pytest.mark.parametrize(
+    ("arguments", "workers"),
+    [
+        (["engine=processes", "task.workers=8"], 8),
+        (["engine=processes", "engine.workers=3"], 3),
+        (["engine=ray", "task.workers=5"], 5),
+        (["engine=slurm", "task.workers=16"], 16),
+    ],
+)
+def test_the_answer_says_how_long_it_takes_on_the_workers(sat_exp, bench, arguments, workers):
+    outcome = sat_exp("task=plan", *POOL, "dataset.size=1000", "attack.steps=10", "hardware.threads=1", *arguments)
     assert outcome.status == 0, outcome.text
-    scaling = pd.read_csv(folder_of(outcome) / "tables/scaling.csv").set_index("workers")
-    assert 3 * 584 / 3 < scaling.loc[3, "seconds"] < 3 * 584 / 3 * 1.3
-    assert re.search(r"It takes \d+ min on 3 workers, which are used to \d\d%", outcome.text)
-    assert "traffic" in outcome.text
-    jobs = sat_exp(*arguments, "engine=slurm", "task.workers=3")
-    assert pd.read_csv(folder_of(jobs) / "tables/scaling.csv")["seconds"].iloc[0] > scaling.loc[1, "seconds"]
+    folder = folder_of(outcome)
+    summary = json.loads((folder / "summary.json").read_text())
+    scaling = pd.read_parquet(folder / "tables/scaling.parquet").set_index("workers")
+    assert {1, 2, 4, 8, workers} <= set(scaling.index)
+    known = scaling.loc[workers]
+    assert 3 * 584 / workers < known["seconds"] < 3 * 584
+    time, needs, _ = summary["findings"]
+    assert time.startswith(f"It takes {duration(known['seconds'])} on {workers} workers (efficiency ")
+    pixels = 1000 * 32 * 32
+    assert summary["traffic_bytes"]["read"] == 3 * pixels + (2 + 2 + 3) * 3 * pixels + 3 * 1000 * 10 * 4 + 9 * 1000 * 4
+    assert re.search(r"of disk, writes 4\.3 MB to the store, reads 24\.7 MB from it", needs)
+    assert re.search(rf"\b{workers}: {duration(known['seconds'])}", " ".join(outcome.text.replace("│", " ").split()))
+
+
+def test_more_processes_than_cores_are_said(sat_exp, bench):
+    outcome = sat_exp("task=plan", *POOL, "hardware.threads=1", "engine=processes", "task.workers=9")
+    assert "caution: planned as if each of 9 workers had 1 core; here are 1:" in " ".join(outcome.text.split())
 
 
 def test_neither_images_nor_weights_are_needed(sat_exp, bench):
@@ -125,8 +142,9 @@ BAD = {
     "no width": (["task.width=0"], "task.width=0: give a value above 0"),
     "width in words": (["task.width=narrow"], "task.width='narrow': give a number"),
     "unknown model": (["pool=any", "pool.models=[fashion_rsnet]"], "did you mean fashion_resnet"),
-    "several workers in one process": (["task.workers=2"], "task.workers=2: engine=local is one worker; give engine="),
-    "unknown workers": (["engine=ray"], "task.workers=null: give the number of workers that engine=ray will have"),
+    "workers of a cluster": (["engine=ray"], "task.workers=null: give the number of workers that engine=ray will have"),
+    "several workers of one process": (["task.workers=2"], "task.workers=2: engine=local is one worker"),
+    "no workers": (["task.workers=0"], "task.workers=0: give a value of 1 or more"),
     "no steps": (["attack.steps=0"], "attack.steps=0: give a value of 1 or more"),
 }
 
