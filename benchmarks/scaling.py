@@ -95,8 +95,10 @@ def main() -> None:
     options = parser.parse_args()
     matrix, traffic = study(options)
     moved = sum(traffic.values())
-    what = f"{len(matrix.models)} models, {options.images} images, {options.steps} steps, batches of {options.batch_size}"
-    print(f"{what}; {traffic['written'] / 1e9:.0f} GB written to the store, {traffic['read'] / 1e9:,.0f} GB read")
+    print(
+        f"{len(matrix.models)} models, {options.images} images, {options.steps} steps, batches of {options.batch_size}"
+    )
+    print(f"{traffic['written'] / 1e9:.0f} GB written to the store, {traffic['read'] / 1e9:,.0f} GB read")
     for name, engine in ENGINES.items():
         show(name, engine, matrix, moved)
     if options.figure is not None:

@@ -93,7 +93,7 @@ def test_the_answer_says_how_long_it_takes_on_the_workers(sat_exp, bench, argume
 
 
 def test_more_processes_than_cores_are_said(sat_exp, bench):
-    outcome = sat_exp("task=plan", *POOL, "dataset.size=100", "hardware.threads=1", "engine=processes", "task.workers=9")
+    outcome = sat_exp("task=plan", *POOL, "hardware.threads=1", "engine=processes", "task.workers=9")
     assert "caution: planned as if each of 9 workers had 1 core; here are 1:" in " ".join(outcome.text.split())
 
 
