@@ -15,7 +15,7 @@ from .harness import seeded
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
-KILLS = 60
+KILLS = 63  # one of them of the head
 STUDY = (
     "task=matrix", "pool=any", "pool.models=[fashion_convnext,fashion_nfnet,fashion_mixer,fashion_resmlp]",
     "dataset=fashion_mnist", "dataset.size=512", "attack=pgd", "attack._target_=noted.Noted", "allow=[noted]",
@@ -107,7 +107,7 @@ def test_sixty_deaths_of_workers_and_one_of_the_head(tmp_path: Path, tally: Call
         deaths += 1
         tally("SIGKILL", "one of 4 workers", "another did its piece")
     assert head.wait(1200) == 0, ends(wild)
-    assert deaths >= KILLS - 5
+    assert deaths >= 60
     assert chunks(wild) == chunks(calm)
     for table in ("pairs", "intervals"):
         if (file := calm / "m" / "tables" / f"{table}.csv").is_file():

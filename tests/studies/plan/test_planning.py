@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sat_exp.engine import Local
 from sat_exp.similarity import sat, sat_interval
-from sat_exp.studies.plan import planning
+from sat_exp.studies.plan import planning, simulation
 
 THROUGHPUT = pd.DataFrame(
     {
@@ -37,6 +38,21 @@ def test_times_add_up_stage_by_stage():
     assert plan["seconds"].tolist() == [2 + 10 + 1000 + 18, 4 + 40 + 5000 + 72]
     assert plan["seconds_low"].tolist() == [1030, 4 + 5112 / 2]
     assert plan["seconds_high"].tolist() == [1030, 4 + 5112 * 2]
+
+
+def test_the_simulated_study_costs_what_the_plan_adds_up():
+    plan = planning.times(THROUGHPUT, images=1000, steps=50, attacked_share={"a": 0.8})
+    matrix = planning.matrix(THROUGHPUT, plan["attacked"], images=1000, steps=50, size=0, batch=10)
+    simulated = simulation.measured_by(Local(), 1, matrix)
+    assert simulated.working == pytest.approx(plan[planning.STAGES[1:]].sum(axis=None))
+    assert simulated.loading == plan["load_seconds"].sum()
+
+
+def test_traffic_is_that_of_every_target_reading_every_adversarial_image():
+    assert planning.traffic({"images": 10, "adversarial": 100, "logits": 3, "predictions": 2}, 4) == {
+        "written": 115,
+        "read": 4 * 10 + (4 + 4) * 100 + 5,
+    }
 
 
 def test_memory_is_weights_and_what_a_batch_adds():
