@@ -39,6 +39,21 @@ def test_times_add_up_stage_by_stage():
     assert plan["seconds_high"].tolist() == [1030, 4 + 5112 * 2]
 
 
+def test_the_simulated_study_costs_what_the_plan_adds_up():
+    plan = planning.times(THROUGHPUT, images=1000, steps=50, attacked_share={"a": 0.8})
+    matrix = planning.matrix(THROUGHPUT, plan["attacked"], images=1000, steps=50, size=0, batch=10)
+    simulated = simulation.measured_by(Local(), 1, matrix)
+    assert simulated.working == pytest.approx(plan[planning.STAGES[1:]].sum(axis=None))
+    assert simulated.loading == plan["load_seconds"].sum()
+
+
+def test_traffic_is_that_of_every_target_reading_every_adversarial_image():
+    assert planning.traffic({"images": 10, "adversarial": 100, "logits": 3, "predictions": 2}, 4) == {
+        "written": 115,
+        "read": 4 * 10 + (4 + 4) * 100 + 5,
+    }
+
+
 def test_memory_is_weights_and_what_a_batch_adds():
     full = planning.memory(THROUGHPUT, "32-true", batch_size=16)
     assert full["weights_bytes"].tolist() == [40_000, 160_000]

@@ -4,6 +4,7 @@ import math
 import runpy
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,17 @@ from sat_exp.engine.slurm import Slurm
 from sat_exp.measurement import Measured
 from sat_exp.store.folder import Folder
 from sat_exp.studies.plan import planning
-from sat_exp.studies.plan.simulation import CHECKED, START, Costs, Matrix, Part, Workers, measured_by, scaling
+from sat_exp.studies.plan.simulation import (
+    BANDWIDTH,
+    CHECKED,
+    START,
+    Costs,
+    Matrix,
+    Part,
+    Workers,
+    measured_by,
+    scaling,
+)
 
 SMALL = Path(__file__).parents[2] / "measurement" / "small_study.py"
 
@@ -85,6 +96,28 @@ def test_time_is_accounted_for(count: int, seconds: float, jobs: bool) -> None:
     (row,) = scaling(MATRIX, engine, [count]).to_dict("records")
     assert row["seconds"] == workers.ended
     assert 0 < row["efficiency"] <= 1 + 1e-9
+
+
+def test_reading_the_store_takes_as_long_as_its_bytes() -> None:
+    fast = replace(A, forward=1e-9, step=1e-9, attacked=100)
+    work = measured_by(Local(), 1, Matrix([fast], images=100, steps=1, size=int(BANDWIDTH), batch=10)).working
+    assert work == pytest.approx(100 + 100 + 100 * BANDWIDTH / CHECKED + 100)
+
+
+def test_thirty_two_workers_are_used_well_where_pieces_are_short_compared_with_the_whole() -> None:
+    models = [
+        Costs(str(number), 1, load=1.0, forward=0.002 * (1 + number % 7), step=0.006 * (1 + number % 7), attacked=4000)
+        for number in range(40)
+    ]
+    matrix = replace(MATRIX, models=models, images=5000)
+    assert scaling(matrix, Processes(), [32])["efficiency"].item() > 0.9
+    assert scaling(matrix, Processes(seconds=1e9), [32])["efficiency"].item() < 0.7
+
+
+def test_engines_know_how_many_workers_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert (Local().workers_here(), Processes().workers_here(), Processes(workers=5).workers_here()) == (1, 3, 5)
+    assert Slurm("").workers_here() is None
 
 
 def test_a_process_of_its_own_is_compared_with_processes() -> None:
