@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sat_exp.engine import Local
 from sat_exp.similarity import sat, sat_interval
-from sat_exp.studies.plan import planning
+from sat_exp.studies.plan import planning, simulation
 
 THROUGHPUT = pd.DataFrame(
     {

@@ -59,6 +59,9 @@ def test_the_plan_of_a_pool_is_that_of_its_numbers(sat_exp, bench, outputs):
     assert summary["planned_seconds"]["total"] == 3 * 584
     assert summary["disk_bytes"]["adversarial"] == 3000 * 32 * 32
     assert pd.read_csv(folder / "tables/throughput_used.csv")["source"].tolist() == ["measured"] * 3
+    scaling = pd.read_csv(folder / "tables/scaling.csv").set_index("workers")
+    assert scaling["seconds"].is_monotonic_decreasing
+    assert scaling.loc[1, "seconds"] == pytest.approx(3 * 584, rel=0.01)
     needed = pd.read_csv(folder / "tables/images_needed.csv")
     assert needed.groupby("transfer_rate")["images"].apply(lambda wide: wide.is_monotonic_increasing).all()
 
