@@ -20,6 +20,7 @@ STUDY = (
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     command = [sys.executable, "-m", "sat_exp", *STUDY, f"output_dir={folder}"]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True

@@ -103,6 +103,7 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "report/task.runs": {PATHS: (["/no/such/run", "/no/such/other"],)},
     "task.refits": {RANGE: (-1,)},
     "task.width": {RANGE: (0, -0.1)},
+    "task.workers": {RANGE: (0, -1, 10**6)},
     "task.sizes": {RANGE: ([0], [1], [8], [-1], [2, 99]), EMPTY: ([],)},
     "ensemble/task.average": {RANGE: ("abc", "Votes")},
     "task.most": {RANGE: COUNT},

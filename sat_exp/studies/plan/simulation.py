@@ -39,6 +39,10 @@ class Costs:
     attacked: int
 
 
+MOST_CHUNKS = 1000
+"""A model with more chunks of adversarial images is simulated with larger chunks, which keeps plans quick."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A piece of work that takes some seconds. model: is loaded for it; None where no model is needed."""
@@ -71,9 +75,9 @@ class Matrix:
         clean = Part(f"{model.name}: clean images", self.images * self.image_seconds(model), model)
         each = max(self.steps * model.step, self.size / BANDWIDTH)
         parts = []
-        chunks = -(-model.attacked // self.batch)
-        for part in attack_parts(engine, chunks, self.batch, self.steps, self.image_seconds(model)):
-            first, stop = part.start * self.batch, min(part.stop * self.batch, model.attacked)
+        batch = max(self.batch, model.attacked // MOST_CHUNKS)
+        for part in attack_parts(engine, -(-model.attacked // batch), batch, self.steps, self.image_seconds(model)):
+            first, stop = part.start * batch, min(part.stop * batch, model.attacked)
             name = f"{model.name}: attack on images {first} to {stop - 1}"
             parts.append(Part(name, (stop - first) * each, model))
         seconds = model.attacked * self.size / CHECKED
