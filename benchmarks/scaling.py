@@ -9,6 +9,7 @@ workers.
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -22,7 +23,7 @@ from sat_exp.engine.processes import Processes
 from sat_exp.engine.slurm import Slurm
 from sat_exp.modules import throughput
 from sat_exp.studies.plan import planning
-from sat_exp.studies.plan.simulation import Matrix, Workers, measured_by
+from sat_exp.studies.plan.simulation import Matrix, Workers, measured_by, scaling
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 SHAPE = (3, 224, 224)
@@ -41,7 +42,7 @@ def study(options: argparse.Namespace) -> tuple[Matrix, dict[str, int]]:
     known = throughput.read(throughput.SHIPPED)
     known[throughput.RATES] *= options.speed
     attacked = pd.Series(options.images, known.index)
-    size = SHAPE[0] * SHAPE[1] * SHAPE[2]
+    size = math.prod(SHAPE)
     work = {"images": options.images, "steps": options.steps, "size": size, "batch": options.batch_size}
     matrix = planning.matrix(known.assign(name=known["model"]), attacked, **work)
     return matrix, planning.traffic(planning.disk(attacked, options.images, SHAPE, CLASSES), len(known))
@@ -54,8 +55,7 @@ def losses(workers: Workers, count: int, alone: Workers) -> dict[str, float]:
     return {cause: seconds / whole for cause, seconds in lost.items()} | {"wait": abs(workers.waiting) / whole}
 
 
-def show(title: str, engine: Engine, matrix: Matrix, moved: int) -> None:
-    alone = measured_by(Local(), 1, matrix)
+def show(title: str, engine: Engine, matrix: Matrix, alone: Workers, moved: int) -> None:
     table = Table("workers", title=title, title_justify="left")
     for heading in ("hours", "efficiency", "lost: start", "load", "wait", "store, MB/s"):
         table.add_column(heading, justify="right")
@@ -70,12 +70,10 @@ def show(title: str, engine: Engine, matrix: Matrix, moved: int) -> None:
 
 def draw(matrix: Matrix, path: Path) -> None:
     """The efficiency of each engine against the number of workers."""
-    alone = measured_by(Local(), 1, matrix).ended
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "scaling", "font.size": 10})
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for (name, engine), marker in zip(ENGINES.items(), "osd^v", strict=True):
-        values = [alone / (count * measured_by(engine, count, matrix).ended) for count in WORKERS]
-        axes.plot(WORKERS, values, marker=marker, markersize=4, label=name)
+        axes.plot(WORKERS, scaling(matrix, engine, WORKERS)["efficiency"], marker=marker, markersize=4, label=name)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -99,8 +97,9 @@ def main() -> None:
         f"{len(matrix.models)} models, {options.images} images, {options.steps} steps, batches of {options.batch_size}"
     )
     print(f"{traffic['written'] / 1e9:.0f} GB written to the store, {traffic['read'] / 1e9:,.0f} GB read")
+    alone = measured_by(Local(), 1, matrix)
     for name, engine in ENGINES.items():
-        show(name, engine, matrix, moved)
+        show(name, engine, matrix, alone, moved)
     if options.figure is not None:
         draw(matrix, options.figure)
 

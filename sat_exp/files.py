@@ -25,6 +25,11 @@ def opened(path: Path, most: int) -> Iterator[BinaryIO]:
         yield file
 
 
+def is_url(place: str) -> bool:
+    """Whether a place is a URL and not a path."""
+    return "://" in place
+
+
 def contents(path: Path, most: int) -> bytes:
     """The bytes of a regular file; OSError as in `opened`."""
     with opened(path, most) as file:

@@ -1,10 +1,14 @@
-"""Buckets of a server on loopback."""
+"""Buckets of a server on loopback, and what a store in one holds."""
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sat_exp.store import Store, inventory
+from sat_exp.store.store import NOT_KINDS
 
 SECRET = "wJalrXUtnFEMI/K7MDENG"
 SERVER = Path(__file__).with_name("s3_server.py")
@@ -29,3 +33,15 @@ def served() -> Iterator[dict[str, str]]:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def chunks(url: str) -> dict[str, str]:
+    """The SHA-256 of every chunk and row of a store."""
+    store = Store.at(url)
+    folders = [folder for folder in store.backend.list("").folders if folder not in NOT_KINDS]
+    names = [name for folder in folders for name, _ in inventory.everything_below(store, folder)]
+    return {
+        name: hashlib.sha256(store.backend.read(name) or b"").hexdigest()
+        for name in names
+        if not name.endswith(".json")
+    }

@@ -9,6 +9,7 @@ from pathvalidate import ValidationError, validate_filename
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from sat_exp.errors import nearest
+from sat_exp.files import is_url
 
 LONGEST = 200  # the most characters of a text; file names allow more
 LONGEST_PART = 255  # the most bytes of a name in a path
@@ -65,7 +66,7 @@ def path(text: str) -> str:
 
 def folder(text: str) -> str:
     """`text`; ValueError if it is the path of a file, or of something below a file."""
-    if "://" in text:
+    if is_url(text):
         raise ValueError("a folder of this machine; only store= may be the URL of a bucket")
     place = Path(text).absolute()
     with suppress(PermissionError):
@@ -76,7 +77,7 @@ def folder(text: str) -> str:
 
 def store_place(text: str) -> str:
     """`text`; ValueError unless it is the path of a folder or the URL of a bucket, without credentials."""
-    if "://" not in text:
+    if not is_url(text):
         return folder(text)
     url = urlsplit(text)
     if any(sign in text for sign in "@?#") or ":" in url.netloc:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from sat_exp.files import is_url
 from sat_exp.store.arrays import StoredArray
 from sat_exp.store.artefact import Artefact
 from sat_exp.store.encoding import Unsound, key_of
@@ -46,7 +47,7 @@ class Store:
     @classmethod
     def at(cls, place: str | PathLike[str]) -> "Store":
         """The store in a local folder, which is made where needed, or at a URL such as s3://bucket/study."""
-        return cls(Objects(place) if isinstance(place, str) and "://" in place else Folder(Path(place)))
+        return cls(Objects(place) if isinstance(place, str) and is_url(place) else Folder(Path(place)))
 
     def open(
         self, kind: str, facts: Mapping[str, Any], *, shape: tuple[int, ...], dtype: str, chunk: int, **notes: Any

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import runpy
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -42,6 +43,16 @@ def undisturbed(study: Any, tmp_path_factory: pytest.TempPathFactory) -> Undistu
     folder = tmp_path_factory.mktemp("undisturbed") / "store"
     measured = study.measurement(folder).run(study.models())
     return Undisturbed(folder, measured, study.chunks(folder))
+
+
+@pytest.fixture
+def ray_alone() -> list[str]:
+    """Begins a command that may use Ray, which listens on outer addresses, in a network namespace of its own."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    alone = ["unshare", "-rn", "bash", "-c", 'ip link set lo up; exec "$0" "$@"']
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs a network namespace of its own")
+    return alone
 
 
 @pytest.fixture

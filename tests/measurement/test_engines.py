@@ -45,13 +45,11 @@ def test_the_bytes_are_those_of_one_process(
         assert measured.warnings == undisturbed.measured.warnings
 
 
-def test_ray_gives_the_same_bytes(study: Any, undisturbed: Any, tmp_path: Path, pytestconfig: Any) -> None:
-    pytest.importorskip("ray", reason="needs the extra ray")
-    alone = ["unshare", "-rn", "bash", "-c", 'ip link set lo up; exec "$0" "$@"']  # Ray listens on outer addresses
-    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("needs a network namespace of its own")
+def test_ray_gives_the_same_bytes(
+    study: Any, undisturbed: Any, ray_alone: list[str], tmp_path: Path, pytestconfig: Any
+) -> None:
     file = Path(__file__).with_name("small_study.py")
-    command = [*alone, sys.executable, "-c", BY_RAY, str(file), str(tmp_path / "store")]
+    command = [*ray_alone, sys.executable, "-c", BY_RAY, str(file), str(tmp_path / "store")]
     subprocess.run(command, check=True, timeout=300, cwd=pytestconfig.rootpath)
     assert study.chunks(tmp_path / "store") == undisturbed.chunks
 

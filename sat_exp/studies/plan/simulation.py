@@ -20,10 +20,14 @@ START = 8.0
 """Seconds from the start of a worker to its first piece: Python, PyTorch, the configuration."""
 
 BANDWIDTH = 500e6
-"""Bytes that a worker reads from the store in a second, while it computes; it waits for them only if it is faster."""
+"""Bytes that a worker is assumed to read from the store in a second, while it computes; it waits for them only if it is
+faster."""
 
 CHECKED = 40e6
 """Bytes of adversarial images that a worker checks in a second, on one core."""
+
+MOST_CHUNKS = 1000
+"""A model with more chunks of adversarial images is simulated with larger chunks, which keeps plans quick."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,6 @@ class Costs:
     forward: float
     step: float
     attacked: int
-
-
-MOST_CHUNKS = 1000
-"""A model with more chunks of adversarial images is simulated with larger chunks, which keeps plans quick."""
 
 
 @dataclass(frozen=True)

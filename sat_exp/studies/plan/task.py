@@ -17,6 +17,7 @@ from sat_exp import models, settings
 from sat_exp.engine import Engine, Local
 from sat_exp.engine.processes import Processes
 from sat_exp.errors import UserError
+from sat_exp.files import is_url
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
 from sat_exp.settings.types import FileName
@@ -27,7 +28,6 @@ from sat_exp.tasks.recording import recorded
 Width = Annotated[float, Field(gt=0, le=10)]
 """The full width of an interval of SAT, whose values span the logarithms of 0.01 to 100."""
 
-
 Workers = Annotated[int, Field(ge=1, le=4096)]
 
 SEVERAL = (2, 4, 8, 32)
@@ -35,13 +35,15 @@ SEVERAL = (2, 4, 8, 32)
 
 
 def check(config: DictConfig, *, workers: int | None, **_: Any) -> None:
-    size_of(config), steps_of(config), workers_of(config, workers)
+    size_of(config), steps_of(config), workers_of(settings.build(config.engine, "engine"), workers)
     measuring.check(config, composing.models(config), weights=False, images=False)
 
 
 def run(config: DictConfig, *, name: FileName, width: Width, measure: bool, workers: Workers | None) -> None:
     """Plan, write the run's folder, mirror it to W&B and print the findings."""
-    images = size_of(config)
+    images, steps = size_of(config), steps_of(config)
+    engine: Engine = settings.build(config.engine, "engine")
+    count = workers_of(engine, workers)
     hardware: Hardware = settings.build(config.hardware, "hardware")
     chosen = composing.models(config)
     outputs = Path(config.output_dir)
@@ -59,11 +61,10 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool, work
             measure=measure,
         )
         finished = planning.latest(config, outputs, {model.name for model in chosen})
-        times = planning.times(speed.rows, images, steps_of(config), finished.attacked)
+        times = planning.times(speed.rows, images, steps, finished.attacked)
         memory = planning.memory(speed.rows, hardware.numerics, hardware.batch_size)
         sizes = planning.sample_sizes(width, images, finished, config.score.confidence)
-        count, engine = workers_of(config, workers), settings.build(config.engine, "engine")
-        work = {"images": images, "steps": steps_of(config), "size": math.prod(shape), "batch": hardware.batch_size}
+        work = {"images": images, "steps": steps, "size": math.prod(shape), "batch": hardware.batch_size}
         matrix = planning.matrix(speed.rows, times["attacked"], **work)
         scaling = simulation.scaling(matrix, engine, sorted({1, *SEVERAL, count}))
         tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes, "scaling": scaling}
@@ -118,15 +119,14 @@ def shared_cores(engine: Engine, workers: int, hardware: Hardware) -> list[str]:
 
 def free_bytes(store: str) -> int | None:
     """The free bytes where the folder `store` is or will be; None for a bucket, which has no limit."""
-    if "://" in store:
+    if is_url(store):
         return None
     place = Path(store).absolute()
     return shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free
 
 
-def workers_of(config: DictConfig, workers: int | None) -> int:
+def workers_of(engine: Engine, workers: int | None) -> int:
     """The number of workers; UserError where the engine has another number, or only its cluster knows it."""
-    engine: Engine = settings.build(config.engine, "engine")
     name, here = HydraConfig.get().runtime.choices["engine"], engine.workers_here()
     if isinstance(engine, Local) and workers not in (None, 1):
         raise UserError(f"task.workers={workers}: engine={name} is one worker; give engine=processes, ray or slurm")
