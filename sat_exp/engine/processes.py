@@ -86,8 +86,7 @@ class Slot:
                     raise
                 before, stored = stored, piece.stored()
                 deaths = deaths + 1 if stored == before else 1
-        died = f"its process died {DEATHS} times without storing anything"
-        raise UserError(f"{piece.name}: {died}; the machine may have too little memory")
+        raise UserError(f"{piece.name}: its process died {DEATHS} times; the machine may have too little memory")
 
     def end(self) -> None:
         """End the process at once."""
