@@ -5,9 +5,10 @@ They run in any process, and one that is interrupted or done twice leaves the sa
 
 import hashlib
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,23 +16,34 @@ import torch
 from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
-from sat_exp.attacks import Attack
+from sat_exp.attacks import Attack, random
 from sat_exp.attacks.attack import perturbation_norms
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, reason
 from sat_exp.measurement.loaded import loaded
 from sat_exp.measurement.subjects import Facts, Source, Subject, View
 from sat_exp.models import Candidate, preflight
 from sat_exp.modules import prediction
+from sat_exp.modules.clock import Clock, Seconds
 from sat_exp.modules.hardware import Hardware
-from sat_exp.progress import Advance
+from sat_exp.modules.streaming import Ahead, Sink, Writer
+from sat_exp.progress import Advance, ignored
 from sat_exp.store import Store, StoredArray, StoredRow
 
 PREFLIGHT_IMAGES = 8
+Work = prediction.AttackBatches | prediction.EvaluationBatches
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """failures: the reason for each target that failed. seconds: see `clock`."""
+
+    failures: dict[str, str]
+    seconds: Seconds
 
 
 @dataclass
 class Stages:
-    """The stages, with what they share. Fields as in `Measurement`."""
+    """The stages, with what they share. room: bytes for models that are kept. Other fields as in `Measurement`."""
 
     images: Facts
     protocol: str
@@ -40,6 +52,7 @@ class Stages:
     hardware: Hardware
     seed: int
     labels: str
+    room: float
 
     def attack_facts(self) -> dict[str, Any]:
         """All that determines adversarial images except the model, and the images with their labels and seeds."""
@@ -51,9 +64,14 @@ class Stages:
             "numerics": self.hardware.numerics,
         }
 
-    def clean(self, candidate: Candidate, view: View, advance: Advance) -> Subject:
+    def clean(self, candidate: Candidate, view: View, advance: Advance) -> tuple[Subject, Seconds]:
         """Preflight, and clean logits of all images."""
-        model, images = loaded(candidate), self.images
+        with self.clocked(candidate.name) as clock:
+            return self.subject(candidate, view, clock), clock.seconds
+
+    def subject(self, candidate: Candidate, view: View, clock: Clock) -> Subject:
+        placed, images = loaded(candidate, self.hardware, self.room, clock), self.images
+        model = placed.model
         truth = images.labels if candidate.label_space == images.label_space else None
         classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(
@@ -65,17 +83,18 @@ class Stages:
             name=model.name,
         )
         with self.store.lock("logits", logits.key):
-            batches = prediction.EvaluationBatches([(view.pixels, logits)])
-            if len(batches) or "warnings" not in logits.notes:
+            work = prediction.EvaluationBatches([(view.pixels, {model.name: logits})], self.hardware.batch_size)
+            if len(work) or "warnings" not in logits.notes:
                 few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images.contents)))))
                 check = prediction.Preflight(model, classes)
-                self.loop(check, [few])
+                with clock.here(model.name, "check"):
+                    self.loop(check, [few])
                 logits.note(**asdict(check.checked))
-            if count := batches.images():
+            if count := work.images():
                 logits.note_versions(self.hardware.versions)
-                started = time.perf_counter()
-                self.predict(prediction.Evaluation(model.classifier, logits=True), batches)
-                logits.note(image_seconds=(time.perf_counter() - started) / count)
+                self.predict(prediction.Evaluation({model.name: placed}, clock, logits=True), work, clock, model.name)
+                refuse(work.sinks)
+                logits.note(image_seconds=clock.read()[model.name, "compute"] / count)
         notes = logits.notes
         warnings = [f"{model.name}: {warning}" for warning in [*notes["warnings"], *mixed_versions(logits)]]
         clean = logits.read_all().argmax(axis=1)
@@ -103,7 +122,7 @@ class Stages:
         """A model that is to be attacked on all images that it classifies as labelled; on all for other `labels`."""
         clean, pixels, images = subject.clean, subject.view.pixels, self.images
         rows = np.flatnonzero(clean == images.labels) if self.labels == "truth" else np.arange(len(clean))
-        seeds = [(self.seed, int(images.contents[row][:16], 16)) for row in rows]
+        seeds = self.seeds[rows]
         threat = self.attack.threat
         goals = threat.goals(subject.logits.gather(rows), seeds) if threat.targeted else None
         labels = clean[rows] if goals is None else goals
@@ -117,24 +136,32 @@ class Stages:
             },
             shape=(len(rows), *pixels.shape[1:]),
             dtype="uint8",
-            chunk=self.hardware.batch_size,
+            chunk=self.hardware.chunk,
             name=f"{subject.name} {type(self.attack).__name__}",
         )
         return Source(**vars(subject), rows=rows, adversarial=adversarial, goals=goals)
 
-    def generate(self, source: Source, chunks: range, advance: Advance) -> None:
+    @cached_property
+    def seeds(self) -> np.ndarray:
+        """The seed of each image, int64 [N]."""
+        return random.image_seeds(self.seed, self.images.contents)
+
+    def generate(self, source: Source, chunks: range, advance: Advance) -> Seconds:
         """Attack the images of some chunks that are not stored."""
-        rows, adversarial = source.rows, source.adversarial
-        labels = source.clean[rows] if source.goals is None else source.goals
-        seeds = [(self.seed, int(self.images.contents[row][:16], 16)) for row in rows]
-        work = prediction.AttackBatches(source.view.pixels, adversarial, rows, labels, seeds, chunks)
-        if len(work):
-            adversarial.note_versions(self.hardware.versions)
-            started, classifier = time.perf_counter(), loaded(source.candidate).classifier
-            self.predict(prediction.Generation(classifier, self.attack), work, advance)
-            if work.images() >= adversarial.notes.get("images", 0):
-                adversarial.note(seconds=time.perf_counter() - started, images=work.images())
+        rows, adversarial, name = source.rows, source.adversarial, source.name
+        inputs = rows, source.clean[rows] if source.goals is None else source.goals, self.seeds[rows]
+        size = self.hardware.batch_size
+        work = prediction.AttackBatches(name, source.view.pixels, adversarial, inputs, chunks, size)
         advance(sum(adversarial.length(chunk) for chunk in chunks) - work.images())
+        with self.clocked(name) as clock:
+            if len(work):
+                adversarial.note_versions(self.hardware.versions)
+                placed = loaded(source.candidate, self.hardware, self.room, clock)
+                self.predict(prediction.Generation(placed, self.attack, clock), work, clock, name, advance)
+                refuse([work.sink])
+        if work.images() >= adversarial.notes.get("images", 1):
+            adversarial.note(seconds=clock.seconds[name, "whole"], images=work.images())
+        return clock.seconds
 
     def verify(self, source: Source, advance: Advance) -> list[str]:
         """Check and describe the adversarial images once all are stored; warnings about them."""
@@ -146,30 +173,52 @@ class Stages:
 
     def norms(self, pixels: StoredArray, rows: np.ndarray, adversarial: StoredArray) -> dict[str, float]:
         """Means over the images of `perturbation_norms`; UserError where an image is outside the attack's budget."""
-        parts = []
+        parts, threat = [], self.attack.threat
         for chunk in range(adversarial.chunks):
             clean, attacked = pixels.gather(rows[adversarial.span(chunk)]), adversarial.read(chunk)
-            if not (within := self.attack.threat.allows(clean, attacked)).all():
+            norms = perturbation_norms(clean, attacked)
+            if not (within := norms[threat.norm] <= threat.epsilon).all():
                 raise UserError(
                     f"{type(self.attack).__name__} made {(~within).sum()} images outside its threat model, "
-                    f"{self.attack.threat}: fix the attack"
+                    f"{threat}: fix the attack"
                 )
-            parts.append(perturbation_norms(clean, attacked))
+            parts.append(norms)
         return {f"mean_{key}": float(np.concatenate([part[key] for part in parts]).mean()) for key in parts[0]}
 
-    def evaluate(self, target: Subject, sources: Sequence[Source], advance: Advance) -> None:
-        """Store what `target` predicts for the adversarial images of `sources` and for the clean images of their views.
-        The target is loaded once, or not at all where everything is stored."""
-        views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
-        clean = prediction.EvaluationBatches([(view.pixels, self.predictions(view, target)) for view in views.values()])
-        batches = prediction.EvaluationBatches(
-            [(source.adversarial, self.predictions(source, target)) for source in sources]
-        )
-        if len(batches) + len(clean):
-            module = prediction.Evaluation(loaded(target.candidate).classifier, logits=False)
-            self.predict(module, clean)
-            self.predict(module, batches, advance)
-        advance(sum(len(source.rows) for source in sources) - batches.images())
+    def evaluate(self, pairs: Sequence[tuple[Source, Sequence[Subject]]], advance: Advance) -> Evaluated:
+        """Store what the targets of each source predict for its adversarial images, and for the clean images of its
+        view where they have another one. Only targets whose predictions are missing are loaded. Each batch is read once
+        for all of them."""
+        clean: dict[str, tuple[StoredArray, prediction.Outputs]] = {}
+        adversarial: list[tuple[StoredArray, prediction.Outputs]] = []
+        for source, targets in pairs:
+            adversarial.append((source.adversarial, {each.name: self.predictions(source, each) for each in targets}))
+            others = [target for target in targets if target.view.digest != source.view.digest]
+            _, outputs = clean.setdefault(source.view.digest, (source.view.pixels, {}))
+            outputs |= {each.name: self.predictions(source.view, each) for each in others}
+        size, name = self.hardware.batch_size, pairs[0][0].name
+        first, second = (prediction.EvaluationBatches(jobs, size) for jobs in ([*clean.values()], adversarial))
+        advance(sum(len(source.rows) * len(targets) for source, targets in pairs) - second.images())
+        sinks = [*first.sinks, *second.sinks]
+        with self.clocked(name) as clock:
+            candidates = {target.name: target.candidate for _, targets in pairs for target in targets}
+            module = prediction.Evaluation(self.models(candidates, sinks, clock), clock, logits=False)
+            for work, counted in ((first, ignored), (second, advance)):
+                self.predict(module, work, clock, name, counted)
+        return Evaluated({sink.name: sink.failed for sink in sinks if sink.failed is not None}, clock.seconds)
+
+    def models(
+        self, candidates: Mapping[str, Candidate], sinks: Sequence[Sink], clock: Clock
+    ) -> dict[str, prediction.Placed]:
+        """The models, by name, that have outputs to write; sinks of those that cannot be loaded state why."""
+        models = {}
+        for name in dict.fromkeys(sink.name for sink in sinks):
+            try:
+                models[name] = loaded(candidates[name], self.hardware, self.room, clock)
+            except Exception as error:
+                for sink in sinks:
+                    sink.failed = reason(error) if sink.name == name else sink.failed
+        return models
 
     def predictions(self, images: Source | View, target: Subject) -> StoredRow:
         """The stored classes that `target` predicts, int32: for the adversarial images of a source, [N'], or for the
@@ -178,21 +227,34 @@ class Stages:
         table = self.store.table("predictions", {"images": images.digest}, columns=array.rows, dtype="int32", name=name)
         return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
 
-    def predict(
-        self,
-        module: LightningModule,
-        batches: prediction.AttackBatches | prediction.EvaluationBatches,
-        advance: Advance = lambda images: None,
-    ) -> None:
-        """Run Lightning's predict loop over `batches`; each result is written to the store at once."""
-        self.loop(module, prediction.Ahead(batches), prediction.ChunkWriter(advance))
+    def predict(self, module: LightningModule, work: Work, clock: Clock, name: str, advance: Advance = ignored) -> None:
+        """Run Lightning's predict loop over batches that count for the model `name`; results are written at once."""
+        if not len(work):
+            return
+        hardware = self.hardware
+        batches = Ahead(work, clock, name, hardware.workers, pinned=hardware.device.type == "cuda")
+        with Writer(clock, name, advance) as writer:
+            self.loop(module, batches, writer)
 
     def loop(self, module: LightningModule, batches: Any, *callbacks: Callback) -> None:
-        """Run Lightning's predict loop on the hardware of the run, in its memory format."""
-        if self.hardware.channels_last:
-            module.to(memory_format=torch.channels_last)
+        """Run Lightning's predict loop on the hardware of the run."""
         trainer = self.hardware.trainer(callbacks=[*callbacks], inference_mode=False, enable_progress_bar=False)
         trainer.predict(module, DataLoader(batches, batch_size=None), return_predictions=False)
+
+    @contextmanager
+    def clocked(self, name: str) -> Iterator[Clock]:
+        """A clock that counts all of the body as `whole` for the model `name`."""
+        clock = Clock(self.hardware.device)
+        with clock.here(name, "whole"):
+            yield clock
+            clock.read()
+
+
+def refuse(sinks: Sequence[Sink]) -> None:
+    """UserError where a model failed."""
+    for sink in sinks:
+        if sink.failed is not None:
+            raise UserError(sink.failed)
 
 
 def mixed_versions(array: StoredArray) -> list[str]:
@@ -201,7 +263,7 @@ def mixed_versions(array: StoredArray) -> list[str]:
     return [f"its stored {array.kind} were computed with {', '.join(mixed)}; last bits may differ"] if mixed else []
 
 
-def digest_of(rows: np.ndarray, labels: np.ndarray, seeds: Sequence[tuple[int, int]]) -> str:
-    """SHA-256 over the rows of the attacked images, their labels or goal classes, int [N'] each, and their seeds."""
-    inputs = [rows.tolist(), labels.tolist(), [list(seed) for seed in seeds]]
+def digest_of(rows: np.ndarray, labels: np.ndarray, seeds: np.ndarray) -> str:
+    """SHA-256 over the rows of the attacked images, their labels or goal classes, and their seeds, int [N'] each."""
+    inputs = [rows.tolist(), labels.tolist(), seeds.tolist()]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

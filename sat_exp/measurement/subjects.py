@@ -84,7 +84,7 @@ class Views:
             {"canvas": asdict(canvas), "contents": hashlib.sha256("".join(self.contents).encode()).hexdigest()},
             shape=(len(images), *images.shape),
             dtype="uint8",
-            chunk=self.hardware.batch_size,
+            chunk=self.hardware.chunk,
             name=images.name,
         )
 

@@ -297,7 +297,8 @@ class Stopwatch(LightningModule):
         return self.classifier(images.float() / 255).float().argmax(dim=1)
 
     def attack(self, images: Tensor) -> Tensor:
-        return self.step(self.classifier, images, torch.zeros(len(images), dtype=torch.int64, device=self.device), [])
+        labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
+        return self.step(self.classifier, images, labels, labels)
 
     def seconds(self, work: Callable[[Tensor], Tensor], images: Tensor) -> float:
         wait = torch.accelerator.synchronize if self.device.type != "cpu" else lambda: None

@@ -1,8 +1,8 @@
 """Batches that do not fit into memory, and hardware settings that the machine cannot satisfy."""
 
+from functools import partial
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from sat_exp.attacks import PGD
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
-from sat_exp.modules.hardware import Hardware, Precision, in_halves
-from sat_exp.modules.prediction import Generation
+from sat_exp.modules.hardware import Fitting, Hardware, Precision
 
 
 class Memory:
@@ -33,13 +32,13 @@ class Memory:
 def test_halves_give_what_the_whole_batch_gives_in_its_order(size: int, room: int) -> None:
     memory = Memory(room)
     images, labels = torch.arange(size), list(range(size))
-    assert in_halves(memory, images, labels).tolist() == [3 * index for index in range(size)]
+    assert Fitting()(memory, images, labels).tolist() == [3 * index for index in range(size)]
     assert sum(part for part in memory.sizes if part <= room) == size
 
 
 def test_one_image_that_does_not_fit_is_the_end() -> None:
     with pytest.raises(UserError, match="memory does not hold one image"):
-        in_halves(Memory(0), torch.arange(4), [0, 1, 2, 3])
+        Fitting()(Memory(0), torch.arange(4), [0, 1, 2, 3])
 
 
 def test_other_errors_are_not_retried() -> None:
@@ -50,7 +49,7 @@ def test_other_errors_are_not_retried() -> None:
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        in_halves(broken, torch.arange(4))
+        Fitting()(broken, torch.arange(4))
     assert calls == [4]
 
 
@@ -60,13 +59,12 @@ def test_an_attack_in_halves_starts_from_the_same_random_images() -> None:
     batch: dict[str, Any] = {
         "images": torch.full((8, 1, 4, 4), 100, dtype=torch.uint8),
         "labels": torch.zeros(8, dtype=torch.long),
-        "seeds": [(0, index) for index in range(8)],
+        "seeds": torch.arange(8),
     }
     attack = PGD(epsilon=8, step_size=1, steps=2, random_start=True)
-    halves = Generation(classifier, attack).predict_step(batch, 0)
-    generators = [np.random.default_rng(seed) for seed in batch["seeds"]]
+    halves = Fitting()(partial(attack, classifier), *batch.values())
     classifier.network.room = 100  # type: ignore[assignment]
-    assert torch.equal(halves, attack(classifier, batch["images"], batch["labels"], generators))
+    assert torch.equal(halves, attack(classifier, batch["images"], batch["labels"], batch["seeds"]))
 
 
 class Narrow(nn.Module):
