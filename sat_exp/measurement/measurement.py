@@ -101,6 +101,7 @@ class Measurement:
         """The four stages, one after the other."""
         self.timings.clear()
         self.seconds.clear()
+        self.stages.failed.clear()
         schedule = Schedule(self.store, self.engine)
         with self.timed("images"):
             views = self.decode(candidates, schedule)
@@ -237,6 +238,7 @@ class Measurement:
             reference={(source.name, target.name): self.unattacked(source, target) for source, target in ways},
             failures=schedule.failures,
             timings=self.timings,
+            seconds=self.seconds,
             warnings=[warning for subject in left for warning in subject.warnings],
         )
 

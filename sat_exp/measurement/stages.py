@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,7 @@ from sat_exp.measurement.loaded import loaded
 from sat_exp.measurement.subjects import Facts, Source, Subject, View
 from sat_exp.models import Candidate, preflight
 from sat_exp.modules import prediction
-from sat_exp.modules.clock import Clock, Seconds
+from sat_exp.modules.clock import ALONE, Clock, Seconds
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.streaming import Ahead, Sink, Writer
 from sat_exp.progress import Advance, ignored
@@ -43,7 +43,8 @@ class Evaluated:
 
 @dataclass
 class Stages:
-    """The stages, with what they share. room: bytes for models that are kept. Other fields as in `Measurement`."""
+    """The stages, with what they share. room: bytes for models that are kept. failed: why targets
+    failed, which are not tried again by this process. Other fields as in `Measurement`."""
 
     images: Facts
     protocol: str
@@ -53,6 +54,7 @@ class Stages:
     seed: int
     labels: str
     room: float
+    failed: dict[str, str] = field(default_factory=dict)
 
     def attack_facts(self) -> dict[str, Any]:
         """All that determines adversarial images except the model, and the images with their labels and seeds."""
@@ -94,7 +96,7 @@ class Stages:
                 logits.note_versions(self.hardware.versions)
                 self.predict(prediction.Evaluation({model.name: placed}, clock, logits=True), work, clock, model.name)
                 refuse(work.sinks)
-                logits.note(image_seconds=clock.read()[model.name, "compute"] / count)
+                logits.note(image_seconds=clock.read()[model.name, "clean"] / count)
         notes = logits.notes
         warnings = [f"{model.name}: {warning}" for warning in [*notes["warnings"], *mixed_versions(logits)]]
         clean = logits.read_all().argmax(axis=1)
@@ -160,7 +162,7 @@ class Stages:
                 self.predict(prediction.Generation(placed, self.attack, clock), work, clock, name, advance)
                 refuse([work.sink])
         if work.images() >= adversarial.notes.get("images", 1):
-            adversarial.note(seconds=clock.seconds[name, "whole"], images=work.images())
+            adversarial.note(seconds=sum(clock.of((*ALONE, "other"))), images=work.images())
         return clock.seconds
 
     def verify(self, source: Source, advance: Advance) -> list[str]:
@@ -205,7 +207,9 @@ class Stages:
             module = prediction.Evaluation(self.models(candidates, sinks, clock), clock, logits=False)
             for work, counted in ((first, ignored), (second, advance)):
                 self.predict(module, work, clock, name, counted)
-        return Evaluated({sink.name: sink.failed for sink in sinks if sink.failed is not None}, clock.seconds)
+        failed = {sink.name: sink.failed for sink in sinks if sink.failed is not None}
+        self.failed |= failed
+        return Evaluated(failed, clock.seconds)
 
     def models(
         self, candidates: Mapping[str, Candidate], sinks: Sequence[Sink], clock: Clock
@@ -214,10 +218,12 @@ class Stages:
         models = {}
         for name in dict.fromkeys(sink.name for sink in sinks):
             try:
-                models[name] = loaded(candidates[name], self.hardware, self.room, clock)
+                if name not in self.failed:
+                    models[name] = loaded(candidates[name], self.hardware, self.room, clock)
             except Exception as error:
-                for sink in sinks:
-                    sink.failed = reason(error) if sink.name == name else sink.failed
+                self.failed[name] = reason(error)
+        for sink in sinks:
+            sink.failed = self.failed.get(sink.name)
         return models
 
     def predictions(self, images: Source | View, target: Subject) -> StoredRow:
@@ -243,11 +249,10 @@ class Stages:
 
     @contextmanager
     def clocked(self, name: str) -> Iterator[Clock]:
-        """A clock that counts all of the body as `whole` for the model `name`."""
+        """A clock for the body, which is work on the model `name`."""
         clock = Clock(self.hardware.device)
-        with clock.here(name, "whole"):
+        with clock.whole(name):
             yield clock
-            clock.read()
 
 
 def refuse(sinks: Sequence[Sink]) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -10,8 +10,12 @@ from typing import Any
 import torch
 
 Seconds = Counter[tuple[str, str]]
-"""Seconds by model and activity: load, check, read, copy, compute, write, and whole, the time that all took together.
-Threads read and write while the device computes, so that the sum of activities may exceed the whole."""
+"""Seconds by model and activity. One after the other: load, gate, check, the computing of networks (`COMPUTE`), and
+`other`, such as waiting for the store. Meanwhile threads read, copy and write."""
+
+COMPUTE = ("clean", "attack", "transfer")
+ALONE = ("load", "gate", "check", *COMPUTE)
+IN_THREADS = ("read", "copy", "write")
 
 
 class Clock:
@@ -46,6 +50,18 @@ class Clock:
         yield
         last.record()
         self.events.append(((model, activity), first, last))
+
+    @contextmanager
+    def whole(self, model: str) -> Iterator[None]:
+        """Count the time of the body that no activity takes as `other`, for `model`."""
+        started = time.perf_counter()
+        yield
+        passed: Any = time.perf_counter() - started - sum(self.of(ALONE))
+        self.seconds[model, "other"] += max(0, passed)
+
+    def of(self, activities: Collection[str]) -> Iterator[float]:
+        """The seconds of some activities so far."""
+        return (seconds for (_, activity), seconds in self.read().items() if activity in activities)
 
     def read(self) -> Seconds:
         """All seconds so far; waits for the device."""

@@ -52,7 +52,7 @@ class Evaluation(LightningModule):
                 return logits if self.logits else logits.argmax(dim=1).int()
 
             try:
-                with self.clock.on_device(sink.name, "compute"):
+                with self.clock.on_device(sink.name, "clean" if self.logits else "transfer"):
                     return Output(placed.evaluation(step, images), finite)
             except Exception as error:
                 sink.failed = reason(error)
@@ -80,7 +80,7 @@ class Generation(LightningModule):
 
         if sink.failed is not None:
             raise UserError(sink.failed)
-        with self.clock.on_device(sink.name, "compute"):
+        with self.clock.on_device(sink.name, "attack"):
             return [Output(placed.attack(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
 
 
