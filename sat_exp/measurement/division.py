@@ -3,15 +3,26 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from loky import cpu_count
 from more_itertools import chunked
 
 from sat_exp.engine import Engine
+from sat_exp.modules.hardware import Hardware
 
 GRADIENT = 3
 """The time of a step of an attack, forward and backward, in forward passes."""
 
+ROOM = 1 / 3
+"""The share of the device's memory for models that stay loaded; the rest is for what they compute."""
+
 Model = TypeVar("Model")
 Source = TypeVar("Source")
+
+
+def room(hardware: Hardware, engine: Engine) -> float:
+    """Bytes for the models that a process keeps loaded: its part of a share of the device's memory."""
+    processes = 1 if hardware.device.type == "cuda" else engine.workers_here() or cpu_count()
+    return ROOM * hardware.memory / processes
 
 
 def attack_parts(engine: Engine, chunks: int, length: int, steps: int, image_seconds: float) -> list[range]:

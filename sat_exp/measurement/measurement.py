@@ -9,28 +9,21 @@ from functools import cached_property, partial
 from operator import attrgetter
 
 import numpy as np
-from loky import cpu_count
 
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
 from sat_exp.engine import Engine, Local, Piece
 from sat_exp.errors import UserError
-from sat_exp.measurement.division import attack_parts, source_groups, target_groups
+from sat_exp.measurement.division import attack_parts, room, source_groups, target_groups
 from sat_exp.measurement.loaded import forget
 from sat_exp.measurement.scheduling import Schedule, Steps, Task, repaired
 from sat_exp.measurement.stages import Stages
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, View, Views
 from sat_exp.models import Candidate
 from sat_exp.modules.clock import Seconds
-from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.hardware import BYTES, Hardware
 from sat_exp.progress import Advance, progress
 from sat_exp.store import Store, key_of
-
-ROOM = 1 / 3
-"""The share of the device's memory for models that stay loaded; the rest is for what they compute."""
-
-BYTES = {"bf16-true": 2, "64-true": 8}
-"""Bytes of a weight, where they are not 4."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +76,8 @@ class Measurement:
 
     @property
     def room(self) -> float:
-        """Bytes for models that a process keeps loaded: a share of the device's memory, which others may use too."""
-        processes = 1 if self.hardware.device.type == "cuda" else self.engine.workers_here() or cpu_count()
-        return ROOM * self.hardware.memory / processes
+        """Bytes for models that a process keeps loaded."""
+        return room(self.hardware, self.engine)
 
     def run(self, candidates: Sequence[Candidate], directions: Collection[Direction] | None = None) -> Measured:
         """Attack every source of `directions` and evaluate its targets on the adversarial images. directions: (source,

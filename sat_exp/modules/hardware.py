@@ -33,6 +33,9 @@ DTYPES = {"bf16-true": torch.bfloat16, "64-true": torch.float64}
 CHUNK = 64
 """The most images of a stored chunk: 10 MB at 224×224. No more of an attack is lost with a process."""
 
+BYTES = {"bf16-true": 2, "64-true": 8}
+"""Bytes of a weight, where they are not 4."""
+
 LIBRARIES = ("torch", "timm", "numpy", "pillow")
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-import sat_exp.measurement.measurement
+import sat_exp.measurement.division
 import sat_exp.modules.hardware
 from sat_exp.models import loading
 from sat_exp.store import Store
@@ -63,7 +63,7 @@ def test_each_model_is_loaded_once(study: Any, tmp_path: Path, monkeypatch: pyte
 def test_with_memory_for_one_model_the_results_are_the_same(
     study: Any, undisturbed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sat_exp.measurement.measurement, "ROOM", 0)
+    monkeypatch.setattr(sat_exp.measurement.division, "ROOM", 0)
     study.measurement(tmp_path).run(study.models())
     assert study.chunks(tmp_path) == undisturbed.chunks
 

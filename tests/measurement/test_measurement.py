@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import sat_exp.measurement.measurement
+import sat_exp.measurement.division
 from sat_exp.attacks import TargetedPGD, random
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured
@@ -263,7 +263,7 @@ def test_a_target_that_fails_in_the_transfer_is_left_out(
         return load(config)
 
     monkeypatch.setattr(loading, "load", second_time_lucky)
-    monkeypatch.setattr(sat_exp.measurement.measurement, "ROOM", 0)  # keeps one model at a time
+    monkeypatch.setattr(sat_exp.measurement.division, "ROOM", 0)  # keeps one model at a time
     measured = study.measurement(tmp_path, size=10, steps=1).run(study.models())
     assert measured.failures == {study.NAMES[1]: "RuntimeError: no memory left for it"}
     assert {name for pair in measured.predictions for name in pair} == {study.NAMES[0], study.NAMES[2]}
