@@ -106,8 +106,11 @@ class Hardware:
 
     def place(self, classifier: Classifier) -> Classifier:
         """The classifier on the device, in the run's precision and memory format."""
-        memory = torch.channels_last if self.channels_last else torch.preserve_format
-        return classifier.to(self.device, DTYPES.get(self.precision), memory_format=memory)  # type: ignore[call-overload]
+        placed = classifier.to(self.device, DTYPES.get(self.precision))
+        for parameter in placed.parameters() if self.channels_last else ():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.to(memory_format=torch.channels_last)
+        return placed
 
     def trainer(self, **options: Any) -> Trainer:
         """A Lightning trainer on this hardware, without logger, checkpoints and summary; `options` override."""
