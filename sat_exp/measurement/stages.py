@@ -8,23 +8,30 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
 from sat_exp.attacks import Attack
 from sat_exp.attacks.attack import perturbation_norms
+from sat_exp.deferred import deferred
 from sat_exp.errors import UserError
+from sat_exp.measurement.identity import identity
 from sat_exp.measurement.loaded import loaded
 from sat_exp.measurement.subjects import Facts, Source, Subject, View
 from sat_exp.models import Candidate, preflight
-from sat_exp.modules import prediction
 from sat_exp.modules.hardware import Hardware
 from sat_exp.progress import Advance
 from sat_exp.store import Store, StoredArray, StoredRow
+
+if TYPE_CHECKING:
+    from lightning import Callback, LightningModule
+
+    from sat_exp.modules import prediction
+else:
+    prediction = deferred("sat_exp.modules.prediction")  # imports Lightning, which a full store does not need
 
 PREFLIGHT_IMAGES = 8
 
@@ -53,50 +60,45 @@ class Stages:
 
     def clean(self, candidate: Candidate, view: View, advance: Advance) -> Subject:
         """Preflight, and clean logits of all images."""
-        model, images = loaded(candidate), self.images
+        known, images = identity(candidate, self.store), self.images
         truth = images.labels if candidate.label_space == images.label_space else None
         classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(
             "logits",
-            {"images": view.digest, "model": model.fingerprint, "numerics": self.hardware.numerics},
+            {"images": view.digest, "model": known.fingerprint, "numerics": self.hardware.numerics},
             shape=(len(images.contents), classes),
             dtype="float32",
             chunk=view.pixels.chunk,
-            name=model.name,
+            name=candidate.name,
         )
         with self.store.lock("logits", logits.key):
-            batches = prediction.EvaluationBatches([(view.pixels, logits)])
-            if len(batches) or "warnings" not in logits.notes:
+            if logits.missing() or "warnings" not in logits.notes:
+                model, batches = loaded(candidate), prediction.EvaluationBatches([(view.pixels, logits)])
                 few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images.contents)))))
                 check = prediction.Preflight(model, classes)
                 self.loop(check, [few])
                 logits.note(**asdict(check.checked))
-            if count := batches.images():
-                logits.note_versions(self.hardware.versions)
-                started = time.perf_counter()
-                self.predict(prediction.Evaluation(model.classifier, logits=True), batches)
-                logits.note(image_seconds=(time.perf_counter() - started) / count)
+                if count := batches.images():
+                    logits.note_versions(self.hardware.versions)
+                    started = time.perf_counter()
+                    self.predict(prediction.Evaluation(model.classifier, logits=True), batches)
+                    logits.note(image_seconds=(time.perf_counter() - started) / count)
         notes = logits.notes
-        warnings = [f"{model.name}: {warning}" for warning in [*notes["warnings"], *mixed_versions(logits)]]
+        cautions = [*notes["warnings"], *mixed_versions(logits), *known.warnings]
         clean = logits.read_all().argmax(axis=1)
         if truth is not None:
-            preflight.check_accuracy(model, clean, truth, classes)
-        try:
-            components = candidate.components(model.classifier.network)
-        except UserError as error:  # only the stated ones are known
-            warnings.append(f"{model.name}: {error}")
-            components = candidate.stated_components
+            preflight.check_accuracy(candidate, clean, truth, classes)
         return Subject(
             candidate=candidate,
-            parameters=model.parameters,
-            components=components,
-            fingerprint=model.fingerprint,
+            parameters=known.parameters,
+            components=known.components,
+            fingerprint=known.fingerprint,
             labelled=truth is not None,
             view=view,
             clean=clean,
             logits=logits,
             image_seconds=notes.get("image_seconds", 0.0),
-            warnings=warnings,
+            warnings=[f"{candidate.name}: {caution}" for caution in cautions],
         )
 
     def source(self, subject: Subject) -> Source:
@@ -161,15 +163,14 @@ class Stages:
         """Store what `target` predicts for the adversarial images of `sources` and for the clean images of their views.
         The target is loaded once, or not at all where everything is stored."""
         views = {source.view.digest: source.view for source in sources if source.view.digest != target.view.digest}
-        clean = prediction.EvaluationBatches([(view.pixels, self.predictions(view, target)) for view in views.values()])
-        batches = prediction.EvaluationBatches(
-            [(source.adversarial, self.predictions(source, target)) for source in sources]
-        )
-        if len(batches) + len(clean):
+        clean = [(view.pixels, self.predictions(view, target)) for view in views.values()]
+        attacked = [(source.adversarial, self.predictions(source, target)) for source in sources]
+        left = sum(row.rows for _, row in attacked if row.missing())
+        if any(row.missing() for _, row in [*clean, *attacked]):
             module = prediction.Evaluation(loaded(target.candidate).classifier, logits=False)
-            self.predict(module, clean)
-            self.predict(module, batches, advance)
-        advance(sum(len(source.rows) for source in sources) - batches.images())
+            self.predict(module, prediction.EvaluationBatches(clean))
+            self.predict(module, prediction.EvaluationBatches(attacked), advance)
+        advance(sum(len(source.rows) for source in sources) - left)
 
     def predictions(self, images: Source | View, target: Subject) -> StoredRow:
         """The stored classes that `target` predicts, int32: for the adversarial images of a source, [N'], or for the
@@ -180,14 +181,14 @@ class Stages:
 
     def predict(
         self,
-        module: LightningModule,
-        batches: prediction.AttackBatches | prediction.EvaluationBatches,
+        module: "LightningModule",
+        batches: "prediction.AttackBatches | prediction.EvaluationBatches",
         advance: Advance = lambda images: None,
     ) -> None:
         """Run Lightning's predict loop over `batches`; each result is written to the store at once."""
         self.loop(module, prediction.Ahead(batches), prediction.ChunkWriter(advance))
 
-    def loop(self, module: LightningModule, batches: Any, *callbacks: Callback) -> None:
+    def loop(self, module: "LightningModule", batches: Any, *callbacks: "Callback") -> None:
         """Run Lightning's predict loop on the hardware of the run, in its memory format."""
         if self.hardware.channels_last:
             module.to(memory_format=torch.channels_last)

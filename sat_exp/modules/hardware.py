@@ -8,17 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from lightning import Trainer
 from pydantic import Field
 from torch import Tensor
 
 from sat_exp.errors import UserError, explained
 from sat_exp.settings import checked
 
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+if TYPE_CHECKING:
+    from lightning import Trainer
+
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*treespec.*")
 
@@ -89,8 +90,17 @@ class Hardware:
         except (AttributeError, ValueError, OSError):
             return float("inf")
 
-    def trainer(self, **options: Any) -> Trainer:
+    def check(self) -> None:
+        """UserError where it cannot be used. A processor always can in full precision, and Lightning, which takes
+        seconds to import, is not asked."""
+        if self.precision != "32-true" or self.accelerator not in ("auto", "cpu"):
+            self.trainer(enable_progress_bar=False)
+
+    def trainer(self, **options: Any) -> "Trainer":
         """A Lightning trainer on this hardware, without logger, checkpoints and summary; `options` override."""
+        from lightning import Trainer
+
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         defaults = dict.fromkeys(["logger", "enable_checkpointing", "enable_model_summary"], False) | {"devices": 1}
         chosen = f"hardware.accelerator={self.accelerator} hardware.precision={self.precision}"
         with explained(f"{chosen} cannot be used here", "choose hardware=cpu, or another"):

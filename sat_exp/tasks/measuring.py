@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from sat_exp import measurement, models, settings
 from sat_exp.datasets import ImageSet
 from sat_exp.errors import UserError
+from sat_exp.measurement import identity
 from sat_exp.measurement import Direction, Examples, Measured, Measurement, Scoring, check_models, facts, model_table
 from sat_exp.models import Configured
 from sat_exp.report import headline
@@ -31,7 +32,7 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
     """UserError if the hardware, the measures or the data set is not available, or if one of the models `chosen` cannot
     be built or compared on the images. weights, images: whether checkpoints and the data set are needed too."""
     measures.chosen(config.measures)
-    settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
+    settings.build(config.hardware, "hardware").check()
     for name, listed in config.sweep.items():
         if listed:
             composing.names(list(listed), f"sweep.{name}")
@@ -41,7 +42,8 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
             settings.check_model(model, f"model {model.get('name')}")
             key = key_of({"model": settings.plain(model), "weights": weights})
             if key not in checked_models:
-                models.check(model if weights else composing.changed(model, pretrained=False))
+                if not (weights and identity.remembered(Configured(model), Store.at(config.store))):
+                    models.check(model if weights else composing.changed(model, pretrained=False))
                 checked_models.add(key)
         except UserError as error:
             wrong.append(str(error))
