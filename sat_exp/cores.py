@@ -1,5 +1,6 @@
 """Work on all cores: in processes where most of its time is spent in Python, in threads where it is in NumPy."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,6 @@ from threading import Event, Thread
 from typing import Any, TypeVar
 
 from loky import cpu_count, get_reusable_executor
-from sklearn import config_context
 
 from sat_exp.progress import Advance, progress
 
@@ -102,5 +102,9 @@ def _processes() -> Executor:
 
 def _quick(job: Job) -> Any:
     """The result of a job in which scikit-learn does not check again what was checked."""
+    if "sklearn" not in sys.modules:  # its import takes half a second, and most jobs do not need it
+        return job()
+    from sklearn import config_context
+
     with config_context(skip_parameter_validation=True, assume_finite=True):
         return job()

@@ -10,7 +10,8 @@ from sat_exp.settings.types import FilePath, Images, Seed, Side
 
 
 class DataSet(ABC):
-    """Images to attack, under `images`. It is no Lightning data module, which takes seconds to import. A class that can be trained on adds `train_dataloader` and `val_dataloader`.
+    """Images to attack. A class that can be trained on adds `train_dataloader` and `val_dataloader`. It is no Lightning
+    data module, because the import of Lightning takes seconds.
 
     root: where the images are. size: of a balanced subset, drawn by `seed`; all images where it is None. ids: a CSV
     file that lists the images instead. The signature of a class is the schema of its settings.

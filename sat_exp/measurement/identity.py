@@ -1,10 +1,10 @@
-"""What identifies a model: its fingerprint, the number of its weights, its components. The store remembers it, so that a
-run over a full store loads no network and imports no library of networks.
+"""What identifies a model: its fingerprint, the number of its weights, its components. The store remembers it, so that
+a run over a full store loads no network and imports no library of networks.
 
 It is remembered for networks whose code is that of `PACKAGES` and whose weights are a file or random. The key has all
-that determines it: the configuration, the SHA-256 of the file, versions, and sizes and times of the files of the code. A
-network of other code, or from a hub, is loaded and probed each time. So is any network once its package is imported:
-what a package does in memory may have been changed.
+that determines it: the configuration, the SHA-256 of the file, versions, and sizes and times of the files of the code.
+A network of other code, or from a hub, is loaded and probed each time. So is any network once its package is imported,
+because the code may have been changed in memory.
 """
 
 import hashlib

@@ -42,7 +42,7 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
         found["pairs"] = pair_table(measured, images.labels, scoring)
         sat = similarity.matrix(found["pairs"])
         if len(sat) > 2 and sat.notna().all(axis=None):
-            found["embedding"] = embedding.classical(sat).points.assign(method="classical")
+            found["embedding"] = embedding.classical_points(sat).assign(method="classical")
         if scoring.measures:
             found["measures"] = measure_table(measured, images.labels, scoring.measures, scoring.confidence)
     if measured.failures:

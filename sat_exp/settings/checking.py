@@ -32,11 +32,11 @@ def check(config: DictConfig) -> None:
         try:
             function, values = chosen_task(config)
             gc.freeze()
+            check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
+            if check_task is not None:
+                check_task(config, **values)
         finally:
             gc.enable()
-        check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
-        if check_task is not None:
-            check_task(config, **values)
 
 
 def check_values(config: DictConfig) -> None:
