@@ -1,11 +1,14 @@
 """Work on all cores: in processes where most of its time is spent in Python, in threads where it is in NumPy."""
 
+import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from importlib import import_module
+from multiprocessing import get_context
 from threading import Event, Thread
 from typing import Any, TypeVar
 
@@ -22,6 +25,9 @@ IDLE = 20
 
 START = 3.0
 """Seconds that processes take until they work: they import libraries."""
+
+PATIENCE = 60.0
+"""Seconds to wait for a copy of the process that still works on its last job."""
 
 _prepared = Event()
 
@@ -53,6 +59,50 @@ def computed(label: str, jobs: Sequence[Job]) -> list[Any]:
             found.append(_quick(jobs[len(found)]))
             bar(1)
         return found + (_shared(jobs[len(found) :], bar) if len(found) < len(jobs) else [])
+
+
+def forked(label: str, jobs: Sequence[Callable[[], object]]) -> None:
+    """Do `jobs`, whose results are files, with a bar of progress: here and in copies of this process, one for each
+    further core, which need no start. The jobs must not use torch's threads. A job that a copy does not finish is done
+    here, which raises its error. Only on Linux are there copies: elsewhere they are not safe."""
+    with progress(label, len(jobs)) as bar:
+        copies = min(cpu_count(), len(jobs)) - 1 if sys.platform == "linux" else 0
+        context: Any = get_context("fork" if copies > 0 else None)
+        taken, done = context.Value("i", 0), context.Array("b", len(jobs))
+        processes = [context.Process(target=_copy, args=(jobs, taken, done), daemon=True) for _ in range(copies)]
+        for process in processes:
+            process.start()
+        try:
+            own = _work(jobs, taken, done, bar)
+            for process in processes:
+                process.join(PATIENCE)
+        finally:
+            for process in processes:
+                process.kill()
+        for at, job in enumerate(jobs):
+            if not done[at]:
+                job()
+        bar(len(jobs) - own)
+
+
+def _copy(jobs: Sequence[Job], taken: Any, done: Any) -> None:
+    """What a copy of the process does. Ctrl-C reaches it too: the other process ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(Exception):
+        _work(jobs, taken, done, lambda steps: None)
+
+
+def _work(jobs: Sequence[Job], taken: Any, done: Any, advance: Advance) -> int:
+    """Do the jobs that no process has taken; returns their number. taken: how many are. done: whether each is done."""
+    own = 0
+    while True:
+        with taken.get_lock():
+            at, taken.value = taken.value, taken.value + 1
+        if at >= len(jobs):
+            return own
+        jobs[at]()
+        done[at], own = True, own + 1
+        advance(1)
 
 
 def in_threads(function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:

@@ -140,9 +140,8 @@ def newest() -> int:
 def folders() -> list[Path | None]:
     """The folders of the packages of networks, found without importing them; None for one that is not found."""
     specs = [PathFinder.find_spec(package) for package in READ]
-    own = Path(__file__).parents[1]
     found = [Path(spec.origin).parent if spec is not None and spec.origin else None for spec in specs]
-    return [own / "models", own / "settings", *found]
+    return [Path(__file__).parents[1] / "models", *found]
 
 
 def sources(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

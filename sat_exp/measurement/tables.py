@@ -11,11 +11,13 @@ import pandas as pd
 
 from sat_exp import similarity
 from sat_exp.attacks import described
+from sat_exp.deferred import deferred
 from sat_exp.errors import UserError, one_line
 from sat_exp.measurement.measurement import Measurement
 from sat_exp.measurement.subjects import Measured, Source
 from sat_exp.similarity import SAT_FLOOR, measures
-from sat_exp.statistics import embedding
+
+embedding = deferred("sat_exp.statistics.embedding")  # imports scipy.stats
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ def check(config: DictConfig) -> None:
         gc.disable()  # importing leaves no garbage, but a search for it after every few objects takes a second
         try:
             function, values = chosen_task(config)
-            gc.freeze()
             check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
             if check_task is not None:
                 check_task(config, **values)
+            gc.freeze()
         finally:
             gc.enable()
 

@@ -107,9 +107,8 @@ def k_means(vectors: Array, clusters: int, seed: int, restarts: int) -> NDArray[
     It runs on one thread: for so few rows, the start of others takes longer than the work.
     """
     with _threads().limit(limits=1, user_api="openmp"):
-        return cluster.KMeans(clusters, n_init=restarts, random_state=seed).fit_predict(
-            preprocessing.normalize(vectors)
-        )
+        found = cluster.KMeans(clusters, n_init=restarts, random_state=seed)
+        return found.fit_predict(preprocessing.normalize(vectors))
 
 
 @cache
