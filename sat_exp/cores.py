@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from threading import Event, Thread
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ def forked(label: str, jobs: Sequence[Callable[[], object]]) -> None:
     further core, which need no start. The jobs must not use torch's threads. A job that a copy does not finish is done
     here, which raises its error. Only on Linux are there copies: elsewhere they are not safe."""
     with progress(label, len(jobs)) as bar:
-        copies = min(cpu_count(), len(jobs)) - 1 if sys.platform == "linux" else 0
+        copies = min(cpu_count(), len(jobs)) - 1 if can_fork() else 0
         context: Any = get_context("fork" if copies > 0 else None)
         taken, done = context.Value("i", 0), context.Array("b", len(jobs))
         processes = [context.Process(target=_copy, args=(jobs, taken, done), daemon=True) for _ in range(copies)]
@@ -83,6 +83,10 @@ def forked(label: str, jobs: Sequence[Callable[[], object]]) -> None:
             if not done[at]:
                 job()
         bar(len(jobs) - own)
+
+
+def can_fork() -> bool:
+    return sys.platform == "linux" and not current_process().daemon
 
 
 def _copy(jobs: Sequence[Job], taken: Any, done: Any) -> None:

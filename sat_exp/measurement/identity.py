@@ -74,7 +74,7 @@ def identity(candidate: Candidate, store: Store) -> Identity:
 def remembered(candidate: Candidate, store: Store) -> Identity | None:
     """What the store remembers of a model; None where that is nothing, is damaged, or cannot be relied on. Nothing is
     written, except that damaged files go to the quarantine."""
-    if any(package in sys.modules for package in READ) or (facts := determining(candidate)) is None:
+    if imported() or (facts := determining(candidate)) is None:
         return None
     array = entry(facts, store)
     notes = array.notes
@@ -112,6 +112,11 @@ def determining(candidate: Candidate) -> dict[str, Any] | None:
             return None
     versions = {library: version(library) for library in LIBRARIES} | {"python": platform.python_version()}
     return {"model": facts, "weights": weights, "versions": versions, "code": code}
+
+
+def imported() -> bool:
+    """Whether this process has imported networks, whose code may have been changed since."""
+    return any(package in sys.modules for package in READ)
 
 
 def known(kind: type) -> bool:
