@@ -1,5 +1,6 @@
 """Work on all cores: in processes where most of its time is spent in Python, in threads where it is in NumPy."""
 
+import os
 import signal
 import sys
 import time
@@ -62,51 +63,53 @@ def computed(label: str, jobs: Sequence[Job]) -> list[Any]:
 
 
 def forked(label: str, jobs: Sequence[Callable[[], object]]) -> None:
-    """Do `jobs`, whose results are files, with a bar of progress: here and in copies of this process, one for each
-    further core, which need no start. The jobs must not use torch's threads. A job that a copy does not finish is done
-    here, which raises its error. Only on Linux are there copies: elsewhere they are not safe."""
+    """Do `jobs`, at most a few hundred whose results are files, with a bar of progress: here and in copies of this
+    process, one for each further core, which need no start. The jobs must not use torch's threads. A job that a copy
+    does not finish is done here, which raises its error. Only on Linux are there copies: elsewhere they are not safe.
+    """
+    copies = min(cpu_count(), len(jobs)) - 1 if sys.platform == "linux" and not current_process().daemon else 0
+    context: Any = get_context("fork" if copies > 0 else None)
+    done = context.RawArray("b", len(jobs))
+    reading, writing = os.pipe()  # of the jobs that nobody has taken; unlike a lock, a killed process cannot hold it
+    os.write(writing, b"".join(at.to_bytes(2) for at in range(len(jobs))))
+    os.close(writing)
     with progress(label, len(jobs)) as bar:
-        copies = min(cpu_count(), len(jobs)) - 1 if can_fork() else 0
-        context: Any = get_context("fork" if copies > 0 else None)
-        taken, done = context.Value("i", 0), context.Array("b", len(jobs))
-        processes = [context.Process(target=_copy, args=(jobs, taken, done), daemon=True) for _ in range(copies)]
-        for process in processes:
-            process.start()
+        processes = [context.Process(target=_copy, args=(jobs, reading, done), daemon=True) for _ in range(copies)]
         try:
-            own = _work(jobs, taken, done, bar)
+            for process in processes:
+                process.start()
+            own = _work(jobs, reading, done, bar)
             for process in processes:
                 process.join(PATIENCE)
         finally:
+            os.close(reading)
             for process in processes:
-                process.kill()
+                if process.is_alive():
+                    process.kill()
+        bar(sum(done) - own)
         for at, job in enumerate(jobs):
             if not done[at]:
                 job()
-        bar(len(jobs) - own)
+                bar(1)
 
 
-def can_fork() -> bool:
-    return sys.platform == "linux" and not current_process().daemon
-
-
-def _copy(jobs: Sequence[Job], taken: Any, done: Any) -> None:
+def _copy(jobs: Sequence[Job], reading: int, done: Any) -> None:
     """What a copy of the process does. Ctrl-C reaches it too: the other process ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(Exception):
-        _work(jobs, taken, done, lambda steps: None)
+        _work(jobs, reading, done, lambda steps: None)
 
 
-def _work(jobs: Sequence[Job], taken: Any, done: Any, advance: Advance) -> int:
-    """Do the jobs that no process has taken; returns their number. taken: how many are. done: whether each is done."""
+def _work(jobs: Sequence[Job], reading: int, done: Any, advance: Advance) -> int:
+    """Do the jobs that no process has taken; returns their number. reading: gives their places. done: whether each is
+    done."""
     own = 0
-    while True:
-        with taken.get_lock():
-            at, taken.value = taken.value, taken.value + 1
-        if at >= len(jobs):
-            return own
+    while place := os.read(reading, 2):
+        at = int.from_bytes(place)
         jobs[at]()
         done[at], own = True, own + 1
         advance(1)
+    return own
 
 
 def in_threads(function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
