@@ -59,7 +59,8 @@ class Choice:
 
 @dataclass
 class Calibration:
-    """The search for one classifier. seconds: for all timed rounds of a purpose. notes: grow during the search."""
+    """The search for one classifier. seconds: for all timed rounds of a purpose. notes: grow during the search.
+    attackable: the copies that have passed the gate for an attack, which is also that for an evaluation."""
 
     exact: Classifier
     images: Tensor
@@ -67,6 +68,7 @@ class Calibration:
     device: torch.device
     seconds: float
     notes: list[str] = field(default_factory=list)
+    attackable: dict[Names, Classifier] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         few = slice(TIMED)
@@ -102,6 +104,8 @@ class Calibration:
 
     def gated_copy(self, names: Names, purpose: Purpose) -> Classifier | None:
         """The classifier with techniques; None, and a note, where they fail or change its function."""
+        if names in self.attackable:
+            return self.attackable[names]
         gradients = purpose == "attack"
         try:
             fast = applied(self.exact, names)
@@ -113,6 +117,8 @@ class Calibration:
         except Exception as error:
             reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         if not reason:
+            if gradients:
+                self.attackable[names] = fast
             return fast
         self.notes.append(f"{purpose}: {names} is not used: {' '.join(reason.split())[:300]}")
         return None
