@@ -6,9 +6,9 @@
 
 A study is measured three times: exact, exact with one pixel of each random start moved by 1/255 (the null), and fast.
 An attack is chaotic: after a few steps, both the moved pixel and other rounding have changed most pixels. Fast is
-therefore compared with exact as the null is. An outcome of an image is whether it fools the target of a pair, or that it
-is not common to the two. Required: outcomes differ no more than in the null. D is the share of outcomes that differ for fast
-minus the share for the null, with two standard errors over images; the requirement is kept if D is not above them.
+therefore compared with exact as the null is. An outcome of an image is whether it fools the target of a pair, or that
+it is not common to both. Required: outcomes differ no more than in the null. D is the share of outcomes that differ
+for fast minus the share for the null, with two standard errors over images; it is kept if D is not above them.
 """
 
 import argparse
