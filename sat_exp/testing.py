@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
+from sat_exp.datasets.data_set import DataSet
 from sat_exp.similarity.measures import Measure
 
 __all__ = ["check_attack", "check_dataset", "check_measure", "check_model"]
@@ -220,8 +221,8 @@ def same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING) or (math.isnan(one) and math.isnan(other))
 
 
-def check_dataset(module: LightningDataModule) -> None:
-    """AssertionError unless the images of a data module are sound. Sound: `images` is an ImageSet with unique ids;
+def check_dataset(module: DataSet | LightningDataModule) -> None:
+    """AssertionError unless the images of a data set are sound. Sound: `images` is an ImageSet with unique ids;
     labels are int64 indices into the class names, or missing with them; images are uint8 pixels on the canvas; pixels,
     hashes of contents and subsets are equal when they are read again."""
     images = getattr(module, "images", None)

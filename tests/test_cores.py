@@ -1,9 +1,11 @@
 """Work in other processes: in order, with the same numbers as here, and with its errors."""
 
 import os
+import signal
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from sklearn import get_config
 
 from sat_exp import cores as module
-from sat_exp.cores import computed, in_threads, prepare
+from sat_exp.cores import computed, forked, in_threads, prepare
 from sat_exp.statistics.clustering import k_means
 
 
@@ -97,3 +99,39 @@ def test_an_error_of_a_job_ends_the_others(cores, error):
 
 def test_threads_give_results_in_order(cores):
     assert list(in_threads(lambda seconds: time.sleep(seconds) or seconds, [0.2, 0, 0.1])) == [0.2, 0, 0.1]
+
+
+def note(folder: Path, number: int) -> None:
+    time.sleep(0.05)
+    (folder / str(number)).write_text(str(os.getpid()))
+
+
+def test_copies_of_the_process_share_work_whose_results_are_files(cores, tmp_path):
+    forked("jobs", [partial(note, tmp_path, number) for number in range(8)])
+    processes = {int(file.read_text()) for file in tmp_path.iterdir()}
+    assert len(list(tmp_path.iterdir())) == 8
+    assert len(processes) == (cores if sys.platform == "linux" else 1)
+    assert os.getpid() in processes
+
+
+def test_what_a_killed_copy_left_is_done_here(cores, tmp_path):
+    here = os.getpid()
+
+    def deadly(number: int) -> None:
+        time.sleep(0.05)
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        note(tmp_path, number)
+
+    forked("jobs", [partial(deadly, number) for number in range(6)])
+    assert {file.read_text() for file in tmp_path.iterdir()} == {str(here)}
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_an_error_in_a_copy_is_raised_here(cores, tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        forked("jobs", [partial(note, tmp_path, 0), partial(divmod, 1, 0), partial(note, tmp_path, 2)])
+
+
+def test_no_work_is_no_error(cores):
+    forked("jobs", [])

@@ -34,3 +34,24 @@ def test_engines_and_stores_load_the_libraries_of_extras_where_they_are_used() -
     code = f"import sys, {names}; print(*{{'ray', 'submitit', 'obstore'}} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []
+
+
+def test_a_run_over_a_full_store_loads_no_network_and_none_of_their_libraries(tmp_path) -> None:
+    code = """
+import sys
+from sat_exp.__main__ import main
+main()
+print("imported", *sorted({"lightning", "timm", "torchvision", "wandb"} & set(sys.modules)))
+"""
+    command = ["task=attack", "model=fashion_regnet", "dataset=fashion_mnist", "dataset.size=4", "attack.steps=1"]
+    where = [f"output_dir={tmp_path}", "name=one", "tracking=disabled", "hardware.threads=1"]
+    imported, tables = [], []
+    for _ in range(2):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, *command, *where], capture_output=True, text=True, check=True
+        )
+        imported.append(ended.stdout.splitlines()[-1].split()[1:])
+        written = (tmp_path / "one" / "tables").iterdir()
+        tables.append({file.name: file.read_bytes() for file in written if file.stem != "time"})
+    assert imported == [["lightning", "timm", "torchvision", "wandb"], []]
+    assert tables[0] == tables[1]

@@ -1,4 +1,4 @@
-"""Image sets as Lightning data modules, each on a pixel canvas."""
+"""Image sets in a fixed order, each on a pixel canvas."""
 
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.fashion_mnist import FashionMNIST

@@ -3,16 +3,15 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from lightning import LightningDataModule
-
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.datasets.image_set import ImageSet
 from sat_exp.errors import UserError
 from sat_exp.settings.types import FilePath, Images, Seed, Side
 
 
-class DataSet(LightningDataModule, ABC):
-    """Images to attack, as a data module. A class that can be trained on adds `train_dataloader` and `val_dataloader`.
+class DataSet(ABC):
+    """Images to attack. A class that can be trained on adds `train_dataloader` and `val_dataloader`. It is no Lightning
+    data module, because the import of Lightning takes seconds.
 
     root: where the images are. size: of a balanced subset, drawn by `seed`; all images where it is None. ids: a CSV
     file that lists the images instead. The signature of a class is the schema of its settings.
@@ -21,7 +20,6 @@ class DataSet(LightningDataModule, ABC):
     images: ImageSet
 
     def __init__(self, root: FilePath | None, size: Images | None, seed: Seed, ids: FilePath | None = None) -> None:
-        super().__init__()
         if ids is not None and size is not None:
             raise UserError(f"dataset.ids and dataset.size={size} both choose images: give dataset.size=null with ids")
         every = self.read(root)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
-from torchvision.datasets.utils import download_url
 
 from sat_exp.errors import UserError, one_line
 
@@ -40,6 +39,13 @@ class Published:
             with tarfile.open(file) as archive:
                 archive.extractall(folder, filter="data")
             file.unlink()
+
+
+def download_url(url: str, folder: str, name: str) -> None:
+    """Download a file, by torchvision, which takes a second to import."""
+    from torchvision.datasets.utils import download_url
+
+    download_url(url, folder, name)
 
 
 def downloaded(title: str, root: str | None, folder: str, files: Sequence[Published]) -> Path:

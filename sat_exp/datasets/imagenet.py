@@ -16,8 +16,6 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
-from timm.data import ImageNetInfo
-
 from sat_exp import files
 from sat_exp.datasets import hugging_face, matlab
 from sat_exp.datasets.canvas import Canvas
@@ -100,12 +98,16 @@ def image_set(name: str, pictures: Sequence[Picture], canvas: Canvas) -> ImageSe
 @cache
 def synsets() -> dict[str, int]:
     """Synset → class index, in the standard order."""
+    from timm.data import ImageNetInfo
+
     return {synset: index for index, synset in enumerate(ImageNetInfo("imagenet-1k").label_names())}
 
 
 @cache
 def class_names() -> tuple[str, ...]:
     """The first name of each class's synset, followed by the class index where two classes share the name."""
+    from timm.data import ImageNetInfo
+
     info = ImageNetInfo("imagenet-1k")
     first = [info.index_to_description(index).split(",")[0] for index in range(CLASSES)]
     counts = Counter(first)

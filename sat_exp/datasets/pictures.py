@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
-from timm.utils import natural_key
 
 from sat_exp import files
 from sat_exp.datasets.canvas import Canvas, Mode
@@ -28,8 +27,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """The formats that are decoded, whatever a file's name. Pillow's others are rare, and one of them runs a program."""
 
 MOST_BYTES = 1 << 28  # the largest encoded picture
+NUMBER = re.compile(r"(\d+)")
 UNNAMEABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Characters that tables and pages cannot show, or that UTF-8 lacks."""
+
+
+def natural_key(name: str) -> list[int | str]:
+    """The key of natural order: 2 before 10, capital letters as small ones. As timm orders the classes of a folder."""
+    return [int(part) if part.isdigit() else part for part in NUMBER.split(name.lower())]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torchvision
-from torchvision.datasets.utils import check_integrity
 
 from sat_exp import pickles
 from sat_exp.datasets.data_set import DataSet, ResizedDataSet
@@ -41,31 +39,46 @@ class Flowers102(ResizedDataSet):
     def read(self, root: str | None) -> ImageSet:
         parent = downloaded("Flowers-102 (350 MB)", root, FLOWERS_FOLDER, FLOWERS_FILES)
         with explained(f"{parent / FLOWERS_FOLDER} is not the published set", AGAIN):
-            flowers = torchvision.datasets.Flowers102(str(parent), split="test", loader=Path)
+            published = published_set("Flowers102")
+            flowers = published(str(parent), split="test", loader=Path)
         files = [flowers[index] for index in range(len(flowers))]
         pictures = [picture_file(path.name, path, label) for path, label in files]
-        names = tuple(torchvision.datasets.Flowers102.classes)
+        names = tuple(published.classes)
         return picture_set("flowers102", "flowers102", names, pictures, self.canvas)
 
 
 class CIFAR10(DataSet):
     """The 10,000 test images of CIFAR-10 (Krizhevsky 2009), 32×32 pixels. `root` is as in `Flowers102`."""
 
-    published: Any = torchvision.datasets.CIFAR10  # states the address and the files
+    published = "CIFAR10"
 
     def read(self, root: str | None) -> ImageSet:
-        name, folder = self.published.__name__.lower(), self.published.base_folder
-        archive = Published(self.published.url, CIFAR_SHA256[name])
+        name, published = self.published.lower(), published_set(self.published)
+        folder, archive = published.base_folder, Published(published.url, CIFAR_SHA256[name])
         place = downloaded(f"{name} (170 MB)", root, folder, [archive]) / folder
         with explained(f"{place} is not the published set", AGAIN):
-            pixels, labels, class_names = read_cifar(place, self.published)
+            pixels, labels, class_names = read_cifar(place, published)
         return of_pixels(name, class_names, "test", pixels, labels)
 
 
 class CIFAR100(CIFAR10):
     """The 10,000 test images of CIFAR-100 (Krizhevsky 2009); else as `CIFAR10`."""
 
-    published = torchvision.datasets.CIFAR100
+    published = "CIFAR100"
+
+
+def published_set(name: str) -> Any:
+    """The class of torchvision that reads a set and states its address and files."""
+    import torchvision
+
+    return getattr(torchvision.datasets, name)
+
+
+def check_integrity(path: str, md5: str) -> bool:
+    """Whether a file is there and has this MD5."""
+    from torchvision.datasets.utils import check_integrity
+
+    return check_integrity(path, md5)
 
 
 def read_cifar(place: Path, published: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from sat_exp.models import Candidate
 from sat_exp.modules.clock import Clock
-from sat_exp.modules.hardware import Fitting, Hardware
-from sat_exp.modules.prediction import Placed
+from sat_exp.modules.hardware import Hardware, Placed
 from sat_exp.store import key_of
 
 _kept: OrderedDict[str, Placed] = OrderedDict()
@@ -21,7 +20,7 @@ def loaded(candidate: Candidate, hardware: Hardware, room: float, clock: Clock) 
         with clock.here(candidate.name, "load"):
             model = candidate.load()
             hardware.place(model.classifier)
-            _kept[key] = Placed(model, Fitting(), Fitting())
+            _kept[key] = Placed(model)
     _kept.move_to_end(key)
     while len(_kept) > 1 and sum(sizes()) > room:
         _kept.popitem(last=False)

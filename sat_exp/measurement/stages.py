@@ -5,32 +5,41 @@ They run in any process, and one that is interrupted or done twice leaves the sa
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
 from sat_exp.attacks import Attack, random
 from sat_exp.attacks.attack import perturbation_norms
+from sat_exp.deferred import deferred
 from sat_exp.errors import UserError, reason
+from sat_exp.measurement.identity import identity
 from sat_exp.measurement.loaded import loaded
 from sat_exp.measurement.subjects import Facts, Source, Subject, View
 from sat_exp.models import Candidate, preflight
-from sat_exp.modules import prediction
 from sat_exp.modules.clock import ALONE, Clock, Seconds
-from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.streaming import Ahead, Sink, Writer
+from sat_exp.modules.hardware import Hardware, Placed
 from sat_exp.progress import Advance, ignored
 from sat_exp.store import Store, StoredArray, StoredRow
 
+if TYPE_CHECKING:
+    from lightning import Callback, LightningModule
+
+    from sat_exp.modules import prediction, streaming
+else:  # they import Lightning, which a full store does not need
+    prediction, streaming = (deferred(f"sat_exp.modules.{name}") for name in ("prediction", "streaming"))
+
 PREFLIGHT_IMAGES = 8
-Work = prediction.AttackBatches | prediction.EvaluationBatches
+
+Job = tuple[StoredArray, dict[str, StoredRow]]
+"""Images, and the predictions of targets for them, by the targets' names."""
 
 
 @dataclass(frozen=True)
@@ -72,53 +81,57 @@ class Stages:
             return self.subject(candidate, view, clock), clock.seconds
 
     def subject(self, candidate: Candidate, view: View, clock: Clock) -> Subject:
-        placed, images = loaded(candidate, self.hardware, self.room, clock), self.images
-        model = placed.model
+        name, images = candidate.name, self.images
+
+        def placed() -> Placed:
+            return loaded(candidate, self.hardware, self.room, clock)
+
+        known = identity(candidate, self.store, placed)
         truth = images.labels if candidate.label_space == images.label_space else None
         classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(
             "logits",
-            {"images": view.digest, "model": model.fingerprint, "numerics": self.hardware.numerics},
+            {"images": view.digest, "model": known.fingerprint, "numerics": self.hardware.numerics},
             shape=(len(images.contents), classes),
             dtype="float32",
             chunk=view.pixels.chunk,
-            name=model.name,
+            name=name,
         )
         with self.store.lock("logits", logits.key):
-            work = prediction.EvaluationBatches([(view.pixels, {model.name: logits})], self.hardware.batch_size)
-            if len(work) or "warnings" not in logits.notes:
-                few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images.contents)))))
-                check = prediction.Preflight(model, classes)
-                with clock.here(model.name, "check"):
-                    self.loop(check, [few])
-                logits.note(**asdict(check.checked))
-            if count := work.images():
-                logits.note_versions(self.hardware.versions)
-                self.predict(prediction.Evaluation({model.name: placed}, clock, logits=True), work, clock, model.name)
-                refuse(work.sinks)
-                logits.note(image_seconds=clock.read()[model.name, "clean"] / count)
+            if logits.missing() or "warnings" not in logits.notes:
+                self.classify(placed(), view.pixels, logits, clock)
         notes = logits.notes
-        warnings = [f"{model.name}: {warning}" for warning in [*notes["warnings"], *mixed_versions(logits)]]
+        cautions = [*notes["warnings"], *mixed_versions(logits), *known.warnings]
         clean = logits.read_all().argmax(axis=1)
         if truth is not None:
-            preflight.check_accuracy(model, clean, truth, classes)
-        try:
-            components = candidate.components(model.classifier.network)
-        except UserError as error:  # only the stated ones are known
-            warnings.append(f"{model.name}: {error}")
-            components = candidate.stated_components
+            preflight.check_accuracy(candidate, clean, truth, classes)
         return Subject(
             candidate=candidate,
-            parameters=model.parameters,
-            components=components,
-            fingerprint=model.fingerprint,
+            parameters=known.parameters,
+            components=known.components,
+            fingerprint=known.fingerprint,
             labelled=truth is not None,
             view=view,
             clean=clean,
             logits=logits,
             image_seconds=notes.get("image_seconds", 0.0),
-            warnings=warnings,
+            warnings=[f"{name}: {caution}" for caution in cautions],
         )
+
+    def classify(self, placed: Placed, pixels: StoredArray, logits: StoredArray, clock: Clock) -> None:
+        """Preflight, and the clean logits that are missing."""
+        name = placed.model.name
+        work = prediction.EvaluationBatches([(pixels, {name: logits})], self.hardware.batch_size)
+        few = torch.from_numpy(pixels.gather(np.arange(min(PREFLIGHT_IMAGES, pixels.rows))))
+        check = prediction.Preflight(placed.model, logits.shape[1])
+        with clock.here(name, "check"):
+            self.loop(check, [few])
+        logits.note(**asdict(check.checked))
+        if count := work.images():
+            logits.note_versions(self.hardware.versions)
+            self.predict(prediction.Evaluation({name: placed}, clock, logits=True), work, clock, name)
+            refuse(work.sinks)
+            logits.note(image_seconds=clock.read()[name, "clean"] / count)
 
     def source(self, subject: Subject) -> Source:
         """A model that is to be attacked on all images that it classifies as labelled; on all for other `labels`."""
@@ -191,16 +204,14 @@ class Stages:
         """Store what the targets of each source predict for its adversarial images, and for the clean images of its
         view where they have another one. Only targets whose predictions are missing are loaded. Each batch is read once
         for all of them."""
-        clean: dict[str, tuple[StoredArray, prediction.Outputs]] = {}
-        adversarial: list[tuple[StoredArray, prediction.Outputs]] = []
-        for source, targets in pairs:
-            adversarial.append((source.adversarial, {each.name: self.predictions(source, each) for each in targets}))
-            others = [target for target in targets if target.view.digest != source.view.digest]
-            _, outputs = clean.setdefault(source.view.digest, (source.view.pixels, {}))
-            outputs |= {each.name: self.predictions(source.view, each) for each in others}
-        size, name = self.hardware.batch_size, pairs[0][0].name
-        first, second = (prediction.EvaluationBatches(jobs, size) for jobs in ([*clean.values()], adversarial))
-        advance(sum(len(source.rows) * len(targets) for source, targets in pairs) - second.images())
+        clean, adversarial = self.outputs(pairs)
+        count, name = sum(len(source.rows) * len(targets) for source, targets in pairs), pairs[0][0].name
+        if not any(row.missing() for _, rows in (*clean, *adversarial) for row in rows.values()):
+            advance(count)
+            return Evaluated({}, Counter())
+        size = self.hardware.batch_size
+        first, second = (prediction.EvaluationBatches(jobs, size) for jobs in (clean, adversarial))
+        advance(count - second.images())
         sinks = [*first.sinks, *second.sinks]
         with self.clocked(name) as clock:
             candidates = {target.name: target.candidate for _, targets in pairs for target in targets}
@@ -211,9 +222,20 @@ class Stages:
         self.failed |= failed
         return Evaluated(failed, clock.seconds)
 
+    def outputs(self, pairs: Sequence[tuple[Source, Sequence[Subject]]]) -> tuple[list[Job], list[Job]]:
+        """The clean images of other views, and the adversarial images, with the predictions that `evaluate` needs."""
+        clean: dict[str, Job] = {}
+        adversarial: list[Job] = []
+        for source, targets in pairs:
+            adversarial.append((source.adversarial, {each.name: self.predictions(source, each) for each in targets}))
+            others = [target for target in targets if target.view.digest != source.view.digest]
+            _, rows = clean.setdefault(source.view.digest, (source.view.pixels, {}))
+            rows |= {each.name: self.predictions(source.view, each) for each in others}
+        return [*clean.values()], adversarial
+
     def models(
-        self, candidates: Mapping[str, Candidate], sinks: Sequence[Sink], clock: Clock
-    ) -> dict[str, prediction.Placed]:
+        self, candidates: Mapping[str, Candidate], sinks: "Sequence[streaming.Sink]", clock: Clock
+    ) -> dict[str, Placed]:
         """The models, by name, that have outputs to write; sinks of those that cannot be loaded state why."""
         models = {}
         for name in dict.fromkeys(sink.name for sink in sinks):
@@ -233,16 +255,23 @@ class Stages:
         table = self.store.table("predictions", {"images": images.digest}, columns=array.rows, dtype="int32", name=name)
         return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
 
-    def predict(self, module: LightningModule, work: Work, clock: Clock, name: str, advance: Advance = ignored) -> None:
+    def predict(
+        self,
+        module: "LightningModule",
+        work: "streaming.Batches",
+        clock: Clock,
+        name: str,
+        advance: Advance = ignored,
+    ) -> None:
         """Run Lightning's predict loop over batches that count for the model `name`; results are written at once."""
         if not len(work):
             return
         hardware = self.hardware
-        batches = Ahead(work, clock, name, hardware.workers, pinned=hardware.device.type == "cuda")
-        with Writer(clock, name, advance) as writer:
+        batches = streaming.Ahead(work, clock, name, hardware.workers, pinned=hardware.device.type == "cuda")
+        with streaming.Writer(clock, name, advance) as writer:
             self.loop(module, batches, writer)
 
-    def loop(self, module: LightningModule, batches: Any, *callbacks: Callback) -> None:
+    def loop(self, module: "LightningModule", batches: Any, *callbacks: "Callback") -> None:
         """Run Lightning's predict loop on the hardware of the run."""
         trainer = self.hardware.trainer(callbacks=[*callbacks], inference_mode=False, enable_progress_bar=False)
         trainer.predict(module, DataLoader(batches, batch_size=None), return_predictions=False)
@@ -255,7 +284,7 @@ class Stages:
             yield clock
 
 
-def refuse(sinks: Sequence[Sink]) -> None:
+def refuse(sinks: "Sequence[streaming.Sink]") -> None:
     """UserError where a model failed."""
     for sink in sinks:
         if sink.failed is not None:

@@ -11,12 +11,14 @@ import pandas as pd
 
 from sat_exp import similarity
 from sat_exp.attacks import described
+from sat_exp.deferred import deferred
 from sat_exp.errors import UserError, one_line
 from sat_exp.measurement.measurement import Measurement
 from sat_exp.measurement.subjects import Measured, Source
 from sat_exp.modules.clock import ALONE, COMPUTE, IN_THREADS, Seconds
 from sat_exp.similarity import SAT_FLOOR, measures
-from sat_exp.statistics import embedding
+
+embedding = deferred("sat_exp.statistics.embedding")  # imports scipy.stats
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
         found["pairs"] = pair_table(measured, images.labels, scoring)
         sat = similarity.matrix(found["pairs"])
         if len(sat) > 2 and sat.notna().all(axis=None):
-            found["embedding"] = embedding.classical(sat).points.assign(method="classical")
+            found["embedding"] = embedding.classical_points(sat).assign(method="classical")
         if scoring.measures:
             found["measures"] = measure_table(measured, images.labels, scoring.measures, scoring.confidence)
     if measured.seconds:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sat_exp.errors import UserError, one_line
-from sat_exp.models.loading import Model
+from sat_exp.models.candidate import Candidate, Model
 
 MASKED_GRADIENT_SHARE = 0.5
 ROUNDING = 1e-2
@@ -55,7 +55,7 @@ def check(model: Model, images: Tensor, classes: int) -> Checked:
     return Checked(warnings, deterministic)
 
 
-def check_accuracy(model: Model, predictions: np.ndarray, labels: np.ndarray, classes: int) -> None:
+def check_accuracy(model: Model | Candidate, predictions: np.ndarray, labels: np.ndarray, classes: int) -> None:
     """UserError for trained weights whose accuracy is not above chance by three standard errors."""
     accuracy, chance = float((predictions == labels).mean()), 1 / classes
     if model.pretrained and len(labels) >= 20 and accuracy < chance + 3 * (chance / len(labels)) ** 0.5:

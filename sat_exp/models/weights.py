@@ -11,18 +11,18 @@ import zipfile
 from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import timm
 import torch
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import load_file
-from timm.models import PretrainedCfg
 from torch import Tensor
 
 from sat_exp import pickles, strict_json
 from sat_exp.errors import UserError, explained, nearest, one_line
 from sat_exp.settings.targets import TARGET, walked
+
+if TYPE_CHECKING:
+    from timm.models import PretrainedCfg
 
 HUB_TARGET = "timm.create_model"
 
@@ -71,6 +71,8 @@ def digest(path: Path) -> str:
 def read_state(path: Path) -> dict[str, Tensor]:
     """A state dict from a safetensors file or a PyTorch file of plain tensors (never unpickles code)."""
     check_file(path)
+    from safetensors.torch import load_file
+
     with explained(f"{path} is not a readable weights file", "give another model.checkpoint="):
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -213,7 +215,7 @@ def timm_name(config: DictConfig) -> str:
     return str(config.network.get("model_name") or next(iter(config.network.get(ARGUMENTS) or ()), ""))
 
 
-def timm_facts(config: DictConfig) -> PretrainedCfg:
+def timm_facts(config: DictConfig) -> "PretrainedCfg":
     """timm's record of the network of `config`; UserError, with the nearest names, where there is none.
 
     The prefixes hf-hub: and local-dir: are refused. With them another person's file would choose the architecture.
@@ -223,6 +225,9 @@ def timm_facts(config: DictConfig) -> PretrainedCfg:
     if ":" in name or "/" in name:
         advice = "give the name of its architecture, and model.checkpoint=PATH of its weights"
         raise UserError(f"model {config.name}: {name} is no name in timm's registry, the only one read: {advice}")
+    import timm
+    from timm.models import PretrainedCfg
+
     if not timm.is_model(architecture):
         near = nearest(name, [*timm.list_models(), *timm.list_pretrained()])
         advice = " or ".join(near) or "one of timm.list_models()"

@@ -5,21 +5,22 @@ import os
 import platform
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from lightning import Trainer
 from pydantic import Field
 from torch import Tensor
 
 from sat_exp.errors import UserError, explained
-from sat_exp.models import Classifier
+from sat_exp.models import Classifier, Model
 from sat_exp.settings import checked
 
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+if TYPE_CHECKING:
+    from lightning import Trainer
+
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*treespec.*")
 
@@ -81,6 +82,8 @@ class Hardware:
 
     @cached_property
     def device(self) -> torch.device:
+        if self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.accelerator.is_available()):
+            return torch.device("cpu")  # known without Lightning, whose import takes seconds
         return self.trainer(enable_progress_bar=False).strategy.root_device
 
     @property
@@ -106,11 +109,23 @@ class Hardware:
 
     def place(self, classifier: Classifier) -> Classifier:
         """The classifier on the device, in the run's precision and memory format."""
-        memory = torch.channels_last if self.channels_last else torch.preserve_format
-        return classifier.to(self.device, DTYPES.get(self.precision), memory_format=memory)  # type: ignore[call-overload]
+        placed = classifier.to(self.device, DTYPES.get(self.precision))
+        for parameter in placed.parameters() if self.channels_last else ():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.to(memory_format=torch.channels_last)
+        return placed
 
-    def trainer(self, **options: Any) -> Trainer:
+    def check(self) -> None:
+        """UserError where it cannot be used. A processor always can in full precision, and Lightning, which takes
+        seconds to import, is not asked."""
+        if self.precision != "32-true" or self.accelerator not in ("auto", "cpu"):
+            self.trainer(enable_progress_bar=False)
+
+    def trainer(self, **options: Any) -> "Trainer":
         """A Lightning trainer on this hardware, without logger, checkpoints and summary; `options` override."""
+        from lightning import Trainer
+
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         defaults = dict.fromkeys(["logger", "enable_checkpointing", "enable_model_summary"], False) | {"devices": 1}
         chosen = f"hardware.accelerator={self.accelerator} hardware.precision={self.precision}"
         with explained(f"{chosen} cannot be used here", "choose hardware=cpu, or another"):
@@ -153,3 +168,12 @@ class Fitting:
                 self.most = count // 2
             torch.cuda.empty_cache()
         return torch.cat(done) if len(done) > 1 else done[0]
+
+
+@dataclass
+class Placed:
+    """A model on its device. attack, evaluation: how many images it takes at once."""
+
+    model: Model
+    attack: Fitting = field(default_factory=Fitting)
+    evaluation: Fitting = field(default_factory=Fitting)

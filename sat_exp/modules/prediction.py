@@ -3,8 +3,7 @@
 The models are on their device already and are no submodules: Lightning would move them back after every loop.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,18 +15,9 @@ from sat_exp.attacks import Attack
 from sat_exp.errors import UserError, reason
 from sat_exp.models import Model, preflight
 from sat_exp.modules.clock import Clock
-from sat_exp.modules.hardware import Fitting
+from sat_exp.modules.hardware import Placed
 from sat_exp.modules.streaming import Output, Sink
 from sat_exp.store import StoredArray, StoredRow
-
-
-@dataclass
-class Placed:
-    """A model on its device. attack, evaluation: how many images it takes at once."""
-
-    model: Model
-    attack: Fitting
-    evaluation: Fitting
 
 
 class Evaluation(LightningModule):
@@ -140,7 +130,7 @@ class AttackBatches:
         }
 
 
-Outputs = dict[str, StoredArray | StoredRow]  # where the outputs of models are stored, by their names
+Outputs = Mapping[str, StoredArray | StoredRow]  # where the outputs of models are stored, by their names
 
 
 class EvaluationBatches:

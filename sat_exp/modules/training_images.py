@@ -91,7 +91,8 @@ def check_source(config: DictConfig, root: str | None, transforms: Iterable[dict
 def with_training_images(config: DictConfig) -> Any:
     """The data set of `config`; UserError where its class has no training images."""
     kind = resolve(config._target_, "dataset", "dataset._target_")
-    if kind.train_dataloader is LightningDataModule.train_dataloader:  # type: ignore[attr-defined]
+    given = getattr(kind, "train_dataloader", None)
+    if given in (None, LightningDataModule.train_dataloader):
         raise UserError(f"{kind.__name__} has no training images: give task.training_root=FOLDER with training images")
     return build(config, "dataset", **WHOLE)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sat_exp import runs
-from sat_exp.cores import computed
+from sat_exp.cores import forked
 from sat_exp.progress import waiting
 from sat_exp.report import headline, page, theme
 from sat_exp.report.figures import drawings
@@ -67,7 +67,8 @@ def draw_draft(place: Path, studied: Run | None) -> Report:
         untrained = results.models is not None and not results.models["pretrained"].astype(bool).all()
         note = "untrained networks: these numbers say nothing about trained ones" if untrained else ""
         jobs = [partial(theme.save, drawing, place / "figures" / name, note) for name, drawing in drawn.items()]
-        files = dict(zip(drawn, computed("figures", jobs), strict=True))
+        forked("figures", jobs)
+        files = {name: place / "figures" / f"{name}.png" for name in drawn}
         with waiting("page"):
             (place / PAGE).write_text(page.render(results, drawn, files), encoding="utf-8")
     return Report(place, list(files), headline.warnings(results))

@@ -31,12 +31,12 @@ def check(config: DictConfig) -> None:
         gc.disable()  # importing leaves no garbage, but a search for it after every few objects takes a second
         try:
             function, values = chosen_task(config)
+            check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
+            if check_task is not None:
+                check_task(config, **values)
             gc.freeze()
         finally:
             gc.enable()
-        check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
-        if check_task is not None:
-            check_task(config, **values)
 
 
 def check_values(config: DictConfig) -> None:

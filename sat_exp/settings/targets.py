@@ -47,10 +47,14 @@ def is_network(target: Any) -> bool:
     return any(target is builder for builder in builders)
 
 
-def is_dataset(target: Any) -> bool:
-    from lightning import LightningDataModule
+DATA_SETS = ("sat_exp.datasets.data_set.DataSet", "lightning.pytorch.core.datamodule.LightningDataModule")
 
-    return inspect.isclass(target) and issubclass(target, LightningDataModule) and not inspect.isabstract(target)
+
+def is_dataset(target: Any) -> bool:
+    """Whether `target` is a class of data sets or of Lightning's data modules, without an import of Lightning."""
+    if not inspect.isclass(target) or inspect.isabstract(target):
+        return False
+    return any(f"{base.__module__}.{base.__qualname__}" in DATA_SETS for base in target.__mro__)
 
 
 NETWORKS = (*TIMM, "torch.nn", "torchvision.models", "transformers", "sat_exp.models")

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
 from scipy.linalg import eigh
 from scipy.spatial.distance import squareform
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
-from sklearn.preprocessing import normalize
 from threadpoolctl import ThreadpoolController
 
 from sat_exp.cores import computed
+from sat_exp.deferred import deferred
 from sat_exp.errors import UserError
 
+cluster, metrics, preprocessing = (deferred(f"sklearn.{name}") for name in ("cluster", "metrics", "preprocessing"))
 Array = NDArray[np.float64]
 
 RESTARTS = 500
@@ -108,7 +107,8 @@ def k_means(vectors: Array, clusters: int, seed: int, restarts: int) -> NDArray[
     It runs on one thread: for so few rows, the start of others takes longer than the work.
     """
     with _threads().limit(limits=1, user_api="openmp"):
-        return KMeans(clusters, n_init=restarts, random_state=seed).fit_predict(normalize(vectors))
+        found = cluster.KMeans(clusters, n_init=restarts, random_state=seed)
+        return found.fit_predict(preprocessing.normalize(vectors))
 
 
 @cache
@@ -179,7 +179,7 @@ def stability(
         together = in_one_cluster(np.array([whole[clusters], *runs]))
         rand = adjusted_rand(together)
         between, with_whole = rand[1:, 1:][np.triu_indices(len(runs), 1)], rand[0, 1:]
-        with_tree = adjusted_rand_score(whole[clusters], tree.cut(clusters))
+        with_tree = metrics.adjusted_rand_score(whole[clusters], tree.cut(clusters))
         low = np.quantile(with_whole, 0.05)
         rows.append((clusters, *spectra.loc[clusters], between.mean(), with_whole.mean(), low, with_tree))
         consensus[clusters] = pd.DataFrame(together[1:].mean(axis=0), affinity.index, affinity.index)

@@ -7,12 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.spatial.distance import pdist, squareform
-from sklearn.manifold import TSNE, trustworthiness
 
+from sat_exp.deferred import deferred
 from sat_exp.statistics.clustering import distances
 from sat_exp.statistics.hubs import NEIGHBOURS, are_nearest, without_diagonal
 from sat_exp.statistics.relations import spearman
 
+manifold = deferred("sklearn.manifold")
 Array = NDArray[np.float64]
 
 PERPLEXITY = 10.0
@@ -40,12 +41,7 @@ def classical(sat: pd.DataFrame) -> Embedding:
 
     On each axis the model farthest from 0 is on the positive side, so that the result is the same every time.
     """
-    apart = distances(sat)
-    centring = np.eye(len(apart)) - 1 / len(apart)
-    values, vectors = eigh(-centring @ apart**2 @ centring / 2)
-    placed = (vectors * np.sqrt(values.clip(min=0)))[:, [-1, -2]]
-    farthest = np.abs(placed).argmax(axis=0)
-    placed = placed * np.where(placed[farthest, [0, 1]] < 0, -1, 1)
+    apart, placed, values = _scaled(sat)
     sizes = np.abs(values).sum()
     true, drawn = squareform(apart, checks=False), pdist(placed)
     return _embedding(
@@ -57,6 +53,21 @@ def classical(sat: pd.DataFrame) -> Embedding:
     )
 
 
+def classical_points(sat: pd.DataFrame) -> pd.DataFrame:
+    """The points of `classical`, whose quality takes longer than they do."""
+    return _points(sat, _scaled(sat)[1])
+
+
+def _scaled(sat: pd.DataFrame) -> tuple[Array, Array, Array]:
+    """The distances [M, M] of a matrix, the models in the plane [M, 2], and all eigenvalues [M], ascending."""
+    apart = distances(sat)
+    centring = np.eye(len(apart)) - 1 / len(apart)
+    values, vectors = eigh(-centring @ apart**2 @ centring / 2)
+    placed = (vectors * np.sqrt(values.clip(min=0)))[:, [-1, -2]]
+    farthest = np.abs(placed).argmax(axis=0)
+    return apart, placed * np.where(placed[farthest, [0, 1]] < 0, -1, 1), values
+
+
 def tsne(sat: pd.DataFrame, *, seed: int = 0) -> Embedding:
     """t-SNE (van der Maaten & Hinton, JMLR 9, 2008) of a complete matrix of four or more models, with exact gradients.
 
@@ -64,7 +75,7 @@ def tsne(sat: pd.DataFrame, *, seed: int = 0) -> Embedding:
     """
     perplexity = min(PERPLEXITY, (len(sat) - 1) / 3)
     apart = distances(sat)
-    fit = TSNE(perplexity=perplexity, metric="precomputed", init="random", method="exact", random_state=seed)
+    fit = manifold.TSNE(perplexity=perplexity, metric="precomputed", init="random", method="exact", random_state=seed)
     placed = fit.fit_transform(apart).astype(np.float64)
     return _embedding(sat, apart, placed, perplexity=perplexity, divergence=float(fit.kl_divergence_))
 
@@ -77,8 +88,11 @@ def _embedding(sat: pd.DataFrame, apart: Array, placed: Array, **quality: float)
     upper = np.triu_indices(len(apart), 1)
     faithful = {
         "neighbours_kept": float((true & kept).sum() / true.sum()),
-        "trustworthiness": float(trustworthiness(apart, placed, n_neighbors=near, metric="precomputed")),
+        "trustworthiness": float(manifold.trustworthiness(apart, placed, n_neighbors=near, metric="precomputed")),
         "rank_correlation": spearman(apart[upper], drawn[upper]),
     }
-    points = pd.DataFrame({"model": sat.index, "x": placed[:, 0], "y": placed[:, 1]})
-    return Embedding(points, faithful | quality)
+    return Embedding(_points(sat, placed), faithful | quality)
+
+
+def _points(sat: pd.DataFrame, placed: Array) -> pd.DataFrame:
+    return pd.DataFrame({"model": sat.index, "x": placed[:, 0], "y": placed[:, 1]})

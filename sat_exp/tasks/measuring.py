@@ -1,20 +1,36 @@
 """The work that tasks with a measurement share: check the settings, measure, write the results, print them."""
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from omegaconf import DictConfig
 
 from sat_exp import measurement, models, settings
 from sat_exp.datasets import ImageSet
+from sat_exp.deferred import deferred
 from sat_exp.errors import UserError
-from sat_exp.measurement import Direction, Examples, Measured, Measurement, Scoring, check_models, facts, model_table
+from sat_exp.measurement import (
+    Direction,
+    Examples,
+    Measured,
+    Measurement,
+    Scoring,
+    check_models,
+    facts,
+    identity,
+    model_table,
+)
 from sat_exp.models import Configured
-from sat_exp.report import headline
 from sat_exp.similarity import measures
 from sat_exp.store import Store, key_of
 from sat_exp.tasks import composing, results
 from sat_exp.tasks.recording import recorded
+
+if TYPE_CHECKING:
+    from sat_exp.report import headline
+else:
+    headline = deferred("sat_exp.report.headline")  # imports libraries of figures, which the attack does not need
 
 __all__ = ["check", "facts", "image_set", "measure", "model_table", "prepared", "refuse", "scoring", "tabulate"]
 
@@ -31,17 +47,20 @@ def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = T
     """UserError if the hardware, the measures or the data set is not available, or if one of the models `chosen` cannot
     be built or compared on the images. weights, images: whether checkpoints and the data set are needed too."""
     measures.chosen(config.measures)
-    settings.build(config.hardware, "hardware").trainer(enable_progress_bar=False)
+    hardware = settings.build(config.hardware, "hardware")
+    hardware.check()
     for name, listed in config.sweep.items():
         if listed:
             composing.names(list(listed), f"sweep.{name}")
-    wrong = []
+    wrong, store = [], Store.at(config.store)
     for model in chosen:
         try:
             settings.check_model(model, f"model {model.get('name')}")
             key = key_of({"model": settings.plain(model), "weights": weights})
             if key not in checked_models:
-                models.check(model if weights else composing.changed(model, pretrained=False))
+                if not (weights and identity.remembered(Configured(model), store)):
+                    hardware.trainer(enable_progress_bar=False)  # Lightning's own check; it is imported now
+                    models.check(model if weights else composing.changed(model, pretrained=False))
                 checked_models.add(key)
         except UserError as error:
             wrong.append(str(error))

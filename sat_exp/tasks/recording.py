@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,13 @@ from hydra.core.hydra_config import HydraConfig
 from loky import cpu_count
 from omegaconf import DictConfig
 
-from sat_exp import report, runs, settings, tracking
+from sat_exp import runs, settings, tracking
+from sat_exp.deferred import deferred
+
+if TYPE_CHECKING:
+    from sat_exp import report
+else:
+    report = deferred("sat_exp.report")
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "hydra-core", "numpy", "pillow", "wandb")
 
@@ -38,7 +44,7 @@ class Recording:
         pictures: Mapping[str, np.ndarray] | None = None,
         predictions: runs.Predictions | None = None,
         studied: runs.Run | None = None,
-    ) -> report.Report:
+    ) -> "report.Report":
         """Write the results, draw figures and page, and send exactly these files to W&B. facts: added to the summary.
         pictures: uint8 [C, H, W] by file. studied: the run that this is a study of."""
         self.summary.update(facts)
@@ -56,7 +62,7 @@ def write(
     pictures: Mapping[str, np.ndarray] | None = None,
     predictions: runs.Predictions | None = None,
     studied: runs.Run | None = None,
-) -> tuple[report.Report, runs.Run]:
+) -> "tuple[report.Report, runs.Run]":
     """Make these the results in `folder`, all at once, with figures and page; returns the report and the run in memory,
     whatever another process writes there afterwards."""
     with runs.drafted(folder) as place:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from sat_exp.report.origin import Attack
 from sat_exp.similarity.scores import between_models, transfer_rates
 from sat_exp.tasks import printing
 
@@ -33,6 +32,8 @@ def show(summary: Mapping[str, Any], tables: Iterable[Table], page: Path | None 
 
 def printed(tables: dict[str, pd.DataFrame], summary: Mapping[str, Any], confidence: float) -> Iterator[Table]:
     """The tables of a measurement that are printed: models, pairs and failures."""
+    from sat_exp.report.origin import Attack
+
     columns = ["model", "clean_accuracy", "white_box_success", "mean_l2", "attack_images_per_second"]
     norms = tables["models"]["mean_l2"].map("{:.0f}/255".format, na_action="ignore")
     models = tables["models"].assign(mean_l2=norms)[columns].set_axis(list(MODELS), axis=1)

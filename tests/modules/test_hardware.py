@@ -119,3 +119,23 @@ def test_a_precision_that_lightning_replaces_is_refused(monkeypatch: pytest.Monk
     object.__setattr__(hardware, "precision", "16-mixed")
     with pytest.raises(UserError, match="cannot be used here: Lightning computes in bf16-mixed; give that"):
         hardware.trainer()
+
+
+class WithPositions(nn.Module):
+    """A network with weights of four and of five dimensions, such as those of attention in blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.positions = nn.Conv2d(1, 8, 3), nn.Parameter(torch.zeros(1, 2, 3, 4, 5))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.weight(pixels).mean((2, 3)) + self.positions.sum()
+
+
+def test_the_memory_format_is_that_of_convolutions_alone() -> None:
+    classifier = Classifier(WithPositions(), size=8, mean=[0.0], std=[1.0], interpolation="bilinear").freeze()
+    placed = Hardware("cpu", "32-true", 4, threads=1, workers=1, channels_last=True).place(classifier)
+    network: Any = placed.network
+    assert network.weight.weight.is_contiguous(memory_format=torch.channels_last)
+    assert network.positions.is_contiguous()
+    assert placed(torch.zeros(2, 1, 8, 8)).shape == (2, 8)
