@@ -8,11 +8,12 @@ random weights that take the enlarged images as they are. Scoring is that of syn
 
 The named alternative is the law: a study of M models, N images and K steps takes N · Σ (K · step + (M + 1) · forward)
 over the models, whose times of a step and a forward pass are those of the last point of the series. It writes the
-images, M · N adversarial images, M · N logits of all classes and M² · N predictions of four bytes. Its peak memory does
-not grow with M, N or K. Scoring takes M · (M + 1) / 2 · N.
+images, M · N adversarial images, M · N logits of all classes and M² · N predictions of four bytes. Its peak memory
+grows with the pixels, and not with M, N or K. Scoring takes M · (M + 1) / 2 · N.
 
 An exponent is the slope of a line through the logarithms (least squares). The law has one too, over the same points: a
-sum has no constant exponent. An exponent of more than 0.1 above that of the law is marked. Fixed costs lower it.
+sum has no constant exponent. An exponent of more than 0.1 above that of the law is marked, except for the time by the
+clock, which depends on other work of the machine. Fixed costs lower exponents.
 """
 
 import argparse
@@ -44,8 +45,9 @@ from sat_exp.store import Store
 Point = dict[str, int]
 Found = dict[str, Any]  # what the process of a point prints
 
-SIDE, CLASSES = 32, 10
+SIDE, CLASSES = 32, 10  # of the bundled networks
 TOLERANCE = 0.1
+JUDGED = ("busy", "peak", "disk")
 BUNDLED = (
     "resnet", "convnext", "vit", "resnet_seed1", "mixer", "swin", "resnet_sgd", "resmlp", "visformer",
     "convnext_seed1", "mobilenet", "nfnet",
@@ -56,8 +58,8 @@ QUANTITIES = {"seconds": "time, s", "busy": "CPU time, s", "peak": "peak memory,
 def series(scale: float) -> dict[str, list[Point]]:
     """Name → points. scale: of the number of images."""
 
-    def study(images: int, models: int = 3, steps: int = 5, side: int = SIDE) -> Point:
-        return {"images": max(2, round(scale * images)), "models": models, "steps": steps, "side": side}
+    def study(images: int, models: int = 3, steps: int = 5, **side: int) -> Point:
+        return {"images": max(2, round(scale * images)), "models": models, "steps": steps} | side
 
     def scored(images: int, models: int) -> Point:
         return {"images": max(2, round(scale * images)), "models": models}
@@ -72,29 +74,26 @@ def series(scale: float) -> dict[str, list[Point]]:
     }
 
 
-def network(number: int, side: int) -> Configured:
-    """The bundled network of a number; for larger images a small ResNet with random weights."""
-    if side == SIDE:
-        config = OmegaConf.load(CONF / "model" / f"fashion_{BUNDLED[number]}.yaml")
-        assert isinstance(config, DictConfig)
-        config.pop("defaults", None)
-        return Configured(config)
-    config = OmegaConf.load(CONF / "model" / "fashion_resnet.yaml")
+def network(number: int, side: int | None) -> Configured:
+    """The bundled network of a number; for images of a given side a small ResNet with random weights."""
+    config = OmegaConf.load(CONF / "model" / f"fashion_{BUNDLED[number] if side is None else 'resnet'}.yaml")
     assert isinstance(config, DictConfig)
     config.pop("defaults", None)
+    if side is None:
+        return Configured(config)
     own = {"name": f"resnet{number}", "checkpoint": None, "pretrained": False, "training": {"seed": number}}
     return Configured(OmegaConf.merge(config, own, {"input": {"size": side}}))
 
 
 def study(point: Point) -> Found:
     """Measure a point in this process."""
-    side = point["side"]
+    side = point.get("side")
     hardware = Hardware("cpu", "32-true", batch_size=64, threads=1, workers=1)
     candidates = [network(number, side) for number in range(point["models"])]
 
     def measured(images: int, steps: int, folder: Path) -> Measured:
         data = FashionMNIST(None, images, 0).images
-        enlarged = data if side == SIDE else data.on(Canvas(side, side, "bicubic", "L"))
+        enlarged = data if side is None else data.on(Canvas(side, side, "bicubic", "L"))
         attack = PGD(epsilon=16, step_size=2, steps=steps)
         return Measurement(enlarged, attack, Store.at(folder), hardware, seed=0, labels="own").run(candidates)
 
@@ -145,7 +144,7 @@ def law(points: Sequence[Point], found: Sequence[Found]) -> dict[str, list[float
     if "steps" not in points[0]:
         growing = [each["models"] * (each["models"] + 1) / 2 * each["images"] for each in points]
         return {"seconds": growing, "busy": growing, "peak": growing}
-    sizes = np.array([each["side"] ** 2 for each in points], float)
+    sizes = np.array([each.get("side", SIDE) ** 2 for each in points], float)
     times, space = [], []
     for each, size in zip(points, sizes, strict=True):
         models, images = each["models"], each["images"]
@@ -167,7 +166,9 @@ def varied(name: str, points: Sequence[Point]) -> list[float]:
 
 
 def show(name: str, points: Sequence[Point], found: Sequence[Found]) -> None:
-    title = f"{name}: " + ", ".join(f"{key} {value}" for key, value in points[0].items() if key not in name)
+    own = {"side", name.removeprefix("scored_")}
+    fixed = [f"{value:,} {key}" for key, value in points[0].items() if key not in own]
+    title = f"{name}: {', '.join(fixed)}"
     table = Table(name, title=title, title_justify="left")
     quantities = [key for key in QUANTITIES if key in found[0]]
     for key in quantities:
@@ -180,7 +181,8 @@ def show(name: str, points: Sequence[Point], found: Sequence[Found]) -> None:
     allowed = {key: exponent(sizes, laws[key]) for key in quantities}
     table.add_row("exponent", *(f"{value:.2f}" for value in measured.values()))
     table.add_row("of the law", *(f"{value:.2f}" for value in allowed.values()))
-    table.add_row("", *("ABOVE" if measured[key] > allowed[key] + TOLERANCE else "" for key in quantities))
+    above = [key in JUDGED and measured[key] > allowed[key] + TOLERANCE for key in quantities]
+    table.add_row("", *("ABOVE" if marked else "" for marked in above))
     Console().print(table)
 
 
