@@ -3,8 +3,8 @@
     python benchmarks/peers.py [--parts step small large] [--models resnet50 ...] [--numerics exact] [--imagenet]
 
 A ratio is their time divided by ours: above 1, sat_exp is faster. Other work on the machine adds noise; a goal is kept
-or missed only if the quartiles of the ratios agree. On one thread a step is timed in seconds of the CPU, which other
-work disturbs less than those of the clock.
+or missed only if the quartiles of the ratios agree. On one thread of the CPU, goals are judged by seconds of the CPU,
+which other work disturbs less than those of the clock.
 
 step: one step of PGD and one evaluation, for networks of several families with random weights at 224×224 pixels. All
 take the same number of steps without a random start, one after the other, in another order in every round. torchattack,
@@ -214,8 +214,8 @@ def main() -> None:
     parser.add_argument("--study-batch", type=int, default=64)
     parser.add_argument("--small-images", type=int, default=64)
     parser.add_argument("--small-steps", type=int, default=20)
-    parser.add_argument("--large-images", type=int, default=8)
-    parser.add_argument("--large-steps", type=int, default=5)
+    parser.add_argument("--large-images", type=int, default=16)
+    parser.add_argument("--large-steps", type=int, default=8)
     parser.add_argument("--imagenet", action="store_true", help="trained networks of the extra imagenet")
     parser.add_argument("--images", type=Path, help="a folder with ImageNet, for the large study")
     parser.add_argument("--numerics", choices=("exact", "fast"), default="exact")

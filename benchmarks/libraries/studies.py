@@ -171,7 +171,8 @@ def library(study: Study, images: ImageSet, folder: Path, options: argparse.Name
 
 
 def whole(name: str, options: argparse.Namespace) -> np.ndarray:
-    """The ratios of whole processes, [turns]; prints a table of all ways. name: `small` or `large`."""
+    """The ratios of whole processes, [turns], on one thread those of CPU seconds; prints a table of all ways. name:
+    `small` or `large`."""
     study, images = small(options) if name == "small" else large(options)
     seconds: dict[str, list[Seconds]] = {way: [] for way in WAYS}
     rates: dict[str, Rates] = {}
@@ -197,8 +198,11 @@ def whole(name: str, options: argparse.Namespace) -> np.ndarray:
             in_folder(images, way)
     report(f"{name} study: {len(study.configs)} models, {len(images)} images, {study.attack.steps} steps", seconds)
     for way, found in rates.items():
-        print(f"{way}: " + ", ".join(f"{key.replace('_', ' ')} {rate:.2%}" for key, rate in found.items() if rate))
-    return np.divide(*([wall for wall, _ in seconds[way]] for way in WAYS[:2]))
+        print(
+            f"{way}: " + ", ".join(f"{key.replace('_', ' ')} {rate:.2%}" for key, rate in found.items() if rate == rate)
+        )
+    used = 1 if options.device == "cpu" and options.threads == 1 else 0
+    return np.divide(*(np.array(seconds[way])[:, used] for way in WAYS[:2]))
 
 
 def in_folder(images: ImageSet, way: Callable[[Path], object]) -> None:
@@ -214,7 +218,7 @@ def in_folder(images: ImageSet, way: Callable[[Path], object]) -> None:
 def report(title: str, seconds: Mapping[str, Sequence[Seconds]]) -> None:
     """Print the times of the ways, each after the one that it is compared with."""
     table = Table("way", title=title, title_justify="left")
-    for heading in ("s", "CPU s", "ratio", "quartiles", "of CPU s"):
+    for heading in ("s", "CPU s", "ratio", "ratio of CPU s", "quartiles"):
         table.add_column(heading, justify="right")
     before = np.empty(0)
     for place, name in enumerate(WAYS):
@@ -222,9 +226,8 @@ def report(title: str, seconds: Mapping[str, Sequence[Seconds]]) -> None:
         cells = [name, *(f"{value:.1f}" for value in np.median(times, axis=0))]
         if place % 2:
             ratios = before / times
-            low, high = np.quantile(ratios[:, 0], [0.25, 0.75])
-            wall, busy = np.median(ratios, axis=0)
-            cells += [f"{wall:.2f}", f"{low:.2f}–{high:.2f}", f"{busy:.2f}"]
+            low, high = np.quantile(ratios[:, 1], [0.25, 0.75])
+            cells += [*(f"{ratio:.2f}" for ratio in np.median(ratios, axis=0)), f"{low:.2f}–{high:.2f}"]
         table.add_row(*cells)
         before = times
     Console().print(table)

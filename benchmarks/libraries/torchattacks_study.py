@@ -88,7 +88,7 @@ def rates(clean, attacked, truth, own):
         common = right[source] & right[target]
         rate = float((predicted != clean[target])[common].double().mean())
         (white if source == target else transfer).append(rate)
-    accuracy = None if own else float(np.mean([float(one.double().mean()) for one in right]))
+    accuracy = float("nan") if own else float(np.mean([float(one.double().mean()) for one in right]))
     return {"clean_accuracy": accuracy, "white_box": float(np.mean(white)), "transfer": float(np.mean(transfer))}
 
 
