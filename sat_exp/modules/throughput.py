@@ -81,9 +81,9 @@ class Machine:
     def of(cls, hardware: Hardware) -> "Machine":
         device = hardware.device
         if device.type == "cpu":
-            return cls(processor(), torch.get_num_threads(), hardware.numerics)
+            return cls(processor(), torch.get_num_threads(), hardware.in_effect)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        return cls(name, 0, hardware.numerics)
+        return cls(name, 0, hardware.in_effect)
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         return table[(table[MACHINE] == list(vars(self).values())).all(axis=1)]
