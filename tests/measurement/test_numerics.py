@@ -1,5 +1,6 @@
 """Fast numerics in a measurement: what is computed, under which keys, and how often a model is calibrated."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,9 +105,10 @@ def test_techniques_share_one_copy_for_both_purposes(study: Any) -> None:
 
 
 def test_too_many_notes_lose_the_last_ones() -> None:
-    data = encoded({"attack": [], "evaluation": [], "notes": ["ä" * 3000, "b" * 3000, "c"]})
+    notes = [letter * 3900 for letter in "abc"]
+    data = encoded({"attack": [], "evaluation": [], "notes": notes})
     assert len(data) == BYTES
-    assert b"c" not in data.tobytes().replace(b"u00e4", b"")
+    assert json.loads(data.tobytes())["notes"] == notes[:2]
 
 
 def test_fast_chooses_precision_itself() -> None:
