@@ -8,6 +8,7 @@ because the code may have been changed in memory.
 """
 
 import hashlib
+import logging
 import os
 import platform
 import sys
@@ -37,6 +38,8 @@ READ = ("timm", "torchvision")
 
 LIBRARIES = ("torch", "torchvision", "timm", "safetensors", "numpy", "hydra-core")
 STARTED = time.time_ns()
+log = logging.getLogger(__name__)
+
 BYTES = 32  # of a SHA-256
 
 
@@ -67,6 +70,8 @@ def identity(candidate: Candidate, store: Store) -> Identity:
     if unchanged and not warnings and all(known(type(part)) for part in model.classifier.network.modules()):
         array = entry(facts or {}, store)
         array.begin({"name": candidate.name, "parameters": made.parameters, "components": made.components})
+        for reason in array.damaged():
+            log.warning("%s: it is written again", reason)
         array.write(0, np.frombuffer(bytes.fromhex(made.fingerprint), np.uint8))
     return made
 
@@ -82,7 +87,8 @@ def remembered(candidate: Candidate, store: Store) -> Identity | None:
         return None
     try:
         return Identity(array.read_all().tobytes().hex(), notes["parameters"], notes["components"])
-    except Damaged:
+    except Damaged as damage:
+        log.warning("%s: it is written again", damage.reason)
         return None
 
 
