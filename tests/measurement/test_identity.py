@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Counted(Configured):
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """As in a process that has not imported networks; the code is that of a folder, which is given."""
     code = tmp_path / "code"
     code.mkdir()
@@ -41,7 +41,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(module, "STARTED", module.time.time_ns() + 10**12)
     monkeypatch.setattr(Counted, "loads", 0)
     again()
-    return code
+    yield code
+    again()
 
 
 def again() -> None:
