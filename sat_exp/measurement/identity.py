@@ -25,10 +25,11 @@ import numpy as np
 
 from sat_exp.errors import UserError
 from sat_exp.measurement.loaded import loaded
-from sat_exp.models import Candidate, Configured
+from sat_exp.models import Candidate, Configured, Model
 from sat_exp.models.weights import digest
 from sat_exp.settings.targets import named_by, within
 from sat_exp.store import Damaged, Store, StoredArray, key_of
+from sat_exp.store.encoding import Unsound
 
 PACKAGES = ("timm", "torchvision", "torch.nn", "sat_exp.models")
 """The packages of networks that are remembered."""
@@ -74,6 +75,23 @@ def identity(candidate: Candidate, store: Store) -> Identity:
             log.warning("%s: it is written again", reason)
         array.write(0, np.frombuffer(bytes.fromhex(made.fingerprint), np.uint8))
     return made
+
+
+def verified(candidate: Candidate, fingerprint: str, store: Store) -> Model:
+    """The loaded model. Damaged where its fingerprint is another than the store remembered, for example because its
+    weights were replaced since: the entry goes to the quarantine, and the same work is right when it is done again."""
+    model = loaded(candidate)
+    if model.fingerprint == fingerprint or (facts := determining(candidate)) is None:
+        return model
+
+    def outdated(_: bytes) -> None:
+        raise Unsound("the model has another fingerprint")
+
+    array = entry(facts, store)
+    store.quarantine(array.named(0), outdated)
+    raise Damaged(
+        f"{store.backend.locate(array.path)} is outdated, the weights or the code of {candidate.name} changed"
+    )
 
 
 def remembered(candidate: Candidate, store: Store) -> Identity | None:

@@ -18,8 +18,7 @@ from sat_exp.attacks import Attack
 from sat_exp.attacks.attack import perturbation_norms
 from sat_exp.deferred import deferred
 from sat_exp.errors import UserError
-from sat_exp.measurement.identity import identity
-from sat_exp.measurement.loaded import loaded
+from sat_exp.measurement.identity import identity, verified
 from sat_exp.measurement.subjects import Facts, Source, Subject, View
 from sat_exp.models import Candidate, preflight
 from sat_exp.modules.hardware import Hardware
@@ -73,7 +72,10 @@ class Stages:
         )
         with self.store.lock("logits", logits.key):
             if logits.missing() or "warnings" not in logits.notes:
-                model, batches = loaded(candidate), prediction.EvaluationBatches([(view.pixels, logits)])
+                model, batches = (
+                    verified(candidate, known.fingerprint, self.store),
+                    prediction.EvaluationBatches([(view.pixels, logits)]),
+                )
                 few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images.contents)))))
                 check = prediction.Preflight(model, classes)
                 self.loop(check, [few])
@@ -132,7 +134,10 @@ class Stages:
         work = prediction.AttackBatches(source.view.pixels, adversarial, rows, labels, seeds, chunks)
         if len(work):
             adversarial.note_versions(self.hardware.versions)
-            started, classifier = time.perf_counter(), loaded(source.candidate).classifier
+            started, classifier = (
+                time.perf_counter(),
+                verified(source.candidate, source.fingerprint, self.store).classifier,
+            )
             self.predict(prediction.Generation(classifier, self.attack), work, advance)
             if work.images() >= adversarial.notes.get("images", 0):
                 adversarial.note(seconds=time.perf_counter() - started, images=work.images())
@@ -167,7 +172,9 @@ class Stages:
         attacked = [(source.adversarial, self.predictions(source, target)) for source in sources]
         left = sum(row.rows for _, row in attacked if row.missing())
         if any(row.missing() for _, row in [*clean, *attacked]):
-            module = prediction.Evaluation(loaded(target.candidate).classifier, logits=False)
+            module = prediction.Evaluation(
+                verified(target.candidate, target.fingerprint, self.store).classifier, logits=False
+            )
             self.predict(module, prediction.EvaluationBatches(clean))
             self.predict(module, prediction.EvaluationBatches(attacked), advance)
         advance(sum(len(source.rows) for source in sources) - left)
