@@ -72,10 +72,8 @@ class Stages:
         )
         with self.store.lock("logits", logits.key):
             if logits.missing() or "warnings" not in logits.notes:
-                model, batches = (
-                    verified(candidate, known.fingerprint, self.store),
-                    prediction.EvaluationBatches([(view.pixels, logits)]),
-                )
+                model = verified(candidate, known.fingerprint, self.store)
+                batches = prediction.EvaluationBatches([(view.pixels, logits)])
                 few = torch.from_numpy(view.pixels.gather(np.arange(min(PREFLIGHT_IMAGES, len(images.contents)))))
                 check = prediction.Preflight(model, classes)
                 self.loop(check, [few])
@@ -134,11 +132,8 @@ class Stages:
         work = prediction.AttackBatches(source.view.pixels, adversarial, rows, labels, seeds, chunks)
         if len(work):
             adversarial.note_versions(self.hardware.versions)
-            started, classifier = (
-                time.perf_counter(),
-                verified(source.candidate, source.fingerprint, self.store).classifier,
-            )
-            self.predict(prediction.Generation(classifier, self.attack), work, advance)
+            started, model = time.perf_counter(), verified(source.candidate, source.fingerprint, self.store)
+            self.predict(prediction.Generation(model.classifier, self.attack), work, advance)
             if work.images() >= adversarial.notes.get("images", 0):
                 adversarial.note(seconds=time.perf_counter() - started, images=work.images())
         advance(sum(adversarial.length(chunk) for chunk in chunks) - work.images())
@@ -172,9 +167,8 @@ class Stages:
         attacked = [(source.adversarial, self.predictions(source, target)) for source in sources]
         left = sum(row.rows for _, row in attacked if row.missing())
         if any(row.missing() for _, row in [*clean, *attacked]):
-            module = prediction.Evaluation(
-                verified(target.candidate, target.fingerprint, self.store).classifier, logits=False
-            )
+            model = verified(target.candidate, target.fingerprint, self.store)
+            module = prediction.Evaluation(model.classifier, logits=False)
             self.predict(module, prediction.EvaluationBatches(clean))
             self.predict(module, prediction.EvaluationBatches(attacked), advance)
         advance(sum(len(source.rows) for source in sources) - left)
