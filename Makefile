@@ -9,7 +9,7 @@ COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 -
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint lock audit bundle gallery site wheel docker bench clean
+.PHONY: help setup demo test test-all test-browser test-faults test-gpu test-lowest lint lock audit bundle gallery site wheel docker bench clean
 
 TORCH := cpu
 GALLERY := quickstart analysis ensembles $(if $(FASHION_MNIST),distillation)
@@ -46,6 +46,9 @@ test-faults: $(READY) ## tests with kills, damaged files, full disks and faulty 
 
 test-browser: $(READY) ## the tests of the page in a browser; they need Chromium
 	@OMP_NUM_THREADS=1 $(RUN) pytest -m browser tests/browser
+
+test-gpu: $(READY) ## the tests that need an NVIDIA GPU
+	@$(RUN) pytest -m gpu tests/gpu
 
 test-lowest: $(READY) ## the quick tests with the lowest versions that pyproject.toml allows
 	@$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(LOWEST)

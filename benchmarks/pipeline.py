@@ -31,9 +31,11 @@ from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.measurement import Measurement
-from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.prediction import AttackBatches, Generation
-from sat_exp.store import Store, StoredArray
+from sat_exp.modules.clock import Clock
+from sat_exp.modules.hardware import Fitting, Hardware
+from sat_exp.modules.prediction import AttackBatches, Generation, Placed
+from sat_exp.modules.streaming import Sink
+from sat_exp.store import Store
 
 CONF = Path(__file__).parents[1] / "conf" / "model"
 BUNDLED = Path(sat_exp.models.__file__).parent / "bundled"
@@ -65,35 +67,35 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
     """Seconds of each way, turn by turn."""
     study = measurement(FashionMNIST(None, options.images, 0).images, folder, options.steps, options.batch_size)
     pixels = study.views.view(study.images.canvas).pixels
-    classifier = models.load(bundled(options.model)).classifier
+    model = models.load(bundled(options.model))
+    classifier = model.classifier
     rows, labels = np.arange(len(study.images)), study.images.labels
-    seeds = [(0, int(row)) for row in rows]
     outputs = 0
 
     def batches() -> AttackBatches:
         nonlocal outputs
         outputs += 1
-        output = study.store.open(
-            "adversarial", {"output": outputs}, shape=pixels.shape, dtype="uint8", chunk=options.batch_size
-        )
-        return AttackBatches(pixels, output, rows, labels, seeds)
+        facts, chunk = {"output": outputs}, study.hardware.chunk
+        output = study.store.open("adversarial", facts, shape=pixels.shape, dtype="uint8", chunk=chunk)
+        inputs = rows, labels, study.stages.seeds
+        return AttackBatches(options.model, pixels, output, inputs, range(output.chunks), options.batch_size)
 
     loaded = [batch for work in [batches()] for batch in (work[position] for position in range(len(work)))]
 
-    def bare(output: StoredArray | None) -> None:
-        for chunk, batch in enumerate(loaded):
-            generators = [np.random.default_rng(seed) for seed in batch["seeds"]]
-            adversarial = study.attack(classifier, batch["images"], batch["labels"], generators)
-            if output is not None:
-                output.write(chunk, adversarial.numpy())
+    def bare(sink: Sink | None) -> None:
+        for batch in loaded:
+            adversarial = study.attack(classifier, batch["images"], batch["labels"], batch["seeds"])
+            if sink is not None:
+                sink.add(adversarial.numpy())
 
     def stored() -> float:
-        output = batches().output
-        return timed(lambda: bare(output))
+        sink = batches().sink
+        return timed(lambda: bare(sink))
 
     def lightning() -> float:
-        work = batches()
-        return timed(lambda: study.stages.predict(Generation(classifier, study.attack), work))
+        work, clock = batches(), Clock(study.hardware.device)
+        module = Generation(Placed(model, Fitting(), Fitting()), study.attack, clock)
+        return timed(lambda: study.stages.predict(module, work, clock, options.model))
 
     bare(None)
     ways = {
@@ -114,7 +116,7 @@ def peak(images: int, model: str) -> None:
     large = small.on(Canvas(ENLARGED * 32, ENLARGED * 32, "bicubic", "L"))
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        measurement(large, Path(folder), steps=1, batch_size=64).run([bundled(model)])
+        measurement(large, Path(folder), steps=1, batch_size=64).run([models.Configured(bundled(model))])
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"before": before * 1024, "after": after * 1024}))
 

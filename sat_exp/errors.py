@@ -38,6 +38,11 @@ def one_line(error: BaseException) -> str:
     return printable(" ".join(str(root).split()))[:200] or type(root).__name__
 
 
+def reason(error: Exception) -> str:
+    """Why something failed, in one line."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
+
+
 @contextmanager
 def explained(failure: str, advice: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn exceptions of `kinds`, by default all, into the UserError "FAILURE (reason): ADVICE", except a UserError."""

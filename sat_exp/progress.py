@@ -13,6 +13,10 @@ PATIENCE = 3.0
 """Seconds without a sign of life, and between two lines of progress."""
 
 
+def ignored(steps: int) -> None:
+    """Progress that nobody follows."""
+
+
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Advance]:
     """A bar on the error stream; the function that it gives advances it by a number of steps out of `total`. Where the

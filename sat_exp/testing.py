@@ -52,7 +52,7 @@ def check_attack(attack: Attack, shape: tuple[int, int, int] = (3, 16, 16)) -> N
     """AssertionError unless an attack is sound on images of `shape`, (channels, height, width).
 
     Sound: uint8 images of the same shape, within the budget of `attack.threat`, where gradients are zero too; equal for
-    equal generators, whatever the global random state, the other images of the batch, and whether gradients are
+    equal seeds, whatever the global random state, the other images of the batch, and whether gradients are
     enabled; and nothing else changes: not the inputs, the classifier, the attack or the gradient mode.
     """
     classifier, images, labels = Linear(shape).eval(), sample(shape), torch.arange(ATTACKED) % CLASSES
@@ -82,11 +82,10 @@ def sample(shape: Sequence[int]) -> Tensor:
 
 
 def attacked(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tensor, first: int = 0) -> Tensor:
-    """The adversarial images, each from its own generator, numbered from `first`. Asserts that nothing else changes."""
+    """The adversarial images, with the seeds from `first` on. Asserts that nothing else changes."""
     kept = images.clone(), labels.clone(), {name: value.clone() for name, value in classifier.state_dict().items()}
     enabled, training = torch.is_grad_enabled(), classifier.training
-    generators = [np.random.default_rng((7, first + index)) for index in range(len(images))]
-    adversarial = attack(classifier, images, labels, generators)
+    adversarial = attack(classifier, images, labels, first + torch.arange(len(images)))
     assert torch.is_grad_enabled() == enabled, "the attack leaves the gradient mode changed"
     assert classifier.training == training, "the attack changes the mode of the classifier"
     assert torch.equal(images, kept[0]), "the attack changes the images it is given: work on a copy"
@@ -107,10 +106,12 @@ def check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:
 
 
 def check_reproducible(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tensor, first: Tensor) -> None:
-    """Assert that the result depends on image, label, generator and classifier alone; `first`: an earlier result."""
+    """Assert that the result depends on image, label, seed and classifier alone; `first`: an earlier result."""
     seed_everything(1)
     again = attacked(attack, classifier, images, labels)
-    assert torch.equal(again, first), "a second call with equal generators gives other images: draw from them alone"
+    assert torch.equal(again, first), (
+        "a second call with equal seeds gives other images: draw by sat_exp.attacks.random alone"
+    )
     with torch.no_grad():
         without = attacked(attack, classifier, images, labels)
     assert torch.equal(without, first), "the result depends on torch.no_grad(): decorate with @torch.enable_grad()"

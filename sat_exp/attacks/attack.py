@@ -1,7 +1,7 @@
 """The interface of an attack, and its threat model: what it may change, and which prediction is its success."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sat_exp.attacks import random
 from sat_exp.settings import checked
 
 Norm = Literal["linf", "l2"]
 Policy = Literal["random", "least_likely", "next"]  # how the goal class of a targeted attack is chosen
 NORMS = {"linf": "L∞", "l2": "L2"}
 GOALS = {"random": "a random class", "least_likely": "the least likely class", "next": "the next class"}
-GOAL = 1  # added to the seed of an image, so that its goal is not drawn from the random numbers of its attack
+GOAL = 1 << 31  # the stream of the random numbers of goals; those of attacks begin at 0
 Network = Callable[[Tensor], Tensor]  # float pixels in [0, 1], [B, C, H, W] → logits [B, classes]
-Generators = Sequence[np.random.Generator]  # one per image
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,12 @@ class Threat:
         """Whether each perturbation is within the budget, bool [N], for uint8 images [N, C, H, W]."""
         return perturbation_norms(clean, adversarial)[self.norm] <= self.epsilon
 
-    def goals(self, logits: np.ndarray, seeds: Sequence[tuple[int, int]]) -> np.ndarray:
+    def goals(self, logits: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """The goal class of a targeted attack on each image, int64 [N]: never the predicted class.
 
-        logits: of the attacked model for the clean images, float [N, classes]. seeds: one per image. A random goal
-        depends on the seed and the predicted class only, so that all models have the same goal for an image.
+        logits: of the attacked model for the clean images, float [N, classes]. seeds: one per image, int64 [N]. A
+        random goal depends on the seed and the predicted class only, so that all models have the same goal for an
+        image.
         """
         predicted, classes = logits.argmax(axis=1), logits.shape[1]
         if self.goal == "least_likely":
@@ -59,7 +60,7 @@ class Threat:
             return others.argmin(axis=1)
         steps = np.ones(len(seeds), np.int64)
         if self.goal == "random":
-            steps = np.array([np.random.default_rng((*seed, GOAL)).integers(1, classes) for seed in seeds], np.int64)
+            steps = random.integers(torch.from_numpy(seeds), 1, classes - 1, stream=GOAL).numpy()
         return (predicted + steps) % classes
 
 
@@ -67,10 +68,11 @@ def perturbation_norms(clean: np.ndarray, adversarial: np.ndarray) -> dict[str, 
     """The norms `linf` and `l2` in units of 1/255, and `changed`, the share of values that differ, [N] each, for uint8
     images [N, C, H, W]."""
     difference = (adversarial.astype(np.int16) - clean).reshape(len(clean), -1)
+    squares = [np.dot(row, row) for row in difference.astype(np.float64)]  # exact: whole numbers below 2⁵³
     return {
-        "linf": np.abs(difference).max(axis=1, initial=0),
-        "l2": np.sqrt((difference.astype(np.int64) ** 2).sum(axis=1)),
-        "changed": (difference != 0).mean(axis=1),
+        "linf": np.maximum(difference.max(axis=1, initial=0), -difference.min(axis=1, initial=0)),
+        "l2": np.sqrt(np.array(squares)),
+        "changed": np.count_nonzero(difference, axis=1) / difference.shape[1],
     }
 
 
@@ -93,21 +95,13 @@ class Attack(ABC):
         """The threat model: which perturbations the attack may make, and what it wants the model to predict."""
 
     @abstractmethod
-    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         """Adversarial images, uint8 [B, C, H, W], for clean `images` of the same form.
 
         `labels`, int64 [B], are the classes that an untargeted attack leads away from, or the goal classes of a
-        targeted attack. All randomness comes from `generators`. The parameters of `classifier` should be frozen.
+        targeted attack. All random numbers of an image are drawn from its seed, int64 [B], by `attacks.random`. The
+        parameters of `classifier` should be frozen.
         """
-
-
-def drawn(
-    images: Tensor, generators: Generators, draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-) -> Tensor:
-    """The numbers that `draw` takes from each image's generator for the image's shape [C, H, W]; [B, C, H, W]."""
-    shape = tuple(images.shape[1:])
-    numbers = [draw(generator, shape) for _, generator in zip(images, generators, strict=True)]
-    return torch.from_numpy(np.stack(numbers)).to(images.device)
 
 
 def described(attack: Attack) -> dict[str, Any]:

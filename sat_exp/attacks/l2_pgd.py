@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from math import floor
 from typing import Annotated, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack, Generators, Network, Threat, drawn
+from sat_exp.attacks import random
+from sat_exp.attacks.attack import Attack, Network, Threat
 from sat_exp.settings.types import Repeats
 
 Length = Annotated[float, Field(ge=0, le=1e6)]
@@ -30,16 +30,16 @@ class L2PGD(Attack):
     step_size: Length = 76.5
     steps: Repeats = 50
     random_start: bool = True
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def threat(self) -> Threat:
         return Threat("l2", self.epsilon)
 
     @torch.enable_grad()
-    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         clean = images.to(torch.float32)
-        x = (clean + self.start(images, generators)).clamp(0, 255) if self.random_start else clean
+        x = (clean + self.start(images, seeds)).clamp(0, 255) if self.random_start else clean
         for _ in range(self.steps):
             pixels = (x / 255).requires_grad_()
             loss = F.cross_entropy(classifier(pixels), labels, reduction="sum")
@@ -48,12 +48,11 @@ class L2PGD(Attack):
             x = (clean + projected(x - clean, self.epsilon)).clamp(0, 255)
         return (clean + rounded(x - clean, self.epsilon)).to(torch.uint8)
 
-    def start(self, images: Tensor, generators: Generators) -> Tensor:
+    def start(self, images: Tensor, seeds: Tensor) -> Tensor:
         """One perturbation per image, uniform in the ball of radius epsilon; float32 [B, C, H, W]."""
-        normal = drawn(images, generators, lambda rng, shape: rng.standard_normal(shape, np.float32))
-        radius = [self.epsilon * generator.random() ** (1 / images[0].numel()) for generator in generators]
-        radii = torch.tensor(radius, dtype=torch.float32, device=images.device).view(-1, 1, 1, 1)
-        return radii * direction(normal)
+        shape = images.shape[1:]
+        radii = self.epsilon * random.uniform(seeds, stream=1).double() ** (1 / shape.numel())
+        return radii.float().view(-1, 1, 1, 1) * direction(random.normal(seeds, shape))
 
 
 def length(vectors: Tensor) -> Tensor:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.attacks.attack import Attack, Generators, Network, Threat, drawn
+from sat_exp.attacks import random
+from sat_exp.attacks.attack import Attack, Network, Threat
 from sat_exp.settings.types import Grid
 
 
@@ -16,14 +16,14 @@ class Noise(Attack):
     """x ← clip(x + epsilon · s), each value of s drawn from −1 and 1; `epsilon` in units of 1/255."""
 
     epsilon: Grid
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def threat(self) -> Threat:
         return Threat("linf", self.epsilon)
 
-    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         """Noisy images; `classifier` and `labels` are not used."""
-        signs = drawn(images, generators, lambda rng, shape: rng.choice(np.array([-1, 1], np.int16), shape))
+        signs = 2 * random.integers(seeds, 0, 1, images.shape[1:]).to(torch.int16) - 1
         noisy = images.to(torch.int16) + self.epsilon * signs
         return noisy.clamp_(0, 255).to(torch.uint8)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.attacks.attack import Attack, Generators, Network, Threat, drawn
+from sat_exp.attacks import random
+from sat_exp.attacks.attack import Attack, Network, Threat
 from sat_exp.settings.types import Grid, Repeats, StepSize
 
 
@@ -24,17 +24,17 @@ class PGD(Attack):
     step_size: StepSize = 1
     steps: Repeats = 50
     random_start: bool = True
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def threat(self) -> Threat:
         return Threat("linf", self.epsilon)
 
     @torch.enable_grad()
-    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, generators: Generators) -> Tensor:
+    def __call__(self, classifier: Network, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         clean = images.to(torch.float32, copy=True)
         low, high = (clean - self.epsilon).clamp(min=0), (clean + self.epsilon).clamp(max=255)
-        x = (clean + self.start(images, generators)).clamp_(0, 255) if self.random_start else clean
+        x = (clean + self.start(images, seeds)).clamp_(0, 255) if self.random_start else clean
         for _ in range(self.steps):
             pixels = (x / 255).requires_grad_()
             (gradient,) = torch.autograd.grad(self.loss(classifier(pixels), labels), pixels)
@@ -45,7 +45,6 @@ class PGD(Attack):
         """The value to increase: the cross-entropy, as a sum, so that images do not depend on their batch."""
         return F.cross_entropy(logits, labels, reduction="sum")
 
-    def start(self, images: Tensor, generators: Generators) -> Tensor:
-        """One perturbation per image, uniform over the whole numbers from −epsilon to epsilon; int16 [B, C, H, W]."""
-        low, high = -self.epsilon, self.epsilon
-        return drawn(images, generators, lambda rng, shape: rng.integers(low, high, shape, np.int16, endpoint=True))
+    def start(self, images: Tensor, seeds: Tensor) -> Tensor:
+        """One perturbation per image, uniform over the whole numbers from −epsilon to epsilon; int64 [B, C, H, W]."""
+        return random.integers(seeds, -self.epsilon, self.epsilon, images.shape[1:])

@@ -17,7 +17,7 @@ class TargetedPGD(PGD):
     """
 
     goal: Policy = "random"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def threat(self) -> Threat:

@@ -11,9 +11,9 @@ from loky import ProcessPoolExecutor, cpu_count
 from loky.process_executor import BrokenProcessPool
 from pydantic import Field
 
-from sat_exp.engine.engine import Engine, Piece, unseen
+from sat_exp.engine.engine import Engine, Piece
 from sat_exp.errors import UserError
-from sat_exp.progress import Advance
+from sat_exp.progress import Advance, ignored
 
 DEATHS = 8
 """The number of processes that may die of one piece of work, one after the other, without storing anything."""
@@ -79,7 +79,7 @@ class Slot:
             if self.ended:
                 self.end()
             try:
-                return self.process.submit(piece.work, unseen).result()
+                return self.process.submit(piece.work, ignored).result()
             except BrokenProcessPool:
                 self.process = None
                 if self.ended:

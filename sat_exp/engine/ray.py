@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sat_exp.engine.engine import Engine, Piece, unseen
+from sat_exp.engine.engine import Engine, Piece
 from sat_exp.errors import UserError, explained
-from sat_exp.progress import Advance
+from sat_exp.progress import Advance, ignored
 from sat_exp.settings.types import Text
 
 
@@ -59,4 +59,4 @@ class Ray(Engine):
 
 def work(piece: Any) -> Any:
     """The result of a piece of work, in a worker."""
-    return piece(unseen)
+    return piece(ignored)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sat_exp.engine.engine import Engine, Piece, unseen
+from sat_exp.engine.engine import Engine, Piece
 from sat_exp.errors import UserError
-from sat_exp.progress import Advance
+from sat_exp.progress import Advance, ignored
 from sat_exp.settings.types import FolderPath
 
 PAUSE = 1.0
@@ -26,7 +26,7 @@ class Requeued:
     def __call__(self) -> tuple[Exception | None, Any]:
         """The error or the result: submitit itself hands back the text of an error only."""
         try:
-            return None, self.work(unseen)
+            return None, self.work(ignored)
         except Exception as error:
             return error, None
 

@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from sat_exp.errors import UserError
-from sat_exp.measurement.loaded import loaded
-from sat_exp.models import Candidate, Configured, Model
+from sat_exp.models import Candidate, Configured
 from sat_exp.models.weights import digest
+from sat_exp.modules.hardware import Placed
 from sat_exp.settings.targets import named_by, within
 from sat_exp.store import Damaged, Store, StoredArray, key_of
 from sat_exp.store.encoding import Unsound
@@ -55,12 +55,13 @@ class Identity:
     warnings: tuple[str, ...] = ()
 
 
-def identity(candidate: Candidate, store: Store) -> Identity:
-    """The identity of a model: what `store` remembers, else that of the loaded model, which it then remembers."""
+def identity(candidate: Candidate, store: Store, load: Callable[[], Placed]) -> Identity:
+    """The identity of a model: what `store` remembers, else that of the model as `load` gives it, which the store then
+    remembers."""
     if (found := remembered(candidate, store)) is not None:
         return found
     facts = determining(candidate)
-    model = loaded(candidate)
+    model = load().model
     warnings: tuple[str, ...] = ()
     try:
         components = candidate.components(model.classifier.network)
@@ -77,21 +78,19 @@ def identity(candidate: Candidate, store: Store) -> Identity:
     return made
 
 
-def verified(candidate: Candidate, fingerprint: str, store: Store) -> Model:
-    """The loaded model. Damaged where its fingerprint is another than the store remembered, for example because its
-    weights were replaced since: the entry goes to the quarantine, and the same work is right when it is done again."""
-    model = loaded(candidate)
-    if model.fingerprint == fingerprint or (facts := determining(candidate)) is None:
-        return model
+def verified(placed: Placed, candidate: Candidate, fingerprint: str, store: Store) -> Placed:
+    """`placed`, the loaded model. Damaged where its fingerprint is another than the store remembered, for example
+    because its weights were replaced since: the entry goes to the quarantine, and the same work is then right."""
+    if placed.model.fingerprint == fingerprint or (facts := determining(candidate)) is None:
+        return placed
 
     def outdated(_: bytes) -> None:
         raise Unsound("the model has another fingerprint")
 
     array = entry(facts, store)
     store.quarantine(array.named(0), outdated)
-    raise Damaged(
-        f"{store.backend.locate(array.path)} is outdated, the weights or the code of {candidate.name} changed"
-    )
+    place = store.backend.locate(array.path)
+    raise Damaged(f"{place} is outdated, the weights or the code of {candidate.name} changed")
 
 
 def remembered(candidate: Candidate, store: Store) -> Identity | None:

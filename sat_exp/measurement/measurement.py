@@ -1,6 +1,7 @@
 """The measurement: which models are attacked, which are evaluated on whose images, in which order."""
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,15 +14,27 @@ from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
 from sat_exp.engine import Engine, Local, Piece
 from sat_exp.errors import UserError
-from sat_exp.measurement.division import attack_parts, source_groups
+from sat_exp.measurement.division import attack_parts, room, source_groups, target_groups
 from sat_exp.measurement.loaded import forget
 from sat_exp.measurement.scheduling import Schedule, Steps, Task, repaired
 from sat_exp.measurement.stages import Stages
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, View, Views
 from sat_exp.models import Candidate
-from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.clock import Seconds
+from sat_exp.modules.hardware import BYTES, Hardware
 from sat_exp.progress import Advance, progress
 from sat_exp.store import Store, key_of
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Models that are loaded together as targets."""
+
+    models: Sequence[Subject]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(model.name for model in self.models)
 
 
 @dataclass
@@ -31,7 +44,7 @@ class Measurement:
     labels: which images are attacked: `truth`, those that the model classifies as labelled; `consensus` and `own`, all.
     protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size.
     engine: does the work.
-    timings: seconds by stage.
+    timings: seconds by stage. seconds: those of this command, by model and activity, see `clock`.
     """
 
     images: ImageSet
@@ -43,6 +56,7 @@ class Measurement:
     protocol: str = "canvas"
     engine: Engine = field(default_factory=Local)
     timings: dict[str, float] = field(default_factory=dict)
+    seconds: Seconds = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         if self.labels == "truth" and self.images.labels is None:
@@ -58,7 +72,12 @@ class Measurement:
     @cached_property
     def stages(self) -> Stages:
         facts, choices = self.views.facts, (self.hardware, self.seed, self.labels)
-        return Stages(facts, self.protocol, self.attack, self.store, *choices)
+        return Stages(facts, self.protocol, self.attack, self.store, *choices, self.room)
+
+    @property
+    def room(self) -> float:
+        """Bytes for models that a process keeps loaded."""
+        return room(self.hardware, self.engine)
 
     def run(self, candidates: Sequence[Candidate], directions: Collection[Direction] | None = None) -> Measured:
         """Attack every source of `directions` and evaluate its targets on the adversarial images. directions: (source,
@@ -73,6 +92,8 @@ class Measurement:
     def measured(self, candidates: Sequence[Candidate], wanted: set[Direction]) -> Measured:
         """The four stages, one after the other."""
         self.timings.clear()
+        self.seconds.clear()
+        self.stages.failed.clear()
         schedule = Schedule(self.store, self.engine)
         with self.timed("images"):
             views = self.decode(candidates, schedule)
@@ -113,15 +134,17 @@ class Measurement:
         name, attack = candidate.name, key_of(self.stages.attack_facts() | {"seed": self.seed})
         lock = ("attack", key_of(candidate.facts), attack)
         clean = Piece(f"{name}: clean images", partial(self.stages.clean, candidate, view))
-        (found,) = yield [Task(clean, lock)]
+        ((found, seconds),) = yield [Task(clean, lock)]
+        self.seconds.update(seconds)
         subject = replace(found, candidate=candidate, view=view, logits=self.store.adopt(found.logits))
         if bar is None:
             return subject
         source = self.stages.source(subject)
         parts, adversarial = self.parts(source), source.adversarial
         bar(len(self.images) - sum(adversarial.length(chunk) for part in parts for chunk in part))
-        yield [Task(self.attack_on(part, source), (*lock, str(part))) for part in parts]
-        check = Piece(f"{name}: check of its adversarial images", partial(self.stages.verify, source))
+        for seconds in (yield [Task(self.attack_on(part, source), (*lock, str(part))) for part in parts]):
+            self.seconds.update(seconds)
+        check = Piece(f"{name}: check of its adversarial images", partial(self.stages.verify, source), light=True)
         (warnings,) = yield [Task(check, lock)]
         return replace(source, warnings=[*source.warnings, *warnings])
 
@@ -144,37 +167,51 @@ class Measurement:
         return [part for part in parts if missing.intersection(part)]
 
     def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
-        """The predictions of each target for the adversarial images of all its sources. The slowest target comes
-        first, so that the last pieces of work are short."""
-        sources = sources_of(subjects, wanted)
+        """The predictions of all targets for the adversarial images of their sources. The slowest targets come first,
+        so that the last pieces of work are short."""
+        width = BYTES.get(self.hardware.precision, 4)
+        left = [subject for subject in subjects if subject.name not in schedule.failures]
+        slowest_first = sorted(left, key=attrgetter("image_seconds"), reverse=True)
+        groups = target_groups(self.engine, slowest_first, lambda model: width * model.parameters, self.room)
+        sources = sources_of(left, wanted)
         with progress("transfer", sum(len(source.rows) for each in sources.values() for source in each)) as bar:
 
-            def steps(target: Subject) -> Steps[None]:
-                return self.evaluated(target, sources[target.name])
+            def steps(targets: Targets) -> Steps[None]:
+                return self.evaluated(targets, sources, schedule)
 
-            schedule.each(subjects, steps, bar, size=attrgetter("image_seconds"))
+            schedule.each([Targets(group) for group in groups], steps, bar, size=lambda targets: 0)
+        for group in groups:
+            if why := schedule.failures.pop(Targets(group).name, None):
+                schedule.failures |= dict.fromkeys((target.name for target in group), why)
 
-    def evaluated(self, target: Subject, sources: Sequence[Source]) -> Steps[None]:
-        """The predictions of one target, for some sources at a time."""
-        most = max((len(source.rows) for source in sources), default=0)
-        groups = source_groups(self.engine, sources, most, target.image_seconds)
-        yield [
-            Task(
-                self.predictions_for(group, target),
-                ("evaluate", target.fingerprint, target.view.pixels.key, *(source.fingerprint for source in group)),
-            )
-            for group in groups
-        ]
+    def evaluated(self, targets: Targets, sources: dict[str, list[Source]], schedule: Schedule) -> Steps[None]:
+        """The predictions of some targets that are loaded together, for some sources at a time."""
+        wanted: dict[str, tuple[Source, list[Subject]]] = {}
+        for target in targets.models:
+            for source in sources[target.name]:
+                wanted.setdefault(source.name, (source, []))[1].append(target)
+        most = max((len(source.rows) for source, _ in wanted.values()), default=0)
+        image_seconds = sum(target.image_seconds for target in targets.models)
+        groups = source_groups(self.engine, [*wanted.values()], most, image_seconds)
+        for done in (yield [self.predictions_for(group) for group in groups]):
+            self.seconds.update(done.seconds)
+            for name, why in done.failures.items():
+                schedule.fail(name, why)
 
-    def predictions_for(self, sources: Sequence[Source], target: Subject) -> Piece:
-        """The predictions of a target for the adversarial images of some sources."""
-        name = f"{target.name}: predictions for {', '.join(source.name for source in sources)}"
-        count = sum(len(source.rows) for source in sources)
+    def predictions_for(self, pairs: Sequence[tuple[Source, Sequence[Subject]]]) -> Task:
+        """The predictions of the targets of each source for its adversarial images."""
+        targets = {target.name: target for _, several in pairs for target in several}
+        sources = [source for source, _ in pairs]
+        name = f"{', '.join(targets)}: predictions for {', '.join(source.name for source in sources)}"
+        count = sum(len(source.rows) * len(several) for source, several in pairs)
 
         def stored() -> int:
-            return sum(not self.stages.predictions(source, target).missing() for source in sources)
+            rows = (self.stages.predictions(source, target) for source, several in pairs for target in several)
+            return sum(not row.missing() for row in rows)
 
-        return Piece(name, partial(self.stages.evaluate, target, sources), count, stored)
+        piece = Piece(name, partial(self.stages.evaluate, pairs), count, stored)
+        numbers = (f"{each.fingerprint} {each.view.pixels.key}" for each in (*targets.values(), *sources))
+        return Task(piece, ("evaluate", *numbers))
 
     def read_back(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> Measured:
         """All predictions from the store; UserError where models failed and no pair is left, or no model."""
@@ -193,6 +230,7 @@ class Measurement:
             reference={(source.name, target.name): self.unattacked(source, target) for source, target in ways},
             failures=schedule.failures,
             timings=self.timings,
+            seconds=self.seconds,
             warnings=[warning for subject in left for warning in subject.warnings],
         )
 

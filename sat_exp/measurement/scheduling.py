@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from filelock import Timeout
 
 from sat_exp.engine import Engine, Piece
-from sat_exp.errors import UserError, one_line
+from sat_exp.errors import UserError, reason
 from sat_exp.measurement.loaded import forget
 from sat_exp.models import Candidate
 from sat_exp.progress import Advance
@@ -21,11 +21,11 @@ from sat_exp.settings.targets import allowed, allowing
 from sat_exp.store import Damaged, Store, Unwritable
 
 if TYPE_CHECKING:
-    from sat_exp.measurement.subjects import Subject
+    from sat_exp.measurement.measurement import Targets
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item", Candidate, "Subject")
+Item = TypeVar("Item", Candidate, "Targets")
 Result = TypeVar("Result")
 
 
@@ -95,9 +95,14 @@ class Schedule:
             raise
         except Exception as error:  # is not kept: its traceback holds the model and all that was computed with it
             expected = isinstance(error, (UserError, OSError))
-            log.error("%s failed: %s", name, reason(error), exc_info=None if expected else error)
-            self.failures[name] = reason(error)
+            self.fail(name, reason(error), None if expected else error)
         gc.collect()  # Lightning's trainer and module refer to each other
+
+    def fail(self, name: str, why: str, error: Exception | None = None) -> None:
+        """Record why an item failed; the first reason counts. error: is logged with its traceback."""
+        if name not in self.failures:
+            log.error("%s failed: %s", name, why, exc_info=error)
+            self.failures[name] = why
 
 
 class Work:
@@ -198,8 +203,3 @@ def repaired(store: Store, work: Callable[[], Result]) -> Result:
             for line in sorted(found - named):
                 log.warning("%s: it is computed again", line)
             named |= found
-
-
-def reason(error: Exception) -> str:
-    """Why something failed, in one line."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"

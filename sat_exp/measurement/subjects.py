@@ -11,6 +11,7 @@ import numpy as np
 from sat_exp.datasets import ImageSet
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.models import Candidate
+from sat_exp.modules.clock import Seconds
 from sat_exp.modules.hardware import Hardware
 from sat_exp.progress import progress
 from sat_exp.similarity import Predictions
@@ -84,7 +85,7 @@ class Views:
             {"canvas": asdict(canvas), "contents": hashlib.sha256("".join(self.contents).encode()).hexdigest()},
             shape=(len(images), *images.shape),
             dtype="uint8",
-            chunk=self.hardware.batch_size,
+            chunk=self.hardware.chunk,
             name=images.name,
         )
 
@@ -154,6 +155,7 @@ class Measured:
     predictions: by (source, target), the classes that the target predicts for the source's adversarial images, int64
     [N], −1 where the source was not attacked. reference: those that it predicts for the same images before the attack,
     in the source's view. failures: the reason for each model that could not be measured. timings: seconds by stage.
+    seconds: by model and activity, see `clock`.
     """
 
     models: list[Subject]
@@ -161,6 +163,7 @@ class Measured:
     reference: dict[Direction, np.ndarray]
     failures: dict[str, str]
     timings: dict[str, float]
+    seconds: Seconds
     warnings: list[str]
 
     @property

@@ -15,6 +15,7 @@ from sat_exp.deferred import deferred
 from sat_exp.errors import UserError, one_line
 from sat_exp.measurement.measurement import Measurement
 from sat_exp.measurement.subjects import Measured, Source
+from sat_exp.modules.clock import ALONE, COMPUTE, IN_THREADS, Seconds
 from sat_exp.similarity import SAT_FLOOR, measures
 
 embedding = deferred("sat_exp.statistics.embedding")  # imports scipy.stats
@@ -47,9 +48,26 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
             found["embedding"] = embedding.classical_points(sat).assign(method="classical")
         if scoring.measures:
             found["measures"] = measure_table(measured, images.labels, scoring.measures, scoring.confidence)
+    if measured.seconds:
+        found["time"] = time_table(measured.seconds)
     if measured.failures:
         found["failures"] = pd.DataFrame(measured.failures.items(), columns=["model", "reason"])
     return found
+
+
+def time_table(seconds: Seconds) -> pd.DataFrame:
+    """The table `time`: the seconds of each model by activity, see `clock`."""
+    table = pd.Series(seconds, dtype=float).unstack(fill_value=0.0).rename_axis(index="model")
+    return table.reindex(columns=[*ALONE, "other", *IN_THREADS], fill_value=0.0).reset_index()
+
+
+def efficiency(seconds: Seconds) -> float | None:
+    """The share of the time in which networks compute; None where they did not compute for a second."""
+    computed, whole = (
+        sum(value for (_, activity), value in seconds.items() if activity in activities)
+        for activities in (COMPUTE, (*ALONE, "other"))
+    )
+    return round(computed / whole, 4) if computed >= 1 else None
 
 
 def model_table(measured: Measured, labels: np.ndarray | None, confidence: float) -> pd.DataFrame:
@@ -129,5 +147,6 @@ def facts(measurement: Measurement, measured: Measured) -> dict[str, Any]:
         "class_names": list(images.class_names),
         "models": {model.name: model.candidate.facts for model in measured.models},
         "timings": {stage: round(seconds, 2) for stage, seconds in measured.timings.items()},
+        "efficiency": efficiency(measured.seconds),
         "warnings": measured.warnings + [f"{name} failed: {reason}" for name, reason in measured.failures.items()],
     }

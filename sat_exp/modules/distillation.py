@@ -15,11 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from sat_exp.errors import UserError
 from sat_exp.models import Classifier, Model
-from sat_exp.modules.hardware import Hardware, in_halves
-from sat_exp.modules.prediction import ChunkWriter
+from sat_exp.modules.clock import Clock
+from sat_exp.modules.hardware import Fitting, Hardware
+from sat_exp.modules.streaming import Output, Sink, Writer
 from sat_exp.modules.training import Training
 from sat_exp.modules.training_images import TrainingImages
+from sat_exp.progress import ignored
 from sat_exp.store import Store
 
 log = logging.getLogger(__name__)
@@ -95,10 +98,11 @@ class TeacherPrediction(LightningModule):
 
     def __init__(self, teacher: Classifier, views: int) -> None:
         super().__init__()
-        self.teacher, self.views = teacher, views
+        self.teacher, self.views, self.fitting = teacher, views, Fitting()
 
-    def predict_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        return in_halves(self.step, batch["images"])
+    def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
+        logits = self.fitting(self.step, batch["images"])
+        return [Output(logits, logits.isfinite().all())]
 
     def step(self, images: Tensor) -> Tensor:
         views = [images, images.flip(-1)][: self.views]
@@ -119,11 +123,15 @@ def teacher_logits(
             log.warning("%s: it is computed again", reason)
         if missing := stored.missing():
             stored.note_versions(hardware.versions)
-            trainer = hardware.trainer(callbacks=[ChunkWriter(lambda done: None)], enable_progress_bar=False)
-            spans = {chunk: range(number)[stored.span(chunk)] for chunk in missing}
+            spans = [range(number)[stored.span(chunk)] for chunk in missing]
+            sink = Sink(teacher.name, stored, missing)
             batches = (
-                {"images": torch.stack([images.training[index][0] for index in span]), "last_of": (stored, chunk)}
-                for chunk, span in spans.items()
+                {"images": torch.stack([images.training[index][0] for index in span]), "sinks": [sink]}
+                for span in spans
             )
-            trainer.predict(TeacherPrediction(teacher.classifier, views), batches, return_predictions=False)
+            with Writer(Clock(hardware.device), teacher.name, ignored) as writer:
+                trainer = hardware.trainer(callbacks=[writer], enable_progress_bar=False)
+                trainer.predict(TeacherPrediction(teacher.classifier, views), batches, return_predictions=False)
+            if sink.failed is not None:
+                raise UserError(f"teacher {teacher.name}: {sink.failed}")
     return torch.from_numpy(stored.read_all())

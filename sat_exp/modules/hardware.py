@@ -5,7 +5,7 @@ import os
 import platform
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from sat_exp.errors import UserError, explained
+from sat_exp.models import Classifier, Model
 from sat_exp.settings import checked
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ warnings.filterwarnings("ignore", message=".*treespec.*")
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 Precision = Literal["32-true", "bf16-mixed", "bf16-true", "64-true"]
 """Names of Lightning's. fp16 is left out because input gradients underflow in it."""
+
+DTYPES = {"bf16-true": torch.bfloat16, "64-true": torch.float64}
+"""The types of weights that are not float32."""
+
+CHUNK = 64
+"""The most images of a stored chunk: 10 MB at 224×224. No more of an attack is lost with a process."""
+
+BYTES = {"bf16-true": 2, "64-true": 8}
+"""Bytes of a weight, where they are not 4."""
 
 LIBRARIES = ("torch", "timm", "numpy", "pillow")
 
@@ -65,8 +75,15 @@ class Hardware:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
 
+    @property
+    def chunk(self) -> int:
+        """The images of a stored chunk."""
+        return min(CHUNK, self.batch_size)
+
     @cached_property
     def device(self) -> torch.device:
+        if self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.accelerator.is_available()):
+            return torch.device("cpu")  # known without Lightning, whose import takes seconds
         return self.trainer(enable_progress_bar=False).strategy.root_device
 
     @property
@@ -89,6 +106,14 @@ class Hardware:
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         except (AttributeError, ValueError, OSError):
             return float("inf")
+
+    def place(self, classifier: Classifier) -> Classifier:
+        """The classifier on the device, in the run's precision and memory format."""
+        placed = classifier.to(self.device, DTYPES.get(self.precision))
+        for parameter in placed.parameters() if self.channels_last else ():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.to(memory_format=torch.channels_last)
+        return placed
 
     def check(self) -> None:
         """UserError where it cannot be used. A processor always can in full precision, and Lightning, which takes
@@ -120,14 +145,35 @@ def device_name(device: torch.device) -> str:
     return device.type
 
 
-def in_halves(step: Callable[..., Tensor], *batch: Any) -> Tensor:
-    """`step(*batch)`; where the device runs out of memory, the joined results of the two halves of the batch."""
-    try:
-        return step(*batch)
-    except torch.OutOfMemoryError as error:
-        size = len(batch[0])
-        if size == 1:
-            raise UserError("the device's memory does not hold one image: choose another hardware=") from error
-    torch.cuda.empty_cache()
-    halves = slice(size // 2), slice(size // 2, None)
-    return torch.cat([in_halves(step, *(part[half] for part in batch)) for half in halves])
+@dataclass
+class Fitting:
+    """How many images a step takes at once. most: found where the device's memory is too small for a batch."""
+
+    most: int | None = None
+
+    def __call__(self, step: Callable[..., Tensor], *batch: Any) -> Tensor:
+        """`step(*batch)`; where the device runs out of memory, the joined results of parts of the batch, of half as
+        many images from then on. UserError where one image does not fit."""
+        done: list[Tensor] = []
+        start, size = 0, len(batch[0])
+        while start < size:
+            count = min(self.most or size, size - start)
+            try:
+                done.append(step(*(part[start : start + count] for part in batch)))
+                start += count
+                continue
+            except torch.OutOfMemoryError as error:
+                if count == 1:
+                    raise UserError("the device's memory does not hold one image: choose another hardware=") from error
+                self.most = count // 2
+            torch.cuda.empty_cache()
+        return torch.cat(done) if len(done) > 1 else done[0]
+
+
+@dataclass
+class Placed:
+    """A model on its device. attack, evaluation: how many images it takes at once."""
+
+    model: Model
+    attack: Fitting = field(default_factory=Fitting)
+    evaluation: Fitting = field(default_factory=Fitting)

@@ -1,66 +1,77 @@
-"""Lightning's predict loop over images whose results are not stored yet: modules, batches, writing of results."""
+"""Lightning modules that predict classes and generate adversarial images, and the batches they take.
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import pairwise
+The models are on their device already and are no submodules: Lightning would move them back after every loop.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
 
 from sat_exp.attacks import Attack
-from sat_exp.errors import UserError
-from sat_exp.models import Classifier, Model, preflight
-from sat_exp.modules.hardware import in_halves
+from sat_exp.errors import UserError, reason
+from sat_exp.models import Model, preflight
+from sat_exp.modules.clock import Clock
+from sat_exp.modules.hardware import Placed
+from sat_exp.modules.streaming import Output, Sink
 from sat_exp.store import StoredArray, StoredRow
-
-AHEAD = 2  # batches read in advance
 
 
 class Evaluation(LightningModule):
-    """Logits [B, classes] or predicted classes int32 [B] of `EvaluationBatches`; UserError if they are not finite."""
+    """The outputs of models, by name, for `EvaluationBatches`: logits [B, classes], or predicted classes int32 [B]. A
+    model that fails gets no more batches; its sinks state why."""
 
-    def __init__(self, classifier: Classifier, *, logits: bool) -> None:
+    def __init__(self, models: dict[str, Placed], clock: Clock, *, logits: bool) -> None:
         super().__init__()
-        self.classifier, self.logits = classifier, logits
+        self.models, self.clock, self.logits = models, clock, logits
 
-    def predict_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        return in_halves(self.step, batch["images"])
+    def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
+        return [self.output(sink, batch["images"]) for sink in batch["sinks"]]
 
-    def step(self, images: Tensor) -> Tensor:
-        logits = self.classifier(images.float() / 255).float()
-        if not logits.isfinite().all():
-            raise UserError("its logits are not finite for some images: check its weights and hardware.precision")
-        return logits if self.logits else logits.argmax(dim=1).int()
+    def output(self, sink: Sink, images: Tensor) -> Output:
+        finite = torch.ones((), dtype=torch.bool, device=images.device)
+        if sink.failed is None:
+            placed = self.models[sink.name]
+
+            def step(part: Tensor) -> Tensor:
+                logits = placed.model.classifier(part.float() / 255).float()
+                finite.logical_and_(logits.isfinite().all())
+                return logits if self.logits else logits.argmax(dim=1).int()
+
+            try:
+                with self.clock.on_device(sink.name, "clean" if self.logits else "transfer"):
+                    return Output(placed.evaluation(step, images), finite)
+            except Exception as error:
+                sink.failed = reason(error)
+        return Output(images.new_empty(0), finite)
 
 
 class Generation(LightningModule):
     """Adversarial images, uint8 [B, C, H, W], of `AttackBatches`; UserError if a logit is not finite."""
 
-    def __init__(self, classifier: Classifier, attack: Attack) -> None:
+    def __init__(self, placed: Placed, attack: Attack, clock: Clock) -> None:
         super().__init__()
-        self.classifier, self.attack = classifier, attack
+        self.placed, self.attack, self.clock = (placed,), attack, clock
 
-    def predict_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        return in_halves(self.step, batch["images"], batch["labels"], batch["seeds"])
-
-    def step(self, images: Tensor, labels: Tensor, seeds: Sequence[tuple[int, int]]) -> Tensor:
-        finite = torch.ones((), dtype=torch.bool, device=images.device)
+    def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
+        (placed,), (sink,) = self.placed, batch["sinks"]
+        finite = torch.ones((), dtype=torch.bool, device=batch["images"].device)
 
         def watched(pixels: Tensor) -> Tensor:
-            logits = self.classifier(pixels)
-            finite.logical_and_(logits.detach().isfinite().all())  # read once: reading waits for the device
+            logits = placed.model.classifier(pixels)
+            finite.logical_and_(logits.detach().isfinite().all())  # is read later: reading waits for the device
             return logits
 
-        adversarial = self.attack(watched, images, labels, [np.random.default_rng(seed) for seed in seeds])
-        if not finite:
-            raise UserError("its logits are not finite under attack: check its weights and hardware.precision")
-        return adversarial
+        def step(images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
+            return self.attack(watched, images, labels, seeds)
+
+        if sink.failed is not None:
+            raise UserError(sink.failed)
+        with self.clock.on_device(sink.name, "attack"):
+            return [Output(placed.attack(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
 
 
 class Preflight(LightningModule):
@@ -70,7 +81,6 @@ class Preflight(LightningModule):
 
     def __init__(self, model: Model, classes: int) -> None:
         super().__init__()
-        self.classifier = model.classifier
         self.model, self.classes = model, classes
 
     @torch.enable_grad()
@@ -85,94 +95,73 @@ class Preflight(LightningModule):
         return self.predict_step(batch[: len(batch) // 2], index)
 
 
-@dataclass
-class AttackBatches(Dataset):
-    """The batches of an attack that `output` does not hold: the images at `rows` of `pixels`, in chunks of `output`.
-    labels: the classes to lead away from, or the goal classes of a targeted attack, int64, one per row. seeds: one per
-    row, for all random numbers of that image, so that neither batches nor their order matter. chunks: those of `output`
-    that are to be made."""
+class AttackBatches:
+    """Batches of the images that `chunks` of `output` lack: those at `rows` of `pixels`, int64 [N'], with `labels`, the
+    classes to lead away from or the goal classes of a targeted attack, and `seeds`, int64 [N'] both."""
 
-    pixels: StoredArray
-    output: StoredArray
-    rows: np.ndarray
-    labels: np.ndarray
-    seeds: Sequence[tuple[int, int]]
-    chunks: range
-
-    def __post_init__(self) -> None:
-        self.work = [chunk for chunk in self.output.missing() if chunk in self.chunks]
+    def __init__(
+        self,
+        name: str,
+        pixels: StoredArray,
+        output: StoredArray,
+        inputs: tuple[np.ndarray, np.ndarray, np.ndarray],
+        chunks: range,
+        batch_size: int,
+    ) -> None:
+        missing = [chunk for chunk in output.missing() if chunk in chunks]
+        self.sink, self.pixels, self.batch_size = Sink(name, output, missing), pixels, batch_size
+        places = [np.arange(output.rows)[output.span(chunk)] for chunk in missing]
+        order = np.concatenate([np.empty(0, np.int64), *places])
+        self.rows, self.labels, self.seeds = (values[order] for values in inputs)
 
     def images(self) -> int:
-        return sum(self.output.length(chunk) for chunk in self.work)
+        return len(self.rows)
 
     def __len__(self) -> int:
-        return len(self.work)
+        return -(-len(self.rows) // self.batch_size)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        span = self.output.span(self.work[position])
+        part = slice(position * self.batch_size, (position + 1) * self.batch_size)
         return {
-            "images": torch.from_numpy(self.pixels.gather(self.rows[span])),
-            "labels": torch.from_numpy(self.labels[span]),
-            "seeds": self.seeds[span],
-            "last_of": (self.output, self.work[position]),
+            "images": torch.from_numpy(self.pixels.gather(self.rows[part])),
+            "labels": torch.from_numpy(self.labels[part]),
+            "seeds": torch.from_numpy(self.seeds[part]),
+            "sinks": [self.sink],
         }
 
 
-class EvaluationBatches(Dataset):
-    """The batches of images whose outputs are not stored, over any number of (images, output) pairs. A batch is a chunk
-    of images, or the part of it that belongs to one chunk of the output."""
+Outputs = Mapping[str, StoredArray | StoredRow]  # where the outputs of models are stored, by their names
 
-    def __init__(self, jobs: Sequence[tuple[StoredArray, StoredArray | StoredRow]]) -> None:
-        self.work: list[tuple[StoredArray, range, tuple[StoredArray | StoredRow, int] | None]] = []
-        for images, output in jobs:
-            for target in output.missing():
-                start, stop = output.span(target).start, output.span(target).stop
-                cuts = [start, *range((start // images.chunk + 1) * images.chunk, stop, images.chunk), stop]
-                for first, last in pairwise(cuts):
-                    self.work.append((images, range(first, last), (output, target) if last == stop else None))
+
+class EvaluationBatches:
+    """Batches of images whose outputs are not stored, over any number of arrays of images with the outputs of some
+    models. Each batch is read once for all of its models."""
+
+    def __init__(self, jobs: Sequence[tuple[StoredArray, Outputs]], batch_size: int) -> None:
+        self.work: list[tuple[StoredArray, np.ndarray, list[Sink]]] = []
+        self.sinks: list[Sink] = []
+        for images, outputs in jobs:
+            for missing, sinks in self.open(outputs):
+                self.sinks += sinks
+                rows = np.concatenate([np.arange(images.rows)[sinks[0].array.span(chunk)] for chunk in missing])
+                for start in range(0, len(rows), batch_size):
+                    self.work.append((images, rows[start : start + batch_size], sinks))
+
+    @staticmethod
+    def open(outputs: Outputs) -> Iterator[tuple[tuple[int, ...], list[Sink]]]:
+        """The missing chunks, and sinks of the models that lack these."""
+        lacking: dict[tuple[int, ...], list[Sink]] = {}
+        for name, output in outputs.items():
+            if missing := tuple(output.missing()):
+                lacking.setdefault(missing, []).append(Sink(name, output, missing))
+        return iter(lacking.items())
 
     def images(self) -> int:
-        return sum(len(rows) for _, rows, _ in self.work)
+        return sum(len(rows) * len(sinks) for _, rows, sinks in self.work)
 
     def __len__(self) -> int:
         return len(self.work)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        images, rows, last_of = self.work[position]
-        return {"images": torch.from_numpy(images.gather(rows)), "last_of": last_of}
-
-
-@dataclass
-class Ahead(IterableDataset):
-    """Batches in their order; a thread reads the next ones while the device computes."""
-
-    batches: AttackBatches | EvaluationBatches
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        waiting: deque[Future[dict[str, Any]]] = deque()
-        with ThreadPoolExecutor(1) as reader:
-            for position in range(len(self.batches)):
-                waiting.append(reader.submit(self.batches.__getitem__, position))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-
-
-class ChunkWriter(Callback):
-    """Writes the outputs of the predict loop as chunks of stored arrays. `last_of` of a batch is the array and the
-    chunk that ends with it, or None. advance: called with the number of images after each batch."""
-
-    def __init__(self, advance: Callable[[int], None]) -> None:
-        self.advance = advance
-        self.pending: list[np.ndarray] = []  # the outputs since the last chunk
-
-    def on_predict_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, index: int, loader: int = 0
-    ) -> None:
-        self.pending.append(outputs.cpu().numpy())
-        if batch["last_of"] is not None:
-            array, chunk = batch["last_of"]
-            array.write(chunk, np.concatenate(self.pending))
-            self.pending = []
-        self.advance(len(outputs))
+        images, rows, sinks = self.work[position]
+        return {"images": torch.from_numpy(images.gather(rows)), "sinks": sinks}

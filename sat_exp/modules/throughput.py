@@ -237,9 +237,7 @@ def timed(config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, Any]
     model = models.load(untrained)
     seconds = time.perf_counter() - started
     shape = (len(models.preprocessing(untrained).mean), canvas, canvas)
-    stopwatch = Stopwatch(model.classifier, shape, hardware.batch_size)
-    if hardware.channels_last:
-        stopwatch.to(memory_format=torch.channels_last)
+    stopwatch = Stopwatch(hardware.place(model.classifier), shape, hardware.batch_size)
     trainer = hardware.trainer(inference_mode=False, enable_progress_bar=False)
     trainer.predict(stopwatch, DataLoader(range(1), batch_size=None), return_predictions=False)  # type: ignore[arg-type]
     facts = {"load_seconds": seconds, "parameters": model.parameters, "torch": torch.__version__}
@@ -297,7 +295,8 @@ class Stopwatch(LightningModule):
         return self.classifier(images.float() / 255).float().argmax(dim=1)
 
     def attack(self, images: Tensor) -> Tensor:
-        return self.step(self.classifier, images, torch.zeros(len(images), dtype=torch.int64, device=self.device), [])
+        labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
+        return self.step(self.classifier, images, labels, labels)
 
     def seconds(self, work: Callable[[Tensor], Tensor], images: Tensor) -> float:
         wait = torch.accelerator.synchronize if self.device.type != "cpu" else lambda: None

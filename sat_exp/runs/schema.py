@@ -109,12 +109,15 @@ PAIRS = Measured(
     at_most=(("fooled_ab", "images"), ("fooled_ba", "images")),
 )
 
+TIMES = "attack clean transfer load gate check other read copy write"
+
 TABLES = {
     "models": MODELS,
     "pairs": PAIRS,
     "components": Table(columns(name="model"), unique=("model",), open=True),
     "images": Measured(columns(text="id", name="sha256") | optional(count="label", text="class")),
     "store": Measured(columns(name="kind key", text="name") | optional(text="sha256", count="rows chunks bytes")),
+    "time": Measured(columns(name="model") | columns(seconds=TIMES), unique=("model",)),
     "measures": Table(PAIR | columns(name="measure", number="value low high")),
     "failures": Table(columns(name="model", text="reason")),
     "examples": Measured(

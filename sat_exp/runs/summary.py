@@ -111,6 +111,7 @@ class Summary(TypedDict, total=False):
     versions: dict[Name, Scalar]
     hardware: dict[Name, Scalar]
     timings: dict[Name, NonNegative]
+    efficiency: Annotated[float, Field(ge=0, le=1)] | None
     planned_seconds: dict[Name, NonNegative]
     class_names: Annotated[list[str], Field(max_length=1_000_000)]
     models: dict[Name, Model] | list[Name]

@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader
 
 from sat_exp import models, tracking
 from sat_exp.engine import Engine, Local, Piece
-from sat_exp.engine.engine import unseen
 from sat_exp.errors import UserError
 from sat_exp.measurement.scheduling import Chain, Schedule, Steps, Task, Work
 from sat_exp.models import Classifier
@@ -27,7 +26,7 @@ from sat_exp.modules import records, training
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import Source, TrainingImages
-from sat_exp.progress import Advance, progress
+from sat_exp.progress import Advance, ignored, progress
 from sat_exp.store import key_of
 from sat_exp.tasks.composing import changed
 
@@ -105,7 +104,7 @@ class Trainings:
         if remaining:
             here = isinstance(engine, Local)  # then every training has a bar of its own
             total = sum(self.images_of(job) for job in remaining)
-            with nullcontext(unseen) if here else progress("train", total) as bar, engine:
+            with nullcontext(ignored) if here else progress("train", total) as bar, engine:
                 work = Work(schedule, bar)
                 for job in remaining:
                     work.start(Chain(job, self.steps(job, run, here)))

@@ -118,6 +118,8 @@ def scalars(frames: Mapping[str, pandas.DataFrame], summary: Mapping[str, Any]) 
     numbers: dict[str, float] = {"warnings": len(summary.get("warnings", []))}
     if timings := summary.get("timings"):
         numbers["seconds"] = sum(timings.values())
+    if (efficiency := summary.get("efficiency")) is not None:
+        numbers["efficiency"] = efficiency
     numbers |= {f"planned/{stage}": seconds for stage, seconds in summary.get("planned_seconds", {}).items()}
     if "models" in frames:
         numbers |= of_models(frames["models"])

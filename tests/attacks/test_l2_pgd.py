@@ -21,8 +21,8 @@ with warnings.catch_warnings():
     foolbox = pytest.importorskip("foolbox")
 
 
-def generators(*indices: int) -> list[np.random.Generator]:
-    return [np.random.default_rng((0, index)) for index in indices]
+def seeds(*indices: int) -> Tensor:
+    return torch.tensor(indices)
 
 
 def lengths(images: Tensor, clean: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def test_every_adversarial_image_is_an_8_bit_image_within_the_budget(seed, epsil
     values = np.random.default_rng(seed).choice(np.arange(-60, 316), (5, 2, 4, 3)).clip(0, 255)
     images = torch.from_numpy(values.astype(np.uint8))
     attack = L2PGD(epsilon, step_size, steps, random_start)
-    adversarial = attack(linear(seed, 24)[0], images, torch.arange(5) % 2, generators(*range(5)))
+    adversarial = attack(linear(seed, 24)[0], images, torch.arange(5) % 2, seeds(*range(5)))
     assert (adversarial.dtype, adversarial.shape) == (torch.uint8, images.shape)
     assert (lengths(adversarial, images) <= epsilon).all()
     assert attack.threat.allows(images.numpy(), adversarial.numpy()).all()
@@ -68,7 +68,7 @@ def test_a_linear_model_has_a_closed_form():
 def test_a_random_start_reaches_the_optimum_of_a_linear_model(epsilon):
     model, weights = linear(3, 108)
     images = torch.full((4, 3, 6, 6), 128, dtype=torch.uint8)
-    result = L2PGD(epsilon, epsilon / 2, 30)(model, images, torch.zeros(4, dtype=torch.int64), generators(*range(4)))
+    result = L2PGD(epsilon, epsilon / 2, 30)(model, images, torch.zeros(4, dtype=torch.int64), seeds(*range(4)))
     gain = (result.double() - 128).flatten(1) @ (weights[:, 1] - weights[:, 0]).double()
     assert (gain > 0.98 * epsilon * (weights[:, 1] - weights[:, 0]).norm()).all()
 
@@ -125,20 +125,18 @@ def test_other_libraries_give_the_same_images(digits, library, epsilon, step_siz
 
 def test_starts_are_uniform_in_the_ball_and_belong_to_their_image():
     images = torch.full((400, 1, 3, 3), 128, dtype=torch.uint8)
-    starts = L2PGD(50).start(images, generators(*range(400)))
+    starts = L2PGD(50).start(images, seeds(*range(400)))
     radii = starts.flatten(1).double().norm(dim=1) / 50
     assert stats.kstest(radii.numpy() ** 9, "uniform").pvalue > 0.001
     directions = starts.flatten(1).double() / starts.flatten(1).double().norm(dim=1, keepdim=True)
     assert directions.mean(dim=0).abs().max() < 4 / (400 * 9) ** 0.5
-    assert torch.equal(L2PGD(50).start(images[:2], generators(7, 3)), starts[[7, 3]])
+    assert torch.equal(L2PGD(50).start(images[:2], seeds(7, 3)), starts[[7, 3]])
 
 
 def test_batches_do_not_matter(digits):
     attack = L2PGD(200, 40, 5)
-    together = attack(digits.classifier, digits.images[:6], digits.labels[:6], generators(*range(6)))
-    apart = [
-        attack(digits.classifier, digits.images[i : i + 1], digits.labels[i : i + 1], generators(i)) for i in range(6)
-    ]
+    together = attack(digits.classifier, digits.images[:6], digits.labels[:6], seeds(*range(6)))
+    apart = [attack(digits.classifier, digits.images[i : i + 1], digits.labels[i : i + 1], seeds(i)) for i in range(6)]
     assert (torch.cat(apart) != together).float().mean() < 0.01
 
 

@@ -17,8 +17,8 @@ from sat_exp.attacks import PGD
 from sat_exp.errors import UserError
 
 
-def generators(*indices: int) -> list[np.random.Generator]:
-    return [np.random.default_rng(np.random.SeedSequence([0, index])) for index in indices]
+def seeds(*indices: int) -> Tensor:
+    return torch.tensor(indices)
 
 
 def random_images(seed: int, shape: tuple[int, ...]) -> Tensor:
@@ -85,7 +85,7 @@ def test_bytes_stay_within_epsilon_and_the_range(attack, seed, size):
     before = images.clone()
     model, _ = binary_linear(seed, images[0].numel())
     labels = torch.arange(len(images)) % 2
-    adversarial = attack(model, images, labels, generators(*range(len(images))))
+    adversarial = attack(model, images, labels, seeds(*range(len(images))))
     assert adversarial.dtype == torch.uint8
     assert adversarial.shape == images.shape
     assert not adversarial.requires_grad
@@ -98,7 +98,7 @@ def test_bytes_stay_within_epsilon_and_the_range(attack, seed, size):
 def test_bytes_of_a_network_stay_within_epsilon(digits, step_size, random_start):
     images, labels = digits.images[:64], digits.labels[:64]
     attack = PGD(epsilon=10, step_size=step_size, steps=20, random_start=random_start)
-    adversarial = attack(digits.classifier, images, labels, generators(*range(64)))
+    adversarial = attack(digits.classifier, images, labels, seeds(*range(64)))
     change = adversarial.int() - images.int()
     assert change.abs().max() == 10
     blank, full = images == 0, images == 255
@@ -115,13 +115,13 @@ def test_linear_models_have_a_closed_form(attack, seed):
     images = random_images(seed, (4, 2, 3, 3))
     labels = torch.tensor([0, 1, 1, 0])
     model, towards_one = binary_linear(seed, 18)
-    adversarial = attack(model, images, labels, generators(0, 1, 2, 3))
+    adversarial = attack(model, images, labels, seeds(0, 1, 2, 3))
 
     clean = images.int()
     direction = (towards_one * (1 - 2 * labels)[:, None]).view(images.shape).int()
     low, high = (clean - attack.epsilon).clamp(min=0), (clean + attack.epsilon).clamp(max=255)
     if attack.random_start:
-        start = PGD(attack.epsilon, 1, 1, True)(indifferent, images, labels, generators(0, 1, 2, 3)).int()
+        start = PGD(attack.epsilon, 1, 1, True)(indifferent, images, labels, seeds(0, 1, 2, 3)).int()
     else:
         start = clean
         reach = min(attack.steps * int(attack.step_size), attack.epsilon)
@@ -134,7 +134,7 @@ def test_a_fractional_step_is_rounded_once_at_the_end():
     model, towards_one = binary_linear(0, 4)
     labels = torch.tensor([0])
     for step_size, steps, moved in [(0.7, 1, 1), (0.7, 4, 3), (0.4, 1, 0), (0.4, 4, 2), (1.3, 4, 5), (0.7, 50, 9)]:
-        adversarial = PGD(9, step_size, steps, False)(model, images, labels, generators(0))
+        adversarial = PGD(9, step_size, steps, False)(model, images, labels, seeds(0))
         assert torch.equal(adversarial.int() - 100, (moved * towards_one).view(images.shape).int()), (step_size, steps)
 
 
@@ -142,7 +142,7 @@ def test_whole_steps_keep_every_iterate_on_the_grid(digits):
     """What the network sees at each step is the bytes k/255, so that storing bytes loses nothing."""
     model = Recorder(digits.classifier)
     attack = PGD(epsilon=16, step_size=3, steps=9, random_start=True)
-    attack(model, digits.images[:32], digits.labels[:32], generators(*range(32)))
+    attack(model, digits.images[:32], digits.labels[:32], seeds(*range(32)))
     for seen in model.calls:
         assert torch.equal(seen, (seen * 255).round() / 255)
 
@@ -155,7 +155,7 @@ def test_loss_of_a_linear_model_never_falls(seed, classes, epsilon, steps):
     weight = torch.from_numpy(rng.normal(0, 0.05, (classes, 12)))
     images, labels = random_images(seed, (5, 3, 2, 2)), torch.from_numpy(rng.integers(0, classes, 5))
     model = Linear(weight)
-    adversarial = PGD(epsilon, 2, steps, False)(lambda x: model(x.double()), images, labels, generators(*range(5)))
+    adversarial = PGD(epsilon, 2, steps, False)(lambda x: model(x.double()), images, labels, seeds(*range(5)))
     before, after = (
         F.cross_entropy(model(x / 255.0), labels, reduction="none") for x in (images.double(), adversarial.double())
     )
@@ -174,7 +174,7 @@ def test_more_steps_fool_the_network_more(digits):
 @pytest.mark.parametrize("random_start", [False, True])
 def test_epsilon_zero_returns_the_clean_bytes(digits, random_start):
     attack = PGD(epsilon=0, step_size=1, steps=3, random_start=random_start)
-    adversarial = attack(digits.classifier, digits.images[:16], digits.labels[:16], generators(*range(16)))
+    adversarial = attack(digits.classifier, digits.images[:16], digits.labels[:16], seeds(*range(16)))
     assert torch.equal(adversarial, digits.images[:16])
 
 
@@ -182,29 +182,29 @@ def test_start_of_an_image_follows_from_its_generator_alone():
     images = random_images(0, (6, 3, 5, 5))
     labels = torch.zeros(6, dtype=torch.int64)
     attack = PGD(epsilon=8, step_size=1, steps=1, random_start=True)
-    together = attack(indifferent, images, labels, generators(*range(6)))
+    together = attack(indifferent, images, labels, seeds(*range(6)))
     order = [4, 1, 5, 0, 3, 2]
-    assert torch.equal(attack(indifferent, images[order], labels, generators(*order)), together[order])
+    assert torch.equal(attack(indifferent, images[order], labels, seeds(*order)), together[order])
     for index in range(6):
-        alone = attack(indifferent, images[[index]], labels[:1], generators(index))
+        alone = attack(indifferent, images[[index]], labels[:1], seeds(index))
         assert torch.equal(alone[0], together[index])
-    assert not torch.equal(attack(indifferent, images, labels, generators(*range(6, 12))), together)
+    assert not torch.equal(attack(indifferent, images, labels, seeds(*range(6, 12))), together)
 
 
 def test_whole_attack_does_not_depend_on_the_batch_where_the_network_does_not():
     images, labels = random_images(1, (8, 1, 4, 4)), torch.arange(8) % 2
     model, _ = binary_linear(1, 16)
     attack = PGD(epsilon=8, step_size=1, steps=5, random_start=True)
-    together = attack(model, images, labels, generators(*range(8)))
+    together = attack(model, images, labels, seeds(*range(8)))
     for chunk in torch.tensor([7, 2, 4, 0, 1, 6, 3, 5]).split(3):
-        alone = attack(model, images[chunk], labels[chunk], generators(*chunk.tolist()))
+        alone = attack(model, images[chunk], labels[chunk], seeds(*chunk.tolist()))
         assert torch.equal(alone, together[chunk])
 
 
 def test_the_same_call_gives_the_same_bytes(digits):
     attack = PGD(epsilon=16, step_size=2, steps=10, random_start=True)
     first, second = (
-        attack(digits.classifier, digits.images[:50], digits.labels[:50], generators(*range(50))) for _ in range(2)
+        attack(digits.classifier, digits.images[:50], digits.labels[:50], seeds(*range(50))) for _ in range(2)
     )
     assert torch.equal(first, second)
 
@@ -213,7 +213,7 @@ def test_the_same_call_gives_the_same_bytes(digits):
 def test_start_is_uniform_over_the_whole_numbers_to_epsilon(epsilon):
     images = torch.full((20, 3, 32, 32), 128, dtype=torch.uint8)
     attack = PGD(epsilon=epsilon, step_size=1, steps=1, random_start=True)
-    start = attack(indifferent, images, torch.zeros(20, dtype=torch.int64), generators(*range(20))).int() - 128
+    start = attack(indifferent, images, torch.zeros(20, dtype=torch.int64), seeds(*range(20))).int() - 128
     counts = torch.bincount(start.flatten() + epsilon, minlength=2 * epsilon + 1)
     assert len(counts) == 2 * epsilon + 1
     assert stats.chisquare(counts.numpy()).pvalue > 0.001
@@ -221,7 +221,7 @@ def test_start_is_uniform_over_the_whole_numbers_to_epsilon(epsilon):
 
 def test_start_is_clipped_to_the_range_not_wrapped():
     images = torch.tensor([0, 255], dtype=torch.uint8).repeat(1, 1, 20, 20)
-    start = PGD(200, 1, 1, True)(indifferent, images, torch.tensor([0]), generators(0))
+    start = PGD(200, 1, 1, True)(indifferent, images, torch.tensor([0]), seeds(0))
     black = images == 0
     assert start[black].float().mean() < 100
     assert start[~black].float().mean() > 155
@@ -302,4 +302,4 @@ def test_one_generator_an_image(count):
     """Fewer would be broadcast, so that images shared a start."""
     images, labels = random_images(0, (2, 1, 4, 4)), torch.zeros(2, dtype=torch.int64)
     with pytest.raises(ValueError, match="argument 2 is"):
-        PGD(8, 1, 1, True)(indifferent, images, labels, generators(*range(count)))
+        PGD(8, 1, 1, True)(indifferent, images, labels, seeds(*range(count)))

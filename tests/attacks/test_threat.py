@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_exp.attacks import L2PGD, PGD, Noise, TargetedPGD, Threat, described
+from sat_exp.attacks.random import image_seeds
 
 POLICIES = ["random", "least_likely", "next"]
 
 
-def seeds(count: int, run: int = 0) -> list[tuple[int, int]]:
-    return [(run, 1000 + index) for index in range(count)]
+def seeds(count: int, run: int = 0) -> np.ndarray:
+    return image_seeds(run, [str(index) for index in range(count)])
 
 
 @pytest.mark.parametrize(
@@ -79,5 +80,5 @@ def test_a_random_goal_follows_from_the_seed_of_the_image_alone():
     threat = Threat("linf", 8, "random")
     goals = threat.goals(first, seeds(50))
     order = rng.permutation(50)
-    assert threat.goals(second[order], [seeds(50)[place] for place in order]).tolist() == goals[order].tolist()
+    assert threat.goals(second[order], seeds(50)[order]).tolist() == goals[order].tolist()
     assert (threat.goals(first, seeds(50, run=1)) != goals).any()

@@ -134,15 +134,15 @@ def run(folder: Path, arguments: Iterable[str], **settings: Any) -> Ended:
 
 
 TIMES = {"attack_seconds", "attack_images_per_second", "seconds", "checksum"}
-UNEQUAL = {"created", "timings", "hardware", "command", "started", "finished", "duration", "git_commit"}
+UNEQUAL = {"created", "timings", "efficiency", "hardware", "command", "started", "finished", "duration", "git_commit"}
 NOTED = {"seconds", "image_seconds", "images", "versions", "checksum"}
 
 
 def left(folder: Path, runs: str = "*") -> dict[str, str]:
     """What a command left in `folder`, without what may differ between two runs of it: file → digest or content.
 
-    runs: of which run folders, as a glob. Times of day, durations, W&B's own files, logs, locks, the quarantine and the
-    drawn forms of a report are left out; the numbers that figures draw are in.
+    runs: of which run folders, as a glob. Times of day, durations and how time was spent, W&B's own files, logs, locks,
+    the quarantine and the drawn forms of a report are left out; the numbers that figures draw are in.
     """
     found: dict[str, str] = {}
     outputs = folder / "outputs"
@@ -198,7 +198,8 @@ def run_left(run_folder: Path, folder: Path) -> dict[str, str]:
     summary = json.loads(untimed(text, UNEQUAL))
     for choices in (summary.get("settings", {}), summary.get("choices", {})):
         choices.pop("tracking", None)
-    return found | {"summary.json": json.dumps(summary, sort_keys=True)}
+    found["summary.json"] = json.dumps(summary, sort_keys=True)
+    return {name: value for name, value in found.items() if Path(name).stem != "time"}
 
 
 def digest(file: Path) -> str:

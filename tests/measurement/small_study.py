@@ -54,8 +54,9 @@ def measurement(
 
 
 def parts(folder: Path) -> list[Path]:
-    """The files of a store that are chunks of arrays or rows of tables."""
-    found = folder.glob("*/*/*")
+    """The files of a store that are chunks of arrays or rows of tables. What it remembers of models is left out: a
+    process that has imported networks does not read it."""
+    found = [file for file in folder.glob("*/*/*") if file.parts[-3] != "identities"]
     return sorted(file for file in found if file.name[0].isalnum() and file.suffix not in (".json", ".partial"))
 
 

@@ -3,12 +3,17 @@
 import gc
 import logging
 import weakref
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
+import sat_exp.measurement.division
+import sat_exp.modules.hardware
 from sat_exp.models import loading
 from sat_exp.store import Store
 from sat_exp.store.folder import Folder
@@ -34,6 +39,48 @@ def test_a_complete_store_is_not_read_through_again(study: Any, undisturbed: Any
     parts = [name for name in read if not name.endswith(".json")]
     assert {name.split("/")[0] for name in parts} == {"logits", "predictions"}
     assert len(parts) == len(set(parts))
+
+
+def test_adversarial_images_are_read_once_for_all_targets(study: Any, tmp_path: Path, read: list[str]) -> None:
+    study.measurement(tmp_path).run(study.models())
+    images = [name for name in read if name.startswith("adversarial/") and not name.endswith(".json")]
+    assert set(Counter(images).values()) == {3}  # twice for their check, once for the targets
+
+
+def test_each_model_is_loaded_once(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[str] = []
+    load = loading.load
+
+    def noted(config: Any) -> Any:
+        loads.append(config.name)
+        return load(config)
+
+    monkeypatch.setattr(loading, "load", noted)
+    study.measurement(tmp_path, size=10, steps=1).run(study.models())
+    assert sorted(loads) == sorted(study.NAMES)
+
+
+def test_with_memory_for_one_model_the_results_are_the_same(
+    study: Any, undisturbed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sat_exp.measurement.division, "ROOM", 0)
+    study.measurement(tmp_path).run(study.models())
+    assert study.chunks(tmp_path) == undisturbed.chunks
+
+
+def test_batches_may_be_larger_than_stored_chunks(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 24 images fill three chunks of 8 at once: the images are those of a plain loop over the batches."""
+    monkeypatch.setattr(sat_exp.modules.hardware, "CHUNK", 8)
+    prepared = study.measurement(tmp_path, batch_size=24)
+    (source,) = prepared.run(study.models(study.NAMES[:1])).sources
+    assert source.adversarial.chunk == 8
+    classifier = study.model(source.name).load().classifier
+    for rows in np.split(source.rows, range(24, len(source.rows), 24)):
+        pixels = torch.from_numpy(source.view.pixels.gather(rows))
+        labels = torch.from_numpy(prepared.images.labels[rows])
+        seeds = torch.from_numpy(prepared.stages.seeds[rows])
+        stored = source.adversarial.gather(np.searchsorted(source.rows, rows))
+        np.testing.assert_array_equal(stored, prepared.attack(classifier, pixels, labels, seeds).numpy())
 
 
 def test_the_predictions_of_all_targets_on_a_source_are_one_artefact(study: Any, undisturbed: Any) -> None:

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from sat_exp.measurement import identity as module
-from sat_exp.measurement.identity import Identity, identity, remembered
-from sat_exp.measurement.loaded import forget
+from sat_exp.measurement.identity import Identity, remembered
 from sat_exp.models import Configured
 from sat_exp.models.weights import digest
+from sat_exp.modules.hardware import Placed
 from sat_exp.store import Store
 
 NAME = "fashion_regnet"
@@ -47,9 +47,12 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 def again() -> None:
     """As if another process began."""
-    forget()
     module.state.cache_clear()
     module.newest.cache_clear()
+
+
+def identity(candidate: Any, store: Store) -> Identity:
+    return module.identity(candidate, store, lambda: Placed(candidate.load()))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import shutil
 from collections import defaultdict
 from dataclasses import replace
@@ -13,9 +14,11 @@ import pytest
 import torch
 from lightning import Trainer
 from PIL import Image
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sat_exp.attacks import TargetedPGD
+import sat_exp.measurement.division
+from sat_exp.attacks import TargetedPGD, random
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured
 from sat_exp.models import loading
@@ -140,8 +143,8 @@ def test_lightning_changes_no_byte_of_the_attack(study: Any, undisturbed: Any) -
     for chunk in range(source.adversarial.chunks):
         rows = source.rows[source.adversarial.span(chunk)]
         pixels = torch.from_numpy(np.stack([images.read(row) for row in rows]))
-        generators = [np.random.default_rng((0, int(images.contents(row)[:16], 16))) for row in rows]
-        plain = prepared.attack(classifier, pixels, torch.from_numpy(images.labels[rows]), generators)
+        seeds = torch.from_numpy(random.image_seeds(0, [images.contents(row) for row in rows]))
+        plain = prepared.attack(classifier, pixels, torch.from_numpy(images.labels[rows]), seeds)
         np.testing.assert_array_equal(source.adversarial.read(chunk), plain.numpy())
 
 
@@ -260,10 +263,49 @@ def test_a_target_that_fails_in_the_transfer_is_left_out(
         return load(config)
 
     monkeypatch.setattr(loading, "load", second_time_lucky)
+    monkeypatch.setattr(sat_exp.measurement.division, "ROOM", 0)  # keeps one model at a time
     measured = study.measurement(tmp_path, size=10, steps=1).run(study.models())
     assert measured.failures == {study.NAMES[1]: "RuntimeError: no memory left for it"}
     assert {name for pair in measured.predictions for name in pair} == {study.NAMES[0], study.NAMES[2]}
     assert max(loads.count(name) for name in study.NAMES) == 2
+
+
+class Failing(nn.Module):
+    """A network that answers for so many batches."""
+
+    def __init__(self, inner: nn.Module, batches: int, failure: str) -> None:
+        super().__init__()
+        self.inner, self.left, self.failure = inner, batches, failure
+
+    def forward(self, pixels: Tensor) -> Any:
+        self.left -= 1
+        if self.left < 0 and self.failure == "raises":
+            raise ArithmeticError("no answer")
+        return self.inner(pixels) * (math.nan if self.left < 0 else 1)
+
+
+@pytest.mark.parametrize(("failure", "why"), [("raises", "ArithmeticError: no answer"), ("nan", "not finite")])
+def test_a_target_that_fails_among_others_leaves_their_predictions_as_they_are(
+    study: Any, undisturbed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: str, why: str
+) -> None:
+    """All targets see each batch together; one of them answers for its clean images and no others."""
+    load, last = loading.load, study.NAMES[2]
+
+    def failing(config: Any) -> Any:
+        model = load(config)
+        if config.name == last:
+            clean = 2 + study.IMAGES // 8  # the preflight and the clean images
+            model.classifier.network = Failing(model.classifier.network, clean, failure)
+        return model
+
+    monkeypatch.setattr(loading, "load", failing)
+    candidates = study.models()
+    directions = [(study.NAMES[0], name) for name in study.NAMES]
+    measured = study.measurement(tmp_path).run(candidates, directions)
+    assert why in measured.failures[last]
+    for pair, predicted in measured.predictions.items():
+        np.testing.assert_array_equal(predicted, undisturbed.measured.predictions[pair])
+    assert {target for _, target in measured.predictions} == {*study.NAMES[:2]}
 
 
 def test_where_no_pair_is_left_the_failure_is_raised(study: Any, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Batches that do not fit into memory, and hardware settings that the machine cannot satisfy."""
 
+from functools import partial
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from sat_exp.attacks import PGD
 from sat_exp.errors import UserError
 from sat_exp.models import Classifier
-from sat_exp.modules.hardware import Hardware, Precision, in_halves
-from sat_exp.modules.prediction import Generation
+from sat_exp.modules.hardware import Fitting, Hardware, Precision
 
 
 class Memory:
@@ -33,13 +32,13 @@ class Memory:
 def test_halves_give_what_the_whole_batch_gives_in_its_order(size: int, room: int) -> None:
     memory = Memory(room)
     images, labels = torch.arange(size), list(range(size))
-    assert in_halves(memory, images, labels).tolist() == [3 * index for index in range(size)]
+    assert Fitting()(memory, images, labels).tolist() == [3 * index for index in range(size)]
     assert sum(part for part in memory.sizes if part <= room) == size
 
 
 def test_one_image_that_does_not_fit_is_the_end() -> None:
     with pytest.raises(UserError, match="memory does not hold one image"):
-        in_halves(Memory(0), torch.arange(4), [0, 1, 2, 3])
+        Fitting()(Memory(0), torch.arange(4), [0, 1, 2, 3])
 
 
 def test_other_errors_are_not_retried() -> None:
@@ -50,7 +49,7 @@ def test_other_errors_are_not_retried() -> None:
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        in_halves(broken, torch.arange(4))
+        Fitting()(broken, torch.arange(4))
     assert calls == [4]
 
 
@@ -60,13 +59,12 @@ def test_an_attack_in_halves_starts_from_the_same_random_images() -> None:
     batch: dict[str, Any] = {
         "images": torch.full((8, 1, 4, 4), 100, dtype=torch.uint8),
         "labels": torch.zeros(8, dtype=torch.long),
-        "seeds": [(0, index) for index in range(8)],
+        "seeds": torch.arange(8),
     }
     attack = PGD(epsilon=8, step_size=1, steps=2, random_start=True)
-    halves = Generation(classifier, attack).predict_step(batch, 0)
-    generators = [np.random.default_rng(seed) for seed in batch["seeds"]]
+    halves = Fitting()(partial(attack, classifier), *batch.values())
     classifier.network.room = 100  # type: ignore[assignment]
-    assert torch.equal(halves, attack(classifier, batch["images"], batch["labels"], generators))
+    assert torch.equal(halves, attack(classifier, batch["images"], batch["labels"], batch["seeds"]))
 
 
 class Narrow(nn.Module):
@@ -121,3 +119,23 @@ def test_a_precision_that_lightning_replaces_is_refused(monkeypatch: pytest.Monk
     object.__setattr__(hardware, "precision", "16-mixed")
     with pytest.raises(UserError, match="cannot be used here: Lightning computes in bf16-mixed; give that"):
         hardware.trainer()
+
+
+class WithPositions(nn.Module):
+    """A network with weights of four and of five dimensions, such as those of attention in blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.positions = nn.Conv2d(1, 8, 3), nn.Parameter(torch.zeros(1, 2, 3, 4, 5))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.weight(pixels).mean((2, 3)) + self.positions.sum()
+
+
+def test_the_memory_format_is_that_of_convolutions_alone() -> None:
+    classifier = Classifier(WithPositions(), size=8, mean=[0.0], std=[1.0], interpolation="bilinear").freeze()
+    placed = Hardware("cpu", "32-true", 4, threads=1, workers=1, channels_last=True).place(classifier)
+    network: Any = placed.network
+    assert network.weight.weight.is_contiguous(memory_format=torch.channels_last)
+    assert network.positions.is_contiguous()
+    assert placed(torch.zeros(2, 1, 8, 8)).shape == (2, 8)

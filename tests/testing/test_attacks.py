@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import hydra
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from sat_exp import settings
-from sat_exp.attacks import Attack, Threat
+from sat_exp.attacks import Attack, Threat, random
 from sat_exp.names import CONF, files_of
 from sat_exp.testing import check_attack
 
@@ -33,70 +32,70 @@ class Signs(Attack):
     def threat(self):
         return Threat("linf", self.epsilon)
 
-    def moved(self, images, generators):
-        signs = np.stack([generator.choice([-1, 1], images.shape[1:]) for generator in generators])
-        return (images.int() + self.epsilon * torch.from_numpy(signs)).clamp(0, 255).to(torch.uint8)
+    def moved(self, images, seeds):
+        signs = 2 * random.integers(seeds, 0, 1, images.shape[1:]) - 1
+        return (images.int() + self.epsilon * signs).clamp(0, 255).to(torch.uint8)
 
-    def __call__(self, classifier, images, labels, generators):
-        return self.moved(images, generators)
+    def __call__(self, classifier, images, labels, seeds):
+        return self.moved(images, seeds)
 
 
 class TooFar(Signs):
-    def __call__(self, classifier, images, labels, generators):
-        return (self.moved(images, generators).int() + 3).clamp(0, 255).to(torch.uint8)
+    def __call__(self, classifier, images, labels, seeds):
+        return (self.moved(images, seeds).int() + 3).clamp(0, 255).to(torch.uint8)
 
 
 class Floats(Signs):
-    def __call__(self, classifier, images, labels, generators):
-        return self.moved(images, generators) / 255
+    def __call__(self, classifier, images, labels, seeds):
+        return self.moved(images, seeds) / 255
 
 
 class GlobalDraws(Signs):
-    def __call__(self, classifier, images, labels, generators):
+    def __call__(self, classifier, images, labels, seeds):
         return (images.int() + torch.randint(-1, 2, images.shape)).clamp(0, 255).to(torch.uint8)
 
 
 class OfTheBatch(Signs):
-    def __call__(self, classifier, images, labels, generators):
-        return self.moved(images, generators[::-1])
+    def __call__(self, classifier, images, labels, seeds):
+        return self.moved(images, seeds.flip(0))
 
 
 class InPlace(Signs):
-    def __call__(self, classifier, images, labels, generators):
-        return images.copy_(self.moved(images, generators))
+    def __call__(self, classifier, images, labels, seeds):
+        return images.copy_(self.moved(images, seeds))
 
 
 class Backward(Signs):
     """Accumulates gradients in the parameters."""
 
-    def __call__(self, classifier, images, labels, generators):
+    def __call__(self, classifier, images, labels, seeds):
         with torch.enable_grad():
             classifier.requires_grad_()
             F.cross_entropy(classifier(images / 255), labels).backward()
-        return self.moved(images, generators)
+        return self.moved(images, seeds)
 
 
 class Mode(Signs):
-    def __call__(self, classifier, images, labels, generators):
+    def __call__(self, classifier, images, labels, seeds):
         torch.set_grad_enabled(False)
-        return self.moved(images, generators)
+        return self.moved(images, seeds)
 
 
 class Training(Signs):
-    def __call__(self, classifier, images, labels, generators):
+    def __call__(self, classifier, images, labels, seeds):
         classifier.train()
-        return self.moved(images, generators)
+        return self.moved(images, seeds)
 
 
 class NeedsGradients(Signs):
     """Without torch.enable_grad it falls back on noise."""
 
-    def __call__(self, classifier, images, labels, generators):
-        return self.moved(images, generators) if torch.is_grad_enabled() else images.clone()
+    def __call__(self, classifier, images, labels, seeds):
+        return self.moved(images, seeds) if torch.is_grad_enabled() else images.clone()
 
 
 class DividesByTheGradient(Signs):
-    def __call__(self, classifier, images, labels, generators):
+    def __call__(self, classifier, images, labels, seeds):
         with torch.enable_grad():
             pixels = (images / 255).requires_grad_()
             (gradient,) = torch.autograd.grad(classifier(pixels).sum(), pixels)
@@ -113,9 +112,9 @@ class Counts(Signs):
     def __post_init__(self):
         pass
 
-    def __call__(self, classifier, images, labels, generators):
+    def __call__(self, classifier, images, labels, seeds):
         self.calls.append(1)
-        return self.moved(images, generators)
+        return self.moved(images, seeds)
 
 
 def test_a_sound_attack_of_ones_own_passes():
@@ -128,7 +127,7 @@ def test_a_sound_attack_of_ones_own_passes():
     [
         (TooFar, "outside the budget L∞ ≤ 4/255"),
         (Floats, r"the result is torch.float32, not uint8"),
-        (GlobalDraws, "a second call with equal generators gives other images"),
+        (GlobalDraws, "a second call with equal seeds gives other images"),
         (OfTheBatch, "image 0 alone gives another result than in its batch"),
         (InPlace, "the attack changes the images it is given"),
         (Backward, "the attack lets weight have gradients"),

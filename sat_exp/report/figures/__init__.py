@@ -3,7 +3,7 @@
 Sizes are in inches. Rates are fractions in the tables and percent in the figures. SAT is the natural log of percent.
 """
 
-from sat_exp.report.figures import accuracy, examples, matrix, nearest, transfer
+from sat_exp.report.figures import accuracy, examples, matrix, nearest, time, transfer
 from sat_exp.report.origin import Origin
 from sat_exp.report.results import Results
 from sat_exp.report.theme import Drawing
@@ -12,7 +12,7 @@ from sat_exp.similarity.scores import between_models, transfer_rates
 
 
 def drawings(results: Results) -> dict[str, Drawing]:
-    """The figures of a run by name, in the order of the page: its pairs and models, each study, examples.
+    """The figures of a run by name, in the order of the page: its pairs and models, each study, time, examples.
 
     A matrix needs three models.
     """
@@ -30,6 +30,8 @@ def drawings(results: Results) -> dict[str, Drawing]:
     for study in registry.studies():
         if study.tables.keys() & own.keys():
             drawn |= study.drawer()(results)
+    if "time" in own and own["time"][[*time.COMPUTE]].to_numpy().sum() >= time.LEAST:
+        drawn["time"] = time.draw(own["time"])
     if "examples" in own:
         drawn["examples"] = examples.draw(own["examples"], results.examples, results.class_names)
     return drawn

@@ -1,7 +1,7 @@
 """The cost of a measurement: time, memory and disk, and the images that an interval of a wanted width needs.
 
-Times are those of a matrix with the canvas protocol. Every model is loaded twice: to classify the clean images and to
-attack those it classifies correctly, and to classify the adversarial images of all models.
+Times are those of a matrix with the canvas protocol. A model is loaded to classify the clean images and to attack those
+it classifies correctly, and, unless all models stay in memory, again to classify the adversarial images of all models.
 """
 
 import logging
@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from scipy.special import ndtri
 
 from sat_exp import similarity
 from sat_exp.errors import UserError
+from sat_exp.modules.hardware import BYTES
 from sat_exp.runs import Run
 from sat_exp.similarity import sat, sat_interval
 from sat_exp.similarity.scores import between_models
@@ -28,7 +30,6 @@ from sat_exp.studies.plan.simulation import Costs, Matrix
 log = logging.getLogger(__name__)
 
 STAGES = ["load_seconds", "clean_seconds", "attack_seconds", "transfer_seconds"]
-BYTES_OF_A_PARAMETER = {"64-true": 8, "bf16-true": 2}
 
 LEAST_IMAGES = 100
 LEAST_HITS = 10
@@ -52,11 +53,13 @@ class Finished:
     common: float = 1.0
 
 
-def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Mapping[str, float]) -> pd.DataFrame:
+def times(
+    throughput: pd.DataFrame, images: int, steps: int, attacked_share: Mapping[str, float], loads: int = 1
+) -> pd.DataFrame:
     """The table `plan` without bytes: seconds by stage, one row per model, in the order of `throughput`.
 
     throughput: the table `throughput_used`. steps: gradient steps of the attack per image. attacked_share: the share of
-    the images that are attacked, by model; 1, an upper bound, where it is missing.
+    the images that are attacked, by model; 1, an upper bound, where it is missing. loads: how often a model is loaded.
     """
     attacked = images * throughput["name"].map(lambda name: attacked_share.get(name, 1.0))
     forward, step = throughput["forward_images_per_second"], throughput["attack_step_images_per_second"]
@@ -64,7 +67,7 @@ def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Map
         {
             "name": throughput["name"],
             "attacked": attacked,
-            "load_seconds": 2 * throughput["load_seconds"],
+            "load_seconds": loads * throughput["load_seconds"],
             "clean_seconds": images / forward,
             "attack_seconds": attacked * steps / step,
             "transfer_seconds": attacked.sum() / forward,
@@ -77,8 +80,8 @@ def times(throughput: pd.DataFrame, images: int, steps: int, attacked_share: Map
     return plan
 
 
-def matrix(throughput: pd.DataFrame, attacked: pd.Series, *, images: int, steps: int, size: int, batch: int) -> Matrix:
-    """The measurement for the simulation. attacked: images, of each model. size: bytes of an image."""
+def matrix(throughput: pd.DataFrame, attacked: pd.Series, **work: Any) -> Matrix:
+    """The measurement for the simulation. attacked: images, of each model. work: other fields of `Matrix`."""
     costs = zip(
         throughput["name"],
         throughput["parameters"],
@@ -88,14 +91,14 @@ def matrix(throughput: pd.DataFrame, attacked: pd.Series, *, images: int, steps:
         attacked.round().astype(int),
         strict=True,
     )
-    return Matrix([Costs(*model) for model in costs], images, steps, size, batch)
+    return Matrix([Costs(*model) for model in costs], **work)
 
 
 def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.DataFrame:
     """weights_bytes of each model in `precision`; peak_bytes of an attack step on `batch_size` images, as measured."""
-    width = throughput["precision"].str.split().str[0].map(BYTES_OF_A_PARAMETER).fillna(4)
+    width = throughput["precision"].str.split().str[0].map(BYTES).fillna(4)
     each = (throughput["peak_memory_bytes"] - width * throughput["parameters"]) / throughput["batch_size"]
-    weights = BYTES_OF_A_PARAMETER.get(precision.split()[0], 4) * throughput["parameters"]
+    weights = BYTES.get(precision.split()[0], 4) * throughput["parameters"]
     return pd.DataFrame({"weights_bytes": weights, "peak_bytes": weights + batch_size * each})
 
 
@@ -111,11 +114,12 @@ def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes:
     }
 
 
-def traffic(disk: Mapping[str, int], models: int) -> dict[str, int]:
+def traffic(disk: Mapping[str, int], models: int, groups: int) -> dict[str, int]:
     """Bytes that workers write to the store, and read from it. The clean images are read for the logits of every model,
-    its attack and its check; its adversarial images twice for the check and once for each target. Where some images are
-    not attacked, attack and check read up to twice as much, as batches then lie across chunks. disk: see `disk`."""
-    read = models * disk["images"] + (2 + 2 + models) * disk["adversarial"] + disk["logits"] + disk["predictions"]
+    its attack and its check; its adversarial images twice for the check and once for each of `groups` of targets that
+    are loaded together. Where some images are not attacked, attack and check read up to twice as much, as batches then
+    lie across chunks. disk: see `disk`."""
+    read = models * disk["images"] + (2 + 2 + groups) * disk["adversarial"] + disk["logits"] + disk["predictions"]
     return {"written": sum(disk.values()), "read": read}
 
 

@@ -2,19 +2,20 @@
 
 The next free worker takes the next piece, in the order in which a measurement submits them. The attack on a model is a
 chain: its clean images, then parts of the attack, then a check. The transfer begins when all chains have ended. A
-worker loads a model unless it holds it from its last piece.
+worker keeps the models of its last pieces, as many as its memory holds.
 """
 
 import heapq
+import math
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from sat_exp.engine import Engine, Local
 from sat_exp.engine.processes import Processes
-from sat_exp.measurement.division import attack_parts, source_groups
+from sat_exp.measurement.division import attack_parts, source_groups, target_groups
 
 START = 8.0
 """Seconds from the start of a worker to its first piece: Python, PyTorch, the configuration."""
@@ -45,11 +46,12 @@ class Costs:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of work that takes some seconds. model: is loaded for it; None where no model is needed."""
+    """A piece of work that takes some seconds. models: are loaded for it. light: one process does it in a thread."""
 
     name: str
     seconds: float
-    model: Costs | None = None
+    models: Sequence[Costs] = ()
+    light: bool = False
 
 
 Chain = Sequence[Sequence[Part]]
@@ -58,13 +60,20 @@ Chain = Sequence[Sequence[Part]]
 
 @dataclass(frozen=True)
 class Matrix:
-    """A measurement of all pairs. images: their number. size: bytes of an image. batch: images of a chunk."""
+    """A measurement of all pairs. images: their number. size: bytes of an image. batch: images of a chunk. room: bytes
+    for the models that a process keeps. width: bytes of a weight."""
 
     models: Sequence[Costs]
     images: int
     steps: int
     size: int
     batch: int
+    room: float = math.inf
+    width: int = 4
+
+    def weights(self, model: Costs) -> int:
+        """Its bytes in memory."""
+        return self.width * model.parameters
 
     def image_seconds(self, model: Costs) -> float:
         """The seconds of a forward pass of an image, or of reading the image where that takes longer."""
@@ -72,27 +81,29 @@ class Matrix:
 
     def attack(self, model: Costs, engine: Engine) -> Chain:
         """The clean images of a model, the parts of its attack, and their check."""
-        clean = Part(f"{model.name}: clean images", self.images * self.image_seconds(model), model)
+        clean = Part(f"{model.name}: clean images", self.images * self.image_seconds(model), [model])
         each = max(self.steps * model.step, self.size / BANDWIDTH)
         parts = []
         batch = max(self.batch, model.attacked // MOST_CHUNKS)
         for part in attack_parts(engine, -(-model.attacked // batch), batch, self.steps, self.image_seconds(model)):
             first, stop = part.start * batch, min(part.stop * batch, model.attacked)
             name = f"{model.name}: attack on images {first} to {stop - 1}"
-            parts.append(Part(name, (stop - first) * each, model))
+            parts.append(Part(name, (stop - first) * each, [model]))
         seconds = model.attacked * self.size / CHECKED
-        return [[clean], parts, [Part(f"{model.name}: check of its adversarial images", seconds)]]
+        return [[clean], parts, [Part(f"{model.name}: check of its adversarial images", seconds, light=True)]]
 
-    def transfer(self, target: Costs, engine: Engine) -> Chain:
-        """The predictions of a target for groups of sources."""
-        most, each = max(model.attacked for model in self.models), self.image_seconds(target)
+    def transfer(self, targets: Sequence[Costs], engine: Engine) -> Chain:
+        """The predictions of targets that are loaded together, for groups of sources."""
+        most = max(model.attacked for model in self.models)
+        each = sum(self.image_seconds(target) for target in targets)
         groups = source_groups(engine, self.models, most, each)
+        names = ", ".join(target.name for target in targets)
         return [
             [
                 Part(
-                    f"{target.name}: predictions for {', '.join(source.name for source in group)}",
+                    f"{names}: predictions for {', '.join(source.name for source in group)}",
                     sum(source.attacked for source in group) * each,
-                    target,
+                    targets,
                 )
                 for group in groups
             ]
@@ -102,28 +113,38 @@ class Matrix:
         """The chains of the attack and those of the transfer, in the order in which a measurement begins them."""
         largest_first = sorted(self.models, key=lambda model: -model.parameters)
         slowest_first = sorted(self.models, key=lambda model: -self.image_seconds(model))
+        groups = target_groups(engine, slowest_first, self.weights, self.room)
         attack = [self.attack(model, engine) for model in largest_first]
-        return [attack, [self.transfer(model, engine) for model in slowest_first]]
+        return [attack, [self.transfer(group, engine) for group in groups]]
 
 
 @dataclass
 class Worker:
-    """held: the model that it has loaded. new: it has not started yet."""
+    """held: the models that it has loaded, the last used at the end. new: it has not started yet."""
 
-    held: Costs | None = None
+    held: list[Costs] = field(default_factory=list)
     new: bool = True
 
 
 class Workers:
     """Workers that do chains, with the seconds that they spend in all. start: before a worker's first piece, or before
-    each piece where a new process does each (`fresh`).
+    each piece where a new process does each (`fresh`). threaded: light parts take no time. weights, room: see `Matrix`.
 
     ended: when the last piece has ended. starting, loading, working: the seconds of all workers.
     """
 
-    def __init__(self, count: int, start: float, *, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        count: int,
+        start: float,
+        *,
+        fresh: bool = False,
+        threaded: bool = False,
+        weights: Callable[[Costs], float] = lambda model: 0,
+        room: float = math.inf,
+    ) -> None:
         self.idle = deque(Worker() for _ in range(count))
-        self.start, self.fresh = start, fresh
+        self.start, self.fresh, self.threaded, self.weights, self.room = start, fresh, threaded, weights, room
         self.ended = self.starting = self.loading = self.working = 0.0
 
     def do(self, chains: Sequence[Chain]) -> None:
@@ -159,12 +180,17 @@ class Workers:
         return len(self.idle) * self.ended - self.starting - self.loading - self.working
 
     def seconds(self, part: Part, worker: Worker) -> float:
-        """The seconds of a part on a worker, which may have to start and to load the model."""
+        """The seconds of a part on a worker, which may have to start and to load models."""
+        if part.light and self.threaded:
+            return 0.0
         if self.fresh:
-            worker.new, worker.held = True, None
+            worker.new, worker.held = True, []
         starting = self.start if worker.new else 0.0
-        loading = part.model.load if part.model is not None and part.model is not worker.held else 0.0
-        worker.new, worker.held = False, part.model or worker.held
+        loading = sum(model.load for model in part.models if model not in worker.held)
+        worker.new = False
+        worker.held = [*(model for model in worker.held if model not in part.models), *part.models]
+        while len(worker.held) > max(1, len(part.models)) and sum(map(self.weights, worker.held)) > self.room:
+            worker.held.pop(0)
         self.starting += starting
         self.loading += loading
         self.working += part.seconds
@@ -175,12 +201,12 @@ def measured_by(engine: Engine, workers: int, matrix: Matrix) -> Workers:
     """The workers of an engine after a measurement. The engine `local` does one chain after the other in this process,
     which has started."""
     if isinstance(engine, Local):
-        here = Workers(1, 0.0)
+        here = Workers(1, 0.0, threaded=True, weights=matrix.weights, room=matrix.room)
         for chains in matrix.stages(engine):
             for chain in chains:
                 here.do([chain])
         return here
-    simulated = Workers(workers, START, fresh=engine.fresh)
+    simulated = Workers(workers, START, fresh=engine.fresh, weights=matrix.weights, room=matrix.room)
     for chains in matrix.stages(engine):
         simulated.do(chains)
     return simulated

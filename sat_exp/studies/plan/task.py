@@ -18,8 +18,9 @@ from sat_exp.engine import Engine, Local
 from sat_exp.engine.processes import Processes
 from sat_exp.errors import UserError
 from sat_exp.files import is_url
+from sat_exp.measurement import division
 from sat_exp.modules import throughput
-from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.hardware import BYTES, Hardware
 from sat_exp.settings.types import FileName
 from sat_exp.studies.plan import findings, planning, simulation
 from sat_exp.tasks import composing, measuring, results
@@ -61,17 +62,20 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool, work
             measure=measure,
         )
         finished = planning.latest(config, outputs, {model.name for model in chosen})
-        times = planning.times(speed.rows, images, steps, finished.attacked)
+        kept = {"room": division.room(hardware, engine), "width": BYTES.get(hardware.precision, 4)}
+        weights = [kept["width"] * parameters for parameters in speed.rows["parameters"]]
+        groups = len(division.target_groups(engine, weights, float, kept["room"]))
+        times = planning.times(speed.rows, images, steps, finished.attacked, loads=min(groups, 2))
         memory = planning.memory(speed.rows, hardware.numerics, hardware.batch_size)
         sizes = planning.sample_sizes(width, images, finished, config.score.confidence)
-        work = {"images": images, "steps": steps, "size": math.prod(shape), "batch": hardware.batch_size}
-        matrix = planning.matrix(speed.rows, times["attacked"], **work)
+        work = {"images": images, "steps": steps, "size": math.prod(shape), "batch": hardware.chunk}
+        matrix = planning.matrix(speed.rows, times["attacked"], **work, **kept)
         scaling = simulation.scaling(matrix, engine, sorted({1, *SEVERAL, count}))
         tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes, "scaling": scaling}
         disk = planning.disk(times["attacked"], images, shape, max(model.classes for model in chosen))
         failed = [f"{model} is not in the plan: {why}" for model, why in speed.failures.items()]
         total, free = sum(disk.values()), free_bytes(config.store)
-        moved = planning.traffic(disk, len(times))
+        moved = planning.traffic(disk, len(times), groups)
         facts = {
             "findings": [
                 *findings.time(tables["plan"], tables["scaling"], count, finished),

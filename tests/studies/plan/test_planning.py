@@ -31,13 +31,16 @@ THROUGHPUT = pd.DataFrame(
 def test_times_add_up_stage_by_stage():
     plan = planning.times(THROUGHPUT, images=1000, steps=50, attacked_share={"a": 0.8})
     assert plan["attacked"].tolist() == [800, 1000]
-    assert plan["load_seconds"].tolist() == [2, 4]
+    assert plan["load_seconds"].tolist() == [1, 2]
+    twice = planning.times(THROUGHPUT, images=1000, steps=50, attacked_share={"a": 0.8}, loads=2)
+    assert twice["load_seconds"].tolist() == [2, 4]
+    assert (twice["seconds"] - plan["seconds"]).tolist() == [1, 2]
     assert plan["clean_seconds"].tolist() == [10, 40]
     assert plan["attack_seconds"].tolist() == [800 * 50 / 40, 1000 * 50 / 10]
     assert plan["transfer_seconds"].tolist() == [18, 72]
-    assert plan["seconds"].tolist() == [2 + 10 + 1000 + 18, 4 + 40 + 5000 + 72]
-    assert plan["seconds_low"].tolist() == [1030, 4 + 5112 / 2]
-    assert plan["seconds_high"].tolist() == [1030, 4 + 5112 * 2]
+    assert plan["seconds"].tolist() == [1 + 10 + 1000 + 18, 2 + 40 + 5000 + 72]
+    assert plan["seconds_low"].tolist() == [1029, 2 + 5112 / 2]
+    assert plan["seconds_high"].tolist() == [1029, 2 + 5112 * 2]
 
 
 def test_the_simulated_study_costs_what_the_plan_adds_up():
@@ -48,10 +51,10 @@ def test_the_simulated_study_costs_what_the_plan_adds_up():
     assert simulated.loading == plan["load_seconds"].sum()
 
 
-def test_traffic_is_that_of_every_target_reading_every_adversarial_image():
-    assert planning.traffic({"images": 10, "adversarial": 100, "logits": 3, "predictions": 2}, 4) == {
+def test_traffic_is_that_of_every_group_of_targets_reading_every_adversarial_image():
+    assert planning.traffic({"images": 10, "adversarial": 100, "logits": 3, "predictions": 2}, 7, groups=3) == {
         "written": 115,
-        "read": 4 * 10 + (4 + 4) * 100 + 5,
+        "read": 7 * 10 + (4 + 3) * 100 + 5,
     }
 
 

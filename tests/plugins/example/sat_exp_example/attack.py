@@ -1,14 +1,13 @@
 """Vertical stripes: a perturbation that needs no gradient."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sat_exp.attacks import Attack, Threat
+from sat_exp.attacks import Attack, Threat, random
 from sat_exp.settings.types import Count, Grid
 
 
@@ -24,15 +23,9 @@ class Stripes(Attack):
     def threat(self) -> Threat:
         return Threat("linf", self.epsilon)
 
-    def __call__(
-        self,
-        classifier: Callable[[Tensor], Tensor],
-        images: Tensor,
-        labels: Tensor,
-        generators: Sequence[np.random.Generator],
-    ) -> Tensor:
-        first = torch.tensor([int(generator.integers(2 * self.width)) for generator in generators])
-        columns = first[:, None] + torch.arange(images.shape[-1])
+    def __call__(self, classifier: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
+        first = random.integers(seeds, 0, 2 * self.width - 1)
+        columns = first[:, None] + torch.arange(images.shape[-1], device=images.device)
         signs = 1 - 2 * (columns // self.width % 2)
-        striped = images.to(torch.int16) + self.epsilon * signs[:, None, None, :].to(images.device)
+        striped = images.to(torch.int16) + self.epsilon * signs[:, None, None, :]
         return striped.clamp(0, 255).to(torch.uint8)
