@@ -21,14 +21,14 @@ from sat_exp.attacks.attack import perturbation_norms
 from sat_exp.deferred import deferred
 from sat_exp.errors import UserError, reason
 from sat_exp.measurement.calibrated import techniques
-from sat_exp.measurement.identity import identity
+from sat_exp.measurement.identity import identity, verified
 from sat_exp.measurement.loaded import loaded
 from sat_exp.measurement.subjects import Facts, Source, Subject, Techniques, View
 from sat_exp.models import Candidate, preflight
 from sat_exp.modules.clock import ALONE, Clock, Seconds
 from sat_exp.modules.hardware import Hardware, Placed, Runner
 from sat_exp.progress import Advance, ignored
-from sat_exp.store import Store, StoredArray, StoredRow
+from sat_exp.store import Damaged, Store, StoredArray, StoredRow
 
 if TYPE_CHECKING:
     from lightning import Callback, LightningModule
@@ -91,8 +91,12 @@ class Stages:
             return loaded(candidate, self.hardware, self.room, clock)
 
         known = identity(candidate, self.store, placed)
+
+        def model() -> Placed:
+            return verified(placed(), candidate, known.fingerprint, self.store)
+
         with clock.here(name, "gate"):
-            own = techniques(known.fingerprint, name, view.pixels, self.store, self.hardware, placed)
+            own = techniques(known.fingerprint, name, view.pixels, self.store, self.hardware, model)
         truth = images.labels if candidate.label_space == images.label_space else None
         classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(
@@ -105,7 +109,7 @@ class Stages:
         )
         with self.store.lock("logits", logits.key):
             if logits.missing() or "warnings" not in logits.notes:
-                self.classify(placed(), own, view.pixels, logits, clock)
+                self.classify(model(), own, view.pixels, logits, clock)
         notes = logits.notes
         cautions = [*notes["warnings"], *mixed_versions(logits), *known.warnings]
         clean = logits.read_all().argmax(axis=1)
@@ -180,8 +184,7 @@ class Stages:
         with self.clocked(name) as clock:
             if len(work):
                 adversarial.note_versions(self.hardware.versions)
-                placed = loaded(source.candidate, self.hardware, self.room, clock)
-                runner = placed.runner("attack", source.techniques.attack)
+                runner = self.loaded(source, clock).runner("attack", source.techniques.attack)
                 self.predict(prediction.Generation(runner, self.attack, clock), work, clock, name, advance)
                 refuse([work.sink])
         if work.images() >= adversarial.notes.get("images", 1):
@@ -224,8 +227,8 @@ class Stages:
         advance(count - second.images())
         sinks = [*first.sinks, *second.sinks]
         with self.clocked(name) as clock:
-            models = {target.name: target for _, targets in pairs for target in targets}
-            module = prediction.Evaluation(self.runners(models, sinks, clock), clock, logits=False)
+            subjects = {target.name: target for _, targets in pairs for target in targets}
+            module = prediction.Evaluation(self.runners(subjects, sinks, clock), clock, logits=False)
             for work, counted in ((first, ignored), (second, advance)):
                 self.predict(module, work, clock, name, counted)
         failed = {sink.name: sink.failed for sink in sinks if sink.failed is not None}
@@ -244,20 +247,27 @@ class Stages:
         return [*clean.values()], adversarial
 
     def runners(
-        self, models: Mapping[str, Subject], sinks: "Sequence[streaming.Sink]", clock: Clock
+        self, subjects: Mapping[str, Subject], sinks: "Sequence[streaming.Sink]", clock: Clock
     ) -> dict[str, Runner]:
         """The models, by name, that have outputs to write; sinks of those that cannot be loaded state why."""
         runners = {}
         for name in dict.fromkeys(sink.name for sink in sinks):
             try:
                 if name not in self.failed:
-                    placed = loaded(models[name].candidate, self.hardware, self.room, clock)
-                    runners[name] = placed.runner("evaluation", models[name].techniques.evaluation)
+                    placed = self.loaded(subjects[name], clock)
+                    runners[name] = placed.runner("evaluation", subjects[name].techniques.evaluation)
+            except Damaged:
+                raise
             except Exception as error:
                 self.failed[name] = reason(error)
         for sink in sinks:
             sink.failed = self.failed.get(sink.name)
         return runners
+
+    def loaded(self, subject: Subject, clock: Clock) -> Placed:
+        """The model of a subject; Damaged where it is another one than its clean predictions are of."""
+        placed = loaded(subject.candidate, self.hardware, self.room, clock)
+        return verified(placed, subject.candidate, subject.fingerprint, self.store)
 
     def predictions(self, images: Source | View, target: Subject) -> StoredRow:
         """The stored classes that `target` predicts, int32: for the adversarial images of a source, [N'], or for the
