@@ -5,12 +5,13 @@ import argparse
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,16 @@ from sat_exp.modules.hardware import Hardware
 from sat_exp.names import CONF
 from sat_exp.store import Store
 
+Seconds = tuple[float, float]  # by the clock, and of the CPU
+Rates = dict[str, float]
+
 BUNDLED = ("resnet", "resnet_seed1", "convnext", "vit", "mixer", "resmlp", "mobilenet", "regnet", "nfnet", "swin")
 LARGE = (
     "resnet18", "mobilenetv3_large_100", "efficientnet_b0", "regnety_004", "convnext_atto", "vit_tiny_patch16_224",
     "pit_ti_224", "resmlp_12_224", "mixer_s32_224", "swin_tiny_patch4_window7_224",
 )  # fmt: skip
 INPUT = {"size": 224, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "crop": 1.0}
+WAYS = "torchattacks, process", "sat_exp, process", "torchattacks, no imports", "Measurement"
 USER = Path(__file__).parent / "torchattacks_study.py"
 
 
@@ -98,8 +103,8 @@ def mean_rates(pairs: pd.DataFrame, models: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def command_line(study: Study, folder: Path, options: argparse.Namespace) -> tuple[float, dict[str, float]]:
-    """Seconds of `python -m sat_exp task=matrix` as a process, and its results."""
+def command_line(study: Study, folder: Path, options: argparse.Namespace) -> tuple[Seconds, Rates]:
+    """`python -m sat_exp task=matrix` as a process."""
     for config in study.configs:
         if not config.pretrained:
             OmegaConf.save(config, folder / "model" / f"{config.name}.yaml")
@@ -109,16 +114,16 @@ def command_line(study: Study, folder: Path, options: argparse.Namespace) -> tup
     command = [
         sys.executable, "-m", "sat_exp", *own, "task=matrix", "pool=any", f"pool.models=[{','.join(study.names)}]",
         *study.settings, "attack=pgd", *attack, f"labels={study.labels}", f"output_dir={folder}", "name=study",
-        "tracking=disabled", f"hardware={options.device.replace('cuda', 'gpu')}",
+        "tracking=disabled", f"hardware={'cpu' if options.device == 'cpu' else 'gpu'}",
         f"hardware.batch_size={options.study_batch}", f"hardware.threads={options.threads}",
         f"hardware.tf32={str(options.tf32).lower()}", *fast,
     ]  # fmt: skip
-    seconds = run(command, options.threads)[0]
+    seconds, _ = run(command, options.threads)
     return seconds, mean_rates(*(pd.read_csv(folder / f"study/tables/{name}.csv") for name in ("pairs", "models")))
 
 
-def script(study: Study, folder: Path, options: argparse.Namespace) -> tuple[float, float, dict[str, float]]:
-    """Seconds of the torchattacks script as a process, those without its imports, and its results."""
+def script(study: Study, folder: Path, options: argparse.Namespace) -> tuple[Seconds, Seconds, Rates]:
+    """The torchattacks script as a process; the second time is without imports."""
     given = {
         "images": str(folder / "images.npz"), "epsilon": study.attack.epsilon, "step_size": study.attack.step_size,
         "steps": study.attack.steps, "labels": study.labels, "batch_size": options.study_batch,
@@ -127,7 +132,7 @@ def script(study: Study, folder: Path, options: argparse.Namespace) -> tuple[flo
     (folder / "study.json").write_text(json.dumps(given))
     seconds, output = run([sys.executable, str(USER), str(folder / "study.json")], options.threads)
     outcome = json.loads(output.splitlines()[-1])
-    return seconds, outcome.pop("seconds"), outcome
+    return seconds, tuple(outcome.pop("seconds")), outcome
 
 
 def plain(config: DictConfig) -> dict[str, object]:
@@ -139,79 +144,88 @@ def plain(config: DictConfig) -> dict[str, object]:
     return {"arguments": arguments, "checkpoint": facts["checkpoint"], "in_order": in_order} | own
 
 
-def run(command: list[str], threads: int) -> tuple[float, str]:
-    """Seconds and output of a process; its errors end the benchmark."""
+def run(command: list[str], threads: int) -> tuple[Seconds, str]:
+    """The time and the output of a process; its errors end the benchmark."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), of_children()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return time.perf_counter() - started, done.stdout
+    return (time.perf_counter() - started, of_children() - busy), done.stdout
 
 
-def library(
-    study: Study, images: ImageSet, folder: Path, options: argparse.Namespace
-) -> tuple[float, dict[str, float]]:
-    """Seconds of a Measurement in this process, with tables, and its results."""
+def of_children() -> float:
+    """CPU seconds of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def library(study: Study, images: ImageSet, folder: Path, options: argparse.Namespace) -> tuple[Seconds, Rates]:
+    """A Measurement in this process, with its tables."""
     fast = {"numerics": "fast"} if options.numerics == "fast" else {}
-    accelerator, precision = options.device, "32-true"
-    hardware = Hardware(accelerator, precision, options.study_batch, options.threads, 2, options.tf32, **fast)
-    started = time.perf_counter()
+    hardware = Hardware(options.device, "32-true", options.study_batch, options.threads, 2, options.tf32, **fast)
+    started, busy = time.perf_counter(), time.process_time()
     work = Measurement(images, study.attack, Store.at(folder / "library"), hardware, seed=0, labels=study.labels)
     found = tables(work.run([Configured(config) for config in study.configs]), work, Scoring(study.labels))
-    return time.perf_counter() - started, mean_rates(found["pairs"], found["models"])
+    seconds = time.perf_counter() - started, time.process_time() - busy
+    return seconds, mean_rates(found["pairs"], found["models"])
 
 
 def whole(name: str, options: argparse.Namespace) -> np.ndarray:
     """The ratios of whole processes, [turns]; prints a table of all ways. name: `small` or `large`."""
     study, images = small(options) if name == "small" else large(options)
-    ways = ("torchattacks, process", "sat_exp, process", "torchattacks, no imports", "sat_exp, Measurement")
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    outcomes: dict[str, dict[str, float]] = {}
+    seconds: dict[str, list[Seconds]] = {way: [] for way in WAYS}
+    rates: dict[str, Rates] = {}
 
-    def user(folder: Path) -> None:
-        outside, inside, outcomes[ways[0]] = script(study, folder, options)
-        seconds[ways[0]].append(outside)
-        seconds[ways[2]].append(inside)
+    def by_script(folder: Path) -> None:
+        outside, inside, rates["torchattacks"] = script(study, folder, options)
+        seconds[WAYS[0]].append(outside)
+        seconds[WAYS[2]].append(inside)
 
-    def ours(folder: Path) -> None:
-        outside, outcomes[ways[1]] = command_line(study, folder, options)
-        seconds[ways[1]].append(outside)
+    def by_command(folder: Path) -> None:
+        outside, rates["sat_exp"] = command_line(study, folder, options)
+        seconds[WAYS[1]].append(outside)
 
-    def inside(folder: Path) -> None:
-        took, outcomes[ways[3]] = library(study, images, folder, options)
-        seconds[ways[3]].append(took)
+    def by_library(folder: Path) -> None:
+        took, rates["Measurement"] = library(study, images, folder, options)
+        seconds[WAYS[3]].append(took)
 
-    order = [user, ours, inside]
+    order, first = [by_script, by_command, by_library], replace(study, configs=study.configs[:2], labels="own")
+    in_folder(images, lambda folder: library(first, images.take([0, 1]), folder, options))  # imports all that it needs
     for turn in range(options.turns):
         random.Random(turn).shuffle(order)
         for way in order:
-            with tempfile.TemporaryDirectory() as place:
-                folder = Path(place)
-                (folder / "model").mkdir()
-                pixels = np.stack([images.read(index) for index in range(len(images))])
-                np.savez(folder / "images.npz", images=pixels, labels=images.labels)
-                way(folder)
-    title = f"{name} study: {len(study.configs)} models, {len(images)} images, {study.attack.steps} steps"
-    return report(title, seconds, outcomes)
+            in_folder(images, way)
+    report(f"{name} study: {len(study.configs)} models, {len(images)} images, {study.attack.steps} steps", seconds)
+    for way, found in rates.items():
+        print(f"{way}: " + ", ".join(f"{key.replace('_', ' ')} {rate:.2%}" for key, rate in found.items() if rate))
+    return np.divide(*([wall for wall, _ in seconds[way]] for way in WAYS[:2]))
 
 
-def report(
-    title: str, seconds: Mapping[str, Sequence[float]], outcomes: Mapping[str, Mapping[str, float]]
-) -> np.ndarray:
-    """Print times and results of the ways, each after the one that it is compared with; the first ratios, [turns]."""
+def in_folder(images: ImageSet, way: Callable[[Path], object]) -> None:
+    """Call `way` with a new folder that has the images as a file."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "model").mkdir()
+        pixels = np.stack([images.read(index) for index in range(len(images))])
+        np.savez(folder / "images.npz", images=pixels, labels=images.labels)
+        way(folder)
+
+
+def report(title: str, seconds: Mapping[str, Sequence[Seconds]]) -> None:
+    """Print the times of the ways, each after the one that it is compared with."""
     table = Table("way", title=title, title_justify="left")
-    for heading in ("s, median", "ratio", "quartiles", "clean accuracy", "white-box", "transfer"):
+    for heading in ("s", "CPU s", "ratio", "quartiles", "of CPU s"):
         table.add_column(heading, justify="right")
-    names, ratios = list(seconds), []
-    for place, name in enumerate(names):
-        cells = [name, f"{np.median(seconds[name]):.1f}", "", ""]
+    before = np.empty(0)
+    for place, name in enumerate(WAYS):
+        times = np.array(seconds[name])
+        cells = [name, *(f"{value:.1f}" for value in np.median(times, axis=0))]
         if place % 2:
-            ratios.append(np.array(seconds[names[place - 1]]) / np.array(seconds[name]))
-            low, high = np.quantile(ratios[-1], [0.25, 0.75])
-            cells[2:] = [f"{np.median(ratios[-1]):.2f}", f"{low:.2f}–{high:.2f}"]
-        rates = outcomes.get(name, {})
-        shown = [rates.get(key) for key in ("clean_accuracy", "white_box", "transfer")]
-        table.add_row(*cells, *("" if rate is None or np.isnan(rate) else f"{rate:.1%}" for rate in shown))
+            ratios = before / times
+            low, high = np.quantile(ratios[:, 0], [0.25, 0.75])
+            wall, busy = np.median(ratios, axis=0)
+            cells += [f"{wall:.2f}", f"{low:.2f}–{high:.2f}", f"{busy:.2f}"]
+        table.add_row(*cells)
+        before = times
     Console().print(table)
-    return ratios[0]
