@@ -60,7 +60,7 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
 def time_table(seconds: Seconds) -> pd.DataFrame:
     """The table `time`: the seconds of each model by activity, see `clock`."""
     table = pd.Series(seconds, dtype=float).unstack(fill_value=0.0).rename_axis(index="model")
-    return table.reindex(columns=[*ALONE, "other", *IN_THREADS], fill_value=0.0).reset_index()
+    return table.reindex(columns=[*ALONE, "other", *IN_THREADS], fill_value=0.0).round(3).reset_index()
 
 
 def numerics_table(measured: Measured) -> pd.DataFrame:

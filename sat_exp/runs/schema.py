@@ -118,7 +118,7 @@ TABLES = {
     "images": Measured(columns(text="id", name="sha256") | optional(count="label", text="class")),
     "store": Measured(columns(name="kind key", text="name") | optional(text="sha256", count="rows chunks bytes")),
     "numerics": Table(columns(name="model", text="attack evaluation notes"), unique=("model",)),
-    "time": Measured(columns(name="model") | columns(seconds=TIMES), unique=("model",)),
+    "time": Table(columns(name="model") | columns(seconds=TIMES), unique=("model",)),
     "measures": Table(PAIR | columns(name="measure", number="value low high")),
     "failures": Table(columns(name="model", text="reason")),
     "examples": Measured(
