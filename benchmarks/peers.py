@@ -3,7 +3,8 @@
     python benchmarks/peers.py [--parts step small large] [--models resnet50 ...] [--numerics exact] [--imagenet]
 
 A ratio is their time divided by ours: above 1, sat_exp is faster. Other work on the machine adds noise; a goal is kept
-or missed only if the quartiles of the ratios agree.
+or missed only if the quartiles of the ratios agree. On one thread a step is timed in seconds of the CPU, which other
+work disturbs less than those of the clock.
 
 step: one step of PGD and one evaluation, for networks of several families with random weights at 224×224 pixels. All
 take the same number of steps without a random start, one after the other, in another order in every round. torchattack,
@@ -117,17 +118,19 @@ def contenders(
 
 def measured(calls: Mapping[str, Call], rounds: int, device: torch.device) -> Seconds:
     """Seconds of each call in each round, in another order in every round. A first round is not measured."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffle = list(calls), random.Random(0)
     for number in range(rounds + 1):
         shuffle.shuffle(order)
         for name in order:
             wait(device)
-            start = time.perf_counter()
+            start = clock()
             calls[name]()
             wait(device)
             if number:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return {name: np.array(values) for name, values in seconds.items()}
 
 

@@ -138,10 +138,9 @@ def script(study: Study, folder: Path, options: argparse.Namespace) -> tuple[Sec
 def plain(config: DictConfig) -> dict[str, object]:
     """A model as the peers' script takes it."""
     facts = OmegaConf.to_container(config, resolve=True)
-    arguments = {key: value for key, value in facts["network"].items() if key != "_target_"}
     in_order = facts.get("checkpoint_keys") == "in_order"
     own = {key: value for key, value in facts["input"].items() if key != "crop"}
-    return {"arguments": arguments, "checkpoint": facts["checkpoint"], "in_order": in_order} | own
+    return {"network": facts["network"], "checkpoint": facts["checkpoint"], "in_order": in_order} | own
 
 
 def run(command: list[str], threads: int) -> tuple[Seconds, str]:

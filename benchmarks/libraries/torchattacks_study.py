@@ -4,10 +4,10 @@
 
 It uses nothing of sat_exp. STUDY.json holds `images` (an .npz file with images, uint8 [N, C, H, W], and labels,
 int64 [N]), `models`, `epsilon` and `step_size` in units of 1/255, `steps`, `batch_size`, `threads`, `device`, and
-`labels`: `truth`, or `own` for the model's own predictions as labels. Each model has the `arguments` of
-timm.create_model, the path of a `checkpoint` or null, `in_order` (whether its tensors are matched by their order),
-`size`, `mean`, `std` and `interpolation`. The last line that is printed is a JSON object: the seconds and the CPU
-seconds without imports, the mean clean accuracy, and the mean rates of transfer and of white-box success.
+`labels`: `truth`, or `own` for the model's own predictions as labels. Each model has a `network` that Hydra
+instantiates, the path of a `checkpoint` or null, `in_order` (whether its tensors are matched by their order), `size`,
+`mean`, `std` and `interpolation`. The last line that is printed is a JSON object: the seconds and the CPU seconds
+without imports, the mean clean accuracy, and the mean rates of transfer and of white-box success.
 """
 
 import json
@@ -18,9 +18,10 @@ from pathlib import Path
 import sat_exp  # noqa: F401  # isort: skip  # first: its hook lets torchvision load beside a CPU build of torch
 
 import numpy as np
-import timm
+import timm  # noqa: F401
 import torch
 import torchattacks
+from hydra.utils import instantiate
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
@@ -43,7 +44,7 @@ class Normalised(nn.Module):
 
 def load(model, device):
     torch.manual_seed(0)
-    network = timm.create_model(**model["arguments"])
+    network = instantiate(model["network"], _convert_="all")
     if model["checkpoint"] is not None:
         path = model["checkpoint"]
         state = load_file(path) if path.endswith(".safetensors") else torch.load(path, weights_only=True)
