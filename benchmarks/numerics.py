@@ -1,6 +1,6 @@
 """Compare studies with fast and with exact numerics, and the time of fast with that of exact classifiers.
 
-    python benchmarks/numerics.py [--size 512] [--steps 50]                        the bundled networks
+    python benchmarks/numerics.py [--size 128] [--steps 20]                        the bundled networks
     python benchmarks/numerics.py --imagenet --images FOLDER [--size 48]           the networks of pool=imagenet_cnns
     python benchmarks/numerics.py --speed resnet50 convnext_tiny                   times only: timm, random weights
 
@@ -15,15 +15,11 @@ import argparse
 import random
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
-from unittest import mock
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -31,23 +27,20 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
-from torch import Tensor, nn
+from torch import Tensor
 
 from sat_exp.attacks import PGD
 from sat_exp.datasets import FashionMNIST, ImageNet, ImageSet
 from sat_exp.measurement import Measured, Measurement
-from sat_exp.models import Classifier, Configured, Model
-from sat_exp.modules import prediction
-from sat_exp.modules.hardware import Hardware
+from sat_exp.models import Classifier, Configured
+from sat_exp.modules.hardware import Hardware, Numerics
 from sat_exp.names import CONF
 from sat_exp.numerics import Choice, applied, calibrate
 from sat_exp.numerics.calibration import forward, seconds_of, step
 from sat_exp.similarity import scores
 from sat_exp.store import Store
 
-CALIBRATED = 64
 OUTSIDE = -1
-_names: "WeakKeyDictionary[nn.Module, str]" = WeakKeyDictionary()
 console = Console(width=120)
 
 
@@ -64,28 +57,11 @@ class MovedPGD(PGD):
         return start
 
 
-class Named(Configured):
-    """A configured model; the name of its classifier is remembered."""
-
-    def load(self) -> Model:
-        model = super().load()
-        _names[model.classifier] = self.name
-        return model
-
-
-@contextmanager
-def fast_numerics(choices: dict[str, Choice]) -> Iterator[None]:
-    """THE PLACE where techniques are put into a measurement, until a setting of the hardware does it."""
-    generation, evaluation = prediction.Generation, prediction.Evaluation
-
-    def generate(classifier: Classifier, attack: PGD) -> Any:
-        return generation(applied(classifier, choices[_names[classifier]].attack), attack)
-
-    def evaluate(classifier: Classifier, **options: Any) -> Any:
-        return evaluation(applied(classifier, choices[_names[classifier]].evaluation), **options)
-
-    with mock.patch.multiple(prediction, Generation=generate, Evaluation=evaluate):
-        yield
+STUDIES: tuple[tuple[str, type[PGD], Numerics], ...] = (
+    ("exact", PGD, "exact"),
+    ("null", MovedPGD, "exact"),
+    ("fast", PGD, "fast"),
+)
 
 
 @dataclass(frozen=True)
@@ -153,27 +129,28 @@ def verdict(exact: Outcomes, null: Outcomes, fast: Outcomes) -> str:
 
 def compare(options: argparse.Namespace, names: list[str], images: ImageSet, attack: PGD) -> None:
     """Measure the three studies, and print the table and the verdict."""
-    configs = [Named(OmegaConf.load(CONF / f"model/{name}.yaml")) for name in names]
+    configs = [Configured(OmegaConf.load(CONF / f"model/{name}.yaml")) for name in names]
     hardware = Hardware(options.device, "32-true", options.batch_size, threads=options.threads, workers=1)
     labels = images.labels
     assert labels is not None
-    studied, choices, seconds = {}, {}, {}
-    few = range(min(CALIBRATED, len(images)))
-    pixels = torch.stack([torch.tensor(images.read(index)) for index in few])
-    for config in configs:
-        classifier = config.load().classifier.to(hardware.device)
-        choices[config.name] = calibrate(classifier, pixels, torch.from_numpy(labels[: len(few)]), hardware.device)
-        speed(config.name, classifier, choices[config.name], pixels[: options.batch_size])
-        for note in choices[config.name].notes:
+    studied, seconds = {}, {}
+    for name, kind, numerics in STUDIES:
+        used = kind(**vars(attack))
+        with tempfile.TemporaryDirectory() as folder:
+            started, before = time.perf_counter(), time.process_time()
+            prepared = Measurement(images, used, Store.at(Path(folder)), replace(hardware, numerics=numerics), 0)
+            measured = prepared.run(configs)
+            seconds[name] = time.perf_counter() - started, time.process_time() - before
+        studied[name] = Outcomes.of(measured, labels)
+        gate = sum(spent for (_, activity), spent in prepared.seconds.items() if activity == "gate")
+        console.print(f"{name}: {seconds[name][0]:.0f} s, {gate:.0f} of them to calibrate")
+    for config, model in zip(configs, measured.models, strict=True):
+        few = torch.from_numpy(model.view.pixels.gather(np.arange(min(options.batch_size, len(images)))))
+        choice = Choice(model.techniques.attack, model.techniques.evaluation)
+        speed(config.name, config.load().classifier.to(hardware.device), choice, few)
+        for note in model.techniques.notes:
             if "not used" in note:
                 console.print(f"    {note}", markup=False)
-    moved = MovedPGD(**vars(attack))
-    for name, used in (("exact", attack), ("null", moved), ("fast", attack)):
-        with tempfile.TemporaryDirectory() as folder, fast_numerics(choices if name == "fast" else exact_for(names)):
-            started, before = time.perf_counter(), time.process_time()
-            measured = Measurement(images, used, Store.at(Path(folder)), hardware, seed=0).run(configs)
-            studied[name] = Outcomes.of(measured, labels)
-            seconds[name] = time.perf_counter() - started, time.process_time() - before
     pairs = len(studied["exact"].values)
     title = f"{len(names)} networks, {pairs} ordered pairs, {len(images)} images, {attack}"
     columns = "outcomes median", "max", "rate points mean", "max", "SAT median", "max", "rank corr."
@@ -183,10 +160,6 @@ def compare(options: argparse.Namespace, names: list[str], images: ImageSet, att
     console.print(table)
     console.print(f"mean transfer rate, exact: {studied['exact'].rates.mean():.1%}")
     console.print(verdict(studied["exact"], studied["null"], studied["fast"]))
-
-
-def exact_for(names: list[str]) -> dict[str, Choice]:
-    return dict.fromkeys(names, Choice())
 
 
 def speed(name: str, classifier: Classifier, choice: Choice, images: Tensor, repeats: int = 11) -> None:
@@ -228,8 +201,8 @@ def main() -> None:
     parser.add_argument("--images", help="a copy of ImageNet, as dataset.root of dataset=imagenet")
     parser.add_argument("--models", nargs="+", help="some networks of the pool")
     parser.add_argument("--speed", nargs="+", metavar="NAME", help="only times, of timm's networks")
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")

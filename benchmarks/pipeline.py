@@ -32,8 +32,8 @@ from sat_exp.datasets import FashionMNIST, ImageSet
 from sat_exp.datasets.canvas import Canvas
 from sat_exp.measurement import Measurement
 from sat_exp.modules.clock import Clock
-from sat_exp.modules.hardware import Fitting, Hardware
-from sat_exp.modules.prediction import AttackBatches, Generation, Placed
+from sat_exp.modules.hardware import Hardware, Runner
+from sat_exp.modules.prediction import AttackBatches, Generation
 from sat_exp.modules.streaming import Sink
 from sat_exp.store import Store
 
@@ -67,8 +67,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
     """Seconds of each way, turn by turn."""
     study = measurement(FashionMNIST(None, options.images, 0).images, folder, options.steps, options.batch_size)
     pixels = study.views.view(study.images.canvas).pixels
-    model = models.load(bundled(options.model))
-    classifier = model.classifier
+    classifier = models.load(bundled(options.model)).classifier
     rows, labels = np.arange(len(study.images)), study.images.labels
     outputs = 0
 
@@ -94,7 +93,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
 
     def lightning() -> float:
         work, clock = batches(), Clock(study.hardware.device)
-        module = Generation(Placed(model, Fitting(), Fitting()), study.attack, clock)
+        module = Generation(Runner(classifier), study.attack, clock)
         return timed(lambda: study.stages.predict(module, work, clock, options.model))
 
     bare(None)

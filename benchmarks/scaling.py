@@ -21,7 +21,9 @@ from rich.table import Table
 from sat_exp.engine import Engine, Local
 from sat_exp.engine.processes import Processes
 from sat_exp.engine.slurm import Slurm
+from sat_exp.measurement.division import ROOM
 from sat_exp.modules import throughput
+from sat_exp.modules.hardware import CHUNK
 from sat_exp.studies.plan import planning
 from sat_exp.studies.plan.simulation import Matrix, Workers, measured_by, scaling
 
@@ -43,9 +45,16 @@ def study(options: argparse.Namespace) -> tuple[Matrix, dict[str, int]]:
     known[throughput.RATES] *= options.speed
     attacked = pd.Series(options.images, known.index)
     size = math.prod(SHAPE)
-    work = {"images": options.images, "steps": options.steps, "size": size, "batch": options.batch_size}
+    work = {
+        "images": options.images,
+        "steps": options.steps,
+        "size": size,
+        "batch": CHUNK,
+        "room": ROOM * options.memory,
+    }
     matrix = planning.matrix(known.assign(name=known["model"]), attacked, **work)
-    return matrix, planning.traffic(planning.disk(attacked, options.images, SHAPE, CLASSES), len(known))
+    disk = planning.disk(attacked, options.images, SHAPE, CLASSES)
+    return matrix, planning.traffic(disk, len(known), groups=len(known))
 
 
 def losses(workers: Workers, count: int, alone: Workers) -> dict[str, float]:
@@ -88,14 +97,12 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=200, help="of a worker, in cores of the table")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--memory", type=float, default=80e9, help="bytes of a worker's device")
     parser.add_argument("--figure", type=Path, help="the SVG or PNG file to draw")
     options = parser.parse_args()
     matrix, traffic = study(options)
     moved = sum(traffic.values())
-    print(
-        f"{len(matrix.models)} models, {options.images} images, {options.steps} steps, batches of {options.batch_size}"
-    )
+    print(f"{len(matrix.models)} models, {options.images} images, {options.steps} steps")
     print(f"{traffic['written'] / 1e9:.0f} GB written to the store, {traffic['read'] / 1e9:,.0f} GB read")
     alone = measured_by(Local(), 1, matrix)
     for name, engine in ENGINES.items():

@@ -8,6 +8,7 @@ because the code may have been changed in memory.
 """
 
 import hashlib
+import logging
 import os
 import platform
 import sys
@@ -28,6 +29,7 @@ from sat_exp.models.weights import digest
 from sat_exp.modules.hardware import Placed
 from sat_exp.settings.targets import named_by, within
 from sat_exp.store import Damaged, Store, StoredArray, key_of
+from sat_exp.store.encoding import Unsound
 
 PACKAGES = ("timm", "torchvision", "torch.nn", "sat_exp.models")
 """The packages of networks that are remembered."""
@@ -37,6 +39,8 @@ READ = ("timm", "torchvision")
 
 LIBRARIES = ("torch", "torchvision", "timm", "safetensors", "numpy", "hydra-core")
 STARTED = time.time_ns()
+log = logging.getLogger(__name__)
+
 BYTES = 32  # of a SHA-256
 
 
@@ -68,8 +72,25 @@ def identity(candidate: Candidate, store: Store, load: Callable[[], Placed]) -> 
     if unchanged and not warnings and all(known(type(part)) for part in model.classifier.network.modules()):
         array = entry(facts or {}, store)
         array.begin({"name": candidate.name, "parameters": made.parameters, "components": made.components})
+        for reason in array.damaged():
+            log.warning("%s: it is written again", reason)
         array.write(0, np.frombuffer(bytes.fromhex(made.fingerprint), np.uint8))
     return made
+
+
+def verified(placed: Placed, candidate: Candidate, fingerprint: str, store: Store) -> Placed:
+    """`placed`, the loaded model. Damaged where its fingerprint is another than the store remembered, for example
+    because its weights were replaced since: the entry goes to the quarantine, and the same work is then right."""
+    if placed.model.fingerprint == fingerprint or (facts := determining(candidate)) is None:
+        return placed
+
+    def outdated(_: bytes) -> None:
+        raise Unsound("the model has another fingerprint")
+
+    array = entry(facts, store)
+    store.quarantine(array.named(0), outdated)
+    place = store.backend.locate(array.path)
+    raise Damaged(f"{place} is outdated, the weights or the code of {candidate.name} changed")
 
 
 def remembered(candidate: Candidate, store: Store) -> Identity | None:
@@ -83,7 +104,8 @@ def remembered(candidate: Candidate, store: Store) -> Identity | None:
         return None
     try:
         return Identity(array.read_all().tobytes().hex(), notes["parameters"], notes["components"])
-    except Damaged:
+    except Damaged as damage:
+        log.warning("%s: it is written again", damage.reason)
         return None
 
 

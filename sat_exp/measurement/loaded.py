@@ -15,7 +15,7 @@ _kept: OrderedDict[str, Placed] = OrderedDict()
 def loaded(candidate: Candidate, hardware: Hardware, room: float, clock: Clock) -> Placed:
     """The model of a candidate on the device of `hardware`. It is kept; those that were not used for longest are given
     up while all together need more than `room` bytes. Its loading counts in `clock`."""
-    key = key_of(candidate.facts | {"device": str(hardware.device), "numerics": hardware.numerics})
+    key = key_of(candidate.facts | {"device": str(hardware.device), "numerics": hardware.in_effect})
     if key not in _kept:
         with clock.here(candidate.name, "load"):
             model = candidate.load()

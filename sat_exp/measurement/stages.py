@@ -20,14 +20,15 @@ from sat_exp.attacks import Attack, random
 from sat_exp.attacks.attack import perturbation_norms
 from sat_exp.deferred import deferred
 from sat_exp.errors import UserError, reason
-from sat_exp.measurement.identity import identity
+from sat_exp.measurement.calibrated import techniques
+from sat_exp.measurement.identity import identity, verified
 from sat_exp.measurement.loaded import loaded
-from sat_exp.measurement.subjects import Facts, Source, Subject, View
+from sat_exp.measurement.subjects import Facts, Source, Subject, Techniques, View
 from sat_exp.models import Candidate, preflight
 from sat_exp.modules.clock import ALONE, Clock, Seconds
-from sat_exp.modules.hardware import Hardware, Placed
+from sat_exp.modules.hardware import Hardware, Placed, Runner
 from sat_exp.progress import Advance, ignored
-from sat_exp.store import Store, StoredArray, StoredRow
+from sat_exp.store import Damaged, Store, StoredArray, StoredRow
 
 if TYPE_CHECKING:
     from lightning import Callback, LightningModule
@@ -72,8 +73,11 @@ class Stages:
             "version": self.attack.version,
             "numbers": dict(vars(self.attack)),
             "protocol": self.protocol,
-            "numerics": self.hardware.numerics,
         }
+
+    def numerics(self, techniques: Sequence[str]) -> str:
+        """All that changes the numbers of a model, as in keys."""
+        return " ".join([self.hardware.in_effect, *techniques])
 
     def clean(self, candidate: Candidate, view: View, advance: Advance) -> tuple[Subject, Seconds]:
         """Preflight, and clean logits of all images."""
@@ -87,11 +91,17 @@ class Stages:
             return loaded(candidate, self.hardware, self.room, clock)
 
         known = identity(candidate, self.store, placed)
+
+        def model() -> Placed:
+            return verified(placed(), candidate, known.fingerprint, self.store)
+
+        with clock.here(name, "gate"):
+            own = techniques(known.fingerprint, name, view.pixels, self.store, self.hardware, model)
         truth = images.labels if candidate.label_space == images.label_space else None
         classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(
             "logits",
-            {"images": view.digest, "model": known.fingerprint, "numerics": self.hardware.numerics},
+            {"images": view.digest, "model": known.fingerprint, "numerics": self.numerics(own.evaluation)},
             shape=(len(images.contents), classes),
             dtype="float32",
             chunk=view.pixels.chunk,
@@ -99,7 +109,7 @@ class Stages:
         )
         with self.store.lock("logits", logits.key):
             if logits.missing() or "warnings" not in logits.notes:
-                self.classify(placed(), view.pixels, logits, clock)
+                self.classify(model(), own, view.pixels, logits, clock)
         notes = logits.notes
         cautions = [*notes["warnings"], *mixed_versions(logits), *known.warnings]
         clean = logits.read_all().argmax(axis=1)
@@ -115,10 +125,11 @@ class Stages:
             clean=clean,
             logits=logits,
             image_seconds=notes.get("image_seconds", 0.0),
+            techniques=own,
             warnings=[f"{name}: {caution}" for caution in cautions],
         )
 
-    def classify(self, placed: Placed, pixels: StoredArray, logits: StoredArray, clock: Clock) -> None:
+    def classify(self, placed: Placed, own: Techniques, pixels: StoredArray, logits: StoredArray, clock: Clock) -> None:
         """Preflight, and the clean logits that are missing."""
         name = placed.model.name
         work = prediction.EvaluationBatches([(pixels, {name: logits})], self.hardware.batch_size)
@@ -129,7 +140,8 @@ class Stages:
         logits.note(**asdict(check.checked))
         if count := work.images():
             logits.note_versions(self.hardware.versions)
-            self.predict(prediction.Evaluation({name: placed}, clock, logits=True), work, clock, name)
+            runner = placed.runner("evaluation", own.evaluation)
+            self.predict(prediction.Evaluation({name: runner}, clock, logits=True), work, clock, name)
             refuse(work.sinks)
             logits.note(image_seconds=clock.read()[name, "clean"] / count)
 
@@ -148,6 +160,7 @@ class Stages:
                 "model": subject.fingerprint,
                 "inputs": digest_of(rows, labels, seeds),
                 **self.attack_facts(),
+                "numerics": self.numerics(subject.techniques.attack),
             },
             shape=(len(rows), *pixels.shape[1:]),
             dtype="uint8",
@@ -171,8 +184,8 @@ class Stages:
         with self.clocked(name) as clock:
             if len(work):
                 adversarial.note_versions(self.hardware.versions)
-                placed = loaded(source.candidate, self.hardware, self.room, clock)
-                self.predict(prediction.Generation(placed, self.attack, clock), work, clock, name, advance)
+                runner = self.loaded(source, clock).runner("attack", source.techniques.attack)
+                self.predict(prediction.Generation(runner, self.attack, clock), work, clock, name, advance)
                 refuse([work.sink])
         if work.images() >= adversarial.notes.get("images", 1):
             adversarial.note(seconds=sum(clock.of((*ALONE, "other"))), images=work.images())
@@ -214,8 +227,8 @@ class Stages:
         advance(count - second.images())
         sinks = [*first.sinks, *second.sinks]
         with self.clocked(name) as clock:
-            candidates = {target.name: target.candidate for _, targets in pairs for target in targets}
-            module = prediction.Evaluation(self.models(candidates, sinks, clock), clock, logits=False)
+            subjects = {target.name: target for _, targets in pairs for target in targets}
+            module = prediction.Evaluation(self.runners(subjects, sinks, clock), clock, logits=False)
             for work, counted in ((first, ignored), (second, advance)):
                 self.predict(module, work, clock, name, counted)
         failed = {sink.name: sink.failed for sink in sinks if sink.failed is not None}
@@ -233,27 +246,36 @@ class Stages:
             rows |= {each.name: self.predictions(source.view, each) for each in others}
         return [*clean.values()], adversarial
 
-    def models(
-        self, candidates: Mapping[str, Candidate], sinks: "Sequence[streaming.Sink]", clock: Clock
-    ) -> dict[str, Placed]:
+    def runners(
+        self, subjects: Mapping[str, Subject], sinks: "Sequence[streaming.Sink]", clock: Clock
+    ) -> dict[str, Runner]:
         """The models, by name, that have outputs to write; sinks of those that cannot be loaded state why."""
-        models = {}
+        runners = {}
         for name in dict.fromkeys(sink.name for sink in sinks):
             try:
                 if name not in self.failed:
-                    models[name] = loaded(candidates[name], self.hardware, self.room, clock)
+                    placed = self.loaded(subjects[name], clock)
+                    runners[name] = placed.runner("evaluation", subjects[name].techniques.evaluation)
+            except Damaged:
+                raise
             except Exception as error:
                 self.failed[name] = reason(error)
         for sink in sinks:
             sink.failed = self.failed.get(sink.name)
-        return models
+        return runners
+
+    def loaded(self, subject: Subject, clock: Clock) -> Placed:
+        """The model of a subject; Damaged where it is another one than its clean predictions are of."""
+        placed = loaded(subject.candidate, self.hardware, self.room, clock)
+        return verified(placed, subject.candidate, subject.fingerprint, self.store)
 
     def predictions(self, images: Source | View, target: Subject) -> StoredRow:
         """The stored classes that `target` predicts, int32: for the adversarial images of a source, [N'], or for the
         clean images of another model's view, [N]."""
         name, array = ("clean images", images.pixels) if isinstance(images, View) else (images.name, images.adversarial)
         table = self.store.table("predictions", {"images": images.digest}, columns=array.rows, dtype="int32", name=name)
-        return table.row({"target": target.fingerprint, "numerics": self.hardware.numerics}, target.name)
+        facts = {"target": target.fingerprint, "numerics": self.numerics(target.techniques.evaluation)}
+        return table.row(facts, target.name)
 
     def predict(
         self,

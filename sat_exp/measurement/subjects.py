@@ -106,6 +106,16 @@ class Views:
 
 
 @dataclass(frozen=True)
+class Techniques:
+    """The techniques with which a model computes, by name, and what was measured of all; none for exact numerics. See
+    `sat_exp.numerics`."""
+
+    attack: tuple[str, ...] = ()
+    evaluation: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Subject:
     """A model with its clean logits, float32 [N, classes], for the images of `view`. clean: the classes with the
     largest logits, int64 [N]. labelled: whether its classes are those of the image set. image_seconds: the time of one
@@ -120,6 +130,7 @@ class Subject:
     clean: np.ndarray
     logits: StoredArray
     image_seconds: float
+    techniques: Techniques
     warnings: list[str]
 
     @property

@@ -50,6 +50,8 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
             found["measures"] = measure_table(measured, images.labels, scoring.measures, scoring.confidence)
     if measured.seconds:
         found["time"] = time_table(measured.seconds)
+    if any(model.techniques.notes for model in measured.models):
+        found["numerics"] = numerics_table(measured)
     if measured.failures:
         found["failures"] = pd.DataFrame(measured.failures.items(), columns=["model", "reason"])
     return found
@@ -58,7 +60,20 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
 def time_table(seconds: Seconds) -> pd.DataFrame:
     """The table `time`: the seconds of each model by activity, see `clock`."""
     table = pd.Series(seconds, dtype=float).unstack(fill_value=0.0).rename_axis(index="model")
-    return table.reindex(columns=[*ALONE, "other", *IN_THREADS], fill_value=0.0).reset_index()
+    return table.reindex(columns=[*ALONE, "other", *IN_THREADS], fill_value=0.0).round(3).reset_index()
+
+
+def numerics_table(measured: Measured) -> pd.DataFrame:
+    """The table `numerics`: the techniques of each model, "exact" for none, and what was measured of all."""
+    rows = [(model.name, model.techniques) for model in measured.models]
+    return pd.DataFrame(
+        {
+            "model": [name for name, _ in rows],
+            "attack": [" ".join(own.attack) or "exact" for _, own in rows],
+            "evaluation": [" ".join(own.evaluation) or "exact" for _, own in rows],
+            "notes": ["; ".join(own.notes) for _, own in rows],
+        }
+    )
 
 
 def efficiency(seconds: Seconds) -> float | None:

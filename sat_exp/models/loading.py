@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +129,21 @@ def from_hub(config: DictConfig) -> nn.Module:
 def without_retries() -> Iterator[None]:
     """Without an answer of the hub within seconds, only its cache is read, instead of a minute of retries."""
     before = hub.HF_HUB_OFFLINE
-    try:
-        get_session().head(hub.ENDPOINT, timeout=5)
-    except Exception:
-        hub.HF_HUB_OFFLINE = True
+    hub.HF_HUB_OFFLINE = before or not hub_answers()
     try:
         yield
     finally:
         hub.HF_HUB_OFFLINE = before
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the hub answers within seconds; asked once in a process."""
+    try:
+        get_session().head(hub.ENDPOINT, timeout=5)
+    except Exception:
+        return False
+    return True
 
 
 def fingerprint(classifier: Classifier, name: str, facts: list[Any]) -> str:

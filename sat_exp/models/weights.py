@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sat_exp import pickles, strict_json
@@ -71,8 +72,6 @@ def digest(path: Path) -> str:
 def read_state(path: Path) -> dict[str, Tensor]:
     """A state dict from a safetensors file or a PyTorch file of plain tensors (never unpickles code)."""
     check_file(path)
-    from safetensors.torch import load_file
-
     with explained(f"{path} is not a readable weights file", "give another model.checkpoint="):
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -115,7 +115,7 @@ def teacher_logits(
     """The teacher's logits for every training image, float32 [N, views, classes], see `TeacherPrediction`. They are
     computed once and stored; a damaged chunk is named in a warning and computed again."""
     number = len(images.training)  # type: ignore[arg-type]
-    facts = {"training": images.digest, "views": views, "model": teacher.fingerprint, "numerics": hardware.numerics}
+    facts = {"training": images.digest, "views": views, "model": teacher.fingerprint, "numerics": hardware.in_effect}
     shape, name = (number, views, classes), f"{teacher.name} as teacher"
     stored = store.open("logits", facts, shape=shape, dtype="float32", chunk=CHUNK, name=name)
     with store.lock("teacher", stored.key):

@@ -25,6 +25,7 @@ warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*treespec.*")
 
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+Numerics = Literal["exact", "fast"]
 Precision = Literal["32-true", "bf16-mixed", "bf16-true", "64-true"]
 """Names of Lightning's. fp16 is left out because input gradients underflow in it."""
 
@@ -47,7 +48,8 @@ class Hardware:
     precision: in `bf16-mixed` the network computes in bfloat16, in `bf16-true` its weights are bfloat16 too. Pixels,
     losses and attacks are float32 in both. batch_size: images per batch of an attack or an evaluation. threads: of this
     process on the CPU, null for all cores. workers: threads that decode images. tf32, channels_last: kernels that are
-    faster on some hardware and differ in the last bits.
+    faster on some hardware and differ in the last bits. numerics: `fast` gives each model the fastest kernels here that
+    pass a gate, see `sat_exp.numerics`.
     """
 
     accelerator: Accelerator
@@ -57,9 +59,13 @@ class Hardware:
     workers: Annotated[int, Field(ge=1, le=256)]
     tf32: bool = False
     channels_last: bool = False
+    numerics: Numerics = "exact"
 
     def __post_init__(self) -> None:
         checked(type(self), vars(self), "hardware")
+        if self.numerics == "fast" and (self.precision != "32-true" or self.tf32 or self.channels_last):
+            others = "hardware.precision, hardware.tf32 and hardware.channels_last"
+            raise UserError(f"hardware.numerics=fast chooses these for each model: leave out {others}")
         self.apply()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -87,8 +93,8 @@ class Hardware:
         return self.trainer(enable_progress_bar=False).strategy.root_device
 
     @property
-    def numerics(self) -> str:
-        """The settings in effect that change numbers, as in keys."""
+    def in_effect(self) -> str:
+        """The settings in effect that change the numbers of all models, as in keys."""
         in_effect = {"tf32": self.tf32 and self.device.type == "cuda", "channels_last": self.channels_last}
         return " ".join([self.precision, *(name for name, switch in in_effect.items() if switch)])
 
@@ -171,9 +177,32 @@ class Fitting:
 
 
 @dataclass
+class Runner:
+    """A classifier on its device. fitting: how many images it takes at once."""
+
+    classifier: Classifier
+    fitting: Fitting = field(default_factory=Fitting)
+
+
+@dataclass
 class Placed:
-    """A model on its device. attack, evaluation: how many images it takes at once."""
+    """A model on its device. runners: of its classifier with techniques (see `sat_exp.numerics`), by their names, for
+    attacks and for evaluations."""
 
     model: Model
-    attack: Fitting = field(default_factory=Fitting)
-    evaluation: Fitting = field(default_factory=Fitting)
+    runners: dict[tuple[str, ...], Runner] = field(default_factory=dict)
+
+    def runner(self, purpose: Literal["attack", "evaluation"], techniques: tuple[str, ...]) -> Runner:
+        """The classifier with techniques, which is made once."""
+        key = purpose, *techniques
+        if key not in self.runners:
+            other = self.runners.get(("evaluation" if purpose == "attack" else "attack", *techniques))
+            self.runners[key] = Runner(self.classifier(techniques) if other is None else other.classifier)
+        return self.runners[key]
+
+    def classifier(self, techniques: tuple[str, ...]) -> Classifier:
+        if not techniques:
+            return self.model.classifier
+        from sat_exp.numerics import applied  # imports timm, which exact numerics do not need
+
+        return applied(self.model.classifier, techniques)

@@ -15,7 +15,7 @@ from sat_exp.attacks import Attack
 from sat_exp.errors import UserError, reason
 from sat_exp.models import Model, preflight
 from sat_exp.modules.clock import Clock
-from sat_exp.modules.hardware import Placed
+from sat_exp.modules.hardware import Runner
 from sat_exp.modules.streaming import Output, Sink
 from sat_exp.store import StoredArray, StoredRow
 
@@ -24,9 +24,9 @@ class Evaluation(LightningModule):
     """The outputs of models, by name, for `EvaluationBatches`: logits [B, classes], or predicted classes int32 [B]. A
     model that fails gets no more batches; its sinks state why."""
 
-    def __init__(self, models: dict[str, Placed], clock: Clock, *, logits: bool) -> None:
+    def __init__(self, runners: dict[str, Runner], clock: Clock, *, logits: bool) -> None:
         super().__init__()
-        self.models, self.clock, self.logits = models, clock, logits
+        self.runners, self.clock, self.logits = runners, clock, logits
 
     def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
         return [self.output(sink, batch["images"]) for sink in batch["sinks"]]
@@ -34,16 +34,16 @@ class Evaluation(LightningModule):
     def output(self, sink: Sink, images: Tensor) -> Output:
         finite = torch.ones((), dtype=torch.bool, device=images.device)
         if sink.failed is None:
-            placed = self.models[sink.name]
+            runner = self.runners[sink.name]
 
             def step(part: Tensor) -> Tensor:
-                logits = placed.model.classifier(part.float() / 255).float()
+                logits = runner.classifier(part.float() / 255).float()
                 finite.logical_and_(logits.isfinite().all())
                 return logits if self.logits else logits.argmax(dim=1).int()
 
             try:
                 with self.clock.on_device(sink.name, "clean" if self.logits else "transfer"):
-                    return Output(placed.evaluation(step, images), finite)
+                    return Output(runner.fitting(step, images), finite)
             except Exception as error:
                 sink.failed = reason(error)
         return Output(images.new_empty(0), finite)
@@ -52,16 +52,16 @@ class Evaluation(LightningModule):
 class Generation(LightningModule):
     """Adversarial images, uint8 [B, C, H, W], of `AttackBatches`; UserError if a logit is not finite."""
 
-    def __init__(self, placed: Placed, attack: Attack, clock: Clock) -> None:
+    def __init__(self, runner: Runner, attack: Attack, clock: Clock) -> None:
         super().__init__()
-        self.placed, self.attack, self.clock = (placed,), attack, clock
+        self.runner, self.attack, self.clock = runner, attack, clock
 
     def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
-        (placed,), (sink,) = self.placed, batch["sinks"]
+        (sink,) = batch["sinks"]
         finite = torch.ones((), dtype=torch.bool, device=batch["images"].device)
 
         def watched(pixels: Tensor) -> Tensor:
-            logits = placed.model.classifier(pixels)
+            logits = self.runner.classifier(pixels)
             finite.logical_and_(logits.detach().isfinite().all())  # is read later: reading waits for the device
             return logits
 
@@ -71,7 +71,7 @@ class Generation(LightningModule):
         if sink.failed is not None:
             raise UserError(sink.failed)
         with self.clock.on_device(sink.name, "attack"):
-            return [Output(placed.attack(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
+            return [Output(self.runner.fitting(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
 
 
 class Preflight(LightningModule):

@@ -38,6 +38,7 @@ from sat_exp import files, models
 from sat_exp.attacks import PGD
 from sat_exp.errors import UserError, explained, one_line
 from sat_exp.modules.hardware import Hardware
+from sat_exp.numerics import applied, calibrate
 
 RATES = ["forward_images_per_second", "attack_step_images_per_second"]
 SHIPPED = Path(__file__).parent / "throughput.csv"
@@ -54,6 +55,8 @@ ROUNDS_SECONDS = 3.0
 """A round is one forward batch and one attack step. Rounds end after `LEAST_ROUNDS` and this time, or `MOST_ROUNDS`."""
 BATCH_SECONDS = 2.0
 """The batch is doubled, up to hardware.batch_size, while the next attack step is expected to take no longer."""
+
+CALIBRATED = 64  # images for the choice of fast numerics
 
 Key = tuple[str, int]  # a network in a table: model and input_size
 Rows = dict[Key, dict[str, Any]]  # the rows of a table, by network
@@ -80,10 +83,11 @@ class Machine:
     @classmethod
     def of(cls, hardware: Hardware) -> "Machine":
         device = hardware.device
+        precision = hardware.in_effect + " fast" * (hardware.numerics == "fast")
         if device.type == "cpu":
-            return cls(processor(), torch.get_num_threads(), hardware.numerics)
+            return cls(processor(), torch.get_num_threads(), precision)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        return cls(name, 0, hardware.numerics)
+        return cls(name, 0, precision)
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         return table[(table[MACHINE] == list(vars(self).values())).all(axis=1)]
@@ -237,7 +241,7 @@ def timed(config: DictConfig, hardware: Hardware, canvas: int) -> dict[str, Any]
     model = models.load(untrained)
     seconds = time.perf_counter() - started
     shape = (len(models.preprocessing(untrained).mean), canvas, canvas)
-    stopwatch = Stopwatch(hardware.place(model.classifier), shape, hardware.batch_size)
+    stopwatch = Stopwatch(hardware.place(model.classifier), shape, hardware)
     trainer = hardware.trainer(inference_mode=False, enable_progress_bar=False)
     trainer.predict(stopwatch, DataLoader(range(1), batch_size=None), return_predictions=False)  # type: ignore[arg-type]
     facts = {"load_seconds": seconds, "parameters": model.parameters, "torch": torch.__version__}
@@ -249,10 +253,16 @@ class Stopwatch(LightningModule):
 
     measured: dict[str, Any]  # rates, peak memory and batch size, as columns of a table
 
-    def __init__(self, classifier: models.Classifier, shape: tuple[int, int, int], batch_size: int) -> None:
+    def __init__(self, classifier: models.Classifier, shape: tuple[int, int, int], hardware: Hardware) -> None:
         super().__init__()
-        self.classifier, self.shape, self.batch_size = classifier, shape, batch_size
+        self.classifier, self.shape, self.batch_size = classifier, shape, hardware.batch_size
         self.step = PGD(epsilon=8, step_size=1, steps=1, random_start=False)
+        self.attacked = self.evaluated = (classifier,)
+        if hardware.numerics == "fast":
+            images = torch.randint(0, 256, (CALIBRATED, *shape), dtype=torch.uint8)
+            choice = calibrate(classifier, images, torch.zeros(CALIBRATED, dtype=torch.int64), hardware.device)
+            names = choice.attack, choice.evaluation
+            self.attacked, self.evaluated = ((applied(classifier, each),) for each in names)
 
     def predict_step(self, batch: Any, index: int) -> Tensor:
         autograd_bytes = self.autograd_bytes(self.images(1))
@@ -292,11 +302,11 @@ class Stopwatch(LightningModule):
         return torch.randint(0, 256, (size, *self.shape), dtype=torch.uint8, device=self.device)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(images.float() / 255).float().argmax(dim=1)
+        return self.evaluated[0](images.float() / 255).float().argmax(dim=1)
 
     def attack(self, images: Tensor) -> Tensor:
         labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
-        return self.step(self.classifier, images, labels, labels)
+        return self.step(self.attacked[0], images, labels, labels)
 
     def seconds(self, work: Callable[[Tensor], Tensor], images: Tensor) -> float:
         wait = torch.accelerator.synchronize if self.device.type != "cpu" else lambda: None

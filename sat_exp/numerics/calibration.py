@@ -60,6 +60,7 @@ class Choice:
 @dataclass
 class Calibration:
     """The search for one classifier. seconds: for all timed rounds of a purpose. notes: grow during the search.
+    images_ahead: of a purpose, the number of images that follow, each once per step of an attack; None: unlimited.
     attackable: the copies that have passed the gate for an attack, which is also that for an evaluation."""
 
     exact: Classifier
@@ -67,14 +68,18 @@ class Calibration:
     labels: Tensor
     device: torch.device
     seconds: float
+    images_ahead: dict[Purpose, int | None]
     notes: list[str] = field(default_factory=list)
     attackable: dict[Names, Classifier] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         few = slice(TIMED)
         step(self.exact, self.pixels(few), self.truth(few))
-        each = seconds_of(self.device, lambda: step(self.exact, self.pixels(few), self.truth(few))) / TIMED
-        timed, gated = (int(self.seconds / share / each) for share in (40, 10))
+        self.image_seconds: dict[Purpose, float] = {
+            purpose: seconds_of(self.device, partial(run, self.exact, self.pixels(few), self.truth(few))) / TIMED
+            for purpose, run in RUNS.items()
+        }
+        timed, gated = (int(self.seconds / share / self.image_seconds["attack"]) for share in (40, 10))
         self.timed, self.gated = slice(max(TIMED, timed)), slice(max(GATED, gated))
         self.known = outputs(self.exact, self.images[self.gated], self.labels[self.gated])
 
@@ -86,7 +91,7 @@ class Calibration:
 
     def fastest(self, offered: Iterable[Technique], purpose: Purpose) -> Names:
         """Add the technique that saves most time, and repeat this until none saves enough."""
-        offered = [each for each in offered if purpose == "evaluation" or each.gradients]
+        offered = [each for each in offered if self.pays(each, purpose)]
         best, chosen = EXACT, self.exact
         while True:
             names = [Names(ordered((*best, each.name))) for each in offered if fits(each, best)]
@@ -101,6 +106,17 @@ class Calibration:
             if ratios[first] > 1 - GAIN:
                 return best
             best, chosen = first, made[first]
+
+    def pays(self, technique: Technique, purpose: Purpose) -> bool:
+        """Whether a technique can be used for a purpose, and the work ahead takes longer than to apply it."""
+        if purpose == "attack" and not technique.gradients:
+            return False
+        ahead = self.images_ahead[purpose]
+        seconds = float("inf") if ahead is None else ahead * self.image_seconds[purpose]
+        if technique.setup > seconds:
+            spent = f"to apply it takes about {technique.setup:.0f} s, all work ahead {seconds:.0f} s"
+            self.notes.append(f"{purpose}: {technique.name} is not used: {spent}")
+        return technique.setup <= seconds
 
     def gated_copy(self, names: Names, purpose: Purpose) -> Classifier | None:
         """The classifier with techniques; None, and a note, where they fail or change its function."""
@@ -127,7 +143,7 @@ class Calibration:
         """The time of each of `made` divided by that of `base`: the median over rounds. Another one comes first in each
         round, because the first one is slower."""
         pixels, labels = self.pixels(self.timed), self.truth(self.timed)
-        run = step if purpose == "attack" else forward
+        run = RUNS[purpose]
         found: dict[Names, list[float]] = {names: [] for names in made if names != base}
         all_of = [*made.items()]
         for _, classifier in all_of:
@@ -147,22 +163,32 @@ class Calibration:
 
 
 def calibrate(
-    classifier: Classifier, images: Tensor, labels: Tensor, device: torch.device | str, seconds: float = SECONDS
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    device: torch.device | str,
+    seconds: float = SECONDS,
+    *,
+    attacked: int | None = None,
+    evaluated: int | None = None,
 ) -> Choice:
     """The fastest techniques for a frozen classifier on a device, for a step of an attack and for a forward pass.
 
     images: uint8 [B, C, H, W], labels: int64 [B], both from the data set: 64 are enough. seconds: about the time that
     comparisons take; export and compilation come on top. A technique that does not pass the gate is not used. Where
     nothing saves a share GAIN of the time, the choice is empty: exact.
+    attacked: the images that are to be attacked, times the steps; evaluated: the images that are to be evaluated. With
+    these, a technique that takes longer to apply than all this work is not tried.
     """
     device = torch.device(device)
     if classifier.mean.device.type != device.type:
         classifier = copy.deepcopy(classifier).to(device)
-    search = Calibration(classifier, images, labels, device, seconds / 2)
+    ahead: dict[Purpose, int | None] = {"attack": attacked, "evaluation": evaluated}
+    search = Calibration(classifier, images, labels, device, seconds / 2, ahead)
     offered = techniques(classifier, device)
     if device.type == "cpu" and not runtime.installed():
         search.notes.append("evaluation: onnx is not used: pip install 'sat_exp[onnx]'")
-    attack, evaluation = (search.fastest(offered, purpose) for purpose in ("attack", "evaluation"))
+    attack, evaluation = (search.fastest(offered, purpose) for purpose in RUNS)
     return Choice(attack, evaluation, tuple(search.notes))
 
 
@@ -192,3 +218,6 @@ def seconds_of(device: torch.device, work: Callable[[], None]) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - started
+
+
+RUNS: dict[Purpose, Callable[[Classifier, Tensor, Tensor], None]] = {"attack": step, "evaluation": forward}

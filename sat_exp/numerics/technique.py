@@ -21,6 +21,7 @@ class Technique:
 
     make: a faster copy of a classifier. applies: whether it has an effect on a classifier on a device. gradients:
     whether the copy can be attacked. excludes: techniques that cannot be combined with it. limits: of its rounding.
+    setup: about the seconds that it takes to apply it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Technique:
     gradients: bool = True
     excludes: tuple[str, ...] = ()
     limits: Limits = FLOAT32
+    setup: float = 0.0
 
     def apply(self, classifier: Classifier) -> Classifier:
         """A new frozen classifier; the given one does not change. UserError where that fails."""
@@ -81,9 +83,9 @@ TECHNIQUES = {
         Technique("folded", folded, folds, excludes=("onnx",)),
         Technique("channels_last", channels_last, convolves, excludes=("onnx",)),
         Technique("bf16", wrapping(BFloat16), on_cuda, excludes=("tf32", "onnx"), limits=REDUCED),
-        Technique("compiled", wrapping(Compiled), on_cuda, excludes=("onnx",)),
+        Technique("compiled", wrapping(Compiled), on_cuda, excludes=("onnx",), setup=30.0),
         Technique("tf32", wrapping(TF32), on_cuda, excludes=("bf16", "onnx"), limits=REDUCED),
-        Technique("onnx", in_runtime, exports, gradients=False),
+        Technique("onnx", in_runtime, exports, gradients=False, setup=5.0),
     )
 }
 """All techniques by name, in the order in which they are applied and named."""

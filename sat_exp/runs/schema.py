@@ -117,7 +117,8 @@ TABLES = {
     "components": Table(columns(name="model"), unique=("model",), open=True),
     "images": Measured(columns(text="id", name="sha256") | optional(count="label", text="class")),
     "store": Measured(columns(name="kind key", text="name") | optional(text="sha256", count="rows chunks bytes")),
-    "time": Measured(columns(name="model") | columns(seconds=TIMES), unique=("model",)),
+    "numerics": Table(columns(name="model", text="attack evaluation notes"), unique=("model",)),
+    "time": Table(columns(name="model") | columns(seconds=TIMES), unique=("model",)),
     "measures": Table(PAIR | columns(name="measure", number="value low high")),
     "failures": Table(columns(name="model", text="reason")),
     "examples": Measured(

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from sat_exp.deferred import uncollected
 from sat_exp.errors import UserError
 from sat_exp.names import choose, files_of
 from sat_exp.progress import waiting
@@ -27,16 +28,12 @@ SECRET = re.compile(r"(?i)(api_?key|access_?key|secret|passw(or)?d|credentials?|
 def check(config: DictConfig) -> None:
     """UserError for the first error that `check_values`, which comes before, cannot tell: by the function `check` next
     to the task's `run`. Code is imported, models and images may be loaded; nothing is written."""
-    with waiting("loading libraries and models"), allowing(config):
-        gc.disable()  # importing leaves no garbage, but a search for it after every few objects takes a second
-        try:
-            function, values = chosen_task(config)
-            check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
-            if check_task is not None:
-                check_task(config, **values)
-            gc.freeze()
-        finally:
-            gc.enable()
+    with waiting("loading libraries and models"), allowing(config), uncollected():
+        function, values = chosen_task(config)
+        check_task: Callable[..., None] | None = getattr(sys.modules[function.__module__], "check", None)
+        if check_task is not None:
+            check_task(config, **values)
+        gc.freeze()
 
 
 def check_values(config: DictConfig) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sat_exp import files, stopping, strict_json
+from sat_exp.deferred import uncollected
 from sat_exp.tracking.settings import Recording, Tracking
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def run(
     """
     directory = Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
-    owned = start(settings, name=name, job_type=job_type, directory=directory, config=config, tags=tags)
+    with uncollected():  # it imports
+        owned = start(settings, name=name, job_type=job_type, directory=directory, config=config, tags=tags)
 
     def stop() -> None:
         write_pointer(owned, settings, name, state=STOPPED)

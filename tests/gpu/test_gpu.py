@@ -54,7 +54,7 @@ def test_models_stay_on_the_device_between_pieces_of_work(study: Any) -> None:
         labels = torch.zeros(8, dtype=torch.int64)
         sink = SimpleNamespace(name="a", failed=None)
         batch = {"images": images, "labels": labels, "seeds": SEEDS, "sinks": [sink]}
-        module = Generation(first, PGD(8, 1, 2), clock)
+        module = Generation(first.runner("attack", ()), PGD(8, 1, 2), clock)
         trainer.predict(module, [batch], return_predictions=False)
         assert {parameter.device.type for parameter in first.model.classifier.parameters()} == {"cuda"}
         assert loaded.loaded(study.model(study.NAMES[0]), hardware, 1e12, clock) is first
@@ -117,6 +117,16 @@ def test_the_clock_counts_the_work_of_the_device() -> None:
         for _ in range(50):
             matrix = matrix @ matrix / 4096
     assert clock.read()["a", "attack"] > 0.01
+
+
+def test_fast_numerics_pass_the_gate_and_attack_as_well(study: Any, tmp_path: Path) -> None:
+    exact = on_gpu(study, tmp_path).run(study.models())
+    fast = on_gpu(study, tmp_path, numerics="fast").run(study.models())
+    assert not fast.failures
+    assert all(model.techniques.notes for model in fast.models)
+    for name in study.NAMES:
+        rates = [np.mean(each.predictions[name, name] != each.models[0].clean) for each in (exact, fast)]
+        assert abs(rates[0] - rates[1]) < 0.2
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Counted(Configured):
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """As in a process that has not imported networks; the code is that of a folder, which is given."""
     code = tmp_path / "code"
     code.mkdir()
@@ -41,7 +41,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(module, "STARTED", module.time.time_ns() + 10**12)
     monkeypatch.setattr(Counted, "loads", 0)
     again()
-    return code
+    yield code
+    again()
 
 
 def again() -> None:
@@ -238,3 +239,21 @@ def test_random_weights_are_told_apart_by_their_seed(model: Callable[..., Counte
     assert first.fingerprint != second.fingerprint
     assert [identity(each, store) for each in seeds] == [first, second]
     assert Counted.loads == 2
+
+
+def test_a_wrong_memory_is_found_when_the_model_is_loaded(
+    study: Any, model: Callable[..., Counted], store: Store, undisturbed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = identity(model(), store)
+    (folder,) = Path(store.backend.locate("identities")).iterdir()
+    (folder / "0").unlink()
+    facts = module.determining(model())
+    assert facts is not None
+    module.entry(facts, store).write(0, module.np.zeros(module.BYTES, "uint8"))
+    again()
+    assert identity(model(), store).fingerprint == "00" * module.BYTES
+    measured = study.measurement(store.backend.locate(""), size=16, steps=1).run([model()])
+    assert "is outdated" in caplog.text
+    assert measured.models[0].fingerprint == right.fingerprint
+    again()
+    assert identity(model(), store) == right

@@ -54,7 +54,8 @@ def test_keys_of_stored_images_stay_as_they_were(study: Any, tmp_path: Path) -> 
     command line: both have one key."""
     prepared = study.measurement(tmp_path)
     inputs = digest_of(np.array([0, 2]), np.array([3, 1]), np.array([5, 7]))
-    facts = {"images": "i", "model": "m", "inputs": inputs} | prepared.stages.attack_facts()
+    facts = {"images": "i", "model": "m", "inputs": inputs, "numerics": prepared.stages.numerics(())}
+    facts |= prepared.stages.attack_facts()
     assert key_of(facts) == "3a1d63750b89b187f11201e0"
 
 

@@ -111,7 +111,7 @@ def test_what_a_key_says_of_precision_is_in_effect(precision: str) -> None:
     """Lightning takes another precision in silence where a device lacks one; TF32 is a GPU's."""
     hardware = Hardware(**SOUND | {"precision": precision, "tf32": True, "channels_last": True})
     assert hardware.trainer().precision == precision
-    assert hardware.numerics == f"{precision} channels_last"
+    assert hardware.in_effect == f"{precision} channels_last"
 
 
 def test_a_precision_that_lightning_replaces_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

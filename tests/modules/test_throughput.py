@@ -1,6 +1,6 @@
 """Tables of throughput: the choice of a table, its scaling, the measurement of speed, and tables that are refused."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sat_exp.models import Classifier
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.throughput import COLUMNS, RATES, SHIPPED, Machine, Stopwatch, by_network, key_of, read
+from sat_exp.numerics import Choice
 
 CONF = Path(__file__).parents[2] / "conf"
 FACTS = {"load_seconds": 1.0, "parameters": 1000, "peak_memory_bytes": 10_000, "batch_size": 2, "torch": "2.13.0"}
@@ -193,10 +194,22 @@ def test_a_real_network_is_measured(tmp_path, hardware, monkeypatch):
     pd.testing.assert_frame_equal(read(tmp_path / "throughput.csv")[RATES], found.rows[RATES], rtol=1e-5)
 
 
-def test_what_autograd_holds_grows_with_the_batch_and_leaves_weights_out():
+def test_fast_numerics_are_timed_as_such(hardware, monkeypatch):
+    """The techniques of the choice are in what is timed, and the machine of the rows says so."""
+    layers = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 32 * 32, 5)
+    classifier = Classifier(nn.Sequential(*layers), size=32, mean=[0.5], std=[0.5], interpolation="bicubic").freeze()
+    monkeypatch.setattr(throughput, "calibrate", lambda *inputs: Choice(attack=("folded",)))
+    timed = Stopwatch(classifier, (1, 32, 32), replace(hardware, numerics="fast"))
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in timed.attacked[0].modules())
+    assert timed.evaluated == (classifier,)
+    assert Machine.of(replace(hardware, numerics="fast")).precision == "32-true fast"
+    assert Machine.of(hardware).precision == "32-true"
+
+
+def test_what_autograd_holds_grows_with_the_batch_and_leaves_weights_out(hardware):
     wide = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.GELU(), nn.Flatten(), nn.Linear(8 * 32 * 32, 500))
     classifier = Classifier(wide, size=32, mean=[0.5], std=[0.5], interpolation="bicubic").freeze()
-    timed = Stopwatch(classifier, (1, 32, 32), batch_size=4)
+    timed = Stopwatch(classifier, (1, 32, 32), hardware)
     with torch.no_grad():
         one, four = timed.autograd_bytes(timed.images(1)), timed.autograd_bytes(timed.images(4))
     activations = 8 * 32 * 32 * 4

@@ -50,7 +50,12 @@ def test_every_key_of_a_measurement_is_on_the_page_and_the_page_has_no_other(rec
         for row in rows(heading)
         for name in names(row[0])
     }
-    assert described == {key for key in recorded.summary if not key.startswith("_")}
+    if_slow = {
+        "efficiency",
+        "figures/time",
+    }  # where this takes longer than it should, the networks compute for a second
+    assert described - if_slow == {key for key in recorded.summary if not key.startswith("_")} - if_slow
+    assert if_slow <= described
 
 
 def test_the_settings_of_tracking_are_as_stated():

@@ -24,7 +24,7 @@ BANDWIDTH = 500e6
 """Bytes that a worker is assumed to read from the store in a second, while it computes; it waits for them only if it is
 faster."""
 
-CHECKED = 40e6
+CHECKED = 120e6
 """Bytes of adversarial images that a worker checks in a second, on one core."""
 
 MOST_CHUNKS = 1000

@@ -66,7 +66,7 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool, work
         weights = [kept["width"] * parameters for parameters in speed.rows["parameters"]]
         groups = len(division.target_groups(engine, weights, float, kept["room"]))
         times = planning.times(speed.rows, images, steps, finished.attacked, loads=min(groups, 2))
-        memory = planning.memory(speed.rows, hardware.numerics, hardware.batch_size)
+        memory = planning.memory(speed.rows, hardware.in_effect, hardware.batch_size)
         sizes = planning.sample_sizes(width, images, finished, config.score.confidence)
         work = {"images": images, "steps": steps, "size": math.prod(shape), "batch": hardware.chunk}
         matrix = planning.matrix(speed.rows, times["attacked"], **work, **kept)
