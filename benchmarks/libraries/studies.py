@@ -198,9 +198,8 @@ def whole(name: str, options: argparse.Namespace) -> np.ndarray:
             in_folder(images, way)
     report(f"{name} study: {len(study.configs)} models, {len(images)} images, {study.attack.steps} steps", seconds)
     for way, found in rates.items():
-        print(
-            f"{way}: " + ", ".join(f"{key.replace('_', ' ')} {rate:.2%}" for key, rate in found.items() if rate == rate)
-        )
+        known = {key.replace("_", " "): rate for key, rate in found.items() if not np.isnan(rate)}
+        print(f"{way}: " + ", ".join(f"{key} {rate:.2%}" for key, rate in known.items()))
     used = 1 if options.device == "cpu" and options.threads == 1 else 0
     return np.divide(*(np.array(seconds[way])[:, used] for way in WAYS[:2]))
 
