@@ -47,4 +47,4 @@ class PGD(Attack):
 
     def start(self, images: Tensor, seeds: Tensor) -> Tensor:
         """One perturbation per image, uniform over the whole numbers from −epsilon to epsilon; int64 [B, C, H, W]."""
-        return random.integers(seeds, -self.epsilon, self.epsilon, images.shape[1:])
+        return random.integers(seeds, -self.epsilon, self.epsilon, images.shape[1:]).view(images.shape)

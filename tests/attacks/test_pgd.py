@@ -18,7 +18,7 @@ from sat_exp.errors import UserError
 
 
 def seeds(*indices: int) -> Tensor:
-    return torch.tensor(indices)
+    return torch.tensor(indices, dtype=torch.int64)
 
 
 def random_images(seed: int, shape: tuple[int, ...]) -> Tensor:
@@ -298,8 +298,8 @@ def test_the_ends_of_the_ranges_are_allowed(field, value):
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_one_generator_an_image(count):
+def test_one_seed_an_image(count):
     """Fewer would be broadcast, so that images shared a start."""
     images, labels = random_images(0, (2, 1, 4, 4)), torch.zeros(2, dtype=torch.int64)
-    with pytest.raises(ValueError, match="argument 2 is"):
+    with pytest.raises(RuntimeError, match="invalid for input of size"):
         PGD(8, 1, 1, True)(indifferent, images, labels, seeds(*range(count)))

@@ -24,7 +24,10 @@ ENDINGS = {
 PREFETCHING = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from sat_exp.modules.prediction import Ahead, EvaluationBatches
+import torch
+from sat_exp.modules.clock import Clock
+from sat_exp.modules.prediction import EvaluationBatches
+from sat_exp.modules.streaming import Ahead
 from sat_exp.store import Store
 from sat_exp.store.folder import Folder
 
@@ -36,7 +39,8 @@ output = store.table("predictions", {}, columns=200, dtype="int32").row({"target
 Folder.read = lambda self, name: (time.sleep(0.002), read(self, name))[1]
 
 def end(ending):
-    reading = iter(Ahead(EvaluationBatches([(images, output)])))
+    work = EvaluationBatches([(images, {"vit": output})], 2)
+    reading = iter(Ahead(work, Clock(torch.device("cpu")), "vit", 1, pinned=False))
     for _ in range(3):
         next(reading)
     exec(ending, globals() | locals())
