@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from sat_exp import files
 from sat_exp.datasets.data_set import DataSet
 from sat_exp.datasets.image_set import ImageSet, of_pixels
+from sat_exp.datasets.marks import marked
 from sat_exp.errors import UserError, explained
 from sat_exp.settings.types import Count, FilePath, Images, Seed
 
@@ -27,7 +29,8 @@ class FashionMNIST(DataSet):
 
     `root` is a folder with the four gzipped idx files. Without it the images are the first 4,000 test images, which
     come with the package, and there are none for training. training_size: of a balanced subset of the training images,
-    drawn by `seed`; all where it is None.
+    drawn by `seed`; all where it is None. marks: whether the images to attack carry the marks of their classes, see
+    `sat_exp.datasets.marks`; the images of the two loaders never do.
     """
 
     def __init__(
@@ -38,20 +41,27 @@ class FashionMNIST(DataSet):
         ids: FilePath | None = None,
         training_size: Images | None = None,
         batch_size: Count = 128,
+        marks: bool = False,
     ) -> None:
         self.root = Path(root) if root is not None else BUNDLED
         self.training_size, self.seed, self.batch_size = training_size, seed, batch_size
+        self.marks = marks
         super().__init__(root, size, seed, ids)
 
     def read(self, root: str | None) -> ImageSet:
-        return self.split("t10k")
+        return self.split("t10k", marks=self.marks)
 
-    def split(self, part: str) -> ImageSet:
+    def split(self, part: str, *, marks: bool = False) -> ImageSet:
         pixels = read_idx(self.root / f"{part}-images-idx3-ubyte.gz")
         labels = read_idx(self.root / f"{part}-labels-idx1-ubyte.gz").astype(np.int64)
         if pixels.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1 or (labels >= len(CLASS_NAMES)).any():
             raise UserError(f"the {part} files in {self.root} are not those of Fashion-MNIST: fetch them again")
-        return of_pixels("fashion_mnist", CLASS_NAMES, part, pixels, labels, BORDER)
+        border = BORDER
+        if marks:
+            padded = F.pad(torch.tensor(pixels)[:, None], (BORDER,) * 4)
+            pixels = marked(padded, torch.from_numpy(labels), len(CLASS_NAMES))[:, 0].numpy()
+            border = 0
+        return of_pixels("fashion_mnist", CLASS_NAMES, part, pixels, labels, border)
 
     def train_dataloader(self) -> DataLoader:
         return self.loader(self.split("train").subset(self.training_size, self.seed), shuffle=True)

@@ -23,12 +23,13 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
+from sat_exp.datasets.marks import marked
 from sat_exp.errors import UserError, nearest
 from sat_exp.models import Classifier
 from sat_exp.modules import records
 from sat_exp.modules.hardware import Hardware
 from sat_exp.settings import checked
-from sat_exp.settings.types import Count, NonNegative, Positive, Seed, Text, Whole
+from sat_exp.settings.types import Count, NonNegative, Positive, Seed, Share, Text, Whole
 
 FINISHING_RATE = 0.25  # the learning rate of the finishing epochs, as a fraction of the main one
 ONE_CYCLE: Final = "one_cycle"
@@ -60,6 +61,8 @@ class Recipe:
     accumulate: Count = 1
     clip: Positive | None = None
     devices: Annotated[int, Field(ge=1, le=1024)] = 1
+    label_noise: Share = 0.0
+    shortcut: Share | None = None
 
     def __post_init__(self) -> None:
         if (self.mixup or self.cutmix) and self.batch_size % 2:
@@ -82,7 +85,7 @@ class Recipe:
     def views(self) -> int | None:
         """The number of augmented variants of an image; None where they are too many to store logits for each."""
         repeated = self.shift == 0 and self.transform is None and not (self.mixup or self.cutmix)
-        return 1 + self.mirror if repeated else None
+        return 1 + self.mirror if repeated and self.shortcut is None else None
 
     def facts(self) -> dict[str, Any]:
         """The settings that differ from their defaults, so that a setting added later changes no record."""
@@ -106,19 +109,23 @@ class Training(LightningModule):
     def __init__(self, classifier: Classifier, classes: int, recipe: Recipe, phase: Phase) -> None:
         super().__init__()
         self.classifier = classifier.train().requires_grad_(True)
-        self.recipe, self.phase = recipe, phase
+        self.recipe, self.phase, self.classes = recipe, phase, classes
         mixing = phase.augmented and (recipe.mixup or recipe.cutmix)
         alphas = {"mixup_alpha": recipe.mixup, "cutmix_alpha": recipe.cutmix}
         self.mix = Mixup(**alphas, label_smoothing=recipe.label_smoothing, num_classes=classes) if mixing else None
 
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
-        images, labels, *others = batch  # uint8 [B, C, H, W], int64 [B], and further tensors [B, ...] for `loss`
+        # uint8 [B, C, H, W], int64 [B], further tensors [B, ...] for `loss`, and the classes of the marks, int64 [B]
+        images, labels, *others = batch
         flipped = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         if self.phase.augmented:
             if self.recipe.mirror:
                 flipped = torch.rand(len(images), device=images.device) < 0.5
                 images = mirrored(images, flipped)
             images = shifted(images, self.recipe.shift) if self.recipe.shift else images
+        if self.recipe.shortcut is not None:
+            *others, marks = others
+            images = marked(images, marks, self.classes)
         pixels = images.float() / 255
         pixels, targets = (pixels, labels) if self.mix is None else self.mix(pixels, labels)
         loss = self.loss(pixels, targets, flipped, *others)

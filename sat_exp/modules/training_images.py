@@ -126,6 +126,13 @@ class TrainingImages:
             raise UserError(FOR_PHOTOGRAPHS)
         return Photographs(self.training.images, transform)
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of the training images, int64 [N]."""
+        if isinstance(self.training, TensorDataset):
+            return self.training.tensors[1].numpy()
+        return np.asarray(self.training.images.labels)  # type: ignore[attr-defined]
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over all pixels and labels. Photographs are too many to read: for these, over the canvas, ids, labels

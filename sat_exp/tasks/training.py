@@ -24,6 +24,7 @@ from sat_exp.measurement.scheduling import Chain, Schedule, Steps, Task, Work
 from sat_exp.models import Classifier
 from sat_exp.modules import records, training
 from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.planting import planted
 from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import Source, TrainingImages
 from sat_exp.progress import Advance, ignored, progress
@@ -60,8 +61,9 @@ class Job:
 
 def by_labels(job: Job, classifier: Classifier, images: TrainingImages) -> Setup:
     """The setup of a training by labels alone."""
-    begin = partial(Training, classifier, job.model.classes, job.recipe)
-    return begin, images.batches(images.augmented(job.recipe.transform), job.recipe.batch_size)
+    classes = job.model.classes
+    begin = partial(Training, classifier, classes, job.recipe)
+    return begin, images.batches(planted(images, job.recipe, classes), job.recipe.batch_size)
 
 
 class EpochLog(Callback):

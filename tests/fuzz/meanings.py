@@ -143,6 +143,8 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "task.mixup": {RANGE: (-0.1,)},
     "task.cutmix": {RANGE: (-0.1,)},
     "task.label_smoothing": {RANGE: (-0.1, 1.0, 1.5)},
+    "task.label_noise": {RANGE: SHARE},
+    "task.shortcut": {RANGE: SHARE},
     "train/task.average": {RANGE: (-0.1, 1.0, 1.5)},
     "distill/task.average": {RANGE: (-0.1, 1.0, 1.5)},
     "task.devices": {RANGE: COUNT},

@@ -17,6 +17,7 @@ from sat_exp.measurement.scheduling import repaired
 from sat_exp.models import Classifier
 from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
 from sat_exp.modules.hardware import Hardware
+from sat_exp.modules.planting import planted
 from sat_exp.modules.training import Recipe
 from sat_exp.modules.training_images import Source, TrainingImages, check_source
 from sat_exp.runs import Run
@@ -64,7 +65,7 @@ class Lesson:
 
     def __call__(self, job: Job, classifier: Classifier, images: TrainingImages) -> Setup:
         recipe, classes, teacher = job.recipe, job.model.classes, models.load(self.teacher)
-        augmented = images.augmented(recipe.transform)
+        augmented = planted(images, recipe, classes)
         if (views := recipe.views) is not None:
             known = (teacher, classes, images, views, self.store, self.hardware)
             augmented = WithTeacherLogits(augmented, repaired(self.store, lambda: teacher_logits(*known)))
