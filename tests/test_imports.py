@@ -22,7 +22,7 @@ def test_importing_the_package_loads_no_large_library() -> None:
     assert ended.stdout.split() == []
 
 
-@pytest.mark.parametrize("task", ["analyze", "compare", "report"])
+@pytest.mark.parametrize("task", ["analyze", "benchmark", "compare", "report"])
 def test_a_study_of_finished_runs_loads_no_torch(task) -> None:
     code = f"import sys, sat_exp.studies.{task}.task; print(*{{'torch', 'lightning', 'timm'}} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -81,6 +81,7 @@ ACCEPTED: tuple[str, ...] = (
     "task=pick task.size=2 task.splits=1 task.candidates=1 task.most_latency=1",
     "task=pick task.size=7 labels=consensus task.least_accuracy=null",
     "task=pick task.purpose=surrogate model@target=fashion_vit",
+    "task=benchmark task.runs=[{given}/run] task.groups={given}/groups.csv score.resamples=2",
     "task=compare reference={given}/sat.csv task.run={given}/sat.csv reference_images=1",
     "task=analyze task.run={given}/sat.csv task.clusters=2 task.runs=2 task.refits=2",
     "task=plan task.width=1",

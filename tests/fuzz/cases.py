@@ -23,6 +23,7 @@ TRAINING = ("dataset.root={given}/fashion", "dataset.size=60")
 NEEDED: dict[str, tuple[str, ...]] = {
     "transfer": ("model@target=fashion_vit",),
     "matrix": ("pool=any", "pool.models=[fashion_convnext,fashion_nfnet]"),
+    "benchmark": ("task.runs=[{given}/run]", "task.groups={given}/groups.csv"),
     "compare": ("reference={given}/sat.csv", "task.run={given}/sat.csv"),
     "analyze": ("task.run={given}/sat.csv",),
     "distill": ("task.students=[fashion_vit]", "task.teachers=[fashion_convnext]", *TRAINING),
@@ -172,6 +173,10 @@ def given(folder: Path) -> Path:
 
     from sat_exp.datasets.fashion_mnist import BUNDLED, read_idx
 
+    from ..studies.benchmark.made import made, written
+
+    made(folder / "run")
+    written(folder)
     (folder / "text.txt").write_text("no image\n")
     models = ["fashion_vit", "fashion_convnext", "fashion_nfnet", "fashion_mixer", "a", "b", "c", "d"]
     rows = [f"{name},{','.join(f'{4.5 - 0.3 * abs(i - j):g}' for j in range(8))}" for i, name in enumerate(models)]

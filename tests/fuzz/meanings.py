@@ -101,6 +101,8 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "task.clusters": {RANGE: (0, -1)},
     "task.runs": {RANGE: (-1,)},
     "report/task.runs": {PATHS: (["/no/such/run", "/no/such/other"],)},
+    "benchmark/task.runs": {PATHS: (["/no/such/run"],), EMPTY: ([],)},
+    "task.groups": {PATHS: NOT_READABLE},
     "task.refits": {RANGE: (-1,)},
     "task.width": {RANGE: (0, -0.1)},
     "task.workers": {RANGE: (0, -1, 10**6)},

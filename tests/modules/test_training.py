@@ -69,12 +69,12 @@ def images(number=32):
     return TensorDataset(pixels, torch.arange(number) % CLASSES)
 
 
-def trained(chosen, folder, *watching, net=None, dies=None):
+def trained(chosen, folder, *watching, net=None, dies=None, data=None):
     """The weights after training by the recipe `chosen`; `dies`: the phase and the epoch in which it does."""
     net = net or classifier()
     torch.manual_seed(chosen.seed)
     training.np.random.seed(chosen.seed)
-    batches = DataLoader(images(), chosen.batch_size, shuffle=True, drop_last=True)
+    batches = DataLoader(data or images(), chosen.batch_size, shuffle=True, drop_last=True)
 
     def watch(phase):
         return [*watching, *([Death(dies[1])] if dies is not None and dies[0] == phase.name else [])]

@@ -180,6 +180,7 @@ COMPOSED = {
         ("place", {}, {"model", "hardware"}),
         ("plan", {"pool": "quick"}, {"pool", "dataset", "attack", "hardware"}),
         ("analyze", {}, set()),
+        ("benchmark", {}, set()),
         ("compare", {}, set()),
     ],
 )
@@ -188,7 +189,7 @@ def test_choices_without_a_part_in_a_run_are_not_shown(task, chosen, shown):
     stated = {name.replace("model@target", "target"): {} for name in composed} | {"labels": "truth", "seed": 0}
     facts = {"task": task, "choices": composed, "settings": stated, "hardware": {"machine": "x", "threads": 2}}
     assert set(origin.choices(facts)) == shown | {"task", "tracking"}
-    assert ("threads" in origin.hardware(facts)) == (task not in ("analyze", "compare"))
+    assert ("threads" in origin.hardware(facts)) == (task not in ("analyze", "benchmark", "compare"))
     kept = origin.settings(facts)
     assert "seed" in kept
     assert ("labels" in kept) == ("hardware" in shown)

@@ -16,7 +16,11 @@ from sat_exp.settings.signatures import signature_of
 from sat_exp.settings.targets import TARGET
 
 WRONG = {"wrong": "type"}
-NEEDED = {"compare": ["reference=pyproject.toml"], "distill": ["task.students=[A]", "task.teachers=[B]"]}
+NEEDED = {
+    "benchmark": ["task.runs=[sat_exp]", "task.groups=pyproject.toml"],
+    "compare": ["reference=pyproject.toml"],
+    "distill": ["task.students=[A]", "task.teachers=[B]"],
+}
 
 
 def refused(config, name, wrong=WRONG):
