@@ -50,8 +50,9 @@ def test_a_command_on_a_page_is_accepted(
     page: str, typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in re.findall(r"=([\w/]+\.(?:csv|safetensors)|outputs/\w+)$", "\n".join(typed), re.MULTILINE):
-        Path(file).parent.mkdir(exist_ok=True)
+    names = r"(?:=\[?|,)([\w/]+\.(?:csv|safetensors)|outputs/[\w/]+)(?=[\],]|$)"
+    for file in re.findall(names, "\n".join(typed), re.MULTILINE):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).touch()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose("config", overrides=resolve(swept(typed), CONF), return_hydra_config=True)
