@@ -6,10 +6,19 @@ import pandas as pd
 from rich.table import Table
 
 from sat_exp.report.headline import value
+from sat_exp.statistics.resampling import TIE
 from sat_exp.studies.benchmark.groups import SAT
 from sat_exp.tasks import printing
 
-RECOGNITION = {"measure": "", "auprc": ".2f", "from": ".2f", "to": ".2f", "violations": ".1%", "above_SAT": "+.2f"}
+RECOGNITION = {
+    "measure": "",
+    "pairs": ",d",
+    "auprc": ".2f",
+    "from": ".2f",
+    "to": ".2f",
+    "violations": ".1%",
+    "above_SAT": "+.2f",
+}
 RECOGNITION |= {"above_from": "+.2f", "above_to": "+.2f"}
 COLUMNS = {"auprc_low": "from", "auprc_high": "to", "violation_rate": "violations", "auprc_above_sat": "above_SAT"}
 COLUMNS |= {"auprc_above_sat_low": "above_from", "auprc_above_sat_high": "above_to"}
@@ -25,15 +34,15 @@ def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def of_test(test: str, rows: pd.DataFrame) -> list[str]:
-    best, own = rows.iloc[0], rows.loc[SAT]
+    """The sentences of one test. rows: of the table `recognition`, the best first, by measure."""
+    own, most = rows.loc[SAT], rows["auprc"].max()
+    best = rows.index[rows["auprc"] >= most - TIE]
     chance = f"chance is {own['chance']:.2f}"
-    if best.name == SAT:
-        texts = [f"{test}: SAT recognises the groups best, AUPRC {value(own, 'auprc')}; {chance}."]
-    else:
-        texts = [
-            f"{test}: {best.name} recognises the groups best, AUPRC {value(best, 'auprc')}; SAT has "
-            f"{value(own, 'auprc')}; {chance}."
-        ]
+    verb = "recognises" if len(best) == 1 else "recognise"
+    names = ", ".join("SAT" if name == SAT else name for name in best)
+    texts = [f"{test}: {names} {verb} the groups best, AUPRC {value(rows.loc[best[0]], 'auprc')}; {chance}."]
+    if SAT not in best:
+        texts[0] = texts[0].replace(f"; {chance}", f"; SAT has {value(own, 'auprc')}; {chance}")
     if not own["auprc_low"] > own["chance"]:
         texts.append(f"{test}: it is uncertain that SAT recognises the groups at all, its interval includes chance.")
     others = rows.drop(index=SAT)
@@ -52,6 +61,6 @@ def of_test(test: str, rows: pd.DataFrame) -> list[str]:
 def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:
     """The measures in each test, the largest AUPRC first."""
     for test, rows in tables["recognition"].groupby("test", sort=False):
-        first = rows.iloc[0]
-        title = f"{test}: {first['models']} models, {first['within']} of {first['pairs']} pairs within a group"
+        own = rows.set_index("measure").loc[SAT]
+        title = f"{test}: {own['models']} models, {own['within']} of {own['pairs']} pairs within a group"
         yield printing.table(title, rows.rename(columns=COLUMNS), RECOGNITION)

@@ -81,53 +81,75 @@ def with_share(weights: Array, within: NDArray[np.bool_]) -> Array:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What one stratum says of every measure. Each array is [1 + R]: the value, and those of the draws.
+class Judged:
+    """What one stratum says of one measure, on the `pairs` for which it has a value, `within` of them within a group.
 
-    numbers: by measure and by name. relations: the rank correlation of a measure with a reference, by both names.
-    models, pairs, within: counts.
+    numbers: by name, [1 + R] each: the value, and those of the draws. relations: the rank correlation with a reference
+    by its name, likewise. related: the pairs of each relation.
     """
 
-    numbers: dict[str, dict[str, Array]]
-    relations: dict[tuple[str, str], Array]
+    numbers: dict[str, Array]
+    relations: dict[str, Array]
+    related: dict[str, int]
     models: int
     pairs: int
     within: int
 
 
-def judged(stratum: Stratum, resamples: int, seed: int) -> Judgement:
+@dataclass(frozen=True)
+class Draws:
+    """The pairs of a stratum, and how often each is drawn. first, second: their models, [P]. groups: of each model,
+    integers [M]. within: bool [P]. weights: [1 + R, P], the first row of ones."""
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    groups: NDArray[np.intp]
+    within: NDArray[np.bool_]
+    weights: Array
+
+    @classmethod
+    def of(cls, stratum: Stratum, resamples: int, seed: int) -> "Draws":
+        """Those of a stratum, by `seed` and its name alone."""
+        first, second = np.triu_indices(len(stratum.models), 1)
+        groups = np.unique(stratum.groups, return_inverse=True)[1]
+        rng = np.random.default_rng([seed, *f"{stratum.test}/{stratum.name}".encode()])
+        times = np.vstack([np.ones((1, len(groups)), dtype=np.int64), drawn_models(groups, resamples, rng)])
+        weights = (times[:, first] * times[:, second]).astype(np.float64)
+        return cls(first, second, groups, groups[first] == groups[second], weights)
+
+    def auprc(self, values: Array, known: NDArray[np.bool_]) -> Array:
+        """AUPRC on the pairs `known`, [1 + R]."""
+        within = self.within[known]
+        return average_precision(values[known], within, with_share(self.weights[:, known], within))
+
+
+def judged(stratum: Stratum, resamples: int, seed: int) -> dict[str, Judged]:
     """AUPRC, violation rate and rank correlations of every measure. A pair for which a measure has no value is left out
-    for all of them. The draws of a stratum depend on `seed` and its name alone."""
-    first, second = np.triu_indices(len(stratum.models), 1)
-    known = np.all([np.isfinite(values[first, second]) for values in stratum.values.values()], axis=0)
-    first, second = first[known], second[known]
-    values = {measure: table[first, second] for measure, table in stratum.values.items()}
-    groups = np.unique(stratum.groups, return_inverse=True)[1]
-    within = groups[first] == groups[second]
-    rng = np.random.default_rng([seed, *f"{stratum.test}/{stratum.name}".encode()])
-    times = np.vstack([np.ones((1, len(groups)), dtype=np.int64), drawn_models(groups, resamples, rng)])
-    weights = (times[:, first] * times[:, second]).astype(np.float64)
-    levelled = with_share(weights, within)
-    likeness = {ACCURACY: -np.abs(stratum.accuracies[first] - stratum.accuracies[second])}
+    for this measure, and in the comparison of the two also for SAT."""
+    draws = Draws.of(stratum, resamples, seed)
+    values = {measure: table[draws.first, draws.second] for measure, table in stratum.values.items()}
+    likeness = {ACCURACY: -np.abs(stratum.accuracies[draws.first] - stratum.accuracies[draws.second])}
     likeness |= {name: values[name] for name in REFERENCES if name in values}
-    return Judgement(
-        {
-            measure: {
-                "auprc": average_precision(own, within, levelled),
-                "violation_rate": violations(own, first, second, groups, weights),
-            }
-            for measure, own in values.items()
-        },
-        {
-            (measure, reference): partial_rank_correlations(np.column_stack([own, other]), weights)
-            for measure, own in values.items()
-            for reference, other in likeness.items()
-            if reference != measure and np.isfinite(other).all()
-        },
-        models=len(groups),
-        pairs=len(first),
-        within=int(within.sum()),
-    )
+    found = {}
+    for measure, own in values.items():
+        known = np.isfinite(own)
+        both = known & np.isfinite(values[SAT])
+        first, second, weights = draws.first[known], draws.second[known], draws.weights[:, known]
+        numbers = {
+            "auprc": draws.auprc(own, known),
+            "violation_rate": violations(own[known], first, second, draws.groups, weights),
+            "auprc_above_sat": draws.auprc(own, both) - draws.auprc(values[SAT], both),
+        }
+        relations, related = {}, {}
+        for reference, other in likeness.items():
+            common = known & np.isfinite(other)
+            if reference != measure and common.any():
+                columns = np.column_stack([own[common], other[common]])
+                relations[reference] = partial_rank_correlations(columns, draws.weights[:, common])
+                related[reference] = int(common.sum())
+        counts = len(draws.groups), int(known.sum()), int(draws.within[known].sum())
+        found[measure] = Judged(numbers, relations, related, *counts)
+    return found
 
 
 def tables(
@@ -135,66 +157,59 @@ def tables(
 ) -> dict[str, pd.DataFrame]:
     """The tables of the study; advance: is called with 1 for each stratum. The numbers of a test are means over its
     strata, which are drawn independently."""
-    tests: dict[str, dict[str, Judgement]] = {}
+    tests: dict[str, dict[str, dict[str, Judged]]] = {}
     for stratum in found:
         tests.setdefault(stratum.test, {})[stratum.name] = judged(stratum, resamples, seed)
         advance(1)
+    whole = [
+        {"test": test} | row | {"strata": len(parts)}
+        for test, parts in tests.items()
+        for row in rows(list(parts.values()), confidence)
+    ]
+    by_stratum = [
+        {"test": test, "stratum": name} | row
+        for test, parts in tests.items()
+        for name, part in parts.items()
+        for row in rows([part], confidence)
+    ]
+    related = [
+        {"test": test} | row for test, parts in tests.items() for row in relations(list(parts.values()), confidence)
+    ]
     return {
-        "recognition": pd.DataFrame(
-            [
-                {"test": test} | row | {"strata": len(parts)}
-                for test, parts in tests.items()
-                for row in rows(list(parts.values()), confidence)
-            ]
-        ),
-        "recognition_by_stratum": pd.DataFrame(
-            [
-                {"test": test, "stratum": name} | row
-                for test, parts in tests.items()
-                for name, part in parts.items()
-                for row in rows([part], confidence)
-            ]
-        ),
-        "output_relations": pd.DataFrame(
-            [
-                {"test": test} | row
-                for test, parts in tests.items()
-                for row in relations(list(parts.values()), confidence)
-            ],
-            columns=RELATIONS,
-        ),
+        "recognition": pd.DataFrame(whole),
+        "recognition_by_stratum": pd.DataFrame(by_stratum),
+        "output_relations": pd.DataFrame(related, columns=RELATIONS),
         "group_members": pd.DataFrame([member for stratum in found for member in members(stratum)]),
     }
 
 
-def rows(parts: Sequence[Judgement], confidence: float) -> list[dict[str, Any]]:
+def rows(parts: Sequence[dict[str, Judged]], confidence: float) -> list[dict[str, Any]]:
     """One row for each measure, the largest AUPRC first: means over strata."""
-    counts = {name: sum(getattr(part, name) for part in parts) for name in ("models", "pairs", "within")}
-    chance = float(np.mean([expected_precision(part.within, part.pairs) for part in parts]))
-    mean = {
-        measure: {name: np.mean([part.numbers[measure][name] for part in parts], axis=0) for name in named}
-        for measure, named in parts[0].numbers.items()
-    }
     made = []
-    for measure, named in mean.items():
-        row: dict[str, Any] = {"measure": measure, **counts, "chance": chance, "distance": distance(measure)}
-        above = named["auprc"] - mean[SAT]["auprc"]
-        for name, values in (*named.items(), ("auprc_above_sat", above)):
+    for measure in parts[0]:
+        own = [part[measure] for part in parts]
+        row: dict[str, Any] = {"measure": measure, "distance": distance(measure)}
+        row |= {name: sum(getattr(part, name) for part in own) for name in ("models", "pairs", "within")}
+        row["chance"] = float(np.mean([expected_precision(part.within, part.pairs) for part in own]))
+        for name in own[0].numbers:
+            values = np.mean([part.numbers[name] for part in own], axis=0)
             row |= interval_columns(name, values[0], values[1:], confidence)
         made.append(row)
-    return sorted(made, key=lambda row: -row["auprc"])
+    return sorted(made, key=lambda row: (np.isnan(row["auprc"]), -row["auprc"]))
 
 
-def relations(parts: Sequence[Judgement], confidence: float) -> list[dict[str, Any]]:
+def relations(parts: Sequence[dict[str, Judged]], confidence: float) -> list[dict[str, Any]]:
     """One row for each measure and reference: means over the strata that know both."""
     made = []
-    for measure, reference in dict.fromkeys(key for part in parts for key in part.relations):
-        having = [part for part in parts if (measure, reference) in part.relations]
-        values = np.mean([part.relations[measure, reference] for part in having], axis=0)
-        row = {"measure": measure, "reference": reference, "strata": len(having)}
+    for measure, reference in dict.fromkeys(
+        (name, key) for part in parts for name in part for key in part[name].relations
+    ):
+        having = [part[measure] for part in parts if reference in part[measure].relations]
+        values = np.mean([part.relations[reference] for part in having], axis=0)
         low, high = percentile_interval(values[1:], confidence)
-        row |= {"pairs": sum(part.pairs for part in having), "spearman": values[0], "low": low, "high": high}
-        made.append(row)
+        row = {"measure": measure, "reference": reference, "strata": len(having)}
+        row |= {"pairs": sum(part.related[reference] for part in having)}
+        made.append(row | {"spearman": values[0], "low": low, "high": high})
     return made
 
 

@@ -58,7 +58,7 @@ def test_chance_is_the_mean_over_all_orders():
 
 
 def test_three_groups_of_five_are_30_of_105_pairs():
-    found = judged(stratum(symmetric(0)), 2, 0)
+    found = judged(stratum(symmetric(0)), 2, 0)[SAT]
     assert (found.models, found.pairs, found.within) == (15, 105, 30)
 
 
@@ -199,11 +199,30 @@ def test_relations_with_outputs_are_rank_correlations():
     assert found.to_dict() == pytest.approx(expected)
 
 
-def test_unknown_accuracies_give_no_relation_and_unknown_pairs_are_left_out():
-    sat = planted(0.5)
-    sat[0, 1] = sat[1, 0] = np.nan
-    part = stratum(sat, agreement=planted(0.5, seed=1), accuracies=np.full(15, np.nan))
-    found = tables([part], **SETTINGS)
-    assert set(found["output_relations"]["reference"]) == {"agreement"}
-    assert set(found["recognition"]["pairs"]) == {104}
-    assert set(found["recognition"]["within"]) == {29}
+def test_unknown_accuracies_give_no_relation():
+    part = stratum(planted(0.5), agreement=planted(0.5, seed=1), accuracies=np.full(15, np.nan))
+    assert set(tables([part], **SETTINGS)["output_relations"]["reference"]) == {"agreement"}
+
+
+def test_a_pair_without_a_value_is_left_out_for_that_measure_and_in_its_comparison_with_sat():
+    sat, other = planted(0.5), planted(0.5, seed=1)
+    other[0, 1] = other[1, 0] = np.nan
+    found = tables([stratum(sat, same_error=other)], **SETTINGS)["recognition"].set_index("measure")
+    assert found[["pairs", "within"]].to_numpy().tolist() == [
+        [105, 30] if measure == SAT else [104, 29] for measure in found.index
+    ]
+    assert found.loc["same_error", "chance"] == expected_precision(29, 104)
+    alone = tables([stratum(sat)], **SETTINGS)["recognition"].iloc[0]
+    assert alone["auprc"] == found.loc[SAT, "auprc"]
+    known = np.isfinite(other[FIRST, SECOND])
+    there, own = (
+        average_precision(values[FIRST, SECOND][known], WITHIN[known], ONCE[:, known])[0] for values in (sat, other)
+    )
+    assert found.loc["same_error", "auprc_above_sat"] == pytest.approx(own - there)
+
+
+def test_a_measure_that_knows_no_pair_within_a_group_is_last_and_unknown():
+    other = np.where(FIFTEEN[:, None] == FIFTEEN[None, :], np.nan, symmetric(1))
+    found = tables([stratum(planted(0.5), same_error=other)], **SETTINGS)["recognition"]
+    assert found["measure"].tolist() == [SAT, "same_error"]
+    assert found.iloc[1][["chance", "auprc", "auprc_low", "violation_rate"]].isna().all()

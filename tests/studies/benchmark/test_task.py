@@ -87,6 +87,14 @@ def row(measure, auprc, above=(0.0, 0.0, 0.0), low=None):
                 "noise: by intervals, below SAT are kappa.",
             ],
         ),
+        (
+            [row("cka", 0.9, (0.2, 0.0, 0.3)), row("kappa", 0.9, (0.2, 0.0, 0.3)), row("sat", 0.7)],
+            [
+                "noise: cka, kappa recognise the groups best, AUPRC 0.90 (0.80 to 1.00); SAT has 0.70 (0.60 to 0.80); "
+                "chance is 0.29.",
+                "noise: no measure differs from SAT with certainty.",
+            ],
+        ),
         ([row("sat", 0.9)], ["noise: SAT recognises the groups best, AUPRC 0.90 (0.80 to 1.00); chance is 0.29."]),
     ],
 )
