@@ -19,9 +19,7 @@ RECOGNITION = {
     "violations": ".1%",
     "above_SAT": "+.2f",
 }
-RECOGNITION |= {"above_from": "+.2f", "above_to": "+.2f"}
 COLUMNS = {"auprc_low": "from", "auprc_high": "to", "violation_rate": "violations", "auprc_above_sat": "above_SAT"}
-COLUMNS |= {"auprc_above_sat_low": "above_from", "auprc_above_sat_high": "above_to"}
 
 
 def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -35,8 +33,8 @@ def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 
 def of_test(test: str, rows: pd.DataFrame) -> list[str]:
     """The sentences of one test. rows: of the table `recognition`, the best first, by measure."""
-    own, most = rows.loc[SAT], rows["auprc"].max()
-    best = rows.index[rows["auprc"] >= most - TIE]
+    own = rows.loc[SAT]
+    best = rows.index[rows["auprc"] >= rows["auprc"].max() - TIE]
     chance = f"chance is {own['chance']:.2f}"
     verb = "recognises" if len(best) == 1 else "recognise"
     names = ", ".join("SAT" if name == SAT else name for name in best)
@@ -55,6 +53,10 @@ def of_test(test: str, rows: pd.DataFrame) -> list[str]:
         texts.append(f"{test}: by intervals, {'; '.join(parts)}.")
     elif rest:
         texts.append(f"{test}: no measure differs from SAT with certainty.")
+    most = rows["pairs"].max()
+    if lacking := {name: most - count for name, count in rows["pairs"].items() if count < most}:
+        listed = ", ".join(f"{name} ({count})" for name, count in lacking.items())
+        texts.append(f"{test}: without a value for some of the {most} pairs, which are left out: {listed}.")
     return texts
 
 

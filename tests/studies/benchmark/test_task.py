@@ -55,10 +55,10 @@ def test_wrong_input_is_refused_before_a_folder_exists(sat_exp, tmp_path, typed,
     assert "Traceback" not in outcome.text
 
 
-def row(measure, auprc, above=(0.0, 0.0, 0.0), low=None):
+def row(measure, auprc, above=(0.0, 0.0, 0.0), low=None, pairs=105):
     ends = {"auprc": auprc, "auprc_low": auprc - 0.1 if low is None else low, "auprc_high": auprc + 0.1}
     lead = dict(zip(("auprc_above_sat", "auprc_above_sat_low", "auprc_above_sat_high"), above, strict=True))
-    return {"test": "noise", "measure": measure, "chance": 0.29} | ends | lead
+    return {"test": "noise", "measure": measure, "chance": 0.29, "pairs": pairs} | ends | lead
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,11 @@ def row(measure, auprc, above=(0.0, 0.0, 0.0), low=None):
             ],
         ),
         (
-            [row("sat", 0.9), row("kappa", 0.3, (-0.6, -0.7, -0.5))],
+            [row("sat", 0.9), row("kappa", 0.3, (-0.6, -0.7, -0.5), pairs=95)],
             [
                 "noise: SAT recognises the groups best, AUPRC 0.90 (0.80 to 1.00); chance is 0.29.",
                 "noise: by intervals, below SAT are kappa.",
+                "noise: without a value for some of the 105 pairs, which are left out: kappa (10).",
             ],
         ),
         (
