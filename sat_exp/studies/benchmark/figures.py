@@ -33,12 +33,12 @@ def recognition(means: pd.DataFrame, parts: pd.DataFrame) -> Drawing:
     for (test, rows), axes in zip(means.groupby("test", sort=False), grid, strict=True):
         within = parts[parts["test"] == test]
         axes.plot(within["auprc"], within["measure"].map(places), "o", color=theme.QUIET, markersize=3.5, alpha=0.6)
-        axes.axvline(rows["chance"].iloc[0], color=theme.INK, linewidth=0.9, linestyle=":")
+        axes.axvline(rows.set_index("measure").loc[SAT, "chance"], color=theme.INK, linewidth=0.9, linestyle=":")
         at = rows["measure"].map(places)
         colours = np.where(rows["measure"] == SAT, theme.BAD, theme.GOOD)
         axes.hlines(at, rows["auprc_low"], rows["auprc_high"], color=colours, linewidth=2)
         axes.scatter(rows["auprc"], at, color=colours, marker="D", s=34, zorder=3)
-        axes.set(xlim=(-0.02, 1.02), xlabel="AUPRC")
+        axes.set(xlim=(-0.02, 1.04), xlabel="AUPRC")
     return Drawing(
         figure,
         means,

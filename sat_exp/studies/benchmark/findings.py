@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from rich.table import Table
 
-from sat_exp.report.headline import value
+from sat_exp.report.headline import doubts, value
+from sat_exp.runs import Run
 from sat_exp.statistics.resampling import TIE
 from sat_exp.studies.benchmark.groups import SAT
 from sat_exp.tasks import printing
@@ -58,6 +59,16 @@ def of_test(test: str, rows: pd.DataFrame) -> list[str]:
         listed = ", ".join(f"{name} ({count})" for name, count in lacking.items())
         texts.append(f"{test}: without a value for some of the {most} pairs, which are left out: {listed}.")
     return texts
+
+
+def doubtful(runs: Mapping[str, Run]) -> list[str]:
+    """What makes the SAT of a run doubtful, one sentence per run that has such: few images, a weak attack, untrained
+    networks. Its other measures need no attack."""
+    return [
+        f"SAT of {label}: {doubt.removeprefix('Read this with care: ').removesuffix('.')}"
+        for label, run in runs.items()
+        for doubt in doubts(run.table("models"), run.table("pairs"))
+    ]
 
 
 def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:

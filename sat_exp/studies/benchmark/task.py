@@ -43,7 +43,7 @@ def run(
             ],
             "groups": str(Path(groups).absolute()),
             "findings": findings.sentences(made),
-            "warnings": cautions,
+            "warnings": cautions + findings.doubtful(finished),
         }
         drawn = recording.finish(facts, made)
     results.show(recording.summary, findings.printed(made), drawn.page)

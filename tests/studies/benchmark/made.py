@@ -41,6 +41,8 @@ def made(folder: Path, measures: Sequence[str] = ("agreement",), names: Sequence
         columns=["model_a", "model_b", "measure", "value", "low", "high"],
     )
     tables = {"models": table_of("models", len(names), model=list(names), weak_attack=False), "pairs": pairs}
+    tables["models"]["white_box_success"] = 1.0
+    tables["models"].loc[0, ["white_box_success", "weak_attack"]] = 0.9, True
     tables["models"]["clean_accuracy"] = np.linspace(0.6, 0.9, len(names))
     with runs.drafted(folder) as place:
         runs.fill(place, {"task": "matrix"}, tables | ({"measures": values} if measures else {}))

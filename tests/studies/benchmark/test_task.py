@@ -34,6 +34,10 @@ def test_a_benchmark_of_a_finished_run(sat_exp, tmp_path):
     assert summary["findings"][0] in page
     assert {path.stem for path in (folder / "figures").glob("*.svg")} == {"recognition", "outputs"}
     assert len(summary["runs"][0]["digest"]) > 8
+    assert summary["warnings"] == [
+        "SAT of measured: the attack is weak, with white-box success below 99% on 1 of 4 models (least: a0, 90.0%), "
+        "whose SAT is too low"
+    ]
 
 
 @pytest.mark.parametrize(
