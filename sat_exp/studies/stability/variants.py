@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 
 from sat_exp import settings
 from sat_exp.attacks import Attack
-from sat_exp.errors import UserError
+from sat_exp.errors import UserError, of_hydra
+from sat_exp.names import check_choices, folders_with
 
 REFERENCE = "reference"
 FIXED = ("pool", "model", "target", "dataset", "task", "labels", "score", "measures", "name", "output_dir", "store")
@@ -57,7 +59,11 @@ def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         for override in HydraConfig.get().overrides.task
         if not ("attack" in keys and override.startswith(("attack=", "attack.")))
     ]
-    composed = compose("config", [*typed, *overrides])
+    check_choices(overrides, folders_with(None))
+    try:
+        composed = compose("config", [*typed, *overrides])
+    except HydraException as error:
+        raise UserError(f"task.changes: {of_hydra(error)}") from error
     if "attack" in keys:
         as_large(composed, config, {key for key in keys if key.startswith("attack.")})
     settings.check_values(composed)
