@@ -85,4 +85,5 @@ def as_large(config: DictConfig, reference: DictConfig, typed: set[str]) -> None
 def title(attack: Attack) -> str:
     """The attack in a table, such as 'PGD, L∞ ≤ 8/255, 50 steps'."""
     steps = getattr(attack, "steps", None)
-    return f"{type(attack).__name__}, {attack.threat}" + (f", {steps} steps" if steps else "")
+    count = f", {steps} step{'s' * (steps > 1)}" if steps else ""
+    return f"{type(attack).__name__}, {attack.threat}{count}"
