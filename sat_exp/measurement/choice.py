@@ -20,9 +20,14 @@ def example_rows(sources: Sequence[Source], labels: np.ndarray | None, side: int
     sources = [source for source in sources if len(source.rows)]
     if not sources:
         return np.empty(0, np.int64)
-    size = side**2 * len(sources)
-    count = max(OF_EACH, -(-IN_ALL // len(sources)), min(MOST, PIXELS // size))
-    return most_attacked(sources, labels if labels is not None else sources[0].clean, count)
+    return most_attacked(
+        sources, labels if labels is not None else sources[0].clean, examples_of_each(len(sources), side)
+    )
+
+
+def examples_of_each(sources: int, side: int) -> int:
+    """The number of example images, the same for each of some sources. side: see `example_rows`."""
+    return max(OF_EACH, -(-IN_ALL // sources), min(MOST, PIXELS // (side**2 * sources)))
 
 
 def most_attacked(sources: Sequence[Source], labels: np.ndarray, count: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from sat_exp.measurement.division import source_blocks
 from sat_exp.measurement.loaded import forget
 from sat_exp.measurement.scheduling import Schedule, Steps, Task
 from sat_exp.measurement.subjects import Direction, Source, Subject
-from sat_exp.progress import Advance, ignored, progress
+from sat_exp.progress import Advance, progress
 from sat_exp.store import Damaged
 
 if TYPE_CHECKING:
@@ -118,14 +118,15 @@ def restore(measurement: "Measurement", sources: Sequence[Source], rows: np.ndar
     if not again:
         return
     schedule = Schedule(measurement.store, measurement.engine)
+    images = sum(source.adversarial.length(chunk) for source in again for chunk in lacking[source.name])
 
     def steps(source: Source) -> Steps[None]:
         lock, parts = measurement.lock_of(source.candidate), [range(at, at + 1) for at in lacking[source.name]]
         yield [Task(measurement.attack_on(part, source), (*lock, str(part))) for part in parts]
 
     try:
-        with measurement.engine, progress("examples", sum(map(len, lacking.values()))):
-            schedule.each(again, steps, ignored)
+        with measurement.engine, progress("examples", images) as bar:
+            schedule.each(again, steps, bar)
     finally:
         forget()
     if schedule.failures:
