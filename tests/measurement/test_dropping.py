@@ -16,22 +16,21 @@ import torch
 from lightning import Trainer
 
 import sat_exp.measurement.division
-import sat_exp.modules.hardware
 from sat_exp.engine.processes import Processes
 from sat_exp.errors import UserError
-from sat_exp.measurement import Examples, Measured, Scoring, dropping, tables, with_examples
+from sat_exp.measurement import Examples, Measured, Scoring, choice, dropping, tables, with_examples
 from sat_exp.measurement.stages import Stages
 from sat_exp.modules import prediction
 from sat_exp.store import Damaged, Store, inventory
 from sat_exp.store.folder import Folder
 
-SIZE, STEPS = 64, 2
+SIZE, STEPS = 64, 1
 
 
 @pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks so small that most hold no example."""
-    monkeypatch.setattr(sat_exp.modules.hardware, "CHUNK", 2)
+def few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few that most of the eight chunks of a source hold none."""
+    monkeypatch.setattr(choice, "MOST", 3)
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def kept(study: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The store and the results of a measurement that keeps everything."""
     folder = tmp_path_factory.mktemp("kept") / "store"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sat_exp.modules.hardware, "CHUNK", 2)
+        patch.setattr(choice, "MOST", 3)
         prepared = study.measurement(folder, size=SIZE, steps=STEPS)
         measured, found = with_examples(prepared, study.models(), None)
     return folder, (measured, found, tables(measured, prepared, Scoring()))
@@ -114,7 +113,7 @@ def test_the_results_are_those_of_kept_images(measure: Any, kept: Any, study: An
     } == set()
     rows = expected[1].tables["examples"].groupby("model")["image"]
     holding = sum(
-        len({int(at) // 2 for at in np.searchsorted(source.rows, rows.get_group(source.name))})
+        len({int(at) // 8 for at in np.searchsorted(source.rows, rows.get_group(source.name))})
         for source in expected[0].sources
     )
     assert len(images(tmp_path)) == holding < len(images(folder)) / 2
@@ -349,7 +348,9 @@ def test_a_dropped_array_without_its_notes_is_attacked_again(measure: Any, kept:
     same(measure(tmp_path), kept[1])
 
 
-@pytest.mark.parametrize("point", ["a chunk", "a row", "the note", "a removal"])
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=pytest.mark.slow) for point in ("a row", "the note")] + ["a chunk", "a removal"]
+)
 def test_stopped_anywhere_and_run_again(
     measure: Any, kept: Any, study: Any, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,11 +371,11 @@ def test_stopped_anywhere_and_run_again(
 
     with monkeypatch.context() as patch:
         if point == "a removal":
-            patch.setattr(Folder, "remove", after(40, Folder.remove, lambda name: True))
+            patch.setattr(Folder, "remove", after(7, Folder.remove, lambda name: True))
         elif point == "the note":
             patch.setattr(Folder, "remove", after(1, Folder.remove, lambda name: True))
         else:
-            kind, count = {"a chunk": ("adversarial/", 50), "a row": ("predictions/", 5)}[point]
+            kind, count = {"a chunk": ("adversarial/", 12), "a row": ("predictions/", 5)}[point]
             patch.setattr(
                 Folder,
                 "create",
