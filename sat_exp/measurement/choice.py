@@ -20,9 +20,8 @@ def example_rows(sources: Sequence[Source], labels: np.ndarray | None, side: int
     sources = [source for source in sources if len(source.rows)]
     if not sources:
         return np.empty(0, np.int64)
-    return most_attacked(
-        sources, labels if labels is not None else sources[0].clean, examples_of_each(len(sources), side)
-    )
+    classes = labels if labels is not None else sources[0].clean
+    return most_attacked(sources, classes, examples_of_each(len(sources), side))
 
 
 def examples_of_each(sources: int, side: int) -> int:

@@ -30,7 +30,7 @@ ADVERSARIAL = "adversarial"
 """The kind of the adversarial images, and what a measurement that keeps them is reading."""
 
 PATIENCE = 5.0
-"""Seconds that the last attempt to drop images waits for other processes."""
+"""Seconds that the last attempt to drop images waits, see `Blocks.drop`."""
 
 log = logging.getLogger(__name__)
 
@@ -94,17 +94,18 @@ class Blocks:
 
     def complete(self, source: Source, subjects: Sequence[Subject]) -> bool:
         """Whether the images of a source were dropped and no prediction for them is missing."""
-        ways = ((source.name, subject.name) for subject in subjects if subject.name not in self.schedule.failures)
-        targets = {target for way in self.wanted.intersection(ways) for target in way[1:]}
-        rows = (self.measurement.stages.predictions(source, each) for each in subjects if each.name in targets)
+        wanted, failures = self.wanted, self.schedule.failures
+        targets = [each for each in subjects if (source.name, each.name) in wanted and each.name not in failures]
+        rows = (self.measurement.stages.predictions(source, target) for target in targets)
         return source.adversarial.dropped and not any(row.missing() for row in rows)
 
     def drop(self, patience: float = 0) -> None:
-        """Drop what is left to drop, as far as no other command uses it within `patience` seconds."""
+        """Drop what is left to drop, as far as no other command uses it. patience: seconds to wait for commands that
+        keep images, and for one that is dropping others."""
         store, left = self.measurement.store, self.left
         with suppress(Timeout), store.unread(ADVERSARIAL, patience):
             for source, kept in [*left]:
-                with suppress(Timeout), store.unread(source.adversarial.path, patience):
+                with suppress(Timeout), store.unread(source.adversarial.path):
                     source.adversarial.drop(kept)
                     left.remove((source, kept))
 
