@@ -197,6 +197,8 @@ class Stages:
         if len(source.rows) and "mean_linf" not in adversarial.notes:
             adversarial.note(**self.norms(source.view.pixels, source.rows, adversarial))
         _ = adversarial.digest  # is stored
+        if adversarial.notes.get("dropped") and not adversarial.missing():
+            adversarial.note(dropped=False)
         return [f"{source.name}: {warning}" for warning in mixed_versions(adversarial)]
 
     def norms(self, pixels: StoredArray, rows: np.ndarray, adversarial: StoredArray) -> dict[str, float]:

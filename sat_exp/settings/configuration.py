@@ -32,6 +32,7 @@ def package(text: str) -> str:
 Package = Annotated[Text, AfterValidator(package)]  # the name of a Python package
 Labels = Literal["truth", "consensus", "own"]
 Protocol = Literal["canvas", "native"]
+Adversarial = Literal["keep", "drop"]
 Percentage = Annotated[float, Field(gt=0, le=100)]
 Channels = Field(min_length=1, max_length=4)
 
@@ -129,6 +130,7 @@ class Configuration(TypedDict):
     seed: Seed
     labels: Labels
     protocol: Protocol
+    adversarial: Adversarial
     measures: list[Text]
     score: Score
     sweep: Sweep

@@ -110,6 +110,7 @@ def prepared(config: DictConfig) -> Measurement:
         labels=config.labels,
         protocol=config.protocol,
         engine=settings.build(config.engine, "engine"),
+        adversarial=config.adversarial,
     )
 
 

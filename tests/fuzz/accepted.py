@@ -23,6 +23,7 @@ ACCEPTED: tuple[str, ...] = (
     "labels=consensus",
     "labels=own",
     "protocol=native",
+    "adversarial=drop",
     "score.floor=100",
     "score.floor=1",
     "score.floor=1e-9",
