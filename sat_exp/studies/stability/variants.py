@@ -15,7 +15,10 @@ from sat_exp.errors import UserError, of_hydra
 from sat_exp.names import check_choices, folders_with
 
 REFERENCE = "reference"
-FIXED = ("pool", "model", "target", "dataset", "task", "labels", "score", "measures", "name", "output_dir", "store")
+FIXED = (
+    *("pool", "model", "target", "dataset", "task", "labels", "score", "measures", "measure", "name", "output_dir"),
+    *("store", "adversarial"),
+)
 """What all variants share: they compare matrices of the same models on the same images."""
 
 
