@@ -85,7 +85,8 @@ def attacked(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tens
     """The adversarial images, with the seeds from `first` on. Asserts that nothing else changes."""
     kept = images.clone(), labels.clone(), {name: value.clone() for name, value in classifier.state_dict().items()}
     enabled, training = torch.is_grad_enabled(), classifier.training
-    adversarial = attack(classifier, images, labels, first + torch.arange(len(images)))
+    others = {"others": sample(images.shape[1:])} if attack.companions else {}
+    adversarial = attack(classifier, images, labels, first + torch.arange(len(images)), **others)
     assert torch.is_grad_enabled() == enabled, "the attack leaves the gradient mode changed"
     assert classifier.training == training, "the attack changes the mode of the classifier"
     assert torch.equal(images, kept[0]), "the attack changes the images it is given: work on a copy"
