@@ -37,15 +37,17 @@ ROUNDING = 1e-6
 
 
 class Linear(nn.Module):
-    """A linear classifier in float64, whose logits of an image hardly depend on the other images of its batch."""
+    """A linear classifier in float64, whose logits of an image hardly depend on the other images of its batch. It has a
+    layer for attacks that need one."""
 
     def __init__(self, shape: Sequence[int], scale: float = 1.0) -> None:
         super().__init__()
         weight = np.random.default_rng(0).normal(size=(int(np.prod(shape)), CLASSES))
+        self.flat = nn.Flatten()
         self.weight = nn.Parameter(scale * torch.from_numpy(weight), requires_grad=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return pixels.flatten(1).double() @ self.weight
+        return self.flat(pixels).double() @ self.weight
 
 
 def check_attack(attack: Attack, shape: tuple[int, int, int] = (3, 16, 16)) -> None:

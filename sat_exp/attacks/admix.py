@@ -1,6 +1,7 @@
 """Admix (Wang et al., ICCV 2021)."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor
@@ -30,11 +31,15 @@ class Admix(MI):
         return self.mixed * self.scales
 
     def estimate(self, at: State) -> Tensor:
-        return mean(self.mixture(at, copy) for copy in range(self.mixed))
+        return mean(self.sample(at, copy) for copy in range(self.mixed))
 
-    def mixture(self, at: State, copy: int) -> Tensor:
+    def sample(self, at: State, copy: int) -> Tensor:
         others = mixed_in(at.others)
         drawn = random.integers(at.seeds, 0, len(others) - 1, stream=at.stream(copy))
         added = self.portion * others[drawn] / 255
-        scales = [2**power for power in range(self.scales)]
-        return mean(at.gradient(at.x, lambda pixels, scale=scale: (pixels + added) / scale) for scale in scales)
+        mixtures = (partial(mixture, added=added, scale=0.5**power) for power in range(self.scales))
+        return mean(at.gradient(at.x, each) for each in mixtures)
+
+
+def mixture(pixels: Tensor, added: Tensor, scale: float) -> Tensor:
+    return scale * (pixels + added)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sat_exp.attacks.momentum import MI, Copies, State, mean
+from sat_exp.attacks.momentum import MI, Copies, State, mean, normalised
 from sat_exp.settings.types import NonNegative
 
 Decay = Annotated[float, Field(gt=0, le=1)]
@@ -33,7 +33,7 @@ class GRA(MI):
     def estimate(self, at: State) -> Tensor:
         here = at.gradient(at.x)
         around = mean(at.gradient(at.around(self.radius * self.epsilon, copy)) for copy in range(self.copies))
-        relevance = torch.cosine_similarity(here.flatten(1), around.flatten(1)).view(-1, 1, 1, 1)
+        relevance = cosine(here, around)
         return relevance * here + (1 - relevance) * around
 
     def move(self, at: State, momentum: Tensor) -> Tensor:
@@ -42,3 +42,9 @@ class GRA(MI):
         before = at.kept if at.step else torch.full_like(momentum, 1 / self.shrink)
         at.kept = torch.where(changed, self.shrink * before, before)
         return self.step_size * at.kept * momentum.sign()
+
+
+def cosine(one: Tensor, other: Tensor) -> Tensor:
+    """The cosine of each two images [B, C, H, W], however short they are; [B, 1, 1, 1]."""
+    vectors = (normalised(each).flatten(1) for each in (one, other))
+    return torch.cosine_similarity(*vectors).view(-1, 1, 1, 1)

@@ -1,8 +1,10 @@
 """NI-FGSM and SI-NI-FGSM: Nesterov's look-ahead, and scaled copies (Lin et al., ICLR 2020)."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from sat_exp.attacks.momentum import MI, Copies, State, mean
@@ -34,4 +36,4 @@ class SINI(NI):
 
     def estimate(self, at: State) -> Tensor:
         x = self.ahead(at)
-        return mean(at.gradient(x, lambda pixels, scale=2**copy: pixels / scale) for copy in range(self.copies))
+        return mean(at.gradient(x, partial(torch.mul, 0.5**copy)) for copy in range(self.copies))

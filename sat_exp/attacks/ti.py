@@ -16,7 +16,7 @@ SIGMAS = 3  # standard deviations from the middle of the kernel to its edge
 
 @dataclass(frozen=True)
 class TI(MI):
-    """MI with W ∗ ∇J(x), where W is a Gaussian of `kernel` × `kernel` values, an odd number of them a side.
+    """MI with W ∗ ∇J(x), where W is a Gaussian of `kernel` × `kernel` values; an odd `kernel` has a middle.
 
     Its edge is three standard deviations from its middle; outside of the image the gradient is zero.
     """

@@ -1,4 +1,4 @@
-"""Every attack: sound by `sat_exp.testing.check_attack`, which compares a batch with its images alone, and its file."""
+"""Every attack: budget, goals, independence of the batch, and its file. tests/testing checks each as its file states it."""
 
 import inspect
 
@@ -57,16 +57,13 @@ class Double(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FILES.values() if kind is not attacks.ILPD])
-@pytest.mark.parametrize("goal", ["untargeted", "random"])
-def test_attacks_are_sound(kind, goal):
-    check_attack(few(kind, goal=goal))
-    check_attack(few(kind, goal=goal, epsilon=3), shape=(1, 7, 9))
+def test_attacks_with_a_goal_are_sound(kind):
+    check_attack(few(kind, goal="random", epsilon=3), shape=(1, 7, 9))
 
 
-@pytest.mark.parametrize("step_size", [0.7, 2.5])
 @pytest.mark.parametrize("kind", [kind for name, kind in FILES.items() if "apgd" not in name and name != "ilpd"])
-def test_fractional_steps_stay_in_the_budget(kind, step_size):
-    check_attack(few(kind, step_size=step_size, epsilon=5), shape=(3, 5, 6))
+def test_fractional_steps_stay_in_the_budget(kind):
+    check_attack(few(kind, step_size=0.7, epsilon=5), shape=(3, 5, 6))
 
 
 @pytest.mark.parametrize("kind", FILES.values())
