@@ -45,6 +45,7 @@ class External(Attack):
     options: dict[str, Any] = field(default_factory=dict)
     version: ClassVar[int] = 1
     library: ClassVar[str]
+    pip: ClassVar[str]  # what installs it
     step_size_names: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
@@ -53,7 +54,7 @@ class External(Attack):
             import_module(self.library)
         except ImportError as error:
             why = f"attack.name={self.name} needs the package {self.library} ({one_line(error)})"
-            raise UserError(f"{why}: pip install {self.library}") from error
+            raise UserError(f"{why}: pip install {self.pip}") from error
         object.__setattr__(self, "library_version", version(self.library))
         self.arguments()
 
@@ -126,6 +127,7 @@ class Torchattacks(External):
 
     version: ClassVar[int] = 1
     library: ClassVar[str] = "torchattacks"
+    pip: ClassVar[str] = "--no-deps torchattacks"  # it requires an old version of requests
     step_size_names: ClassVar[tuple[str, ...]] = ("alpha",)
 
     def known(self) -> Mapping[str, type]:
@@ -151,6 +153,7 @@ class Torchattack(External):
 
     version: ClassVar[int] = 1
     library: ClassVar[str] = "torchattack"
+    pip: ClassVar[str] = "torchattack"
     step_size_names: ClassVar[tuple[str, ...]] = ("alpha",)
 
     def known(self) -> Mapping[str, type]:
@@ -174,6 +177,7 @@ class Foolbox(External):
 
     version: ClassVar[int] = 1
     library: ClassVar[str] = "foolbox"
+    pip: ClassVar[str] = "foolbox"
     step_size_names: ClassVar[tuple[str, ...]] = ("abs_stepsize", "stepsize")
 
     def known(self) -> Mapping[str, type]:

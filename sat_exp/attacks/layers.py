@@ -36,7 +36,7 @@ def named(network: nn.Module, name: str) -> nn.Module:
     """The layer of that dotted name; UserError where there is none."""
     layers = dict(network.named_modules())
     if name not in layers or not name:
-        near = nearest(name, [each for each in layers if each]) or [next(each for each in layers if each)]
+        near = nearest(name, [each for each in layers if each]) or [name for name, _ in network.named_children()]
         raise UserError(f"attack.layer={name}: the network has no such layer; near it: {', '.join(near)}")
     return layers[name]
 
@@ -47,7 +47,7 @@ def middle(network: nn.Module, run: Callable[[], Any]) -> nn.Module:
 
     Depth counts the calls of modules without children. The candidates are the children of the network, the children of
     a candidate through which its input passes one after the other, and so on; so that none is inside of a residual
-    block. Of two layers that end equally near to the half, the outer one is taken.
+    block. Of two layers that end equally near to the half, the outer one is taken; none outside of the middle half.
     """
     order: list[tuple[str, int, Any, Any]] = []  # name, leaf calls at its end, input, output
     leaves = 0
@@ -65,7 +65,7 @@ def middle(network: nn.Module, run: Callable[[], Any]) -> nn.Module:
             hooks.callback(module.register_forward_hook(after(name)).remove)
         run()
     ends = {name: end for name, end, _, output in order if isinstance(output, Tensor)}
-    found = [name for name in candidates(order) if name in ends]
+    found = [name for name in candidates(order) if 1 / 4 <= ends.get(name, 0) / leaves <= 3 / 4]
     if not found:
         raise UserError("no layer at half of the network's depth was found: give attack.layer")
     return network.get_submodule(min(found, key=lambda name: (abs(ends[name] - leaves / 2), name.count("."))))

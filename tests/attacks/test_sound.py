@@ -1,4 +1,4 @@
-"""Every attack: budget, goals, independence of the batch, and its file. tests/testing checks each as its file states it."""
+"""Every attack: budget, goals, independence of the batch, and its file. tests/testing checks each with its file."""
 
 import inspect
 

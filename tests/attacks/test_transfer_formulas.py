@@ -1,6 +1,6 @@
 """Transfer attacks against their formulas in numpy, on a classifier whose gradient is known in closed form.
 
-The classifier is log-linear in the squares of the pixels: logits z = W · x², so that ∇ₓ CE(z, y) = 2x ⊙ Wᵀ(softmax z − e_y).
+The classifier is linear in the squares of the pixels: z = W · x², so that ∇ₓ CE(z, y) = 2x ⊙ Wᵀ(softmax z − e_y).
 The formulas are computed in float64, from the papers, with the random numbers of `sat_exp.attacks.random`.
 """
 
