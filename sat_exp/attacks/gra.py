@@ -46,5 +46,5 @@ class GRA(MI):
 
 def cosine(one: Tensor, other: Tensor) -> Tensor:
     """The cosine of each two images [B, C, H, W], however short they are; [B, 1, 1, 1]."""
-    vectors = (normalised(each).flatten(1) for each in (one, other))
-    return torch.cosine_similarity(*vectors).view(-1, 1, 1, 1)
+    first, second = (normalised(each).flatten(1) for each in (one, other))
+    return torch.cosine_similarity(first, second).view(-1, 1, 1, 1)
