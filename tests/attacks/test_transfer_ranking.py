@@ -13,8 +13,8 @@ SIZES = {"epsilon": 16, "step_size": 2, "steps": 10}
 
 @pytest.mark.slow
 def test_attacks_made_for_transfer_transfer_better_than_pgd(tmp_path):
-    """Mean transfer rates of 64 images, as measured: PGD 0.130, MI 0.185, EMI 0.173 with 11 copies, PGN 0.205, MEF 0.158
-    and SIA 0.169 with 5. The same images are attacked, so that rates differ by less than their sampling errors."""
+    """Mean transfer rates of 64 images: PGD 0.130, MI 0.185, EMI 0.173 with 11 copies, PGN 0.205, MEF 0.158
+    and SIA 0.169 with 5. Rates of the same images differ by less than their sampling errors."""
     images = FashionMNIST(root=None, size=64, seed=0)
 
     def rate(attack: attacks.Attack) -> float:
