@@ -43,7 +43,7 @@ class Linear(nn.Module):
     def __init__(self, shape: Sequence[int], scale: float = 1.0) -> None:
         super().__init__()
         weight = np.random.default_rng(0).normal(size=(int(np.prod(shape)), CLASSES))
-        self.flat = nn.Flatten()
+        self.flat = nn.Sequential(nn.Flatten(), nn.Identity())
         self.weight = nn.Parameter(scale * torch.from_numpy(weight), requires_grad=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
