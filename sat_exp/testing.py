@@ -37,15 +37,17 @@ ROUNDING = 1e-6
 
 
 class Linear(nn.Module):
-    """A linear classifier in float64, whose logits of an image hardly depend on the other images of its batch."""
+    """A linear classifier in float64, whose logits of an image hardly depend on the other images of its batch. It has a
+    layer for attacks that need one."""
 
     def __init__(self, shape: Sequence[int], scale: float = 1.0) -> None:
         super().__init__()
         weight = np.random.default_rng(0).normal(size=(int(np.prod(shape)), CLASSES))
+        self.flat = nn.Sequential(nn.Flatten(), nn.Identity())
         self.weight = nn.Parameter(scale * torch.from_numpy(weight), requires_grad=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return pixels.flatten(1).double() @ self.weight
+        return self.flat(pixels).double() @ self.weight
 
 
 def check_attack(attack: Attack, shape: tuple[int, int, int] = (3, 16, 16)) -> None:
@@ -85,7 +87,8 @@ def attacked(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tens
     """The adversarial images, with the seeds from `first` on. Asserts that nothing else changes."""
     kept = images.clone(), labels.clone(), {name: value.clone() for name, value in classifier.state_dict().items()}
     enabled, training = torch.is_grad_enabled(), classifier.training
-    adversarial = attack(classifier, images, labels, first + torch.arange(len(images)))
+    others = {"others": sample(images.shape[1:])} if attack.companions else {}
+    adversarial = attack(classifier, images, labels, first + torch.arange(len(images)), **others)
     assert torch.is_grad_enabled() == enabled, "the attack leaves the gradient mode changed"
     assert classifier.training == training, "the attack changes the mode of the classifier"
     assert torch.equal(images, kept[0]), "the attack changes the images it is given: work on a copy"

@@ -199,7 +199,7 @@ class Measurement:
     def parts(self, source: Source) -> list[range]:
         """The chunks of adversarial images that are to be made, in parts of about the seconds that the engine wants."""
         array, missing = source.adversarial, set(source.adversarial.missing())
-        steps = getattr(self.attack, "steps", 1)
+        steps = max(1, self.attack.gradients)
         parts = attack_parts(self.engine, array.chunks, array.chunk, steps, source.image_seconds)
         return [part for part in parts if missing.intersection(part)]
 

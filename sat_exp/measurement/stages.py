@@ -178,8 +178,8 @@ class Stages:
         """Attack the images of some chunks that are not stored."""
         rows, adversarial, name = source.rows, source.adversarial, source.name
         inputs = rows, source.clean[rows] if source.goals is None else source.goals, self.seeds[rows]
-        size = self.hardware.batch_size
-        work = prediction.AttackBatches(name, source.view.pixels, adversarial, inputs, chunks, size)
+        size, companions = self.hardware.batch_size, self.attack.companions
+        work = prediction.AttackBatches(name, source.view.pixels, adversarial, inputs, chunks, size, companions)
         advance(sum(adversarial.length(chunk) for chunk in chunks) - work.images())
         with self.clocked(name) as clock:
             if len(work):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from sat_exp.attacks import Attack
 from sat_exp.errors import UserError, reason
@@ -57,21 +57,24 @@ class Generation(LightningModule):
         self.runner, self.attack, self.clock = runner, attack, clock
 
     def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
-        (sink,) = batch["sinks"]
+        (sink,), others = batch["sinks"], batch["others"]
         finite = torch.ones((), dtype=torch.bool, device=batch["images"].device)
+        more = {"others": others} if len(others) else {}
 
-        def watched(pixels: Tensor) -> Tensor:
-            logits = self.runner.classifier(pixels)
+        def watch(classifier: nn.Module, inputs: Any, logits: Tensor) -> None:
             finite.logical_and_(logits.detach().isfinite().all())  # is read later: reading waits for the device
-            return logits
 
         def step(images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
-            return self.attack(watched, images, labels, seeds)
+            return self.attack(self.runner.classifier, images, labels, seeds, **more)
 
         if sink.failed is not None:
             raise UserError(sink.failed)
-        with self.clock.on_device(sink.name, "attack"):
-            return [Output(self.runner.fitting(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
+        watching = self.runner.classifier.register_forward_hook(watch)
+        try:
+            with self.clock.on_device(sink.name, "attack"):
+                return [Output(self.runner.fitting(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
+        finally:
+            watching.remove()
 
 
 class Preflight(LightningModule):
@@ -97,7 +100,8 @@ class Preflight(LightningModule):
 
 class AttackBatches:
     """Batches of the images that `chunks` of `output` lack: those at `rows` of `pixels`, int64 [N'], with `labels`, the
-    classes to lead away from or the goal classes of a targeted attack, and `seeds`, int64 [N'] both."""
+    classes to lead away from or the goal classes of a targeted attack, and `seeds`, int64 [N'] both. Each has the first
+    of `pixels` too, as many as `companions`."""
 
     def __init__(
         self,
@@ -107,12 +111,14 @@ class AttackBatches:
         inputs: tuple[np.ndarray, np.ndarray, np.ndarray],
         chunks: range,
         batch_size: int,
+        companions: int = 0,
     ) -> None:
         missing = [chunk for chunk in output.missing() if chunk in chunks]
         self.sink, self.pixels, self.batch_size = Sink(name, output, missing), pixels, batch_size
         places = [np.arange(output.rows)[output.span(chunk)] for chunk in missing]
         order = np.concatenate([np.empty(0, np.int64), *places])
         self.rows, self.labels, self.seeds = (values[order] for values in inputs)
+        self.others = torch.from_numpy(pixels.gather(np.arange(min(companions, pixels.rows))))
 
     def images(self) -> int:
         return len(self.rows)
@@ -126,6 +132,7 @@ class AttackBatches:
             "images": torch.from_numpy(self.pixels.gather(self.rows[part])),
             "labels": torch.from_numpy(self.labels[part]),
             "seeds": torch.from_numpy(self.seeds[part]),
+            "others": self.others,
             "sinks": [self.sink],
         }
 

@@ -156,9 +156,8 @@ def size_of(config: DictConfig) -> int:
 
 
 def steps_of(config: DictConfig) -> int:
-    """The gradient steps of the attack per image; UserError for an attack without `steps`."""
+    """The gradients that the attack computes per image; UserError for an attack without any."""
     attack = settings.build(config.attack, "attack")
-    steps = getattr(attack, "steps", None)
-    if steps is None:
+    if not attack.gradients:
         raise UserError(f"a plan counts gradient steps, and {type(attack).__name__} has none: choose attack=pgd")
-    return steps
+    return attack.gradients
