@@ -32,81 +32,59 @@ IMAGES = {"images": ",d", "spearman": ".3f", "spearman_low": ".3f", "spearman_hi
 
 def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What changes SAT most and least, what tells relatives from strangers best, and which conclusions change."""
-    return [
-        *of_factors(tables["variant_agreement"]),
-        *of_images(tables["variant_images"]),
-        *of_clusters(tables["variant_agreement"]),
-        *of_contrast(tables.get("variant_contrast")),
-        *of_components(tables["variant_components"]),
+    found = [
+        of_factors(tables["variant_agreement"], tables["variant_images"]),
+        of_contrast(tables.get("variant_contrast")),
+        of_conclusions(tables["variant_agreement"], tables["variant_components"]),
     ]
+    return [sentence for sentence in found if sentence]
 
 
-def of_factors(table: pd.DataFrame) -> Iterator[str]:
-    """The range of the rank correlation for each factor, and the variant that agrees least."""
+def of_factors(table: pd.DataFrame, images: pd.DataFrame) -> str:
+    """The range of the rank correlation for each factor, and that of other images."""
     others = table[table["factor"] != REFERENCE].dropna(subset="spearman")
     if others.empty:
-        return
+        return "The rank correlation with the run's own settings is unknown: SAT is constant."
     ranges = []
     for factor, rows in others.groupby("factor", sort=False):
         low, high = f"{rows['spearman'].min():.2f}", f"{rows['spearman'].max():.2f}"
         ranges.append(f"{factor} {low}" if low == high else f"{factor} {low} to {high}")
-    least = others.loc[others["spearman"].idxmin()]
-    yield f"Rank correlation of SAT with that of the run's own settings, by what is changed: {'; '.join(ranges)}."
-    yield (
-        f"It agrees least with {least['variant']}: {value(least, 'spearman', '.2f')}; "
-        f"{least['moved']:.0%} of the pairs move by more than sampling error."
-    )
+    text = f"Rank correlation of SAT with that of the run's own settings, by what is changed: {'; '.join(ranges)}"
+    if len(images):
+        count, same = images["images"].iloc[0], images["spearman"].iloc[0]
+        text += f"; between {count:.0f} images and {count:.0f} others it is {same:.2f}"
+    return f"{text}."
 
 
-def of_images(table: pd.DataFrame) -> Iterator[str]:
-    """The agreement of SAT with SAT of other images."""
-    if len(table):
-        row = table.iloc[0]
-        yield (
-            f"With other images instead, SAT of {row['images']:.0f} images has a rank correlation of "
-            f"{value(row, 'spearman', '.2f')} with SAT of {row['images']:.0f} others."
-        )
-
-
-def of_clusters(table: pd.DataFrame) -> Iterator[str]:
-    """Which variants change the clusters by more than other images do."""
-    own, others = table.iloc[0], table.iloc[1:]
-    beyond = others[others["rand"] < own["rand_low"]]["variant"]
-    alike = f"The draws of the images alone give adjusted Rand indices of {own['rand_low']:.2f} or more."
-    if beyond.empty:
-        yield f"No change moves the clusters by more than other images do. {alike}"
-    else:
-        yield f"Clusters change by more than with other images under {listed(beyond)}. {alike}"
-
-
-def of_contrast(table: pd.DataFrame | None) -> Iterator[str]:
+def of_contrast(table: pd.DataFrame | None) -> str:
     """The variant that tells relatives from strangers best, and where relatives are saturated."""
     if table is None or table["sharpness"].isna().all():
-        return
+        return ""
     best, own = table.loc[table["sharpness"].idxmax()], table.iloc[0]
-    yield (
+    text = (
         f"Pairs of one family and other pairs are told apart best by {best['variant']}: their mean SAT differs by "
-        f"{value(best, 'gap', '.2f')}, {best['sharpness']:.0f} standard errors; with the run's own settings, "
-        f"{own['sharpness']:.0f}."
+        f"{value(best, 'gap', '.2f')}, {best['sharpness']:.0f} standard errors"
     )
+    if best["variant"] != REFERENCE:
+        text += f"; with the run's own settings {own['sharpness']:.0f}"
     full = table[table["relatives_saturated"] >= 0.5]["variant"]
-    if len(full):
-        yield f"At least half of the pairs of one family are saturated under {listed(full)}."
+    return text + (
+        f"; half of the pairs of one family or more are saturated under {listed(full)}." if len(full) else "."
+    )
 
 
-def of_components(table: pd.DataFrame) -> Iterator[str]:
-    """Which component SAT follows most, and under which variants another one."""
-    first = table[table["rank"] == 1].groupby("variant", sort=False)["component"].agg(", ".join)
+def of_conclusions(agreement: pd.DataFrame, components: pd.DataFrame) -> str:
+    """Which variants change the clusters by more than other images do, and which component SAT follows most."""
+    own, others = agreement.iloc[0], agreement.iloc[1:]
+    beyond = others[others["rand"] < own["rand_low"]]["variant"]
+    text = "No change moves the clusters by more than other images do"
+    if len(beyond):
+        text = f"Clusters change by more than with other images under {listed(beyond)}"
+    first = components[components["rank"] == 1].groupby("variant", sort=False)["component"].agg(" and ".join)
     if first.empty:
-        return
-    own = first.iloc[0]
-    other = first[first != own]
-    text = f"SAT follows {own.replace('_', ' ')} most"
-    if other.empty:
-        yield f"{text} under every variant."
-    else:
-        named = [f"{component.replace('_', ' ')} under {variant}" for variant, component in other.items()]
-        yield f"{text}, under {len(first) - len(other)} of {len(first)} variants; {listed(named, '; ')}."
+        return f"{text}."
+    same = int((first == first.iloc[0]).sum())
+    return f"{text}; SAT follows {first.iloc[0].replace('_', ' ')} most, under {same} of {len(first)} variants."
 
 
 def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:
