@@ -22,10 +22,11 @@ from sat_exp.store import Damaged, Store, Unwritable
 
 if TYPE_CHECKING:
     from sat_exp.measurement.measurement import Targets
+    from sat_exp.measurement.subjects import Subject
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item", Candidate, "Targets")
+Item = TypeVar("Item", Candidate, "Subject", "Targets")
 Result = TypeVar("Result")
 
 
