@@ -180,7 +180,7 @@ def test_completion(line, offered):
 def test_every_group_and_setting_is_completed():
     words = completed("")
     assert {f"{group}=" for group in GROUPS if group != "hydra"} <= set(words)
-    assert {"labels=", "protocol=", "output_dir=", "measures=", "seed=", "score."} <= set(words)
+    assert {"labels=", "protocol=", "output_dir=", "measure=", "seed=", "score."} <= set(words)
 
 
 def test_tab_in_bash_completes_and_loads_nothing_heavy():
