@@ -159,7 +159,11 @@ def explained(group: str, choice: str, folders: Sequence[Path]) -> str:
     """The comment of a choice's file, and its settings with their defaults and remarks."""
     file = files_of(group, folders)[choice]
     lines = [f"{group}={choice}", "", *wrapped(choices.comment(file))]
-    values = {} if group == "experiment" else choices.flat(choices.prefix(group, choice), choices.settings_of(group, choice, folders))
+    values = (
+        {}
+        if group == "experiment"
+        else choices.flat(choices.prefix(group, choice), choices.settings_of(group, choice, folders))
+    )
     values.pop("task.name", None)
     if not values:
         return "\n".join(lines)
