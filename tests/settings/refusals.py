@@ -51,7 +51,8 @@ with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         for setting in (*signature_of(config.measure[name][TARGET]).__annotations__, "unheard_of", TARGET):
             messages[f"measure.{name}.{setting}"] = refused(config, f"measure.{name}.{setting}")
     messages["no model 'fashion_vt'"] = refused(config, "pool", {"name": "own", "models": ["fashion_vt"]})
-    for name in Configuration.__annotations__.keys() - {*GROUPS, "measure", "model", "target", "allow", "reference_images"}:
+    others = {*GROUPS, "measure", "model", "target", "allow", "reference_images"}
+    for name in Configuration.__annotations__.keys() - others:
         messages[name] = refused(config, name)
     for name in ("name", "classes", "pretrained", "checkpoint", "input.size", "components.stem", "unheard_of"):
         messages[f"model.{name}"] = refused(config, f"model.{name}")

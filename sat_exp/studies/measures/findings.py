@@ -20,10 +20,11 @@ def sentences(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     with_sat = with_sat[~with_sat["measure"].isin(variants)]
     if len(with_sat):
         best, last = with_sat.iloc[0], with_sat.iloc[-1]
-        found.append(
-            f"Of {len(with_sat)} measures without an attack, {best['measure']} orders the pairs most like SAT: "
-            f"{of(best)}."
-        )
+        name, count = best["measure"], f"{len(with_sat)} measures without an attack"
+        if best["low"] > 0:
+            found.append(f"Of {count}, {name} orders the pairs most like SAT: {of(best)}.")
+        else:
+            found.append(f"None of {count} certainly orders the pairs as SAT does: the best is {name}, {of(best)}.")
         if len(with_sat) > 1:
             found.append(f"{last['measure']} orders them least like SAT: {of(last)}.")
     apart = relations[~relations[["measure_a", "measure_b"]].isin(variants).any(axis=1)]
@@ -53,15 +54,15 @@ def cost(costs: pd.DataFrame) -> str:
         return "The cost of the outputs of networks is not known."
     least, most = by_needs.index[0], by_needs.index[-1]
     return (
-        f"Networks took {by_needs.iloc[-1]:,.1f} s for what {words(costs, most)} need, and "
-        f"{by_needs.iloc[0]:,.1f} s for what {words(costs, least)} need."
+        f"Networks took {by_needs.iloc[-1]:,.1f} s for what {words(costs, most)}, and "
+        f"{by_needs.iloc[0]:,.1f} s for what {words(costs, least)}."
     )
 
 
 def words(costs: pd.DataFrame, needs: str) -> str:
-    """The measures that need one kind of outputs."""
+    """The measures that need one kind of outputs, with the verb."""
     names = [*costs.loc[costs["needs"] == needs, "measure"]]
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else f"{names[0]}-like measures"
+    return f"{', '.join(names[:-1])} and {names[-1]} need" if len(names) > 1 else f"{names[0]} needs"
 
 
 def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:
