@@ -45,7 +45,10 @@ def test_measures_are_side_by_side_with_costs_and_relations(sat_exp, outputs):
         (("measure=[sat,cca]",), "no measure called 'cca'"),
         (("measure.knn.neighbours=0",), "measure.knn.neighbours=0: give a value of 1 or more"),
         (("measure.knn._target_=os.system",), "measure.knn._target_=os.system: configurations name code of"),
-        (("measure.knn._target_=sat_exp.similarity.measures.cka.centred",), "is not a measure, which is called measure"),
+        (
+            ("measure.knn._target_=sat_exp.similarity.measures.cka.centred",),
+            "is not a measure, which is called measure",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(sat_exp, typed, message):
