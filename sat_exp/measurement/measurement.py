@@ -17,6 +17,7 @@ from sat_exp.errors import UserError
 from sat_exp.measurement.division import attack_parts, room, source_groups, target_groups
 from sat_exp.measurement.dropping import ADVERSARIAL, Blocks
 from sat_exp.measurement.loaded import forget
+from sat_exp.measurement.outputs import Computed, OutputStage
 from sat_exp.measurement.scheduling import Schedule, Steps, Task, repaired
 from sat_exp.measurement.stages import Stages
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, View, Views
@@ -24,6 +25,7 @@ from sat_exp.models import Candidate
 from sat_exp.modules.clock import Seconds
 from sat_exp.modules.hardware import BYTES, Hardware
 from sat_exp.progress import Advance, ignored, progress
+from sat_exp.similarity.measures import Outputs
 from sat_exp.store import Store, key_of
 
 
@@ -45,7 +47,7 @@ class Measurement:
     labels: which images are attacked: `truth`, those that the model classifies as labelled; `consensus` and `own`, all.
     protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size.
     adversarial: whether adversarial images stay in the store: `keep`, or `drop`, see `dropping`.
-    engine: does the work.
+    engine: does the work. outputs: what is computed of the models for measures alone.
     timings: seconds by stage. seconds: those of this command, by model and activity, see `clock`.
     """
 
@@ -58,6 +60,7 @@ class Measurement:
     protocol: str = "canvas"
     engine: Engine = field(default_factory=Local)
     adversarial: str = "keep"
+    outputs: frozenset[Outputs] = frozenset()
     timings: dict[str, float] = field(default_factory=dict)
     seconds: Seconds = field(default_factory=Counter)
 
@@ -93,7 +96,7 @@ class Measurement:
         return repaired(self.store, lambda: self.measured(candidates, wanted))
 
     def measured(self, candidates: Sequence[Candidate], wanted: set[Direction]) -> Measured:
-        """The four stages, one after the other."""
+        """The stages, one after the other."""
         self.timings.clear()
         self.seconds.clear()
         self.stages.failed.clear()
@@ -104,10 +107,11 @@ class Measurement:
             with self.engine:
                 ways = {"keep": self.at_once, "drop": self.in_blocks}
                 subjects = ways[self.adversarial](candidates, views, wanted, schedule)
+                computed = self.compute_outputs(subjects, schedule)
         finally:
             forget()
         with self.timed("read back"):
-            return self.read_back(subjects, wanted, schedule)
+            return replace(self.read_back(subjects, wanted, schedule), outputs=computed)
 
     def at_once(
         self, candidates: Sequence[Candidate], views: dict[str, View], wanted: set[Direction], schedule: Schedule
@@ -258,6 +262,22 @@ class Measurement:
         piece = Piece(name, partial(self.stages.evaluate, pairs), count, stored)
         numbers = (f"{each.fingerprint} {each.view.pixels.key}" for each in (*targets.values(), *sources))
         return Task(piece, ("evaluate", *numbers))
+
+    def compute_outputs(self, subjects: Sequence[Subject], schedule: Schedule) -> Computed:
+        """What measures need of each model besides predictions."""
+        computed: Computed = {}
+        if not self.outputs:
+            return computed
+        stage, wanted = OutputStage(self.stages), sorted(self.outputs, key=str)
+        left = [subject for subject in subjects if subject.name not in schedule.failures]
+        with self.timed("outputs"), progress("outputs", len(left)) as bar:
+
+            def steps(subject: Subject) -> Steps[None]:
+                yield from stage.steps(subject, wanted, computed, self.seconds)
+                bar(1)
+
+            schedule.each(left, steps, ignored)
+        return computed
 
     def read_back(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> Measured:
         """All predictions from the store; UserError where models failed and no pair is left, or no model."""

@@ -22,11 +22,11 @@ from sat_exp.store import Damaged, Dropped, Store, Unwritable
 
 if TYPE_CHECKING:
     from sat_exp.measurement.measurement import Targets
-    from sat_exp.measurement.subjects import Source
+    from sat_exp.measurement.subjects import Source, Subject
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item", Candidate, "Source", "Targets")
+Item = TypeVar("Item", Candidate, "Source", "Subject", "Targets")
 Result = TypeVar("Result")
 
 

@@ -141,7 +141,8 @@ class Stages:
         if count := work.images():
             logits.note_versions(self.hardware.versions)
             runner = placed.runner("evaluation", own.evaluation)
-            self.predict(prediction.Evaluation({name: runner}, clock, logits=True), work, clock, name)
+            module = prediction.Evaluation({name: runner}, clock, prediction.logits_of, "clean")
+            self.predict(module, work, clock, name)
             refuse(work.sinks)
             logits.note(image_seconds=clock.read()[name, "clean"] / count)
 
@@ -230,7 +231,8 @@ class Stages:
         sinks = [*first.sinks, *second.sinks]
         with self.clocked(name) as clock:
             subjects = {target.name: target for _, targets in pairs for target in targets}
-            module = prediction.Evaluation(self.runners(subjects, sinks, clock), clock, logits=False)
+            runners = self.runners(subjects, sinks, clock)
+            module = prediction.Evaluation(runners, clock, prediction.classes_of, "transfer")
             for work, counted in ((first, ignored), (second, advance)):
                 self.predict(module, work, clock, name, counted)
         failed = {sink.name: sink.failed for sink in sinks if sink.failed is not None}

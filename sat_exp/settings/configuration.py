@@ -122,7 +122,8 @@ class Sweep(TypedDict):
 
 @with_config(STRICT)
 class Configuration(TypedDict):
-    """A whole configuration. The types of `attack` to `task` are in the signature of their `_target_`."""
+    """A whole configuration. The types of `attack` to `task` are in the signature of their `_target_`, and so are those
+    of each of the chosen measures."""
 
     name: RunName
     output_dir: FolderPath
@@ -131,7 +132,7 @@ class Configuration(TypedDict):
     labels: Labels
     protocol: Protocol
     adversarial: Adversarial
-    measures: list[Text]
+    measure: dict[FileName, dict[str, Any]]
     score: Score
     sweep: Sweep
     allow: list[Package]
