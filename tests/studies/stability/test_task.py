@@ -37,7 +37,7 @@ def test_variants_are_measured_and_compared(study):
     assert variants["attack"].tolist()[:3] == [
         "PGD, L∞ ≤ 8/255, 4 steps",
         "Noise, L∞ ≤ 8/255",
-        "PGD, L∞ ≤ 8/255, 1 steps",
+        "PGD, L∞ ≤ 8/255, 1 step",
     ]
     agreement = tables["variant_agreement"].set_index("variant")
     same = agreement.loc["attack.steps=4"]  # equal to the reference
