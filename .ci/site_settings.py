@@ -26,6 +26,7 @@ GROUPS = {
     "dataset": "The images: `dataset=NAME`. A model or a pool chooses the data set that it is for, unless you do.",
     "hardware": "Where networks run: `hardware=NAME`.",
     "engine": "Who does the work: `engine=NAME`.",
+    "measure": "Measures of similarity beside SAT: `measure=[A,B]`. The name of a setting is `measure.A.SETTING`.",
     "tracking": "Whether Weights & Biases records the run: `tracking=NAME`.",
     "pool": "The models of a matrix: `pool=NAME`.",
     "experiment": "A whole study as one choice: `experiment=NAME`.",

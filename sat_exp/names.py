@@ -20,6 +20,9 @@ PAPER_NAME = re.compile(r"^paper_name: *['\"]?([^'\"\s#]+)", re.MULTILINE)
 OWN_PARTS = re.compile(r"[+~]*hydra[./](searchpath|callbacks)\b")
 """Parts of Hydra's settings that belong to this program."""
 
+SEVERAL = ("measure",)
+"""Groups of which a command chooses any number of choices."""
+
 MOST = 15  # names of choices that an error lists
 MODEL_CHOICE = re.compile(r"(\+{0,2}model(?:@[\w.]+)?)=(?!glob\()(.*)", re.DOTALL)
 
@@ -109,7 +112,7 @@ def check_choices(arguments: Sequence[str], folders: Sequence[Path]) -> None:
         if group not in groups:
             continue
         known = [*files_of(group, folders), *(aliases(folders[0]) if group == "model" else ())]
-        if isinstance(override.value(), list):
+        if isinstance(override.value(), list) and group not in SEVERAL:
             raise UserError(f"{override.input_line}: choose one {group}; a sweep over several is -m {group}=A,B")
         for chosen in choices(override):
             if not isinstance(chosen, str):
@@ -145,11 +148,11 @@ def files_of(group: str, folders: Iterable[Path] | None = None) -> dict[str, Pat
 
 
 def choices(override: "Override") -> list[Any]:
-    """The values that an override chooses: one, or those of a sweep over a list; none for a glob."""
+    """The values that an override chooses: one, several, or those of a sweep over a list; none for a glob."""
     from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString
 
     value = override.value()
     if isinstance(value, Glob):
         return []
-    listed = value.list if isinstance(value, ChoiceSweep) else [value]
+    listed = value.list if isinstance(value, ChoiceSweep) else value if isinstance(value, list) else [value]
     return [item.text if isinstance(item, QuotedString) else item for item in listed]

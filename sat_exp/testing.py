@@ -25,27 +25,30 @@ from torch import Tensor, nn
 from sat_exp.attacks import Attack
 from sat_exp.datasets import ImageSet
 from sat_exp.datasets.data_set import DataSet
-from sat_exp.similarity.measures import Measure
+from sat_exp.similarity.measures import Measure, Transfers
 
 __all__ = ["check_attack", "check_dataset", "check_measure", "check_model"]
 
 ATTACKED, CLASSES = 5, 4  # images and classes of the check of attacks
 COMPARED, ANSWERS = 60, 5  # images and classes of the check of measures
+NEEDS = ("predictions", "logits", "transfers", "features", "gradients", "boundaries")
 READ = 12  # images of a data set that are decoded
 TOLERANCE = 1e-3  # of logits, relative to the largest: kernels sum in another order for another batch size
 ROUNDING = 1e-6
 
 
 class Linear(nn.Module):
-    """A linear classifier in float64, whose logits of an image hardly depend on the other images of its batch."""
+    """A linear classifier in float64, whose logits of an image hardly depend on the other images of its batch. It has a
+    layer for attacks that need one."""
 
     def __init__(self, shape: Sequence[int], scale: float = 1.0) -> None:
         super().__init__()
         weight = np.random.default_rng(0).normal(size=(int(np.prod(shape)), CLASSES))
+        self.flat = nn.Sequential(nn.Flatten(), nn.Identity())
         self.weight = nn.Parameter(scale * torch.from_numpy(weight), requires_grad=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return pixels.flatten(1).double() @ self.weight
+        return self.flat(pixels).double() @ self.weight
 
 
 def check_attack(attack: Attack, shape: tuple[int, int, int] = (3, 16, 16)) -> None:
@@ -85,7 +88,8 @@ def attacked(attack: Attack, classifier: nn.Module, images: Tensor, labels: Tens
     """The adversarial images, with the seeds from `first` on. Asserts that nothing else changes."""
     kept = images.clone(), labels.clone(), {name: value.clone() for name, value in classifier.state_dict().items()}
     enabled, training = torch.is_grad_enabled(), classifier.training
-    adversarial = attack(classifier, images, labels, first + torch.arange(len(images)))
+    others = {"others": sample(images.shape[1:])} if attack.companions else {}
+    adversarial = attack(classifier, images, labels, first + torch.arange(len(images)), **others)
     assert torch.is_grad_enabled() == enabled, "the attack leaves the gradient mode changed"
     assert classifier.training == training, "the attack changes the mode of the classifier"
     assert torch.equal(images, kept[0]), "the attack changes the images it is given: work on a copy"
@@ -171,43 +175,65 @@ def check_measure(measure: Measure) -> None:
     images and, where it claims to be symmetric, of the models; the value `identity` for a model with itself; no error
     without labels, for a single image, and for models that are always right; and the inputs stay as they are.
     """
-    assert measure.name.isidentifier(), f"{measure.name!r} is no name: it is typed as measures=[NAME]"
-    assert measure.needs in ("predictions", "logits"), f"needs={measure.needs!r}: give predictions or logits"
+    assert measure.kind in NEEDS, f"needs={measure.needs!r}: give one of {', '.join(NEEDS)}"
     assert measure.low < measure.high, f"the range from {measure.low} to {measure.high} is empty"
     labels, a, b = outputs(measure)
     value = valued(measure, a, b, labels)
     assert math.isfinite(value), "the value of two ordinary models is NaN"
     assert same(valued(measure, a, b, labels), value), "a second call gives another value: draw no random numbers"
     order = np.random.default_rng(1).permutation(COMPARED)
-    assert same(valued(measure, a[order], b[order], labels[order]), value), "the value depends on the order of images"
+    moved = valued(measure, reordered(a, order), reordered(b, order), labels[order])
+    assert same(moved, value), "the value depends on the order of images"
     if measure.symmetric:
         assert same(valued(measure, b, a, labels), value), "the measure claims to be symmetric and is not"
     for model in (a, b):
-        itself = valued(measure, model, model.copy(), labels)
+        itself = valued(measure, model, deepcopy(model), labels)
         if measure.identity is not None:
             assert same(itself, measure.identity), f"a model with itself has {itself}, not {measure.identity}"
     valued(measure, a, b, None)
-    valued(measure, a[:1], b[:1], labels[:1])
-    right = labels if measure.needs == "predictions" else np.eye(ANSWERS, dtype=np.float32)[labels]
-    valued(measure, right, right.copy(), labels)
+    valued(measure, reordered(a, order[:1]), reordered(b, order[:1]), labels[order[:1]])
+    right = made(measure, np.eye(ANSWERS)[labels])
+    valued(measure, right, deepcopy(right), labels)
 
 
-def outputs(measure: Measure) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
+def outputs(measure: Measure) -> tuple[NDArray[np.int64], Any, Any]:
     """Labels, and what the measure needs of two models that are right on most images."""
     generator = np.random.default_rng(0)
     labels = generator.integers(0, ANSWERS, COMPARED)
-    logits = generator.normal(size=(2, COMPARED, ANSWERS)) + 2 * np.eye(ANSWERS)[labels]
-    a, b = logits.astype(np.float32) if measure.needs == "logits" else logits.argmax(axis=2)
-    return labels, a, b
+    a, b = generator.normal(size=(2, COMPARED, ANSWERS)) + 2 * np.eye(ANSWERS)[labels]
+    return labels, made(measure, a), made(measure, b)
 
 
-def valued(measure: Measure, a: NDArray[Any], b: NDArray[Any], labels: NDArray[np.int64] | None) -> float:
+def made(measure: Measure, logits: NDArray[np.float64]) -> Any:
+    """What the measure needs of a model with these logits [N, K]; its adversarial images lead the other one to the next
+    class, and so on a grid that has one plane for each image."""
+    classes = logits.argmax(axis=1)
+    if measure.kind == "transfers":
+        return Transfers(classes, classes.copy(), np.where(logits[:, 0] > 0, (classes + 1) % ANSWERS, classes))
+    if measure.kind == "predictions":
+        return classes
+    if measure.kind == "boundaries":
+        return np.column_stack([classes, (classes + 1) % ANSWERS, logits[:, 1:].argmax(axis=1)]).astype(np.int32)
+    if measure.kind == "gradients":
+        return logits.astype(np.float16).reshape(len(logits), 1, 1, -1)
+    return logits.astype(np.float32)
+
+
+def reordered(outputs: Any, rows: NDArray[np.int64]) -> Any:
+    """The outputs of the images `rows`."""
+    if isinstance(outputs, Transfers):
+        return Transfers(*(None if part is None else part[rows] for part in outputs))  # type: ignore[arg-type]
+    return outputs[rows]
+
+
+def valued(measure: Measure, a: Any, b: Any, labels: NDArray[np.int64] | None) -> float:
     """The value; asserts that it and its interval are in order, and that the inputs stay as they are."""
-    kept = [None if array is None else array.copy() for array in (a, b, labels)]
+    kept = deepcopy((a, b, labels))
     result = measure.compute(a, b, labels, 0.95)
     value, low, high = result if isinstance(result, tuple) else (result, math.nan, math.nan)
     for name, now, before in zip(("first model", "second model", "labels"), (a, b, labels), kept, strict=True):
-        assert now is None or before is None or np.array_equal(now, before), (
+        parts = zip(now, before, strict=True) if isinstance(now, tuple) else [(now, before)]
+        assert all(part is None or np.array_equal(part, old) for part, old in parts), (
             f"the measure changes its input, the {name}"
         )
     within = measure.low - ROUNDING <= value <= measure.high + ROUNDING

@@ -17,7 +17,7 @@ from sat_exp.console import help
 from sat_exp.console.choices import comment
 from sat_exp.console.completion import completions
 from sat_exp.errors import UserError
-from sat_exp.names import CONF, check_choices, files_of
+from sat_exp.names import CONF, SEVERAL, check_choices, files_of
 
 HEAVY = ("torch", "timm", "lightning", "pandas", "wandb", "zarr", "seaborn", "matplotlib")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -98,9 +98,10 @@ def test_help_states_the_settings_of_every_choice_with_their_defaults(group, cho
         return
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose("config", overrides=[f"{group}={choice}"])
-    names = [str(name) for name in config[group] if name != "_target_" and (group, name) != ("task", "name")]
-    stated = [line.split() for line in text.splitlines() if line.startswith(f"  {group}.")]
-    assert list(dict.fromkeys(row[0].split(".")[1] for row in stated)) == names
+    own, place = (config[group][choice], f"{group}.{choice}.") if group in SEVERAL else (config[group], f"{group}.")
+    names = [str(name) for name in own if name != "_target_" and (group, name) != ("task", "name")]
+    stated = [line.split() for line in text.splitlines() if line.startswith(f"  {place}")]
+    assert list(dict.fromkeys(row[0].removeprefix(place).split(".")[0] for row in stated)) == names
     for name, value, *_ in (row for row in stated if row[0].count(".") == 1 and len(row) > 1):
         given = OmegaConf.to_container(config[group])[name.split(".")[1]]
         if isinstance(given, str | int | float) and not isinstance(given, bool) and " " not in str(given):
@@ -180,7 +181,7 @@ def test_completion(line, offered):
 def test_every_group_and_setting_is_completed():
     words = completed("")
     assert {f"{group}=" for group in GROUPS if group != "hydra"} <= set(words)
-    assert {"labels=", "protocol=", "output_dir=", "measures=", "seed=", "score."} <= set(words)
+    assert {"labels=", "protocol=", "output_dir=", "measure=", "seed=", "score."} <= set(words)
 
 
 def test_tab_in_bash_completes_and_loads_nothing_heavy():

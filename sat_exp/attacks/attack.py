@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from sat_exp.attacks import random
+from sat_exp.errors import UserError
 from sat_exp.settings import checked
 
 Norm = Literal["linf", "l2"]
 Policy = Literal["random", "least_likely", "next"]  # how the goal class of a targeted attack is chosen
 NORMS = {"linf": "L∞", "l2": "L2"}
+Goal = Literal["untargeted", "random", "least_likely", "next"]
 GOALS = {"random": "a random class", "least_likely": "the least likely class", "next": "the next class"}
 GOAL = 1 << 31  # the stream of the random numbers of goals; those of attacks begin at 0
 Network = Callable[[Tensor], Tensor]  # float pixels in [0, 1], [B, C, H, W] → logits [B, classes]
@@ -31,7 +33,7 @@ class Threat:
 
     norm: Norm
     epsilon: float
-    goal: Literal["untargeted"] | Policy = "untargeted"
+    goal: Goal = "untargeted"
 
     def __str__(self) -> str:
         """For instance 'L∞ ≤ 8/255' or 'L2 ≤ 765/255, targeted at a random class'."""
@@ -80,9 +82,12 @@ class Attack(ABC):
     """Base of all attacks: a frozen dataclass whose fields are the settings of conf/attack.
 
     version: goes up when the same settings give other adversarial images; it is in the key of stored images.
+    companions: the number of images that it mixes into others. If above 0, it takes `others`, the first so many images
+    of the image list, uint8 [P, C, H, W], by keyword; P is less where the list is shorter.
     """
 
     version: ClassVar[int]
+    companions: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         """Check the settings and give them their types: a step size of 1 is 1.0, so that both have the same key."""
@@ -94,6 +99,11 @@ class Attack(ABC):
     def threat(self) -> Threat:
         """The threat model: which perturbations the attack may make, and what it wants the model to predict."""
 
+    @property
+    def gradients(self) -> int:
+        """The gradients of the network per image, by which its time is estimated; 0 for an attack without any."""
+        return getattr(self, "steps", 0)
+
     @abstractmethod
     def __call__(self, classifier: Network, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         """Adversarial images, uint8 [B, C, H, W], for clean `images` of the same form.
@@ -102,6 +112,13 @@ class Attack(ABC):
         targeted attack. All random numbers of an image are drawn from its seed, int64 [B], by `attacks.random`. The
         parameters of `classifier` should be frozen.
         """
+
+
+def mixed_in(others: Tensor | None) -> Tensor:
+    """The images that an attack mixes into others; UserError where there are none."""
+    if others is None or not len(others):
+        raise UserError("this attack mixes other images in: give it others=, uint8 [P, C, H, W]")
+    return others
 
 
 def described(attack: Attack) -> dict[str, Any]:

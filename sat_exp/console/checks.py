@@ -20,10 +20,6 @@ def check_early(config: DictConfig) -> None:
         with settings.allowing(config):
             for model in composing.members(config.pool.models, "pool.models"):
                 settings.check_model(model, f"model {model.get('name')}")
-    if config.measures:
-        from sat_exp.similarity import measures
-
-        measures.chosen(config.measures)
 
 
 class Checks(Callback):

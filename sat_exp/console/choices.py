@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sat_exp.names import CONF, files_of
+from sat_exp.names import CONF, SEVERAL, files_of
 
 OVERRIDE = re.compile(r"override /(\w+)(?:@[\w.]+)?")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -51,10 +51,15 @@ def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def prefix(group: str, choice: str) -> str:
+    """What the names of a choice's settings begin with, without the dot."""
+    return f"{group}.{choice}" if group in SEVERAL else group
+
+
 def common() -> dict[str, Any]:
     """The settings of the whole configuration by name, without groups."""
     whole = load(CONF / "config.yaml")
-    return {key: value for key, value in whole.items() if key not in (*PLACES, "pool", "target", "sweep")}
+    return {key: value for key, value in whole.items() if key not in (*PLACES, "pool", "target", "sweep", *SEVERAL)}
 
 
 def chosen(typed: Sequence[str], folders: Iterable[Path] | None = None) -> dict[str, str]:

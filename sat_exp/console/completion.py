@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sat_exp.console import choices
-from sat_exp.names import CONF, aliases, files_of, folders_with, own_folder
+from sat_exp.names import CONF, SEVERAL, aliases, files_of, folders_with, own_folder
 
 OPTIONS = ("--help", "--version", "--multirun", "--cfg", "--package", "--config-dir", "--resolve")
 
@@ -55,7 +55,10 @@ def keys(prefix: str, typed: Sequence[str], folders: Sequence[Path]) -> list[str
 
 
 def settings(group: str, typed: Sequence[str], folders: Sequence[Path]) -> dict[str, Any]:
-    """The settings of a group, by the choice that is typed or the default one."""
+    """The settings of a group, by the choice that is typed or the default one; of all choices of a group of which
+    several can be typed."""
+    if group in SEVERAL:
+        return {name: choices.settings_of(group, name, folders) for name in files_of(group, folders)}
     if group in choices.groups():
         return choices.settings_of(group, choices.chosen(typed, folders).get(group, ""), folders)
     nested = choices.common().get(group)

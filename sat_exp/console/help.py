@@ -91,9 +91,10 @@ def topic(word: str, folders: Sequence[Path]) -> str:
     """The text about a group, such as models, or about a choice, such as pgd or attack=pgd."""
     group, _, choice = word.partition("=")
     if not choice:
-        for group in ["task", *choices.groups()]:
+        for group in choices.groups():
             if word == plural(group):
                 return overview(tasks(folders) if group == "task" else described(group, folders))
+        for group in ["task", *choices.groups()]:
             if word in files_of(group, folders):
                 return explained(group, word, folders)
     elif group in choices.groups() and choice in files_of(group, folders):
@@ -158,7 +159,11 @@ def explained(group: str, choice: str, folders: Sequence[Path]) -> str:
     """The comment of a choice's file, and its settings with their defaults and remarks."""
     file = files_of(group, folders)[choice]
     lines = [f"{group}={choice}", "", *wrapped(choices.comment(file))]
-    values = {} if group == "experiment" else choices.flat(group, choices.settings_of(group, choice, folders))
+    values = (
+        {}
+        if group == "experiment"
+        else choices.flat(choices.prefix(group, choice), choices.settings_of(group, choice, folders))
+    )
     values.pop("task.name", None)
     if not values:
         return "\n".join(lines)

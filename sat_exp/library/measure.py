@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from typing_extensions import TypedDict
@@ -37,10 +38,11 @@ from sat_exp.library.wrapping import Model, candidates
 from sat_exp.measurement import Measurement, Scoring, with_examples
 from sat_exp.models import Candidate
 from sat_exp.modules.hardware import Accelerator, Hardware
-from sat_exp.settings import checked
+from sat_exp.names import files_of, suggest
+from sat_exp.settings import build, checked
 from sat_exp.settings.configuration import Labels, Protocol
 from sat_exp.settings.types import Confidence, Seed
-from sat_exp.similarity.measures import chosen
+from sat_exp.similarity.measures import Measure, Outputs
 from sat_exp.store import Store
 
 
@@ -69,7 +71,7 @@ def measure(
     device: Accelerator = "auto",
     batch_size: int = 64,
     threads: int | None = None,
-    measures: Collection[str] = (),
+    measures: Collection[str] | Mapping[str, Measure] = (),
     confidence: float = 0.95,
 ) -> Result:
     """Attack every model, evaluate every model on the adversarial images, and score all pairs.
@@ -92,20 +94,41 @@ def measure(
             those on which both agree; `own`, all.
         protocol: `canvas`, all models are attacked on the same pixels; `native`, each on its own resize and crop.
         batch_size: images computed at once. threads: of the CPU, all cores by default.
-        measures: names of further measures of similarity, such as "agreement".
+        measures: further measures of similarity: names of files in conf/measure, such as "agreement", or a dictionary
+            {NAME: sat_exp.similarity.measures.Measure(...)}.
     """
     checked(Choices, {"compare": compare, "protocol": protocol, "seed": seed, "confidence": confidence})
-    scoring = Scoring(compare, confidence=confidence, measures=tuple(measure.name for measure in chosen(measures)))
+    scoring = Scoring(compare, confidence=confidence, measures=chosen(measures, compare))
+    outputs = frozenset(one.needs for one in scoring.measures.values() if isinstance(one.needs, Outputs))
     with torch_restored():
         hardware = Hardware(device, "32-true", batch_size, threads, workers=2)
         found = image_set(images, labels)
         listed = candidates(models, found.images.label_space if found.fixed else None)
         used = with_classes(found, listed, compare)
         attack = PGD(epsilon=8) if attack is None else attack
-        measurement = Measurement(used, attack, Store.at(store), hardware, seed, compare, protocol)
+        measurement = Measurement(used, attack, Store.at(store), hardware, seed, compare, protocol, outputs=outputs)
         measured, examples = with_examples(measurement, listed, None)
     measured = replace(measured, warnings=[*found.notes, *measured.warnings])
     return Result(measured, measurement, scoring, examples, settings(measurement, scoring))
+
+
+def chosen(measures: Collection[str] | Mapping[str, Measure], compare: str) -> dict[str, Measure]:
+    """The measures by name; UserError for a name that does not exist, and for one that needs more attacks."""
+    if isinstance(measures, Mapping):
+        found = dict(measures)
+    else:
+        files = files_of("measure")
+        for name in measures:
+            if name not in files:
+                raise UserError(f"measures: no measure called {name!r}; {suggest(name, files)}")
+        loaded: dict[str, Any] = {name: OmegaConf.load(files[name]) for name in measures}
+        found = {name: build(own, "measure", f"measure.{name}") for name, own in loaded.items()}
+    for name, measure in found.items():
+        if not isinstance(measure, Measure):
+            raise UserError(f"measures: {name} is no sat_exp.similarity.measures.Measure: give one")
+        if measure.all_images and compare == "truth":
+            raise UserError(f"the measure {name} needs attacks on all images: give compare='consensus' or 'own'")
+    return found
 
 
 @contextmanager
@@ -145,7 +168,7 @@ def settings(measurement: Measurement, scoring: Scoring) -> dict[str, Any]:
         "labels": measurement.labels,
         "protocol": measurement.protocol,
         "score": {"floor": scoring.floor, "confidence": scoring.confidence},
-        "measures": list(scoring.measures),
+        "measure": {name: {"title": measure.title} for name, measure in scoring.measures.items()},
         "attack": vars(measurement.attack),
         "dataset": {"name": measurement.images.name, "size": len(measurement.images)},
         "hardware": asdict(measurement.hardware),

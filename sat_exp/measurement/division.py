@@ -15,6 +15,9 @@ GRADIENT = 3
 ROOM = 1 / 3
 """The share of the device's memory for models that stay loaded; the rest is for what they compute."""
 
+BLOCKS = 8
+"""The blocks of sources where adversarial images are dropped and not all targets stay loaded."""
+
 Model = TypeVar("Model")
 Source = TypeVar("Source")
 
@@ -55,3 +58,13 @@ def target_groups(
         groups[-1].append(target)
         left -= size(target)
     return groups
+
+
+def source_blocks(engine: Engine, sources: Sequence[Source], groups: int) -> list[list[Source]]:
+    """The sources in blocks whose adversarial images are stored at the same time, where they are dropped afterwards:
+    single ones where all targets stay loaded; else an eighth of all, because each block loads the targets again.
+    groups: of targets that are loaded together."""
+    if not sources:
+        return []
+    alone = engine.resident and groups == 1
+    return list(chunked(sources, 1 if alone else -(-len(sources) // BLOCKS)))

@@ -8,15 +8,12 @@ import numpy as np
 import pandas as pd
 
 from sat_exp.datasets import ImageSet
+from sat_exp.measurement.choice import example_rows
+from sat_exp.measurement.dropping import restore
 from sat_exp.measurement.measurement import Measurement
 from sat_exp.measurement.scheduling import repaired
-from sat_exp.measurement.subjects import Direction, Measured, Source
+from sat_exp.measurement.subjects import Direction, Measured
 from sat_exp.models import Candidate
-
-IN_ALL = 6  # example images in all, at least
-OF_EACH = 3  # example images of every source, at least
-MOST = 12  # example images of every source, at most
-PIXELS = 10_000_000  # of all adversarial images, above which every source has no more than the least
 
 
 @dataclass(frozen=True)
@@ -35,21 +32,19 @@ def with_examples(
     """The result of the measurement, and its examples; damaged files that either finds are computed again."""
 
     def work() -> tuple[Measured, Examples]:
-        measured = measurement.run(candidates, directions)
-        return measured, examples(measured, measurement.images)
+        measured, images = measurement.run(candidates, directions), measurement.images
+        chosen = example_rows(measured.sources, images.labels, images.canvas.crop)
+        restore(measurement, measured.sources, chosen)
+        return measured, examples(measured, images, chosen)
 
     return repaired(measurement.store, work)
 
 
-def examples(measured: Measured, images: ImageSet) -> Examples:
-    """The images that most sources attacked, of different classes."""
+def examples(measured: Measured, images: ImageSet, chosen: np.ndarray) -> Examples:
+    """The examples at the rows `chosen`."""
     sources = [source for source in measured.sources if len(source.rows)]
     if not sources:
         return Examples({}, {})
-    labels = images.labels if images.labels is not None else sources[0].clean
-    size = images.canvas.crop**2 * len(sources)
-    count = max(OF_EACH, -(-IN_ALL // len(sources)), min(MOST, PIXELS // size))
-    chosen = most_attacked(sources, labels, count)
     one_view = len({source.view.digest for source in sources}) == 1
     parts: list[pd.DataFrame] = []
     pictures: dict[str, np.ndarray] = {}
@@ -77,13 +72,3 @@ def examples(measured: Measured, images: ImageSet) -> Examples:
     predictions = predicted.rename_axis(index="image", columns=["source", "target"]).unstack().rename("prediction")
     predictions = predictions[predictions >= 0].reset_index()
     return Examples({"examples": pd.concat(parts, ignore_index=True), "example_predictions": predictions}, pictures)
-
-
-def most_attacked(sources: Sequence[Source], labels: np.ndarray, count: int) -> np.ndarray:
-    """The rows of `count` images, ascending: of every class the image that most sources attacked, the most attacked
-    first; then the second image of every class, and so on."""
-    attacked = np.bincount(np.concatenate([source.rows for source in sources]), minlength=len(labels))
-    table = pd.DataFrame({"label": labels, "attacked": attacked}).query("attacked > 0")
-    table = table.sort_values("attacked", ascending=False, kind="stable")
-    table["turn"] = table.groupby("label").cumcount()
-    return np.sort(table.sort_values(["turn", "attacked"], ascending=[True, False], kind="stable").index[:count])

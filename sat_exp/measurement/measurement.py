@@ -15,14 +15,17 @@ from sat_exp.datasets import ImageSet
 from sat_exp.engine import Engine, Local, Piece
 from sat_exp.errors import UserError
 from sat_exp.measurement.division import attack_parts, room, source_groups, target_groups
+from sat_exp.measurement.dropping import ADVERSARIAL, Blocks
 from sat_exp.measurement.loaded import forget
+from sat_exp.measurement.outputs import Computed, OutputStage
 from sat_exp.measurement.scheduling import Schedule, Steps, Task, repaired
 from sat_exp.measurement.stages import Stages
 from sat_exp.measurement.subjects import Direction, Measured, Source, Subject, View, Views
 from sat_exp.models import Candidate
 from sat_exp.modules.clock import Seconds
 from sat_exp.modules.hardware import BYTES, Hardware
-from sat_exp.progress import Advance, progress
+from sat_exp.progress import Advance, ignored, progress
+from sat_exp.similarity.measures import Outputs
 from sat_exp.store import Store, key_of
 
 
@@ -43,7 +46,8 @@ class Measurement:
 
     labels: which images are attacked: `truth`, those that the model classifies as labelled; `consensus` and `own`, all.
     protocol: `canvas`, all models on the image set's canvas; `native`, each on its own resize, crop and input size.
-    engine: does the work.
+    adversarial: whether adversarial images stay in the store: `keep`, or `drop`, see `dropping`.
+    engine: does the work. outputs: what is computed of the models for measures alone.
     timings: seconds by stage. seconds: those of this command, by model and activity, see `clock`.
     """
 
@@ -55,6 +59,8 @@ class Measurement:
     labels: str = "truth"
     protocol: str = "canvas"
     engine: Engine = field(default_factory=Local)
+    adversarial: str = "keep"
+    outputs: frozenset[Outputs] = frozenset()
     timings: dict[str, float] = field(default_factory=dict)
     seconds: Seconds = field(default_factory=Counter)
 
@@ -90,7 +96,7 @@ class Measurement:
         return repaired(self.store, lambda: self.measured(candidates, wanted))
 
     def measured(self, candidates: Sequence[Candidate], wanted: set[Direction]) -> Measured:
-        """The four stages, one after the other."""
+        """The stages, one after the other."""
         self.timings.clear()
         self.seconds.clear()
         self.stages.failed.clear()
@@ -99,14 +105,38 @@ class Measurement:
             views = self.decode(candidates, schedule)
         try:
             with self.engine:
-                with self.timed("attack"):
-                    subjects = self.attack_sources(candidates, views, {source for source, _ in wanted}, schedule)
-                with self.timed("transfer"):
-                    self.evaluate_targets(subjects, wanted, schedule)
+                ways = {"keep": self.at_once, "drop": self.in_blocks}
+                subjects = ways[self.adversarial](candidates, views, wanted, schedule)
+                computed = self.compute_outputs(subjects, schedule)
         finally:
             forget()
         with self.timed("read back"):
-            return self.read_back(subjects, wanted, schedule)
+            return replace(self.read_back(subjects, wanted, schedule), outputs=computed)
+
+    def at_once(
+        self, candidates: Sequence[Candidate], views: dict[str, View], wanted: set[Direction], schedule: Schedule
+    ) -> list[Subject]:
+        """All attacks, then all targets; the adversarial images are kept."""
+        with self.store.reading(ADVERSARIAL):
+            with self.timed("attack"):
+                subjects = self.attack_sources(candidates, views, {source for source, _ in wanted}, schedule)
+            with self.timed("transfer"):
+                self.evaluate_targets(subjects, wanted, schedule)
+        return subjects
+
+    def in_blocks(
+        self, candidates: Sequence[Candidate], views: dict[str, View], wanted: set[Direction], schedule: Schedule
+    ) -> list[Subject]:
+        """All clean predictions, then the attacks and the targets of some sources at a time."""
+        with self.timed("attack"), progress("clean", len(candidates)) as bar:
+
+            def steps(candidate: Candidate) -> Steps[Subject]:
+                subject = yield from self.classified(candidate, views[candidate.name])
+                bar(1)
+                return subject
+
+            subjects = schedule.each([one for one in candidates if one.name in views], steps, ignored)
+        return Blocks(self, wanted, schedule).measured(subjects)
 
     def decode(self, candidates: Sequence[Candidate], schedule: Schedule) -> dict[str, View]:
         """The view of the images that each model has, by its name; the pixels of each canvas are decoded once."""
@@ -130,23 +160,34 @@ class Measurement:
             return schedule.each([one for one in candidates if one.name in views], steps, bar)
 
     def attacked(self, candidate: Candidate, view: View, bar: Advance | None) -> Steps[Subject]:
-        """Clean predictions; unless `bar` is None also adversarial images, in parts, and their check."""
-        name, attack = candidate.name, key_of(self.stages.attack_facts() | {"seed": self.seed})
-        lock = ("attack", key_of(candidate.facts), attack)
-        clean = Piece(f"{name}: clean images", partial(self.stages.clean, candidate, view))
-        ((found, seconds),) = yield [Task(clean, lock)]
+        """Clean predictions; unless `bar` is None also adversarial images."""
+        subject = yield from self.classified(candidate, view)
+        return subject if bar is None else (yield from self.perturbed(subject, bar))
+
+    def classified(self, candidate: Candidate, view: View) -> Steps[Subject]:
+        """Clean predictions."""
+        clean = Piece(f"{candidate.name}: clean images", partial(self.stages.clean, candidate, view))
+        ((found, seconds),) = yield [Task(clean, self.lock_of(candidate))]
         self.seconds.update(seconds)
-        subject = replace(found, candidate=candidate, view=view, logits=self.store.adopt(found.logits))
-        if bar is None:
-            return subject
-        source = self.stages.source(subject)
-        parts, adversarial = self.parts(source), source.adversarial
+        return replace(found, candidate=candidate, view=view, logits=self.store.adopt(found.logits))
+
+    def perturbed(self, subject: Subject, bar: Advance, *, complete: bool = False) -> Steps[Source]:
+        """Adversarial images, in parts, and their check. complete: none are needed."""
+        source, lock = self.stages.source(subject), self.lock_of(subject.candidate)
+        parts, adversarial = [] if complete else self.parts(source), source.adversarial
         bar(len(self.images) - sum(adversarial.length(chunk) for part in parts for chunk in part))
         for seconds in (yield [Task(self.attack_on(part, source), (*lock, str(part))) for part in parts]):
             self.seconds.update(seconds)
-        check = Piece(f"{name}: check of its adversarial images", partial(self.stages.verify, source), light=True)
+        check = Piece(
+            f"{source.name}: check of its adversarial images", partial(self.stages.verify, source), light=True
+        )
         (warnings,) = yield [Task(check, lock)]
         return replace(source, warnings=[*source.warnings, *warnings])
+
+    def lock_of(self, candidate: Candidate) -> tuple[str, ...]:
+        """The lock of work on a model alone."""
+        attack = key_of(self.stages.attack_facts() | {"seed": self.seed})
+        return "attack", key_of(candidate.facts), attack
 
     def attack_on(self, part: range, source: Source) -> Piece:
         """The attack of a source on the images of some chunks."""
@@ -162,27 +203,36 @@ class Measurement:
     def parts(self, source: Source) -> list[range]:
         """The chunks of adversarial images that are to be made, in parts of about the seconds that the engine wants."""
         array, missing = source.adversarial, set(source.adversarial.missing())
-        steps = getattr(self.attack, "steps", 1)
+        steps = max(1, self.attack.gradients)
         parts = attack_parts(self.engine, array.chunks, array.chunk, steps, source.image_seconds)
         return [part for part in parts if missing.intersection(part)]
 
     def evaluate_targets(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> None:
-        """The predictions of all targets for the adversarial images of their sources. The slowest targets come first,
-        so that the last pieces of work are short."""
-        width = BYTES.get(self.hardware.precision, 4)
+        """The predictions of all targets for the adversarial images of their sources."""
         left = [subject for subject in subjects if subject.name not in schedule.failures]
-        slowest_first = sorted(left, key=attrgetter("image_seconds"), reverse=True)
-        groups = target_groups(self.engine, slowest_first, lambda model: width * model.parameters, self.room)
-        sources = sources_of(left, wanted)
-        with progress("transfer", sum(len(source.rows) for each in sources.values() for source in each)) as bar:
+        images = sum(len(source.rows) for each in sources_of(left, wanted).values() for source in each)
+        with progress("transfer", images) as bar:
+            self.shown(left, wanted, schedule, bar)
 
-            def steps(targets: Targets) -> Steps[None]:
-                return self.evaluated(targets, sources, schedule)
+    def shown(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule, bar: Advance) -> None:
+        """As `evaluate_targets`, with progress on `bar`. The slowest targets come first, so that the last pieces of
+        work are short."""
+        left = [subject for subject in subjects if subject.name not in schedule.failures]
+        groups, sources = self.groups(left), sources_of(left, wanted)
 
-            schedule.each([Targets(group) for group in groups], steps, bar, size=lambda targets: 0)
+        def steps(targets: Targets) -> Steps[None]:
+            return self.evaluated(targets, sources, schedule)
+
+        schedule.each([Targets(group) for group in groups], steps, bar, size=lambda targets: 0)
         for group in groups:
             if why := schedule.failures.pop(Targets(group).name, None):
                 schedule.failures |= dict.fromkeys((target.name for target in group), why)
+
+    def groups(self, targets: Sequence[Subject]) -> list[list[Subject]]:
+        """The targets in groups that are loaded together, the slowest first."""
+        width = BYTES.get(self.hardware.precision, 4)
+        slowest_first = sorted(targets, key=attrgetter("image_seconds"), reverse=True)
+        return target_groups(self.engine, slowest_first, lambda model: width * model.parameters, self.room)
 
     def evaluated(self, targets: Targets, sources: dict[str, list[Source]], schedule: Schedule) -> Steps[None]:
         """The predictions of some targets that are loaded together, for some sources at a time."""
@@ -212,6 +262,22 @@ class Measurement:
         piece = Piece(name, partial(self.stages.evaluate, pairs), count, stored)
         numbers = (f"{each.fingerprint} {each.view.pixels.key}" for each in (*targets.values(), *sources))
         return Task(piece, ("evaluate", *numbers))
+
+    def compute_outputs(self, subjects: Sequence[Subject], schedule: Schedule) -> Computed:
+        """What measures need of each model besides predictions."""
+        computed: Computed = {}
+        if not self.outputs:
+            return computed
+        stage, wanted = OutputStage(self.stages), sorted(self.outputs, key=str)
+        left = [subject for subject in subjects if subject.name not in schedule.failures]
+        with self.timed("outputs"), progress("outputs", len(left)) as bar:
+
+            def steps(subject: Subject) -> Steps[None]:
+                yield from stage.steps(subject, wanted, computed, self.seconds)
+                bar(1)
+
+            schedule.each(left, steps, ignored)
+        return computed
 
     def read_back(self, subjects: Sequence[Subject], wanted: set[Direction], schedule: Schedule) -> Measured:
         """All predictions from the store; UserError where models failed and no pair is left, or no model."""
@@ -244,7 +310,7 @@ class Measurement:
     def timed(self, stage: str) -> Iterator[None]:
         started = time.perf_counter()
         yield
-        self.timings[stage] = time.perf_counter() - started
+        self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - started
 
 
 def check_models(

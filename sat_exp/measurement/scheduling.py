@@ -18,14 +18,15 @@ from sat_exp.measurement.loaded import forget
 from sat_exp.models import Candidate
 from sat_exp.progress import Advance
 from sat_exp.settings.targets import allowed, allowing
-from sat_exp.store import Damaged, Store, Unwritable
+from sat_exp.store import Damaged, Dropped, Store, Unwritable
 
 if TYPE_CHECKING:
     from sat_exp.measurement.measurement import Targets
+    from sat_exp.measurement.subjects import Source, Subject
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item", Candidate, "Targets")
+Item = TypeVar("Item", Candidate, "Source", "Subject", "Targets")
 Result = TypeVar("Result")
 
 
@@ -195,11 +196,13 @@ def repaired(store: Store, work: Callable[[], Result]) -> Result:
         while True:
             try:
                 return work()
+            except Dropped as dropped:  # by another command, which has ended its work on it
+                log.warning("%s: it is computed again", dropped.reason)
             except Damaged as damage:
                 if damage.reason in named:
                     again = "again after it was computed again: the disk cannot be trusted"
                     raise UserError(f"{damage.reason}, {again}") from damage
                 found = {damage.reason, *(line for array in store.arrays() for line in array.damaged())}
-            for line in sorted(found - named):
-                log.warning("%s: it is computed again", line)
-            named |= found
+                for line in sorted(found - named):
+                    log.warning("%s: it is computed again", line)
+                named |= found

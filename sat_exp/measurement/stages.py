@@ -141,7 +141,8 @@ class Stages:
         if count := work.images():
             logits.note_versions(self.hardware.versions)
             runner = placed.runner("evaluation", own.evaluation)
-            self.predict(prediction.Evaluation({name: runner}, clock, logits=True), work, clock, name)
+            module = prediction.Evaluation({name: runner}, clock, prediction.logits_of, "clean")
+            self.predict(module, work, clock, name)
             refuse(work.sinks)
             logits.note(image_seconds=clock.read()[name, "clean"] / count)
 
@@ -178,8 +179,8 @@ class Stages:
         """Attack the images of some chunks that are not stored."""
         rows, adversarial, name = source.rows, source.adversarial, source.name
         inputs = rows, source.clean[rows] if source.goals is None else source.goals, self.seeds[rows]
-        size = self.hardware.batch_size
-        work = prediction.AttackBatches(name, source.view.pixels, adversarial, inputs, chunks, size)
+        size, companions = self.hardware.batch_size, self.attack.companions
+        work = prediction.AttackBatches(name, source.view.pixels, adversarial, inputs, chunks, size, companions)
         advance(sum(adversarial.length(chunk) for chunk in chunks) - work.images())
         with self.clocked(name) as clock:
             if len(work):
@@ -197,6 +198,8 @@ class Stages:
         if len(source.rows) and "mean_linf" not in adversarial.notes:
             adversarial.note(**self.norms(source.view.pixels, source.rows, adversarial))
         _ = adversarial.digest  # is stored
+        if adversarial.notes.get("dropped") and not adversarial.missing():
+            adversarial.note(dropped=False)
         return [f"{source.name}: {warning}" for warning in mixed_versions(adversarial)]
 
     def norms(self, pixels: StoredArray, rows: np.ndarray, adversarial: StoredArray) -> dict[str, float]:
@@ -228,7 +231,8 @@ class Stages:
         sinks = [*first.sinks, *second.sinks]
         with self.clocked(name) as clock:
             subjects = {target.name: target for _, targets in pairs for target in targets}
-            module = prediction.Evaluation(self.runners(subjects, sinks, clock), clock, logits=False)
+            runners = self.runners(subjects, sinks, clock)
+            module = prediction.Evaluation(runners, clock, prediction.classes_of, "transfer")
             for work, counted in ((first, ignored), (second, advance)):
                 self.predict(module, work, clock, name, counted)
         failed = {sink.name: sink.failed for sink in sinks if sink.failed is not None}

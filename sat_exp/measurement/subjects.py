@@ -2,7 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from sat_exp.modules.clock import Seconds
 from sat_exp.modules.hardware import Hardware
 from sat_exp.progress import progress
 from sat_exp.similarity import Predictions
+from sat_exp.similarity.measures import Outputs
 from sat_exp.store import Store, StoredArray
 
 Direction = tuple[str, str]  # the names of a source and a target
@@ -166,7 +167,7 @@ class Measured:
     predictions: by (source, target), the classes that the target predicts for the source's adversarial images, int64
     [N], −1 where the source was not attacked. reference: those that it predicts for the same images before the attack,
     in the source's view. failures: the reason for each model that could not be measured. timings: seconds by stage.
-    seconds: by model and activity, see `clock`.
+    seconds: by model and activity, see `clock`. outputs: what was computed for measures alone, by model and kind.
     """
 
     models: list[Subject]
@@ -176,6 +177,7 @@ class Measured:
     timings: dict[str, float]
     seconds: Seconds
     warnings: list[str]
+    outputs: dict[tuple[str, Outputs], StoredArray] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[Source]:

@@ -1,9 +1,7 @@
 """From the result of a measurement to the tables and the summary of a run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,12 @@ import pandas as pd
 from sat_exp import similarity
 from sat_exp.attacks import described
 from sat_exp.deferred import deferred
-from sat_exp.errors import UserError, one_line
 from sat_exp.measurement.measurement import Measurement
+from sat_exp.measurement.measures import measure_tables
 from sat_exp.measurement.subjects import Measured, Source
 from sat_exp.modules.clock import ALONE, COMPUTE, IN_THREADS, Seconds
-from sat_exp.similarity import SAT_FLOOR, measures
+from sat_exp.similarity import SAT_FLOOR
+from sat_exp.similarity.measures import Measure
 
 embedding = deferred("sat_exp.statistics.embedding")  # imports scipy.stats
 
@@ -24,12 +23,13 @@ embedding = deferred("sat_exp.statistics.embedding")  # imports scipy.stats
 @dataclass(frozen=True)
 class Scoring:
     """How models are compared: on which images (see `similarity.score`), with which least mean transfer rate in percent
-    (`floor`, ε_s of SAT), with which confidence of intervals, and by which further measures of similarity."""
+    (`floor`, ε_s of SAT), with which confidence of intervals, and by which further measures of similarity, by
+    name."""
 
     compare: str = "truth"
     floor: float = SAT_FLOOR
     confidence: float = 0.95
-    measures: tuple[str, ...] = ()
+    measures: Mapping[str, Measure] = field(default_factory=dict)
 
 
 def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> dict[str, pd.DataFrame]:
@@ -47,7 +47,7 @@ def tables(measured: Measured, measurement: Measurement, scoring: Scoring) -> di
         if len(sat) > 2 and sat.notna().all(axis=None):
             found["embedding"] = embedding.classical_points(sat).assign(method="classical")
         if scoring.measures:
-            found["measures"] = measure_table(measured, images.labels, scoring.measures, scoring.confidence)
+            found |= measure_tables(measured, images.labels, scoring.measures, scoring.confidence)
     if measured.seconds:
         found["time"] = time_table(measured.seconds)
     if any(model.techniques.notes for model in measured.models):
@@ -124,28 +124,6 @@ def pair_table(measured: Measured, labels: np.ndarray | None, scoring: Scoring) 
         confidence=scoring.confidence,
     )
     return pairs.assign(pretrained=pairs["model_a"].map(trained) & pairs["model_b"].map(trained))
-
-
-def measure_table(
-    measured: Measured, labels: np.ndarray | None, names: Sequence[str], confidence: float
-) -> pd.DataFrame:
-    """The table `measures`: the measures `names` of every pair that was measured in a direction, an asymmetric one in
-    both orders. UserError where a measure cannot be computed."""
-    models = {model.name: model for model in measured.models}
-    unordered = {frozenset(direction) for direction in measured.predictions}
-    logits = lru_cache(maxsize=2)(lambda name: models[name].logits.read_all())
-    rows = []
-    for measure in measures.chosen(names):
-        for pair in (pair for pair in combinations(models, 2) if frozenset(pair) in unordered):
-            for a, b in [pair] if measure.symmetric else [pair, pair[::-1]]:
-                outputs = [logits(name) if measure.needs == "logits" else models[name].clean for name in (a, b)]
-                truth = labels if models[a].labelled and models[b].labelled else None
-                try:
-                    value = measure.compute(outputs[0], outputs[1], truth, confidence)
-                except Exception as error:
-                    raise UserError(f"the measure {measure.name} fails on {a} and {b}: {one_line(error)}") from error
-                rows.append((a, b, measure.name, *(value if isinstance(value, tuple) else (value, np.nan, np.nan))))
-    return pd.DataFrame(rows, columns=["model_a", "model_b", "measure", "value", "low", "high"])
 
 
 def facts(measurement: Measurement, measured: Measured) -> dict[str, Any]:

@@ -46,10 +46,14 @@ class Classifier(nn.Module):
         Only the network computes in the precision of its weights. In training, a network with a distillation token
         returns two tensors of logits, which are returned as they are.
         """
+        logits = self.network(self.prepared(pixels))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)) if isinstance(logits, Tensor) else logits
+
+    def prepared(self, pixels: Tensor) -> Tensor:
+        """What the network takes: pixels at its size, normalised, in the precision of its weights."""
         if pixels.shape[-2:] != (self.size, self.size):
             pixels = F.interpolate(pixels, (self.size, self.size), mode=self.interpolation, antialias=True)
-        logits = self.network(((pixels - self.mean) / self.std).to(self.dtype or pixels.dtype))
-        return logits.to(torch.promote_types(logits.dtype, torch.float32)) if isinstance(logits, Tensor) else logits
+        return ((pixels - self.mean) / self.std).to(self.dtype or pixels.dtype)
 
     def freeze(self) -> "Classifier":
         """Itself in evaluation mode, without gradients of parameters."""

@@ -3,30 +3,44 @@
 The models are on their device already and are no submodules: Lightning would move them back after every loop.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from sat_exp.attacks import Attack
 from sat_exp.errors import UserError, reason
-from sat_exp.models import Model, preflight
+from sat_exp.models import Classifier, Model, preflight
 from sat_exp.modules.clock import Clock
 from sat_exp.modules.hardware import Runner
 from sat_exp.modules.streaming import Output, Sink
 from sat_exp.store import StoredArray, StoredRow
 
+Reading = Callable[[Classifier, Tensor], Tensor]
+"""What is read of a classifier for pixels, float [B, C, H, W] in [0, 1]: float or int [B, …]."""
+
+
+def logits_of(classifier: Classifier, pixels: Tensor) -> Tensor:
+    """float32 [B, classes]."""
+    return classifier(pixels).float()
+
+
+def classes_of(classifier: Classifier, pixels: Tensor) -> Tensor:
+    """The predicted classes, int32 [B]; −1 where a logit is not finite."""
+    logits = classifier(pixels).float()
+    return torch.where(logits.isfinite().all(dim=1), logits.argmax(dim=1), -1).int()
+
 
 class Evaluation(LightningModule):
-    """The outputs of models, by name, for `EvaluationBatches`: logits [B, classes], or predicted classes int32 [B]. A
+    """The outputs of models, by name, for `EvaluationBatches`: what `reading` gives, which counts as `activity`. A
     model that fails gets no more batches; its sinks state why."""
 
-    def __init__(self, runners: dict[str, Runner], clock: Clock, *, logits: bool) -> None:
+    def __init__(self, runners: dict[str, Runner], clock: Clock, reading: Reading, activity: str) -> None:
         super().__init__()
-        self.runners, self.clock, self.logits = runners, clock, logits
+        self.runners, self.clock, self.reading, self.activity = runners, clock, reading, activity
 
     def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
         return [self.output(sink, batch["images"]) for sink in batch["sinks"]]
@@ -37,12 +51,12 @@ class Evaluation(LightningModule):
             runner = self.runners[sink.name]
 
             def step(part: Tensor) -> Tensor:
-                logits = runner.classifier(part.float() / 255).float()
-                finite.logical_and_(logits.isfinite().all())
-                return logits if self.logits else logits.argmax(dim=1).int()
+                values = self.reading(runner.classifier, part.float() / 255)
+                finite.logical_and_(values.isfinite().all() if values.is_floating_point() else (values >= 0).all())
+                return values
 
             try:
-                with self.clock.on_device(sink.name, "clean" if self.logits else "transfer"):
+                with self.clock.on_device(sink.name, self.activity):
                     return Output(runner.fitting(step, images), finite)
             except Exception as error:
                 sink.failed = reason(error)
@@ -57,21 +71,24 @@ class Generation(LightningModule):
         self.runner, self.attack, self.clock = runner, attack, clock
 
     def predict_step(self, batch: dict[str, Any], index: int) -> list[Output]:
-        (sink,) = batch["sinks"]
+        (sink,), others = batch["sinks"], batch["others"]
         finite = torch.ones((), dtype=torch.bool, device=batch["images"].device)
+        more = {"others": others} if len(others) else {}
 
-        def watched(pixels: Tensor) -> Tensor:
-            logits = self.runner.classifier(pixels)
+        def watch(classifier: nn.Module, inputs: Any, logits: Tensor) -> None:
             finite.logical_and_(logits.detach().isfinite().all())  # is read later: reading waits for the device
-            return logits
 
         def step(images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
-            return self.attack(watched, images, labels, seeds)
+            return self.attack(self.runner.classifier, images, labels, seeds, **more)
 
         if sink.failed is not None:
             raise UserError(sink.failed)
-        with self.clock.on_device(sink.name, "attack"):
-            return [Output(self.runner.fitting(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
+        watching = self.runner.classifier.register_forward_hook(watch)
+        try:
+            with self.clock.on_device(sink.name, "attack"):
+                return [Output(self.runner.fitting(step, batch["images"], batch["labels"], batch["seeds"]), finite)]
+        finally:
+            watching.remove()
 
 
 class Preflight(LightningModule):
@@ -97,7 +114,8 @@ class Preflight(LightningModule):
 
 class AttackBatches:
     """Batches of the images that `chunks` of `output` lack: those at `rows` of `pixels`, int64 [N'], with `labels`, the
-    classes to lead away from or the goal classes of a targeted attack, and `seeds`, int64 [N'] both."""
+    classes to lead away from or the goal classes of a targeted attack, and `seeds`, int64 [N'] both. Each has the first
+    of `pixels` too, as many as `companions`."""
 
     def __init__(
         self,
@@ -107,12 +125,14 @@ class AttackBatches:
         inputs: tuple[np.ndarray, np.ndarray, np.ndarray],
         chunks: range,
         batch_size: int,
+        companions: int = 0,
     ) -> None:
         missing = [chunk for chunk in output.missing() if chunk in chunks]
         self.sink, self.pixels, self.batch_size = Sink(name, output, missing), pixels, batch_size
         places = [np.arange(output.rows)[output.span(chunk)] for chunk in missing]
         order = np.concatenate([np.empty(0, np.int64), *places])
         self.rows, self.labels, self.seeds = (values[order] for values in inputs)
+        self.others = torch.from_numpy(pixels.gather(np.arange(min(companions, pixels.rows))))
 
     def images(self) -> int:
         return len(self.rows)
@@ -126,6 +146,7 @@ class AttackBatches:
             "images": torch.from_numpy(self.pixels.gather(self.rows[part])),
             "labels": torch.from_numpy(self.labels[part]),
             "seeds": torch.from_numpy(self.seeds[part]),
+            "others": self.others,
             "sinks": [self.sink],
         }
 
@@ -133,12 +154,21 @@ class AttackBatches:
 Outputs = Mapping[str, StoredArray | StoredRow]  # where the outputs of models are stored, by their names
 
 
+class Images(Protocol):
+    """Images by row, such as a stored array; [n, C, H, W] in units of 1/255."""
+
+    @property
+    def rows(self) -> int: ...
+
+    def gather(self, rows: np.ndarray) -> np.ndarray: ...
+
+
 class EvaluationBatches:
     """Batches of images whose outputs are not stored, over any number of arrays of images with the outputs of some
     models. Each batch is read once for all of its models."""
 
-    def __init__(self, jobs: Sequence[tuple[StoredArray, Outputs]], batch_size: int) -> None:
-        self.work: list[tuple[StoredArray, np.ndarray, list[Sink]]] = []
+    def __init__(self, jobs: Sequence[tuple[Images, Outputs]], batch_size: int) -> None:
+        self.work: list[tuple[Images, np.ndarray, list[Sink]]] = []
         self.sinks: list[Sink] = []
         for images, outputs in jobs:
             for missing, sinks in self.open(outputs):

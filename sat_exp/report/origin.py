@@ -34,7 +34,13 @@ MEASUREMENTS = {
 }
 """What the tasks that are not studies use of the command line."""
 
-MEASURING = {"hardware", "labels", "protocol", "sweep"}  # settings that a study which runs no model does not use
+MEASURING = {
+    "adversarial",
+    "hardware",
+    "labels",
+    "protocol",
+    "sweep",
+}  # settings that a study which runs no model does not use
 
 
 @dataclass(frozen=True)

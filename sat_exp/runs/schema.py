@@ -120,6 +120,10 @@ TABLES = {
     "numerics": Table(columns(name="model", text="attack evaluation notes"), unique=("model",)),
     "time": Table(columns(name="model") | columns(seconds=TIMES), unique=("model",)),
     "measures": Table(PAIR | columns(name="measure", number="value low high")),
+    "measure_costs": Table(
+        columns(name="measure needs", text="title", count="pairs", seconds="network_seconds seconds"),
+        unique=("measure",),
+    ),
     "failures": Table(columns(name="model", text="reason")),
     "examples": Measured(
         columns(name="model clean adversarial", text="image_id", count="image", flag="known")

@@ -55,9 +55,23 @@ def check_values(config: DictConfig) -> None:
             permitted(whole[group][TARGET], group, f"{group}.{TARGET}")
             if (signature := signature_of(whole[group][TARGET])) is not None:
                 checked(signature, {key: value for key, value in whole[group].items() if key != TARGET}, group)
+        check_measures(whole["measure"])
         for one in ("model", "target"):
             if config[one] is not None:
                 check_model(config[one], one)
+
+
+def check_measures(chosen: Mapping[str, Mapping[str, Any]]) -> None:
+    """UserError where a measure names no code, code that is not allowed, or wrong settings."""
+    for name, own in chosen.items():
+        where = f"measure.{name}"
+        if TARGET not in own:
+            raise UserError(
+                f"{where} has no {TARGET}: choose it as measure=[NAME], {choose(name, files_of('measure'))}"
+            )
+        permitted(own[TARGET], "measure", f"{where}.{TARGET}")
+        if (signature := signature_of(own[TARGET])) is not None:
+            checked(signature, {key: value for key, value in own.items() if key != TARGET}, where)
 
 
 def check_model(model: DictConfig, where: str) -> None:
@@ -73,21 +87,22 @@ def check_model(model: DictConfig, where: str) -> None:
         permitted(stated["checkpoint_reader"], "checkpoint_reader", f"{where}.checkpoint_reader")
 
 
-def build(node: DictConfig, group: str, **changes: Any) -> Any:
-    """The object that a group names by `_target_`, built with the group's settings and `changes` to them."""
-    target, values = parts(plain(node) | changes, group)
-    return target(**checked(target, values, group))
+def build(node: DictConfig, group: str, where: str | None = None, **changes: Any) -> Any:
+    """The object that a group names by `_target_`, built with the group's settings and `changes` to them. where: the
+    full name of the settings, if it is not that of the group."""
+    target, values = parts(plain(node) | changes, group, where or group)
+    return target(**checked(target, values, where or group))
 
 
 def chosen_task(config: DictConfig) -> tuple[Callable[..., None], dict[str, Any]]:
     """The function of the task, and its settings."""
-    function, values = parts(plain(config.task), "task")
+    function, values = parts(plain(config.task), "task", "task")
     return function, checked(function, values, "task")
 
 
-def parts(node: Mapping[str, Any], group: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+def parts(node: Mapping[str, Any], group: str, where: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The object that a group names by `_target_`, and its settings."""
-    target = resolve(node.get(TARGET), group, f"{group}.{TARGET}")
+    target = resolve(node.get(TARGET), group, f"{where}.{TARGET}")
     return target, {key: value for key, value in node.items() if key != TARGET}
 
 

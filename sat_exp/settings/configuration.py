@@ -32,6 +32,7 @@ def package(text: str) -> str:
 Package = Annotated[Text, AfterValidator(package)]  # the name of a Python package
 Labels = Literal["truth", "consensus", "own"]
 Protocol = Literal["canvas", "native"]
+Adversarial = Literal["keep", "drop"]
 Percentage = Annotated[float, Field(gt=0, le=100)]
 Channels = Field(min_length=1, max_length=4)
 
@@ -121,7 +122,8 @@ class Sweep(TypedDict):
 
 @with_config(STRICT)
 class Configuration(TypedDict):
-    """A whole configuration. The types of `attack` to `task` are in the signature of their `_target_`."""
+    """A whole configuration. The types of `attack` to `task` are in the signature of their `_target_`, and so are those
+    of each of the chosen measures."""
 
     name: RunName
     output_dir: FolderPath
@@ -129,7 +131,8 @@ class Configuration(TypedDict):
     seed: Seed
     labels: Labels
     protocol: Protocol
-    measures: list[Text]
+    adversarial: Adversarial
+    measure: dict[FileName, dict[str, Any]]
     score: Score
     sweep: Sweep
     allow: list[Package]

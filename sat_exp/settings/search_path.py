@@ -20,7 +20,15 @@ from sat_exp import plugins
 from sat_exp.errors import UserError, explained, one_line
 from sat_exp.settings.targets import TARGET, walked
 
-GROUPS = ("attack", "dataset", "experiment", "model", "pool", "task")  # the groups to which a plug-in adds choices
+GROUPS = (
+    "attack",
+    "dataset",
+    "experiment",
+    "measure",
+    "model",
+    "pool",
+    "task",
+)  # the groups to which a plug-in adds choices
 LAUNCHERS = Path("hydra/launcher")
 OF_HYDRA = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLAIN = re.compile(r"\$\{(\.*[\w.-]+|package_file:[^${}]*)\}")

@@ -65,6 +65,7 @@ KINDS = {
     "hardware": Kind("hardware", ("sat_exp.modules.hardware",), inspect.isclass),
     "engine": Kind("an engine", ("sat_exp.engine",), inspect.isclass),
     "tracking": Kind("tracking", ("sat_exp.tracking",), inspect.isclass),
+    "measure": Kind("a measure", ("sat_exp.similarity.measures",), inspect.isfunction, "sat_exp.measures", "measure"),
     "network": Kind("a network", NETWORKS, is_network, "sat_exp.models"),
     "checkpoint_reader": Kind("a reader of weights", ("sat_exp.models",), inspect.isfunction, "sat_exp.models", "read"),
 }

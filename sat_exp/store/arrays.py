@@ -1,7 +1,7 @@
 """Arrays with a fixed number of rows, stored in chunks of rows."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from math import prod
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sat_exp.store.artefact import SEAL, Artefact, Damaged, damage_in, log
+from sat_exp.store.artefact import SEAL, Artefact, Damaged, Dropped, damage_in, log
 from sat_exp.store.encoding import CRC_BYTES, Unsound, decode, encode, sign, stored_checksum, zarr_metadata
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class StoredArray(Artefact):
         self.sealed = None
 
     def read(self, chunk: int) -> np.ndarray:
-        """A chunk's rows, read-only. Damaged where it is gone, or where it failed its checksum and was quarantined."""
+        """A chunk's rows, read-only. Damaged where it is gone, or where it failed its checksum and was quarantined;
+        Dropped where it was dropped."""
         return self.checked(chunk)[0]
 
     def checked(self, chunk: int) -> tuple[np.ndarray, int]:
@@ -124,7 +125,8 @@ class StoredArray(Artefact):
             except Unsound:
                 if reason := self.store.quarantine(name, lambda data: self.sound(chunk, data, again=True)):
                     raise Damaged(reason) from None
-        raise Damaged(f"{self.store.backend.locate(name)} is gone")
+        place = self.store.backend.locate(name)
+        raise Dropped(f"{place} was dropped") if self.dropped else Damaged(f"{place} is gone")
 
     def sound(self, chunk: int, data: bytes, *, again: bool = False) -> np.ndarray:
         """The rows of a chunk in its stored bytes; Unsound for other bytes. again: first read the seal again."""
@@ -159,8 +161,9 @@ class StoredArray(Artefact):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all rows, in hex; computed once, then sealed. Damaged where a chunk is missing or damaged."""
-        if missing := self.missing():
+        """The SHA-256 of all rows, in hex; computed once, then sealed. Damaged where a chunk is damaged, or missing
+        without having been dropped."""
+        if (missing := self.missing()) and not self.dropped:
             raise Damaged(f"{self.store.backend.locate(self.named(missing[0]))} is gone")
         while (seal := self.seal()) is None:
             self.sealed = None
@@ -173,6 +176,20 @@ class StoredArray(Artefact):
             self.store.backend.create(f"{self.path}/{SEAL}", sign({"attributes": sealed}))
         self.sealed = seal
         return seal["sha256"]
+
+    @property
+    def dropped(self) -> bool:
+        """Whether chunks that are missing were dropped: the seal then stands for them."""
+        return bool(self.notes.get("dropped")) and self.seal() is not None
+
+    def drop(self, kept: Collection[int] = ()) -> None:
+        """Remove the stored chunks except `kept`; the seal and the notes stay. The caller is alone with the array, see
+        `Store.unread`. Damaged where chunks are missing that were not dropped."""
+        _ = self.digest  # is stored
+        if chunks := sorted(set(self.present()).difference(kept)):
+            self.note(dropped=True)  # first, so that a kill leaves no array that looks damaged
+        for chunk in chunks:
+            self.store.backend.remove(self.named(chunk))
 
     def extent(self) -> tuple[str | None, int, int, int]:
         digest = None if self.sealed is None else self.sealed["sha256"]

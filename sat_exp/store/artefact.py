@@ -28,7 +28,11 @@ class Damaged(UserError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Damaged, (self.reason,)
+        return type(self), (self.reason,)
+
+
+class Dropped(Damaged):
+    """A chunk that is needed was dropped, for example by another command at the same time."""
 
 
 def damage_in(reads: Iterable[Callable[[], Any]]) -> list[str]:

@@ -111,6 +111,14 @@ class Folder:
         lock = FileLock(self.locks() / f"{name}.lock", is_singleton=True)
         return held(lock.lock_file, lambda: lock.acquire(timeout=timeout))
 
+    def shared(self, name: str) -> AbstractContextManager[None]:
+        path = self.locks() / f"{name}.lock"
+        return held(path, lambda: ReadWriteLock(path).read_lock())
+
+    def sole(self, name: str, timeout: float) -> AbstractContextManager[None]:
+        path = self.locks() / f"{name}.lock"
+        return held(path, lambda: ReadWriteLock(path).write_lock(timeout=timeout))
+
     def in_use(self) -> AbstractContextManager[None]:
         return held(self.root / LOCKS / GATE, lambda: self.gate().read_lock())
 

@@ -24,7 +24,7 @@ LEFT_OVER_SECONDS = 60  # the writer of a partial file older than this has died
 class Item(Named):
     """An array, a row of a table, or an empty table. done: how many of its `rows` rows are stored. size: bytes of its
     objects. modified: the time of the last write, in seconds since 1970. row: the object of a table's row. damage: the
-    reason why its metadata cannot be read, if any."""
+    reason why its metadata cannot be read, if any. dropped: whether the rows that are not stored were dropped."""
 
     path: str
     name: str
@@ -35,6 +35,12 @@ class Item(Named):
     modified: float
     row: str | None = None
     damage: str | None = None
+    dropped: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether no row is missing, except dropped ones."""
+        return self.damage is None and (self.done == self.rows or self.dropped)
 
 
 def items(store: Store) -> list[Item]:
@@ -56,13 +62,15 @@ def described(store: Store, path: str) -> Iterator[Item]:
     except Unsound as error:
         yield Item(path, "?", {}, 0, 0, size, modified, damage=str(error))
         return
-    facts, name = metadata["attributes"]["facts"], "?"
+    facts, notes = metadata["attributes"]["facts"], {}
     with suppress(Unsound):
-        name = str(document(store, f"{path}/{NOTES}")["attributes"]["notes"].get("name", "?"))
+        notes = document(store, f"{path}/{NOTES}")["attributes"]["notes"]
+    name = str(notes.get("name", "?"))
     if "table" not in metadata:
         array = StoredArray.of(store, path, metadata)
         done = sum(array.length(chunk) for chunk in range(array.chunks) if array.part(chunk) in parts)
-        yield Item(path, name, facts, done, array.rows, size, modified)
+        dropped = done < array.rows and bool(notes.get("dropped")) and SEAL in listing.objects
+        yield Item(path, name, facts, done, array.rows, size, modified, dropped=dropped)
         return
     if not parts:
         yield Item(path, name, facts, 0, 0, size, modified)

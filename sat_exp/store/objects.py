@@ -124,6 +124,14 @@ class Objects:
         """Excludes nobody."""
         return nullcontext()
 
+    def shared(self, name: str) -> AbstractContextManager[None]:
+        """Excludes nobody."""
+        return nullcontext()
+
+    def sole(self, name: str, timeout: float) -> AbstractContextManager[None]:
+        """Excludes nobody."""
+        return nullcontext()
+
     def in_use(self) -> AbstractContextManager[None]:
         """Excludes nobody."""
         return nullcontext()

@@ -65,6 +65,12 @@ class Storage(Protocol):
         """Hold a lock, which is free again when its holder dies. filelock's Timeout where another process holds it for
         longer than `timeout` seconds; no limit where negative."""
 
+    def shared(self, name: str) -> AbstractContextManager[None]:
+        """Hold a lock that any number of processes may hold so at the same time; wait for one that holds it `sole`."""
+
+    def sole(self, name: str, timeout: float) -> AbstractContextManager[None]:
+        """Hold a lock of `shared` alone. filelock's Timeout as in `lock`."""
+
     def in_use(self) -> AbstractContextManager[None]:
         """Keep all processes out of `alone`; wait while one is in it."""
 

@@ -12,7 +12,7 @@ A row table (`predictions`) has one object per row, `ROWKEY~NAME`, instead of ch
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -111,3 +111,12 @@ class Store:
         """Hold the lock of one piece of work, see `Storage.lock`."""
         with self.backend.in_use(), self.backend.lock(key_of({"parts": parts}), timeout):
             yield
+
+    def reading(self, path: str) -> AbstractContextManager[None]:
+        """Keep other processes out of `unread` for what is at `path`, KIND/KEY or KIND."""
+        return self.backend.shared(key_of({"reading": path}))
+
+    def unread(self, path: str, timeout: float = 0) -> AbstractContextManager[None]:
+        """Be the only process that uses what is at `path`; filelock's Timeout where another process is `reading` it for
+        longer than `timeout` seconds."""
+        return self.backend.sole(key_of({"reading": path}), timeout)

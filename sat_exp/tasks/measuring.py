@@ -22,7 +22,7 @@ from sat_exp.measurement import (
     model_table,
 )
 from sat_exp.models import Configured
-from sat_exp.similarity import measures
+from sat_exp.similarity.measures import Measure, Outputs
 from sat_exp.store import Store, key_of
 from sat_exp.tasks import composing, results
 from sat_exp.tasks.recording import recorded
@@ -32,7 +32,18 @@ if TYPE_CHECKING:
 else:
     headline = deferred("sat_exp.report.headline")  # imports libraries of figures, which the attack does not need
 
-__all__ = ["check", "facts", "image_set", "measure", "model_table", "prepared", "refuse", "scoring", "tabulate"]
+__all__ = [
+    "check",
+    "facts",
+    "image_set",
+    "measure",
+    "measures",
+    "model_table",
+    "prepared",
+    "refuse",
+    "scoring",
+    "tabulate",
+]
 
 UNTRAINED = " (untrained networks)"
 
@@ -46,7 +57,9 @@ last_images: dict[str, ImageSet] = {}
 def check(config: DictConfig, chosen: Sequence[DictConfig], *, weights: bool = True, images: bool = True) -> None:
     """UserError if the hardware, the measures or the data set is not available, or if one of the models `chosen` cannot
     be built or compared on the images. weights, images: whether checkpoints and the data set are needed too."""
-    measures.chosen(config.measures)
+    wanted = measures(config)
+    if config.labels == "truth" and (narrow := [name for name, measure in wanted.items() if measure.all_images]):
+        raise UserError(f"measure={narrow[0]} needs attacks on all images: give labels=consensus or labels=own")
     hardware = settings.build(config.hardware, "hardware")
     hardware.check()
     for name, listed in config.sweep.items():
@@ -110,7 +123,19 @@ def prepared(config: DictConfig) -> Measurement:
         labels=config.labels,
         protocol=config.protocol,
         engine=settings.build(config.engine, "engine"),
+        adversarial=config.adversarial,
+        outputs=frozenset(one.needs for one in measures(config).values() if isinstance(one.needs, Outputs)),
     )
+
+
+def measures(config: DictConfig) -> dict[str, Measure]:
+    """The chosen measures by name; UserError for a wrong setting of one, and for code that makes none."""
+    found = {}
+    for name, own in config.measure.items():
+        found[str(name)] = settings.build(own, "measure", f"measure.{name}")
+        if not isinstance(found[str(name)], Measure):
+            raise UserError(f"measure.{name}._target_={own._target_} makes no measure: give one that returns a Measure")
+    return found
 
 
 def with_examples(
@@ -127,7 +152,7 @@ def tabulate(measured: Measured, prepared: Measurement, config: DictConfig) -> d
 
 def scoring(config: DictConfig) -> Scoring:
     """How the configuration compares models."""
-    return Scoring(config.labels, config.score.floor, config.score.confidence, tuple(config.measures))
+    return Scoring(config.labels, config.score.floor, config.score.confidence, measures(config))
 
 
 def refuse(failures: dict[str, str], outcome: str = "not in the results") -> None:

@@ -73,7 +73,7 @@ def show_kinds(store: Store, stored: Sequence[Item], console: Console) -> None:
     rows = []
     for kind, members in [*sorted(by_kind.items()), ("total", stored)]:
         arrays = map_reduce(members, lambda item: item.path).values()
-        complete = sum(all(part.damage is None and part.done == part.rows for part in parts) for parts in arrays)
+        complete = sum(all(part.complete for part in parts) for parts in arrays)
         size, modified = sum(item.size for item in members), max(item.modified for item in members)
         rows.append((kind, len(arrays), complete, naturalsize(size), age(modified)))
     columns = {"kind": "", "arrays": ",d", "complete": ",d", "size": "s", "last_written": "s"}
@@ -106,6 +106,7 @@ def lines(stored: Sequence[Item], sets: dict[str, str]) -> list[tuple[str, str, 
     for members in map_reduce(stored, lambda item: item.path).values():
         done, rows, size = (sum(getattr(item, field) for item in members) for field in ("done", "rows", "size"))
         progress = f"{rows:,}" if done == rows else f"{done:,} of {rows:,}"
+        progress += ", others dropped" * members[0].dropped
         found.append((members[0].kind, title(members, sets), progress, size, max(item.modified for item in members)))
     return found
 

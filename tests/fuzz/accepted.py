@@ -23,6 +23,7 @@ ACCEPTED: tuple[str, ...] = (
     "labels=consensus",
     "labels=own",
     "protocol=native",
+    "adversarial=drop",
     "score.floor=100",
     "score.floor=1",
     "score.floor=1e-9",
@@ -103,6 +104,10 @@ ACCEPTED: tuple[str, ...] = (
     "hydra.output_subdir=null",
     "+hydra.job.env_set.OMP_NUM_THREADS='1'",
     "allow=[json]",
-    "'measures=[agreement,error_consistency,jensen_shannon]'",
+    "measure=agreement",
+    "measure=[]",
+    "'measure=[agreement,knn,cka]' measure.knn.neighbours=3",
+    f"{MATRIX} labels=consensus 'measure=[sat_consensus,sat]'",
+    "task=measures task.resamples=2 task.permutations=1 task.image_resamples=2 'measure=[sat,gradient_cosine]'",
 )
 """What is typed; each must come as far as the work. {given} is the folder of `cases.given`."""

@@ -31,6 +31,7 @@ REPORTED: tuple[tuple[str, str, str, str], ...] = (
     ("common", EMPTY, "output_dir=''", "output_dir"),
     ("common", RANGE, "labels=abc", "labels"),
     ("common", RANGE, "protocol=abc", "protocol"),
+    ("common", RANGE, "adversarial=abc", "adversarial"),
     ("common", NULL, "attack=null", "attack"),
     ("common", NULL, "dataset=null", "dataset"),
     ("common", NULL, "hardware=null", "hardware"),

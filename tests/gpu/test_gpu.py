@@ -53,7 +53,7 @@ def test_models_stay_on_the_device_between_pieces_of_work(study: Any) -> None:
         images = torch.zeros(8, 1, 32, 32, dtype=torch.uint8)
         labels = torch.zeros(8, dtype=torch.int64)
         sink = SimpleNamespace(name="a", failed=None)
-        batch = {"images": images, "labels": labels, "seeds": SEEDS, "sinks": [sink]}
+        batch = {"images": images, "labels": labels, "seeds": SEEDS, "others": images[:0], "sinks": [sink]}
         module = Generation(first.runner("attack", ()), PGD(8, 1, 2), clock)
         trainer.predict(module, [batch], return_predictions=False)
         assert {parameter.device.type for parameter in first.model.classifier.parameters()} == {"cuda"}

@@ -57,13 +57,14 @@ def ray_alone() -> list[str]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., ForkServerProcess]]:
-    """Starts a process that measures `names` in `folder`: forked from one that has imported everything already."""
+    """Starts a process that measures `names` in `folder`, with `choices` of the measurement: forked from one that has
+    imported everything already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sat_exp.measurement", "sat_exp.datasets", "timm"])
     started: list[ForkServerProcess] = []
 
-    def start_one(names: tuple[str, ...], folder: Path, gate: Path = Path("/")) -> ForkServerProcess:
-        arguments = {"names": names, "folder": folder, "gate": gate, "written": tmp_path / "written"}
+    def start_one(names: tuple[str, ...], folder: Path, gate: Path = Path("/"), **choices: Any) -> ForkServerProcess:
+        arguments = {"names": names, "folder": folder, "gate": gate, "written": tmp_path / "written"} | choices
         process = context.Process(target=runpy.run_path, args=(str(STUDY), {"arguments": arguments}, "__main__"))
         process.start()
         started.append(process)

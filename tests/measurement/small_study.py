@@ -46,7 +46,7 @@ def images(size: int = IMAGES) -> ImageSet:
 
 
 def measurement(
-    place: str | Path, *, size: int = IMAGES, batch_size: int = 8, steps: int = 4, seed: int = 0, **choices: str
+    place: str | Path, *, size: int = IMAGES, batch_size: int = 8, steps: int = 4, seed: int = 0, **choices: Any
 ) -> Measurement:
     attack = PGD(epsilon=16, step_size=4, steps=steps, random_start=True)
     hardware = Hardware("cpu", "32-true", batch_size=batch_size, threads=1, workers=1)
@@ -83,12 +83,12 @@ def count_writes(written: Path) -> None:
     Folder.create = counted  # type: ignore[method-assign]
 
 
-def run_here(names: Sequence[str], folder: Path, gate: Path, written: Path) -> None:
+def run_here(names: Sequence[str], folder: Path, gate: Path, written: Path, **choices: Any) -> None:
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 1)
     count_writes(written)
     torch.set_num_threads(1)
-    prepared = measurement(folder)
+    prepared = measurement(folder, **choices)
     while not gate.exists():
         time.sleep(0.005)
     prepared.run(models(names))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sat_exp.engine import Local
+from sat_exp.measurement import choice
 from sat_exp.store import Store, inventory
 
 from ..buckets import chunks
@@ -65,3 +66,17 @@ def test_a_second_run_finds_what_a_first_one_left(study: Any, undisturbed: Any, 
     for direction, classes in measured.predictions.items():
         assert np.array_equal(classes, undisturbed.measured.predictions[direction])
     assert [name for name, _ in inventory.quarantined(Store.at(bucket)) if damaged in name]
+
+
+def test_images_are_dropped_from_a_bucket(
+    study: Any, undisturbed: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "MOST", 3)
+    measured = study.measurement(bucket, adversarial="drop").run(study.models(study.NAMES[:2]))
+    for direction, classes in measured.predictions.items():
+        assert np.array_equal(classes, undisturbed.measured.predictions[direction])
+    found = [name for name in chunks(bucket) if name.startswith("adversarial/")]
+    assert 0 < len(found) < sum(source.adversarial.chunks for source in measured.sources)
+    for item in inventory.items(Store.at(bucket)):
+        assert item.complete
+        assert inventory.check(Store.at(bucket), item.path) == []

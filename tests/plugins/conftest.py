@@ -11,7 +11,6 @@ import pytest
 from sat_exp import plugins
 from sat_exp.runs import registry
 from sat_exp.settings import search_path
-from sat_exp.similarity import measures
 
 EXAMPLE = Path(__file__).parent / "example"
 
@@ -64,7 +63,7 @@ def on_path(monkeypatch):
 
 def forget() -> None:
     plugins.forget()
-    for cached in (search_path.plugin_folders, measures.measures, registry.studies, registry.tables):
+    for cached in (search_path.plugin_folders, registry.studies, registry.tables):
         cached.cache_clear()
 
 

@@ -13,7 +13,7 @@ from sat_exp import plugins
 from sat_exp.testing import check_attack, check_dataset, check_measure, check_model
 
 QUICK = ("dataset.size=40", "hardware.threads=1", "tracking=disabled", "output_dir=outputs")
-CHOICES = {"example_stripes", "example_edges", "example_gratings", "example_hubs"}
+CHOICES = {"example_stripes", "example_edges", "example_rank_overlap", "example_gratings", "example_hubs"}
 
 
 def named(text: str) -> set[str]:
@@ -21,7 +21,7 @@ def named(text: str) -> set[str]:
 
 
 def test_help_lists_its_choices_only_while_it_is_installed(command, example):
-    topics = ("--help", "attacks", "models", "datasets", "tasks")
+    topics = ("--help", "attacks", "models", "measures", "datasets", "tasks")
     assert named(command(*topics, installed=(example,)).stdout) == CHOICES
     assert not named(command(*topics).stdout)
 
@@ -53,7 +53,7 @@ def test_the_shell_completes_its_names(command, example):
 def test_attack_measure_and_study_work_on_the_bundled_models(command, sat_exp, on_path, example, tmp_path, outputs):
     ended = command(
         "task=transfer", "model=fashion_resnet", "model@target=fashion_vit", "attack=example_stripes", "attack.width=3",
-        "measures=[example_rank_overlap]", "name=pair", *QUICK, installed=(example,),
+        "measure=[example_rank_overlap]", "name=pair", *QUICK, installed=(example,),
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     measured = pd.read_parquet(tmp_path / "outputs/pair/tables/measures.parquet")
@@ -95,7 +95,7 @@ def module(example, on_path):
 def test_it_passes_the_conformance_checks(module):
     check_attack(module("attack").Stripes(8))
     check_model(module("model").Edges().eval(), (1, 32, 32), classes=2)
-    check_measure(module("measure").RANK_OVERLAP)
+    check_measure(module("measure").measure())
     check_dataset(module("dataset").Gratings(None, 50, 0))
 
 

@@ -11,7 +11,7 @@ from sat_exp.similarity.measures import Measure
 POINT = "broken = broken_package:THING"
 MEASURED = (
     "task=transfer", "model=fashion_resnet", "model@target=fashion_vit", "attack=example_stripes",
-    "measures=[agreement]", "dataset.size=20", "hardware.threads=1",
+    "measure=[agreement]", "dataset.size=20", "hardware.threads=1",
 )  # fmt: skip
 
 

@@ -48,9 +48,15 @@ with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
                 if "Any" not in str(hint) and name != "name":  # the name of a task is a part of the name of its run
                     messages[f"{group}.{name}"] = refused(config, f"{group}.{name}")
             messages[f"{group}.unheard_of"] = refused(config, f"{group}.unheard_of")
-    messages["no measure called 'agrement'"] = refused(config, "measures", ["agrement"])
+    for name in files_of("measure"):
+        config = hydra.compose("config", overrides=[f"measure={name}"], return_hydra_config=True)
+        OmegaConf.set_struct(config, False)
+        HydraConfig.instance().set_config(config)
+        for setting in (*signature_of(config.measure[name][TARGET]).__annotations__, "unheard_of", TARGET):
+            messages[f"measure.{name}.{setting}"] = refused(config, f"measure.{name}.{setting}")
     messages["no model 'fashion_vt'"] = refused(config, "pool", {"name": "own", "models": ["fashion_vt"]})
-    for name in Configuration.__annotations__.keys() - {*GROUPS, "model", "target", "allow", "reference_images"}:
+    others = {*GROUPS, "measure", "model", "target", "allow", "reference_images"}
+    for name in Configuration.__annotations__.keys() - others:
         messages[name] = refused(config, name)
     for name in ("name", "classes", "pretrained", "checkpoint", "input.size", "components.stem", "unheard_of"):
         messages[f"model.{name}"] = refused(config, f"model.{name}")

@@ -20,7 +20,7 @@ def target_of(group: str, choice: str) -> str:
     return stated.get(group, stated).get(TARGET, "")
 
 
-TARGETS = sorted({target_of(group, choice) for group in GROUPS for choice in files_of(group)} - {""})
+TARGETS = sorted({target_of(group, choice) for group in (*GROUPS, "measure") for choice in files_of(group)} - {""})
 
 
 @pytest.mark.parametrize("target", TARGETS)

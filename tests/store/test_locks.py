@@ -20,9 +20,14 @@ from .helpers import files, run
 def hold(folder: Path, how: str, connection: Connection) -> None:
     """Hold the store in another process, until it is told to end."""
     store = Store.at(folder)
-    with {"lock": lambda: store.lock("attack", "vit"), "use": store.backend.in_use, "alone": store.backend.alone}[
-        how
-    ]():
+    ways = {
+        "lock": lambda: store.lock("attack", "vit"),
+        "use": store.backend.in_use,
+        "alone": store.backend.alone,
+        "reading": lambda: store.reading("adversarial/key"),
+        "unread": lambda: store.unread("adversarial/key"),
+    }
+    with ways[how]():
         connection.send("held")
         connection.recv()
 
@@ -104,6 +109,35 @@ def test_no_lock_is_taken_while_another_process_is_alone(fresh: Store, holder: H
     thread.start()
     assert not taken.wait(0.5)
     assert not list(fresh.backend.root.glob("locks/*.lock"))
+    holder.end()
+    assert taken.wait(20)
+    thread.join()
+
+
+@pytest.mark.parametrize("holder", ["reading"], indirect=True)
+def test_what_others_read_is_not_dropped(fresh: Store, holder: Holder) -> None:
+    with fresh.reading("adversarial/key"), fresh.unread("adversarial/other"):
+        pass
+    with pytest.raises(Timeout), fresh.unread("adversarial/key"):
+        pass
+    holder.process.kill()
+    with fresh.unread("adversarial/key", timeout=20):
+        pass
+    inventory.remove(fresh, "*")
+    assert not list(fresh.backend.root.glob("locks/*.lock"))
+
+
+@pytest.mark.parametrize("holder", ["unread"], indirect=True)
+def test_nothing_is_read_while_another_process_drops_it(fresh: Store, holder: Holder) -> None:
+    taken = threading.Event()
+
+    def take() -> None:
+        with fresh.reading("adversarial/key"):
+            taken.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert not taken.wait(0.5)
     holder.end()
     assert taken.wait(20)
     thread.join()

@@ -1,6 +1,6 @@
 """The conformance check of attacks: every attack of the package passes, and every planted defect is found."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import hydra
@@ -13,12 +13,15 @@ from sat_exp.attacks import Attack, Threat, random
 from sat_exp.names import CONF, files_of
 from sat_exp.testing import check_attack
 
+FEW = {"steps": 5, "copies": 2, "mixed": 2, "scales": 2}
+
 
 @pytest.mark.parametrize("name", files_of("attack", [CONF]))
 def test_every_attack_of_this_package_is_sound(name):
+    """With the settings of its file, except for the counts that its time is proportional to."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         attack = settings.build(hydra.compose("config", overrides=[f"attack={name}"]).attack, "attack")
-    check_attack(attack)
+    check_attack(replace(attack, **{key: min(value, FEW[key]) for key, value in vars(attack).items() if key in FEW}))
 
 
 @dataclass(frozen=True)

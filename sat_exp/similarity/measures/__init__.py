@@ -1,68 +1,73 @@
-"""Measures of the similarity of two models from their outputs on clean images: one file per measure.
+"""Measures of the similarity of two models: one file per measure.
 
-A module of this package lists its measures as `MEASURES`. Entry points of the group `sat_exp.measures` add others, each
-a `Measure`. The setting `measures` chooses among them by name.
+A file of the group `measure` chooses one: `_target_` names its function, which takes the measure's settings and returns
+a `Measure`. The name of a measure is that under which it is chosen, so that one function with two choices of settings
+gives two measures.
 """
 
-import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sat_exp import plugins
-from sat_exp.errors import UserError
-from sat_exp.names import suggest
-
 Value = float | tuple[float, float, float]  # a value alone, or with the lower and the upper end of its interval
+Classes = NDArray[np.integer]  # a class per image, int [N]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is computed of a model for its measures alone, and kept in the store.
+
+    kind: `features`, float32 [N, D], the inputs of the last layer for all images; `gradients`, float16 [count, C, H,
+    W], the input gradients of some images, each divided by its largest absolute value; `boundaries`, int32 [count,
+    side²], the classes that are predicted on grids of planes through three images. count: of images or planes; fewer
+    where the image set has no more. side: points along each side of a grid.
+    """
+
+    kind: Literal["features", "gradients", "boundaries"]
+    count: int | None = None
+    side: int = 1
+
+
+class Transfers(NamedTuple):
+    """What a model predicts for its own clean images, for those in the view of another model, and for the adversarial
+    images of the other one, int [N] each. attacked: −1 where the other model was not attacked; None where that way was
+    not measured. goals: the classes that a targeted attack on the other model leads to, else None."""
+
+    clean: Classes
+    reference: Classes
+    attacked: Classes | None
+    goals: Classes | None = None
 
 
 @dataclass(frozen=True)
 class Measure:
     """How similar two models are on the same images.
 
-    name: as typed in `measures=[…]`. title: in words. needs: what `compute` gets of each model, its predicted classes,
-    int64 [N], or its logits, float32 [N, K]. low, high: the range of the value.
+    title: in words. needs: what `compute` gets of each model: its predicted classes, int64 [N]; its logits, float32
+    [N, K]; its `Transfers` with the other model; or an array of `Outputs`. low, high: the range of the value.
 
     compute(a, b, labels, confidence): the value for two models, NaN where it is undefined. `labels` are the true
     classes, int64 [N], or None where they are unknown; `confidence` is that of the interval, where it returns one. It
     changes none of them.
 
     symmetric: the order of the two models does not matter. identity: the value of a model with itself, where it is
-    defined; None where it depends on the model.
+    defined; None where it depends on the model. all_images: it needs attacks on all images, whatever is predicted for
+    them.
     """
 
-    name: str
     title: str
-    needs: Literal["predictions", "logits"]
+    needs: Literal["predictions", "logits", "transfers"] | Outputs
     low: float
     high: float
-    compute: Callable[[NDArray[Any], NDArray[Any], NDArray[np.int64] | None, float], Value]
+    compute: Callable[[Any, Any, NDArray[np.int64] | None, float], Value]
     symmetric: bool = True
     identity: float | None = None
+    all_images: bool = False
 
-
-@cache
-def measures() -> dict[str, Measure]:
-    """All measures by name, those of this package first; UserError where a plug-in repeats a name."""
-    registered: dict[str, Measure] = {}
-    for module in pkgutil.iter_modules(__path__):
-        registered |= {measure.name: measure for measure in import_module(f"{__name__}.{module.name}").MEASURES}
-    for plugin, measure in plugins.loaded("sat_exp.measures", Measure).items():
-        if measure.name in registered:
-            raise UserError(f"the plug-in {plugin} has a measure {measure.name}, which is there already: uninstall it")
-        registered[measure.name] = measure
-    return registered
-
-
-def chosen(names: Iterable[str]) -> list[Measure]:
-    """The measures of those names, each once; UserError, with the nearest names, for one that does not exist."""
-    registered = measures()
-    for name in names:
-        if name not in registered:
-            raise UserError(f"measures: no measure called {name!r}; {suggest(name, registered)}")
-    return [registered[name] for name in dict.fromkeys(names)]
+    @property
+    def kind(self) -> str:
+        """What it needs, in one word."""
+        return self.needs.kind if isinstance(self.needs, Outputs) else self.needs

@@ -1,6 +1,7 @@
 """Measures from predicted classes: equal answers, and errors on the same images. See `similarity.agreement`."""
 
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,23 +9,30 @@ from numpy.typing import NDArray
 from sat_exp.similarity.agreement import agreement
 from sat_exp.similarity.measures import Measure
 
-
-def measure(name: str, title: str, low: float = 0.0, identity: float | None = None) -> Measure:
-    """The measure in the column `name` of the table `agreement`."""
-
-    def compute(
-        a: NDArray[Any], b: NDArray[Any], labels: NDArray[np.int64] | None, confidence: float
-    ) -> tuple[float, float, float]:
-        row = agreement(["a", "b"], labels, {"a": a, "b": b}, confidence=confidence).iloc[0]
-        return float(row[name]), float(row[f"{name}_low"]), float(row[f"{name}_high"])
-
-    return Measure(name, title, "predictions", low, 1.0, compute, identity=identity)
+Column = Literal["agreement", "error_consistency", "error_overlap", "disagreement", "same_error"]
 
 
-MEASURES = (
-    measure("agreement", "Equal predictions", identity=1.0),
-    measure("error_consistency", "Error consistency (κ)", low=-1.0, identity=1.0),
-    measure("error_overlap", "Images that both classify wrongly"),
-    measure("disagreement", "Images that one of the two classifies correctly", identity=0.0),
-    measure("same_error", "Equal predictions on images that both classify wrongly", identity=1.0),
-)
+def compute(
+    a: NDArray[Any], b: NDArray[Any], labels: NDArray[np.int64] | None, confidence: float, *, of: str
+) -> tuple[float, float, float]:
+    """The column `of` of the table `agreement`, with the ends of its interval."""
+    row = agreement(["a", "b"], labels, {"a": a, "b": b}, confidence=confidence).iloc[0]
+    return float(row[of]), float(row[f"{of}_low"]), float(row[f"{of}_high"])
+
+
+TITLES: dict[str, tuple[str, float | None]] = {
+    "agreement": ("Equal predictions", 1.0),
+    "error_consistency": ("Error consistency (κ)", 1.0),
+    "error_overlap": ("Images that both classify wrongly", None),
+    "disagreement": ("Images that one of the two classifies correctly", 0.0),
+    "same_error": ("Equal predictions on images that both classify wrongly", 1.0),
+}
+"""The title and the value of a model with itself."""
+
+
+def measure(of: Column) -> Measure:
+    """The measure in the column `of` of the table `agreement`: shares with Wilson's intervals, κ with a large-sample
+    one."""
+    title, identity = TITLES[of]
+    low = -1.0 if of == "error_consistency" else 0.0
+    return Measure(title, "predictions", low, 1.0, partial(compute, of=of), identity=identity)

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, rel_entr, softmax
+from scipy.special import rel_entr, softmax
 
 from sat_exp.similarity.measures import Measure
+from sat_exp.similarity.over_images import mean_with_interval
 
 BLOCK = 4096  # images whose probabilities are in memory at once
 
@@ -27,9 +28,8 @@ def compute(
     if a.shape != b.shape or not len(a):
         return np.nan, np.nan, np.nan
     values = np.concatenate([similarity(a[at : at + BLOCK], b[at : at + BLOCK]) for at in range(0, len(a), BLOCK)])
-    mean = float(values.mean())
-    half = float(ndtri((1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
-    return mean, float(np.maximum(mean - half, 0)), float(np.minimum(mean + half, 1))
+    return mean_with_interval(values, confidence, 0, 1)
 
 
-MEASURES = (Measure("jensen_shannon", "1 − Jensen–Shannon divergence", "logits", 0.0, 1.0, compute, identity=1.0),)
+def measure() -> Measure:
+    return Measure("1 − Jensen–Shannon divergence", "logits", 0.0, 1.0, compute, identity=1.0)

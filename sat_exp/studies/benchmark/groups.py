@@ -1,6 +1,7 @@
 """Groups of models that are alike by construction, and the pair values of their models in finished runs."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -8,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 
 from sat_exp import files
 from sat_exp.errors import UserError, explained
+from sat_exp.names import files_of
 from sat_exp.runs import Run
+from sat_exp.settings import build
 from sat_exp.similarity import scores
-from sat_exp.similarity.measures import measures
+from sat_exp.similarity.measures import Measure
 
 Array = NDArray[np.float64]
 
@@ -30,6 +34,7 @@ class Stratum:
 
     groups: of each model. values: of each measure, float64 [M, M], symmetric, larger for more similar models, NaN on
     the diagonal and where it is unknown. accuracies: clean accuracy of each model, NaN where it is unknown.
+    distances: the measures whose values were negated.
     """
 
     test: str
@@ -39,6 +44,7 @@ class Stratum:
     groups: list[str]
     values: dict[str, Array]
     accuracies: Array
+    distances: frozenset[str] = frozenset()
 
 
 def read_groups(file: Path) -> pd.DataFrame:
@@ -71,7 +77,8 @@ def strata(groups: pd.DataFrame, runs: Mapping[str, Run]) -> tuple[list[Stratum]
     common = set.intersection(*(set(own) for own in values.values()))
     dropped = sorted(set().union(*values.values()) - common)
     cautions = [f"measures that not every run has are left out: {', '.join(dropped)}"] if dropped else []
-    if unknown := sorted(common - set(measures()) - {SAT}):
+    stated = {name: measure for run in runs.values() for name, measure in measures_of(run).items()}
+    if unknown := sorted(common - set(stated) - {SAT}):
         cautions.append(f"unknown measures, whose larger values count as more similar: {', '.join(unknown)}")
     found = []
     for (test, name), rows in groups.groupby(["test", "stratum"], sort=False):
@@ -82,7 +89,9 @@ def strata(groups: pd.DataFrame, runs: Mapping[str, Run]) -> tuple[list[Stratum]
         own = {measure: table.loc[models, models].to_numpy() for measure, table in values[having[0]].items()}
         kept = {measure: table for measure, table in own.items() if measure in common}
         accuracy = accuracies(runs[having[0]]).reindex(models).to_numpy(np.float64)
-        found.append(Stratum(str(test), str(name), having[0], models, rows["group"].tolist(), kept, accuracy))
+        negated = frozenset(measure for measure in kept if measure in stated and distance(stated[measure]))
+        groups_of = rows["group"].tolist()
+        found.append(Stratum(str(test), str(name), having[0], models, groups_of, kept, accuracy, negated))
     return found, cautions
 
 
@@ -101,20 +110,34 @@ def similarities(run: Run) -> dict[str, pd.DataFrame]:
     if pairs is None:
         raise UserError(f"{run.folder} has no pairs: give the folder of a finished matrix")
     sat = scores.matrix(pairs).astype(np.float64)
-    models, found = sat.index, {SAT: without_diagonal(sat)}
-    for name, rows in [] if listed is None else listed.groupby("measure", sort=False):
+    models, found, stated = sat.index, {SAT: without_diagonal(sat)}, measures_of(run)
+    for name, rows in [] if listed is None else listed[listed["measure"] != SAT].groupby("measure", sort=False):
         square = rows.pivot_table("value", "model_a", "model_b", sort=False).reindex(index=models, columns=models)
         both = np.stack([square.to_numpy(np.float64), square.to_numpy(np.float64).T])
         known = np.isfinite(both)
         mean = np.where(known, both, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
-        found[str(name)] = without_diagonal(pd.DataFrame(-mean if distance(str(name)) else mean, models, models))
+        negated = name in stated and distance(stated[name])
+        found[str(name)] = without_diagonal(pd.DataFrame(-mean if negated else mean, models, models))
     return found
 
 
-def distance(name: str) -> bool:
+def measures_of(run: Run) -> dict[str, Measure]:
+    """The measures of a run by name: as its settings state them, else as the file of that name does. One that neither
+    states, or whose code is not installed, is left out."""
+    listed = run.table("measures")
+    settings = run.summary.get("settings", {}).get("measure") or {}
+    files, found = files_of("measure"), {}
+    for name in [] if listed is None else [str(name) for name in listed["measure"].unique()]:
+        own = settings[name] if name in settings else OmegaConf.load(files[name]) if name in files else None
+        if own is not None:
+            with suppress(UserError):
+                found[name] = build(OmegaConf.create(own), "measure", f"measure.{name}")
+    return found
+
+
+def distance(measure: Measure) -> bool:
     """Whether a measure is smaller for more similar models: its value of a model with itself is its least."""
-    measure = measures().get(name)
-    return measure is not None and measure.identity is not None and measure.identity == measure.low
+    return measure.identity is not None and measure.identity == measure.low
 
 
 def without_diagonal(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sat_exp.statistics.resampling import interval_columns, percentile_interval
 from sat_exp.statistics.weighted import partial_rank_correlations
-from sat_exp.studies.benchmark.groups import ACCURACY, SAT, Array, Stratum, distance
+from sat_exp.studies.benchmark.groups import ACCURACY, SAT, Array, Stratum
 
 RELATIONS = ["test", "measure", "reference", "strata", "pairs", "spearman", "low", "high"]
 REFERENCES = (ACCURACY, "agreement", "jensen_shannon")
@@ -91,6 +91,7 @@ class Judged:
     numbers: dict[str, Array]
     relations: dict[str, Array]
     related: dict[str, int]
+    distance: bool
     models: int
     pairs: int
     within: int
@@ -148,7 +149,7 @@ def judged(stratum: Stratum, resamples: int, seed: int) -> dict[str, Judged]:
                 relations[reference] = partial_rank_correlations(columns, draws.weights[:, common])
                 related[reference] = int(common.sum())
         counts = len(draws.groups), int(known.sum()), int(draws.within[known].sum())
-        found[measure] = Judged(numbers, relations, related, *counts)
+        found[measure] = Judged(numbers, relations, related, measure in stratum.distances, *counts)
     return found
 
 
@@ -188,7 +189,7 @@ def rows(parts: Sequence[dict[str, Judged]], confidence: float) -> list[dict[str
     made = []
     for measure in parts[0]:
         own = [part[measure] for part in parts]
-        row: dict[str, Any] = {"measure": measure, "distance": distance(measure)}
+        row: dict[str, Any] = {"measure": measure, "distance": own[0].distance}
         row |= {name: sum(getattr(part, name) for part in own) for name in ("models", "pairs", "within")}
         row["chance"] = float(np.mean([expected_precision(part.within, part.pairs) for part in own]))
         for name in own[0].numbers:

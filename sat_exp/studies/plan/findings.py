@@ -36,11 +36,14 @@ def time(plan: pd.DataFrame, scaling: pd.DataFrame, workers: int, finished: Fini
     return [f"{takes}{bracket}, {assumed}; decoding the images is not counted."]
 
 
-def needs(plan: pd.DataFrame, disk: int, moved: Mapping[str, int], batch_size: int) -> list[str]:
-    """Disk, traffic and memory. disk: bytes. moved: see `planning.traffic`."""
+def needs(plan: pd.DataFrame, disk: int, moved: Mapping[str, int], batch_size: int, loads: int | None) -> list[str]:
+    """Disk, traffic and memory. disk: bytes. moved: see `planning.traffic`. loads: how often a model is loaded where
+    adversarial images are dropped; None where they are kept."""
     largest = plan.loc[plan["peak_bytes"].idxmax()]
+    times = "once" if loads == 1 else f"up to {loads} times"
+    dropped = "" if loads is None else f" with adversarial=drop, where each model is loaded {times}"
     return [
-        f"It needs {naturalsize(disk)} of disk, writes {naturalsize(moved['written'])} to the store, reads "
+        f"It needs {naturalsize(disk)} of disk{dropped}, writes {naturalsize(moved['written'])} to the store, reads "
         f"{naturalsize(moved['read'])} from it and, at batches of {batch_size}, takes "
         f"{naturalsize(largest['peak_bytes'])} of memory for {largest['name']}, including "
         f"{naturalsize(largest['weights_bytes'])} of weights.",

@@ -7,7 +7,7 @@ it classifies correctly, and, unless all models stay in memory, again to classif
 import logging
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,22 @@ def memory(throughput: pd.DataFrame, precision: str, batch_size: int) -> pd.Data
     each = (throughput["peak_memory_bytes"] - width * throughput["parameters"]) / throughput["batch_size"]
     weights = BYTES.get(precision.split()[0], 4) * throughput["parameters"]
     return pd.DataFrame({"weights_bytes": weights, "peak_bytes": weights + batch_size * each})
+
+
+def loads(groups: int, blocks: int, *, drop: bool) -> int:
+    """How often a model is loaded. groups: of targets that are loaded together. blocks: of sources whose adversarial
+    images are dropped together."""
+    return 2 + blocks if drop and groups > 1 else min(groups, 2)
+
+
+def most_stored(blocks: Sequence[Sequence[Costs]], examples: int) -> int:
+    """The most adversarial images in the store at the same time, where those of each block of sources are dropped
+    before the next one is attacked. examples: images of each source that stay, at most."""
+    most = stayed = 0
+    for block in blocks:
+        most = max(most, stayed + sum(source.attacked for source in block))
+        stayed += sum(min(source.attacked, examples) for source in block)
+    return most
 
 
 def disk(attacked: ArrayLike, images: int, shape: tuple[int, int, int], classes: int) -> dict[str, int]:

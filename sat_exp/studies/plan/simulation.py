@@ -1,7 +1,8 @@
 """How long a measurement takes on several workers: a simulation of the pieces of work that an engine is given.
 
 The next free worker takes the next piece, in the order in which a measurement submits them. The attack on a model is a
-chain: its clean images, then parts of the attack, then a check. The transfer begins when all chains have ended. A
+chain: its clean images, then parts of the attack, then a check. The transfer begins when all chains have ended. With
+adversarial=drop, the clean images of all models come first, and attack and transfer follow for each block of sources. A
 worker keeps the models of its last pieces, as many as its memory holds.
 """
 
@@ -15,7 +16,7 @@ import pandas as pd
 
 from sat_exp.engine import Engine, Local
 from sat_exp.engine.processes import Processes
-from sat_exp.measurement.division import attack_parts, source_groups, target_groups
+from sat_exp.measurement.division import attack_parts, source_blocks, source_groups, target_groups
 
 START = 8.0
 """Seconds from the start of a worker to its first piece: Python, PyTorch, the configuration."""
@@ -61,7 +62,7 @@ Chain = Sequence[Sequence[Part]]
 @dataclass(frozen=True)
 class Matrix:
     """A measurement of all pairs. images: their number. size: bytes of an image. batch: images of a chunk. room: bytes
-    for the models that a process keeps. width: bytes of a weight."""
+    for the models that a process keeps. width: bytes of a weight. drop: whether adversarial images are dropped."""
 
     models: Sequence[Costs]
     images: int
@@ -70,6 +71,7 @@ class Matrix:
     batch: int
     room: float = math.inf
     width: int = 4
+    drop: bool = False
 
     def weights(self, model: Costs) -> int:
         """Its bytes in memory."""
@@ -92,11 +94,11 @@ class Matrix:
         seconds = model.attacked * self.size / CHECKED
         return [[clean], parts, [Part(f"{model.name}: check of its adversarial images", seconds, light=True)]]
 
-    def transfer(self, targets: Sequence[Costs], engine: Engine) -> Chain:
+    def transfer(self, targets: Sequence[Costs], sources: Sequence[Costs], engine: Engine) -> Chain:
         """The predictions of targets that are loaded together, for groups of sources."""
-        most = max(model.attacked for model in self.models)
+        most = max(source.attacked for source in sources)
         each = sum(self.image_seconds(target) for target in targets)
-        groups = source_groups(engine, self.models, most, each)
+        groups = source_groups(engine, sources, most, each)
         names = ", ".join(target.name for target in targets)
         return [
             [
@@ -109,13 +111,25 @@ class Matrix:
             ]
         ]
 
-    def stages(self, engine: Engine) -> list[list[Chain]]:
-        """The chains of the attack and those of the transfer, in the order in which a measurement begins them."""
-        largest_first = sorted(self.models, key=lambda model: -model.parameters)
+    def targets(self, engine: Engine) -> list[list[Costs]]:
+        """The targets in groups that are loaded together, in the order in which a measurement begins them."""
         slowest_first = sorted(self.models, key=lambda model: -self.image_seconds(model))
-        groups = target_groups(engine, slowest_first, self.weights, self.room)
-        attack = [self.attack(model, engine) for model in largest_first]
-        return [attack, [self.transfer(group, engine) for group in groups]]
+        return target_groups(engine, slowest_first, self.weights, self.room)
+
+    def blocks(self, engine: Engine) -> list[list[Costs]]:
+        """The sources whose adversarial images are stored at the same time, the largest first."""
+        largest_first = sorted(self.models, key=lambda model: -model.parameters)
+        return source_blocks(engine, largest_first, len(self.targets(engine))) if self.drop else [largest_first]
+
+    def stages(self, engine: Engine) -> list[list[Chain]]:
+        """The chains of the attack and those of the transfer, in the order in which a measurement begins them; where
+        adversarial images are dropped, first those of the clean images, then both for each block of sources."""
+        targets, blocks = self.targets(engine), self.blocks(engine)
+        stages = [[self.attack(model, engine)[:1] for block in blocks for model in block]] if self.drop else []
+        for block in blocks:
+            stages.append([self.attack(model, engine)[self.drop :] for model in block])
+            stages.append([self.transfer(group, block if self.drop else self.models, engine) for group in targets])
+        return stages
 
 
 @dataclass
@@ -201,7 +215,7 @@ def measured_by(engine: Engine, workers: int, matrix: Matrix) -> Workers:
     """The workers of an engine after a measurement. The engine `local` does one chain after the other in this process,
     which has started."""
     if isinstance(engine, Local):
-        here = Workers(1, 0.0, threaded=True, weights=matrix.weights, room=matrix.room)
+        here = Workers(1, 0.0, threaded=not matrix.drop, weights=matrix.weights, room=matrix.room)
         for chains in matrix.stages(engine):
             for chain in chains:
                 here.do([chain])

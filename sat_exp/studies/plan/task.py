@@ -19,6 +19,7 @@ from sat_exp.engine.processes import Processes
 from sat_exp.errors import UserError
 from sat_exp.files import is_url
 from sat_exp.measurement import division
+from sat_exp.measurement.choice import examples_of_each
 from sat_exp.modules import throughput
 from sat_exp.modules.hardware import BYTES, Hardware
 from sat_exp.settings.types import FileName
@@ -65,21 +66,26 @@ def run(config: DictConfig, *, name: FileName, width: Width, measure: bool, work
         kept = {"room": division.room(hardware, engine), "width": BYTES.get(hardware.precision, 4)}
         weights = [kept["width"] * parameters for parameters in speed.rows["parameters"]]
         groups = len(division.target_groups(engine, weights, float, kept["room"]))
-        times = planning.times(speed.rows, images, steps, finished.attacked, loads=min(groups, 2))
+        drop = config.adversarial == "drop"
+        loads = planning.loads(groups, len(division.source_blocks(engine, weights, groups)), drop=drop)
+        times = planning.times(speed.rows, images, steps, finished.attacked, loads=loads)
         memory = planning.memory(speed.rows, hardware.in_effect, hardware.batch_size)
         sizes = planning.sample_sizes(width, images, finished, config.score.confidence)
-        work = {"images": images, "steps": steps, "size": math.prod(shape), "batch": hardware.chunk}
+        work = {"images": images, "steps": steps, "size": math.prod(shape), "batch": hardware.chunk, "drop": drop}
         matrix = planning.matrix(speed.rows, times["attacked"], **work, **kept)
         scaling = simulation.scaling(matrix, engine, sorted({1, *SEVERAL, count}))
         tables = {"plan": times.join(memory), "throughput_used": speed.rows, "images_needed": sizes, "scaling": scaling}
         disk = planning.disk(times["attacked"], images, shape, max(model.classes for model in chosen))
+        moved = planning.traffic(disk, len(times), groups)
+        if drop:
+            examples = hardware.chunk * examples_of_each(len(times), side)
+            disk["adversarial"] = planning.most_stored(matrix.blocks(engine), examples) * math.prod(shape)
         failed = [f"{model} is not in the plan: {why}" for model, why in speed.failures.items()]
         total, free = sum(disk.values()), free_bytes(config.store)
-        moved = planning.traffic(disk, len(times), groups)
         facts = {
             "findings": [
                 *findings.time(tables["plan"], tables["scaling"], count, finished),
-                *findings.needs(tables["plan"], total, moved, hardware.batch_size),
+                *findings.needs(tables["plan"], total, moved, hardware.batch_size, loads if drop else None),
                 *findings.images(sizes, width),
             ],
             "planned_seconds": findings.seconds(tables["plan"]),
@@ -100,7 +106,8 @@ def cautions(plan: pd.DataFrame, disk: int, free: int | None, config: DictConfig
     """Cautions where disk or memory are too small, or the protocol is another."""
     texts = []
     if free is not None and disk > free:
-        texts.append(f"{naturalsize(disk)} do not fit into the {naturalsize(free)} free in {config.store}")
+        advice = "" if config.adversarial == "drop" else "; adversarial=drop needs less"
+        texts.append(f"{naturalsize(disk)} do not fit into the {naturalsize(free)} free in {config.store}{advice}")
     if large := plan.loc[plan["peak_bytes"] > hardware.memory, "name"].tolist():
         texts.append(
             f"batches of {hardware.batch_size} of {', '.join(large)} do not fit into the "
@@ -149,9 +156,8 @@ def size_of(config: DictConfig) -> int:
 
 
 def steps_of(config: DictConfig) -> int:
-    """The gradient steps of the attack per image; UserError for an attack without `steps`."""
+    """The gradients that the attack computes per image; UserError for an attack without any."""
     attack = settings.build(config.attack, "attack")
-    steps = getattr(attack, "steps", None)
-    if steps is None:
+    if not attack.gradients:
         raise UserError(f"a plan counts gradient steps, and {type(attack).__name__} has none: choose attack=pgd")
-    return steps
+    return attack.gradients

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sat_exp.engine import Local, Piece
 from sat_exp.engine.processes import Processes
 from sat_exp.engine.slurm import Slurm
-from sat_exp.measurement import Measured
+from sat_exp.measurement import Measured, division
 from sat_exp.store.folder import Folder
 from sat_exp.studies.plan import planning
 from sat_exp.studies.plan.simulation import (
@@ -164,6 +164,45 @@ def test_the_pieces_are_those_of_a_measurement(study: Any, tmp_path: Path, secon
     measured = study.measurement(tmp_path, engine=engine).run(study.models(names))
     stages = simulated(measured, study).stages(engine)
     assert [part.name for chains in stages for chain in chains for step in chain for part in step] == engine.names
+
+
+@pytest.mark.parametrize(("together", "room"), [(True, math.inf), (True, 0), (False, math.inf)])
+def test_the_pieces_are_those_of_a_measurement_that_drops_images(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool, room: float
+) -> None:
+    """Single sources where all targets stay loaded; else blocks, here of two."""
+    monkeypatch.setattr(division, "BLOCKS", 2)
+    monkeypatch.setattr(division, "ROOM", min(room, 1))
+    engine = Recording(0.1)
+    engine.resident = together  # type: ignore[misc]
+    names = [*study.NAMES, "fashion_mixer"]
+    measured = study.measurement(tmp_path, engine=engine, adversarial="drop").run(study.models(names))
+    matrix = replace(simulated(measured, study), drop=True, room=room)
+    assert [len(block) for block in matrix.blocks(engine)] == ([1] * 4 if together and room else [2, 2])
+    stages = matrix.stages(engine)
+    assert [part.name for chains in stages for chain in chains for step in chain for part in step] == engine.names
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=30), st.integers(0, 100))
+def test_at_most_an_eighth_of_the_sources_and_the_examples_are_stored(attacked: list[int], examples: int) -> None:
+    matrix = replace(MATRIX, models=[replace(A, attacked=count) for count in attacked], drop=True)
+    blocks = matrix.blocks(Processes())
+    assert [source for block in blocks for source in block] == matrix.models
+    assert len(blocks) <= 8
+    most = planning.most_stored(blocks, examples)
+    assert most <= -(-len(attacked) // 8) * max(attacked) + sum(min(count, examples) for count in attacked)
+    assert most >= max(sum(source.attacked for source in block) for block in blocks)
+    assert planning.most_stored([matrix.models], examples) == sum(attacked)
+
+
+def test_dropping_images_takes_no_time_but_that_of_loads_and_the_check() -> None:
+    kept, dropped = (measured_by(Local(), 1, replace(MATRIX, drop=drop)) for drop in (False, True))
+    assert dropped.loading == kept.loading
+    assert dropped.working == pytest.approx(kept.working + 1800 * MATRIX.size / CHECKED)
+    crowded = measured_by(Local(), 1, replace(MATRIX, drop=True, room=0))
+    assert crowded.loading > dropped.loading
+    assert crowded.working == pytest.approx(dropped.working)
 
 
 def test_the_traffic_is_that_of_a_measurement(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

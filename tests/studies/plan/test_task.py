@@ -168,6 +168,21 @@ def test_an_unreadable_table_is_named(sat_exp, bench, outputs):
     assert "throughput.csv is not a table of throughput (no column model" in " ".join(outcome.text.split())
 
 
+def test_dropped_images_need_less_disk(sat_exp, bench):
+    arguments = ("task=plan", *POOL, "dataset.size=1000", "hardware.batch_size=8")
+    outcome = sat_exp(*arguments, "adversarial=drop")
+    assert outcome.status == 0, outcome.text
+    summary = json.loads((folder_of(outcome) / "summary.json").read_text())
+    examples = 12 * 8
+    assert summary["disk_bytes"]["adversarial"] == (1000 + 2 * examples) * 32 * 32
+    assert "of disk with adversarial=drop, where each model is loaded once" in " ".join(outcome.text.split())
+    kept = sat_exp(*arguments)
+    assert "adversarial=drop" not in kept.text
+    whole = json.loads((folder_of(kept) / "summary.json").read_text())
+    assert whole["traffic_bytes"] == summary["traffic_bytes"]
+    assert whole["planned_seconds"] == summary["planned_seconds"]
+
+
 @pytest.mark.slow
 def test_a_real_run_takes_what_was_planned(sat_exp, outputs):
     """Within a factor of 2.5, which leaves room for other work on the machine; disk within the bound."""

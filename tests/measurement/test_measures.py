@@ -1,4 +1,4 @@
-"""The registry of measures and a run's table of measures: names, pairs, plug-ins."""
+"""A run's tables of measures: pairs, orders, what is read, costs."""
 
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -7,11 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat_exp import plugins
 from sat_exp.errors import UserError
-from sat_exp.measurement.tables import measure_table
-from sat_exp.similarity import measures
-from sat_exp.similarity.measures import Measure, chosen
+from sat_exp.measurement.measures import measure_tables
+from sat_exp.similarity.measures import Measure, Outputs, clean_predictions, jensen_shannon
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Output:
     clean: np.ndarray
     logits: Stored
     labelled: bool = True
+    image_seconds: float = 0.5
 
 
 @pytest.fixture
@@ -48,14 +47,24 @@ def labels():
 ALL = [(a, b) for a in "abcd" for b in "abcd"]
 
 
-def table(names, models, directions, labels, confidence):
-    measured = SimpleNamespace(models=models, predictions=dict.fromkeys(directions))
-    return measure_table(measured, labels, names, confidence)
+KNOWN = {name: clean_predictions.measure(name) for name in ("agreement", "same_error", "error_consistency")}
+KNOWN["jensen_shannon"] = jensen_shannon.measure()
+
+
+def tables(names, models, directions, labels, confidence=0.95, outputs=None, **others):
+    measured = SimpleNamespace(
+        models=models, predictions=dict.fromkeys(directions), reference={}, outputs=outputs or {}, sources=[]
+    )
+    return measure_tables(measured, labels, {name: (KNOWN | others)[name] for name in names}, confidence)
+
+
+def table(*given, **others):
+    return tables(*given, **others)["measures"]
 
 
 def test_each_pair_that_was_measured_has_one_row_per_measure(models, labels):
     directions = [("a", "a"), ("b", "a"), ("a", "c"), ("c", "a")]
-    rows = table(["agreement", "jensen_shannon", "agreement"], models, directions, labels, 0.95)
+    rows = table(["agreement", "jensen_shannon"], models, directions, labels, 0.95)
     assert rows[["model_a", "model_b", "measure"]].to_numpy().tolist() == [
         ["a", "b", "agreement"], ["a", "c", "agreement"], ["a", "b", "jensen_shannon"], ["a", "c", "jensen_shannon"],
     ]  # fmt: skip
@@ -84,41 +93,36 @@ def test_measures_of_errors_are_missing_for_a_model_of_other_classes(models, lab
     assert table(["error_consistency"], models, ALL, None, 0.95)["value"].isna().all()
 
 
-@pytest.fixture
-def plugged(monkeypatch):
-    """Installs measures as if they came from a plug-in."""
-
-    def install(**installed):
-        monkeypatch.setattr(plugins, "loaded", lambda group, kind: installed if group == "sat_exp.measures" else {})
-        measures.measures.cache_clear()
-
-    yield install
-    measures.measures.cache_clear()
-
-
-def test_an_asymmetric_measure_has_both_orders_and_a_number_alone_no_interval(models, labels, plugged):
-    first = Measure("first", "First class", "predictions", 0, 4, lambda a, b, labels, confidence: a[0], symmetric=False)
-    plugged(mine=first)
-    rows = table(["first"], models[:2], ALL, labels, 0.95)
+def test_an_asymmetric_measure_has_both_orders_and_a_number_alone_no_interval(models, labels):
+    first = Measure("First class", "predictions", 0, 4, lambda a, b, labels, confidence: a[0], symmetric=False)
+    rows = table(["first"], models[:2], ALL, labels, first=first)
     assert rows[["model_a", "model_b"]].to_numpy().tolist() == [["a", "b"], ["b", "a"]]
     assert rows["value"].tolist() == [models[0].clean[0], models[1].clean[0]]
     assert pd.isna(rows[["low", "high"]]).all(axis=None)
 
 
-def test_a_measure_that_fails_is_named_with_the_pair(models, labels, plugged):
-    plugged(mine=Measure("bad", "Bad", "predictions", 0, 1, lambda a, b, labels, confidence: 1 / 0))
+def test_a_measure_that_fails_is_named_with_the_pair(models, labels):
+    bad = Measure("Bad", "predictions", 0, 1, lambda a, b, labels, confidence: 1 / 0)
     with pytest.raises(UserError, match="the measure bad fails on a and b: division by zero"):
-        table(["bad"], models, ALL, labels, 0.95)
+        table(["bad"], models, ALL, labels, bad=bad)
 
 
-def test_an_unknown_measure_names_the_nearest(plugged):
-    with pytest.raises(UserError, match="no measure called 'agrement'; did you mean agreement or disagreement"):
-        chosen(["agrement"])
-    with pytest.raises(UserError, match="no measure called 'zzz'; give one of agreement"):
-        chosen(["zzz"])
+def test_outputs_are_those_of_each_model_and_their_seconds_are_counted(models, labels):
+    needs = Outputs("boundaries", 3, 2)
+    noted = {
+        (model.name, needs): SimpleNamespace(read_all=lambda place=place: np.full(12, place), notes={"seconds": 2.0})
+        for place, model in enumerate(models)
+    }
 
+    def compute(a, b, labels, confidence):
+        assert a.shape == (3, 4)
+        return float(10 * a[0, 0] + b[0, 0])
 
-def test_a_plug_in_may_not_repeat_a_name(plugged):
-    plugged(mine=Measure("agreement", "", "predictions", 0, 1, lambda *_: 0.0))
-    with pytest.raises(UserError, match="the plug-in mine has a measure agreement, which is there already"):
-        chosen(["agreement"])
+    grids = Measure("Grids", needs, 0, 99, compute)
+    found = tables(["grids", "agreement"], models, ALL, labels, outputs=noted, grids=grids)
+    values = found["measures"].query("measure == 'grids'")["value"]
+    assert values.tolist() == [1, 2, 3, 12, 13, 23]
+    costs = found["measure_costs"].set_index("measure")
+    assert costs.loc["grids", "network_seconds"] == 8
+    assert costs.loc["agreement", "network_seconds"] == 0.5 * 30 * 4
+    assert costs.loc["grids", "pairs"] == 6
