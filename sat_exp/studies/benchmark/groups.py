@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from sat_exp import files
 from sat_exp.errors import UserError, explained
@@ -131,7 +131,7 @@ def measures_of(run: Run) -> dict[str, Measure]:
         own = settings[name] if name in settings else OmegaConf.load(files[name]) if name in files else None
         if own is not None:
             with suppress(UserError):
-                found[name] = build(OmegaConf.create(own), "measure", f"measure.{name}")
+                found[name] = build(DictConfig(own), "measure", f"measure.{name}")
     return found
 
 
