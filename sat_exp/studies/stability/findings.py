@@ -84,7 +84,7 @@ def of_conclusions(agreement: pd.DataFrame, components: pd.DataFrame) -> str:
     if first.empty:
         return f"{text}."
     same = int((first == first.iloc[0]).sum())
-    return f"{text}; SAT follows {first.iloc[0].replace('_', ' ')} most, under {same} of {len(first)} variants."
+    return f"{text}; SAT follows {first.iloc[0].replace('_', ' ')} most under {same} of {len(first)} variants."
 
 
 def printed(tables: Mapping[str, pd.DataFrame]) -> Iterator[Table]:

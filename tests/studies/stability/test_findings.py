@@ -41,7 +41,7 @@ def test_three_sentences():
     assert "best by attack=mi: their mean SAT differs by 1.50 (1.40 to 1.60), 15 standard errors" in second
     assert "with the run's own settings 10" in second
     assert second.endswith("saturated under attack=mi.")
-    assert "under attack=noise; SAT follows base architecture most, under 3 of 4 variants." in third
+    assert "under attack=noise; SAT follows base architecture most under 3 of 4 variants." in third
 
 
 def test_nothing_is_said_of_what_is_unknown():
