@@ -151,6 +151,7 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "task.permutations": {RANGE: (-1,)},
     "task.prune": {LETTERS: (*UNPRINTABLE, "a\0b")},
     "task.title": {LETTERS: UNPRINTABLE},
+    "task.changes": {RANGE: (["attack=no_such"], ["attack.epsilon=-1"], ["dataset.size=3"], [" "]), EMPTY: ([],)},
     "task.students": {RANGE: (["no_such_model"], ["no_such_*"]), EMPTY: ([],)},
     "task.teachers": {RANGE: (["no_such_model"], ["no_such_*"]), EMPTY: ([],)},
     "task.seeds": {RANGE: ([-1], [2**32], [0, 0]), EMPTY: ([],)},

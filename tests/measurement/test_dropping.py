@@ -204,8 +204,8 @@ def other_bits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From its call on, attacks have other random starts under the same key, as if on another device."""
     batches = prediction.AttackBatches
 
-    def reseeded(name: str, pixels: Any, output: Any, inputs: Any, chunks: range, size: int) -> Any:
-        return batches(name, pixels, output, (*inputs[:2], inputs[2] + 1), chunks, size)
+    def reseeded(name: str, pixels: Any, output: Any, inputs: Any, *others: Any) -> Any:
+        return batches(name, pixels, output, (*inputs[:2], inputs[2] + 1), *others)
 
     return lambda: monkeypatch.setattr(prediction, "AttackBatches", reseeded)
 

@@ -34,6 +34,8 @@ class Idle:
     random_start: bool
     version: ClassVar[int] = 1
     threat: ClassVar[Threat] = Threat("linf", 255)
+    gradients: ClassVar[int] = 0
+    companions: ClassVar[int] = 0
 
     def __call__(self, classifier: Any, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         return images

@@ -5,7 +5,7 @@ import pytest
 BAD = {
     "unknown model": (["model=fashion_resnt"], "no model called 'fashion_resnt'; did you mean fashion_resnet"),
     "unknown target": (["task=transfer", "model@target=fashion_vt"], "did you mean fashion_vit"),
-    "unknown attack": (["attack=pdg"], "no attack called 'pdg'; did you mean pgd"),
+    "unknown attack": (["attack=pdg"], "no attack called 'pdg'; did you mean pgn or pgd"),
     "unknown data set": (["dataset=imagnet"], "did you mean imagenet"),
     "unknown pool": (["task=matrix", "pool=bundle"], "did you mean bundled"),
     "unknown task": (["task=matrx"], "did you mean matrix"),
