@@ -104,8 +104,8 @@ docker: ## the image sat_exp:cpu, or with TORCH=cuda the image sat_exp:cuda
 	@docker build --build-arg TORCH=$(TORCH) $(if $(PIP_EXTRA_INDEX_URL),--build-arg PIP_EXTRA_INDEX_URL) \
 		--tag sat_exp:$(TORCH) .
 
-bench: $(READY) ## all benchmarks
-	@for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done
+bench: $(READY) ## all benchmarks except that of a GPU, benchmarks/gpu.py
+	@for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do $(VENV)/bin/python $$script || exit 1; done
 
 clean: ## remove the virtual environment and caches; outputs stay
 	@rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site
