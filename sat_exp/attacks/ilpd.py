@@ -17,8 +17,9 @@ from sat_exp.settings.types import NonNegative, Share, Text
 class ILPD(MI):
     """MI, where the output h(x) of a layer is replaced by share · h(x) + (1 − share) · h(x₀ + noise · ξ).
 
-    x₀ is the clean image, ξ is normal, drawn anew in each step, and share is 1/γ in the paper (equation 5). layer: its
-    dotted name in the network; None for the one at half of the depth, see `layers.middle`. noise: in units of 1/255.
+    x₀ is the clean image, ξ is normal with other numbers in each step, and share is 1/γ in the paper (equation 5).
+    layer: its dotted name in the network; None for the one at half of the depth, see `layers.middle`. noise: in units
+    of 1/255.
     """
 
     steps: Steps = 100

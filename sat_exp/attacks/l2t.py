@@ -28,7 +28,7 @@ class L2T(MI):
 
     Each image has logits θ, 0 at first; softmax θ is the probability of each operation, drawn with replacement. After
     a step θ ← θ + rate · ∇_θ mean p(T) · J(T(x)), where p(T) is the product of the probabilities (section 3.3). The
-    authors' code has one θ for a batch, and some of its operations make several images, of which one is drawn here.
+    authors' code has one θ for a batch, and some of its operations make several images; here each makes one at random.
     """
 
     copies: Copies = 5

@@ -125,7 +125,7 @@ def normalised(gradient: Tensor) -> Tensor:
 
 
 def mean(tensors: Iterable[Tensor]) -> Tensor:
-    """The mean of tensors of one form, of which only their sum is kept."""
+    """The mean of tensors of one form; only their sum is kept in memory."""
     total, count = torch.zeros(()), 0
     for count, tensor in enumerate(tensors, 1):
         total = tensor + total if count > 1 else tensor

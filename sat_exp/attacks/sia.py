@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from sat_exp.attacks.averaged import Transformed
 from sat_exp.attacks.bsr import Blocks
-from sat_exp.attacks.draws import Draws, each
-from sat_exp.attacks.momentum import MI, Copies, State, mean
+from sat_exp.attacks.draws import Draws
 from sat_exp.attacks.shapes import blockwise, dropped, noisy, resized, rolled
 from sat_exp.attacks.ssa import cosines
 
@@ -17,24 +17,12 @@ DROPPED = 0.1  # of the values
 
 
 @dataclass(frozen=True)
-class SIA(MI):
+class SIA(Transformed):
     """MI with the mean of ∇ₓ J(T(x)) over `copies` of T, which changes each of `blocks` × `blocks` blocks of random
-    sizes in one of ten ways, drawn anew for each block (section 3.3): see CHANGES."""
+    sizes in one of ten ways, which is drawn for each block (section 3.3): see CHANGES."""
 
-    copies: Copies = 20
     blocks: Blocks = 3
     version: ClassVar[int] = 1
-
-    @property
-    def gradients_per_step(self) -> int:
-        return self.copies
-
-    def estimate(self, at: State) -> Tensor:
-        return mean(self.sample(at, copy) for copy in range(self.copies))
-
-    def sample(self, at: State, copy: int) -> Tensor:
-        draws = at.draws(copy)
-        return at.gradient(at.x, lambda pixels: each(self.transformed, pixels, draws))
 
     def transformed(self, image: Tensor, draws: Draws) -> Tensor:
         return blockwise(image, draws, self.blocks, changed)

@@ -8,31 +8,24 @@ import torch
 from torch import Tensor
 
 from sat_exp.attacks import random
-from sat_exp.attacks.momentum import MI, Copies, State, mean
+from sat_exp.attacks.averaged import Averaged
+from sat_exp.attacks.momentum import State
 from sat_exp.settings.types import NonNegative, Share
 
 
 @dataclass(frozen=True)
-class SSA(MI):
+class SSA(Averaged):
     """MI with the mean of ∇ₓ J(D⁻¹(D(x + ξ) ⊙ M)) over `copies`, where D is the discrete cosine transform.
 
     ξ is normal with standard deviation noise · epsilon, M is uniform between 1 − rho and 1 + rho; noise is 1 in the
     paper. The authors' code leaves the derivative of the transform out, which algorithm 1 does not.
     """
 
-    copies: Copies = 20
     rho: Share = 0.5
     noise: NonNegative = 1.0
     version: ClassVar[int] = 1
 
-    @property
-    def gradients_per_step(self) -> int:
-        return self.copies
-
-    def estimate(self, at: State) -> Tensor:
-        return mean(self.simulated(at, copy) for copy in range(self.copies))
-
-    def simulated(self, at: State, copy: int) -> Tensor:
+    def sample(self, at: State, copy: int) -> Tensor:
         shape = at.x.shape[1:]
         added = self.noise * self.epsilon / 255 * random.normal(at.seeds, shape, at.stream(copy))
         mask = 1 + self.rho * (2 * random.uniform(at.seeds, shape, at.stream(copy, use=1)) - 1)
