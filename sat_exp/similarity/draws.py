@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sat_exp.errors import UserError
 from sat_exp.similarity.scores import SAT_FLOOR, Predictions, indicators, sat, weighted_counts, weighted_sat
+from sat_exp.statistics.resampling import multiplicities
 
 Array = NDArray[np.float64]
 
@@ -25,7 +26,7 @@ def resampled(
     names = predictions.names
     images = len(predictions.clean[names[0]])
     rng = np.random.default_rng(seed)
-    weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    weights = multiplicities(images, resamples, rng)
     pairs, common, fooled = _complete_indicators(predictions, compare)
     drawn, hits = weighted_counts(common, fooled, weights)
     rare = 2 * drawn * rng.beta(0.5, drawn + 0.5)

@@ -10,6 +10,12 @@ TIE = 1e-9
 """How much less than the observed value still counts as equal: relative above 1, absolute below."""
 
 
+def multiplicities(count: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often each of `count` items is in a bootstrap sample, as many items drawn with replacement; int64 [draws,
+    count]."""
+    return rng.multinomial(count, np.full(count, 1 / count), size=draws)
+
+
 def percentile_interval(drawn: ArrayLike, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lower and upper ends, float64, of the percentile interval over the first axis of resampled values.
 

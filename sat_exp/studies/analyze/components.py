@@ -16,7 +16,7 @@ from scipy.stats.contingency import crosstab
 from sat_exp.progress import progress
 from sat_exp.statistics.hubs import known_pairs
 from sat_exp.statistics.relations import model_permutation_p
-from sat_exp.statistics.resampling import percentile_interval, permutation_p
+from sat_exp.statistics.resampling import multiplicities, percentile_interval, permutation_p
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -53,7 +53,7 @@ class Pairs:
     def drawn(self, times: int, rng: np.random.Generator) -> Array:
         """How often each pair occurs when the models are drawn with replacement, [times, P]."""
         models = len(self.codes)
-        counts = rng.multinomial(models, np.full(models, 1 / models), size=times).astype(np.float64)
+        counts = multiplicities(models, times, rng).astype(np.float64)
         return counts[:, self.first] * counts[:, self.second]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat_exp.statistics.resampling import interval_columns, percentile_interval
+from sat_exp.statistics.resampling import interval_columns, multiplicities, percentile_interval
 from sat_exp.statistics.weighted import partial_rank_correlations
 from sat_exp.studies.benchmark.groups import ACCURACY, SAT, Array, Stratum
 
@@ -67,7 +67,7 @@ def drawn_models(groups: NDArray, resamples: int, rng: np.random.Generator) -> N
     times = np.zeros((resamples, len(groups)), dtype=np.int64)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
-        times[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=resamples)
+        times[:, members] = multiplicities(len(members), resamples, rng)
     return times
 
 

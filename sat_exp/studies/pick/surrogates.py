@@ -9,7 +9,7 @@ from sat_exp.errors import UserError
 from sat_exp.similarity import Predictions
 from sat_exp.similarity.intervals import rate
 from sat_exp.similarity.scores import masks, weighted_counts
-from sat_exp.statistics.resampling import interval_columns
+from sat_exp.statistics.resampling import interval_columns, multiplicities
 
 
 def ranked(
@@ -55,5 +55,5 @@ def ranked(
 
 def draws_of_images(images: int, resamples: int, seed: int) -> np.ndarray:
     """How often each image counts, int64 [1 + resamples, images]: once in row 0, then as drawn with replacement."""
-    drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
+    drawn = multiplicities(images, resamples, np.random.default_rng(seed))
     return np.vstack([np.ones(images, np.int64), drawn])

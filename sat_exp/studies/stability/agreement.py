@@ -18,7 +18,7 @@ from sat_exp.cores import computed
 from sat_exp.similarity import Predictions, draws
 from sat_exp.statistics import clustering
 from sat_exp.statistics.relations import spearman
-from sat_exp.statistics.resampling import percentile_interval
+from sat_exp.statistics.resampling import multiplicities, percentile_interval
 
 Array = NDArray[np.float64]
 REPEATS = 50
@@ -40,9 +40,8 @@ class Matrices:
 def matrices(predictions: Predictions, resamples: int, *, compare: str, floor: float, seed: int) -> Matrices:
     """The matrices of a variant. UserError for a pair that was not measured both ways."""
     images = len(predictions.clean[predictions.names[0]])
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    weights = np.concatenate([np.ones((1, images), np.int64), weights])
+    drawn = multiplicities(images, resamples, np.random.default_rng(seed))
+    weights = np.concatenate([np.ones((1, images), np.int64), drawn])
     found = draws.weighted(predictions, weights, compare=compare, floor=floor)
     return Matrices(found[0], found[1:])
 
