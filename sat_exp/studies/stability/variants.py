@@ -3,8 +3,11 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from hydra import compose
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
@@ -16,8 +19,18 @@ from sat_exp.names import check_choices, folders_with
 
 REFERENCE = "reference"
 FIXED = (
-    *("pool", "model", "target", "dataset", "task", "labels", "score", "measures", "measure", "name", "output_dir"),
-    *("store", "adversarial"),
+    "adversarial",
+    "dataset",
+    "labels",
+    "measure",
+    "model",
+    "name",
+    "output_dir",
+    "pool",
+    "score",
+    "store",
+    "target",
+    "task",
 )
 """What all variants share: they compare matrices of the same models on the same images."""
 
@@ -63,14 +76,21 @@ def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         if not ("attack" in keys and override.startswith(("attack=", "attack.")))
     ]
     check_choices(overrides, folders_with(None))
-    try:
-        composed = compose("config", [*typed, *overrides])
-    except HydraException as error:
-        raise UserError(f"task.changes: {of_hydra(error)}") from error
+    composed = composition(GlobalHydra.instance().config_loader(), (*typed, *overrides)).copy()
     if "attack" in keys:
         as_large(composed, config, {key for key in keys if key.startswith("attack.")})
     settings.check_values(composed)
     return composed
+
+
+@cache
+def composition(loader: ConfigLoader, overrides: tuple[str, ...]) -> DictConfig:
+    """What `overrides` compose with the files of `loader`: once for the check and the run, as it takes tenths of a
+    second."""
+    try:
+        return compose("config", list(overrides))
+    except HydraException as error:
+        raise UserError(f"task.changes: {of_hydra(error)}") from error
 
 
 def as_large(config: DictConfig, reference: DictConfig, typed: set[str]) -> None:
