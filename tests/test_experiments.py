@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 STUDIES = Path(__file__).parents[1] / "experiments"
-CHECKED = ["stability"]
+CHECKED = ["benchmark", "stability"]
 NUMBER = re.compile(r"(?<![\w.])[−-]?\d[\d,]*(?:\.\d+)?%?(?![\w.]*\w)")
 
 
 def text_of(study: str) -> str:
     """The findings of a study, without links and code."""
     page = (STUDIES / study / "README.md").read_text(encoding="utf-8").partition("## Findings")[2]
-    return re.sub(r"`[^`]*`|\]\([^)]*\)", "", page)
+    return re.sub(r"`[^`]*`|\]\([^)]*\)|95% intervals?", "", page)
 
 
 def values_of(study: str) -> np.ndarray:
