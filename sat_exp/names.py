@@ -21,7 +21,7 @@ OWN_PARTS = re.compile(r"[+~]*hydra[./](searchpath|callbacks)\b")
 """Parts of Hydra's settings that belong to this program."""
 
 SEVERAL = ("measure",)
-"""Groups of which a command chooses any number of choices."""
+"""Groups that may have several choices in one command."""
 
 MOST = 15  # names of choices that an error lists
 MODEL_CHOICE = re.compile(r"(\+{0,2}model(?:@[\w.]+)?)=(?!glob\()(.*)", re.DOTALL)

@@ -55,8 +55,8 @@ def keys(prefix: str, typed: Sequence[str], folders: Sequence[Path]) -> list[str
 
 
 def settings(group: str, typed: Sequence[str], folders: Sequence[Path]) -> dict[str, Any]:
-    """The settings of a group, by the choice that is typed or the default one; of all choices of a group of which
-    several can be typed."""
+    """The settings of a group, by the choice that is typed or the default one; of all choices of a group that may have
+    several in one command."""
     if group in SEVERAL:
         return {name: choices.settings_of(group, name, folders) for name in files_of(group, folders)}
     if group in choices.groups():

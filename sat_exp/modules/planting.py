@@ -48,8 +48,8 @@ def planted(images: TrainingImages, recipe: Recipe, classes: int) -> Dataset:
 
 
 def replaced(labels: np.ndarray, classes: int, share: float, seed: tuple[int, ...]) -> np.ndarray:
-    """`labels`, int64 [N], of which the `share` (rounded to whole images), drawn by `seed`, is replaced by another
-    class, each with the same probability."""
+    """`labels`, int64 [N], with another class for a random `share` of the images, rounded to whole images. Each other
+    class has the same probability."""
     generator = np.random.default_rng(seed)
     chosen = generator.permutation(len(labels))[: round(share * len(labels))]
     changed = labels.copy()

@@ -49,7 +49,7 @@ class Stratum:
 
 def read_groups(file: Path) -> pd.DataFrame:
     """The table of groups, texts in the `COLUMNS`. UserError for any other file, and where a stratum of a test has not
-    two groups or more, one of which has two models or more."""
+    two groups or more, or no group of two models or more."""
     with explained(f"task.groups={file} cannot be read", "give a CSV in UTF-8", OSError, ValueError, OverflowError):
         content = BytesIO(files.contents(file, MOST_BYTES))
         table = pd.read_csv(content, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -65,7 +65,7 @@ def read_groups(file: Path) -> pd.DataFrame:
     for (test, stratum), rows in table.groupby(["test", "stratum"], sort=False):
         sizes = rows["group"].value_counts()
         if len(sizes) < 2 or sizes.max() < 2:
-            need = "two groups or more, one of which has two models or more"
+            need = "two groups or more, and a group of two models or more"
             raise UserError(f"{file}: the stratum {stratum} of the test {test} needs {need}")
     return table
 

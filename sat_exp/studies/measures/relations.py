@@ -47,7 +47,7 @@ def without_hubs(
     tables: dict[str, pd.DataFrame], predictions: Predictions, scoring: Scoring, resamples: int
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Rows of SAT minus the effects of both models for the tables `measures` and `measure_costs`; none, with a caution,
-    where a pair has no SAT. The interval is that of draws of images, in each of which the effects are fitted again."""
+    where a pair has no SAT. The interval is that of draws of images; each draw fits the effects again."""
     started, sat = time.perf_counter(), similarity.matrix(tables["pairs"])
     resampled = draws.resampled(predictions, compare=scoring.compare, floor=scoring.floor, resamples=resamples)
     try:
