@@ -32,9 +32,9 @@ def jackknifed(
 
     The interval is that of the delete-group jackknife (Shao and Tu, The Jackknife and Bootstrap, 1995, §2.3): the
     images are divided at random into G = `PARTS` groups, and each group is left out once. With θ_g the statistic
-    without group g, the squared standard error is (G − 1)/G · Σ (θ_g − mean)², and the quantile is Student's with G − 1 degrees
-    of freedom. Unlike in a bootstrap, no image occurs twice, which would be its own nearest neighbour. NaN ends where a
-    θ_g is NaN, and for fewer than two groups.
+    without group g, the squared standard error is (G − 1)/G · Σ (θ_g − mean)², and the quantile is Student's with G − 1
+    degrees of freedom. Unlike in a bootstrap, no image occurs twice, which would be its own nearest neighbour. NaN ends
+    where a θ_g is NaN, and for fewer than two groups.
     """
     rows = np.arange(images)
     value = statistic(rows)
