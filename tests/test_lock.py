@@ -73,7 +73,8 @@ def test_what_is_installed_is_what_is_locked() -> None:
 @OURS
 def test_nothing_that_an_installed_package_needs_is_missing() -> None:
     said = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True).stdout
-    wrong = [line for line in said.splitlines() if not re.match(r"torchattacks \S+ has requirement requests", line)]
+    known = r"torchattacks \S+ has requirement requests|adv-lib \S+ requires visdom"  # see requirements/overrides.in
+    wrong = [line for line in said.splitlines() if not re.match(known, line)]
     assert wrong in ([], ["No broken requirements found."])
 
 

@@ -1,18 +1,18 @@
-"""Attacks of other libraries: torchattacks, torchattack and Foolbox.
+"""Attacks of other libraries: torchattacks, torchattack, Foolbox and Adversarial Library.
 
 Their random numbers come from global generators. These are seeded with each image's seed, and images are attacked one
 by one, so that a result depends on the image and its seed alone.
 """
 
 import inspect
+import math
 import random
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import version
-from math import floor
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,13 +25,14 @@ from sat_exp.errors import UserError, nearest, one_line
 from sat_exp.settings.types import Repeats, StepSize, Text
 
 TOLERANCE = 1e-3  # of the budget, for rounding in float32
+GIVEN = ("self", "model", "device", "inputs", "labels", "targeted", "callback")  # arguments that are no options
 
 
 @dataclass(frozen=True)
 class External(Attack):
     """The attack `name` of a library. `epsilon` and `step_size` are in units of 1/255, and are given to the library in
-    units of 1; None leaves its default. options: further arguments of the constructor, by its own names. The library's
-    version is in the key of stored images.
+    units of 1; None leaves its default. options: further arguments of the library's class or function, by its own
+    names. The library's version is in the key of stored images.
 
     The result is rounded, within epsilon. UserError where the library's is outside of it by more than rounding.
     """
@@ -47,6 +48,7 @@ class External(Attack):
     library: ClassVar[str]
     pip: ClassVar[str]  # what installs it
     step_size_names: ClassVar[tuple[str, ...]]
+    steps_names: ClassVar[tuple[str, ...]] = ("steps",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,19 +70,19 @@ class External(Attack):
         return self.steps or 1
 
     @property
-    def kind(self) -> type:
-        """The class of the attack; UserError where the library has none of that name."""
+    def kind(self) -> Callable[..., Any]:
+        """The class or function of the attack; UserError where the library has none of that name."""
         if self.name not in (known := self.known()):
             near = nearest(self.name, known) or sorted(known)[:5]
             raise UserError(f"attack.name={self.name}: {self.library} has no such attack; near it: {', '.join(near)}")
         return known[self.name]
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the constructor; UserError for one that it does not take."""
-        takes = [name for name in inspect.signature(self.kind).parameters if name not in ("self", "model", "device")]
-        sizes = [name for name in self.step_size_names if name in takes] or [self.step_size_names[0]]
+        """The arguments of the attack; UserError for one that it does not take."""
+        takes = [name for name in inspect.signature(self.kind).parameters if name not in GIVEN]
         size = None if self.step_size is None else self.step_size / 255
-        stated = {key: value for key, value in {sizes[0]: size, "steps": self.steps}.items() if value is not None}
+        known = {first(self.step_size_names, takes): size, first(self.steps_names, takes): self.steps}
+        stated = {key: value for key, value in known.items() if value is not None}
         if twice := sorted(stated.keys() & self.options):
             raise UserError(f"attack.options.{twice[0]} is set by attack.step_size or attack.steps: leave one out")
         for name in (stated := stated | self.options):
@@ -90,7 +92,7 @@ class External(Attack):
         return stated
 
     @abstractmethod
-    def known(self) -> Mapping[str, type]:
+    def known(self) -> Mapping[str, Callable[..., Any]]:
         """The library's attacks by name."""
 
     @abstractmethod
@@ -117,7 +119,7 @@ class External(Attack):
             raise UserError(f"{larger}, more than {self.threat}: it has another budget; see attack.norm")
         if self.norm == "l2":
             change = rounded(change.clamp(-clean, 255 - clean), self.epsilon)
-        most = floor(self.epsilon) if self.norm == "linf" else 255
+        most = math.floor(self.epsilon) if self.norm == "linf" else 255
         return (clean + change.round().clamp(-most, most)).clamp(0, 255).to(torch.uint8)
 
 
@@ -135,7 +137,7 @@ class Torchattacks(External):
         return subclasses(vars(module), import_module("torchattacks.attack").Attack)
 
     def arguments(self) -> dict[str, Any]:
-        return with_epsilon(self, super().arguments())
+        return with_epsilon(self, super().arguments(), "eps")
 
     def attacked(self, classifier: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
         attack = self.kind(classifier, **self.arguments())
@@ -160,7 +162,7 @@ class Torchattack(External):
         return import_module(self.library).ATTACK_REGISTRY
 
     def arguments(self) -> dict[str, Any]:
-        stated = with_epsilon(self, super().arguments())
+        stated = with_epsilon(self, super().arguments(), "eps")
         if not self.threat.targeted:
             return stated
         if "targeted" not in inspect.signature(self.kind).parameters:
@@ -192,11 +194,40 @@ class Foolbox(External):
         return self.kind(**self.arguments()).run(model, pixels, criterion, epsilon=self.epsilon / 255)
 
 
-def with_epsilon(attack: External, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments and `eps`; UserError for an attack that has none."""
-    if "eps" not in inspect.signature(attack.kind).parameters:
+@dataclass(frozen=True)
+class AdvLib(External):
+    """An attack of Adversarial Library (Rony and Ben Ayed 2020) within a budget, such as apgd."""
+
+    version: ClassVar[int] = 1
+    library: ClassVar[str] = "adv_lib"
+    pip: ClassVar[str] = "adv-lib, as docs/attacks.md says"  # it requires visdom, which new setuptools do not build
+    step_size_names: ClassVar[tuple[str, ...]] = ("absolute_step_size",)
+    steps_names: ClassVar[tuple[str, ...]] = ("steps", "n_iter")
+
+    def known(self) -> Mapping[str, Callable[..., Any]]:
+        found = vars(import_module("adv_lib.attacks"))
+        return {name: attack for name, attack in found.items() if inspect.isfunction(attack)}
+
+    def arguments(self) -> dict[str, Any]:
+        stated = with_epsilon(self, super().arguments(), "eps", "ε")
+        takes_norm = "norm" in inspect.signature(self.kind).parameters
+        return stated | ({"norm": math.inf if self.norm == "linf" else 2} if takes_norm else {})
+
+    def attacked(self, classifier: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
+        return self.kind(classifier, pixels, labels, targeted=self.threat.targeted, **self.arguments())
+
+
+def with_epsilon(attack: External, arguments: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The arguments and epsilon, by the one of `names` that the attack takes; UserError for an attack that has none."""
+    takes = inspect.signature(attack.kind).parameters
+    if (name := first(names, takes)) not in takes:
         raise UserError(f"{attack.library}.{attack.name} has no epsilon: choose an attack within a budget")
-    return arguments | {"eps": attack.epsilon / 255}
+    return arguments | {name: attack.epsilon / 255}
+
+
+def first(names: Sequence[str], takes: Collection[str]) -> str:
+    """The first of `names` that is in `takes`, else the first."""
+    return next((name for name in names if name in takes), names[0])
 
 
 def subclasses(found: Mapping[str, Any], base: type) -> dict[str, type]:

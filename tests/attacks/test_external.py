@@ -1,6 +1,8 @@
 """The adapter to other libraries: equal to their own results, reproducible, within the budget, and clear in refusal."""
 
 import random
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from sat_exp.attacks import MI, PGD, TargetedPGD
-from sat_exp.attacks.external import External, Foolbox, Torchattack, Torchattacks
+from sat_exp.attacks.external import AdvLib, External, Foolbox, Torchattack, Torchattacks
 from sat_exp.errors import UserError
 from sat_exp.testing import check_budget
+
+sys.modules.setdefault("visdom", ModuleType("visdom"))  # Adversarial Library imports it, for charts
 
 ATTACKS = [
     Torchattacks("DIFGSM", 40, 6, 4, options={"resize_rate": 1.5}),
@@ -20,6 +24,9 @@ ATTACKS = [
     Torchattack("VMIFGSM", 40, 6, 3),
     Foolbox("LinfPGD", 40.5, 6, 4),
     Foolbox("L2AdditiveGaussianNoiseAttack", 300, norm="l2"),
+    AdvLib("apgd", 40, steps=10),
+    AdvLib("apgd", 300.5, steps=10, norm="l2", options={"loss_function": "ce"}),
+    AdvLib("pgd_linf", 80, 20, 10),
 ]
 
 
@@ -62,10 +69,26 @@ def test_deterministic_attacks_give_the_images_of_this_package(digits, attack, s
     assert torch.equal(attacked(digits, attack, slice(20)), attacked(digits, same, slice(20)))
 
 
-@pytest.mark.parametrize("name", ["torchattacks", "torchattack", "foolbox"])
+@pytest.mark.parametrize(
+    ("goal", "same"), [("untargeted", PGD(40, 6, 5, False)), ("next", TargetedPGD(80, 12, 8, False, "next"))]
+)
+def test_pgd_of_adversarial_library_is_that_of_this_package_where_it_succeeds(digits, goal, same):
+    """It returns the last successful iterate, and does not judge the one after its last step."""
+    options = {"random_init": False}
+    other = AdvLib("pgd_linf", same.epsilon, same.step_size, same.steps + 1, goal=goal, options=options)
+    images, labels, seeds = digits.images[:40], digits.labels[:40], torch.arange(40)
+    told = labels if goal == "untargeted" else (labels + 1) % 10
+    own, theirs = (attack(digits.classifier, images, told, seeds) for attack in (same, other))
+    predicted = digits.classifier(own.float() / 255).argmax(dim=1)
+    success = (predicted == told) != (goal == "untargeted")
+    assert success.sum() >= 20
+    assert torch.equal(own[success], theirs[success])
+
+
+@pytest.mark.parametrize("name", ["torchattacks", "torchattack", "foolbox", "adv_lib"])
 def test_files_name_an_attack(name, repository):
     stated = OmegaConf.to_container(OmegaConf.load(repository / f"conf/attack/{name}.yaml"))
-    kind = {each.library: each for each in (Torchattacks, Torchattack, Foolbox)}[name]
+    kind = {each.library: each for each in (Torchattacks, Torchattack, Foolbox, AdvLib)}[name]
     assert stated.pop("_target_") == f"sat_exp.attacks.external.{kind.__name__}"
     attack = kind(**stated)
     assert attack.gradients == 10
@@ -102,6 +125,10 @@ def test_rounding_never_leaves_the_budget():
         (Torchattack, {"name": "ILPD", "goal": "random"}, r"has no goal class"),
         (Foolbox, {"name": "LinfPgd"}, r"near it: LinfPGD"),
         (Foolbox, {"name": "DatasetAttack"}, r"no such attack"),
+        (AdvLib, {"name": "pgd_inf"}, r"near it: pgd_linf"),
+        (AdvLib, {"name": "ddn"}, r"has no epsilon"),
+        (AdvLib, {"name": "apgd", "step_size": 1}, r"takes no absolute_step_size"),
+        (AdvLib, {"name": "apgd", "options": {"labels": 1}}, r"takes no labels"),
         (Foolbox, {"name": "LinfPGD", "epsilon": -1}, r"attack\.epsilon"),
     ],
 )
