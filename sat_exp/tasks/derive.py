@@ -33,6 +33,11 @@ from sat_exp.tasks.training import ACCURACY, SECONDS, Job, Lesson, Setup, Traini
 POOL = "derived"
 GROUPS = "groups.csv"
 TEST = "lineage"
+INHERITED = (
+    "mirror", "shift", "transform", "mixup", "cutmix", "label_smoothing", "label_noise", "shortcut"
+)  # fmt: skip
+"""Settings of the images that a network learns from; those of the parent count."""
+
 SHOWN = {
     "network": "", "parent": "", "way": "", ACCURACY: ".2%", "parent's_accuracy": ".2%", "zero_weights": ".1%",
     "seconds": ",d",
@@ -140,10 +145,10 @@ def run(
         failures |= trainings.train(list(jobs.values()), engine, recording.tracked)
         done = [one for one in chosen if one.name in jobs and one.name not in failures]
         if done:
-            write_files(folder, done, [written(trainings, one, jobs[one.name]) for one in done])
+            groups = write_files(folder, done, [written(trainings, one, jobs[one.name]) for one in done])
             table = compared(trainings, done, jobs, fingerprints)
     if done:
-        show(table, folder, Path(config.output_dir))
+        show(table, groups, folder, Path(config.output_dir))
     measuring.refuse(failures, "not derived")
 
 
@@ -170,16 +175,19 @@ def derived(
     ways: Mapping[str, Mapping[str, Any]],
     only: Sequence[str] | None,
 ) -> list[Derived]:
-    """Every parent in every way, or in those of the ways that `only` names. Each network has a seed of its own, made
-    from the stated one and the names of parent and way: with one seed, students of all parents would be alike."""
+    """Every parent in every way, or in those of the ways that `only` names. The section `training` of a parent's file
+    overrides `settings` where they are `INHERITED`, a way overrides both. Each network has a seed of its own, made from
+    the stated one and the names of parent and way: with one seed, students of all parents would begin alike."""
     if unknown := [label for label in only or () if label not in ways]:
         raise UserError(f"task.only: there is no way {unknown[0]}: give {choose(unknown[0], ways)}")
     every = []
     for parent in parents:
+        stated = plain(parent).get("training") or {}
+        known = dict(settings) | {name: stated[name] for name in INHERITED if name in stated}
         for label, changes in ways.items():
             if only is not None and label not in only:
                 continue
-            own = dict(settings) | dict(changes)
+            own = known | dict(changes)
             seed = int(key_of({"seed": own["seed"], "parent": parent.name, "way": label})[:8], 16)
             way = Way.of(own | {"seed": seed}, f"task.ways.{label}")
             pools.check_name(f"{parent.name}_{label}")
@@ -206,15 +214,18 @@ def written(trainings: Trainings, one: Derived, done: Job) -> DictConfig:
     return composing.changed(trainings.trained(done, one.group), training=training)
 
 
-def write_files(folder: Path, done: Sequence[Derived], files: Sequence[DictConfig]) -> None:
-    """Write the files of the derived networks and of parents from elsewhere, and of all lineages in the folder the pool
-    and the groups for task=benchmark."""
+def write_files(folder: Path, done: Sequence[Derived], files: Sequence[DictConfig]) -> pd.DataFrame:
+    """Write the files of the derived networks and of parents from elsewhere, the pool of all lineages there, and
+    the groups for task=benchmark, which are returned: of architectures with two parents or more."""
     parents = {one.parent.name: one.parent for one in done}
     known = {*files_of("model"), *(path.stem for path in (folder / "model").glob("*.yaml"))}
     pools.write_models(folder, [*files, *(parent for name, parent in parents.items() if name not in known)])
-    groups = lineages(folder)
-    pools.write_pool(folder, POOL, groups["model"].tolist())
-    write_atomic(folder / GROUPS, groups.to_csv(index=False).encode())
+    table = lineages(folder)
+    pools.write_pool(folder, POOL, table["model"].tolist())
+    groups = table[table.groupby("stratum")["group"].transform("nunique") > 1]
+    if len(groups):
+        write_atomic(folder / GROUPS, groups.to_csv(index=False).encode())
+    return groups
 
 
 def lineages(folder: Path) -> pd.DataFrame:
@@ -243,22 +254,25 @@ def compared(
     return pd.DataFrame(rows, columns=list(SHOWN))
 
 
-def show(table: pd.DataFrame, folder: Path, outputs: Path) -> None:
-    """Print the accuracies of the derived networks and of their parents, and the commands that come next. outputs: the
-    folder of all runs."""
+def show(table: pd.DataFrame, groups: pd.DataFrame, folder: Path, outputs: Path) -> None:
+    """Print the accuracies of the derived networks and of their parents, and the commands that come next. groups: those
+    written for task=benchmark. outputs: the folder of all runs."""
     accuracies = table.groupby("parent")["parent's_accuracy"].first()
-    own = f"{spread(accuracies)} of the test images" if len(accuracies) > 1 else f"{accuracies.iloc[0]:.2%} of them"
+    rates = spread(table[ACCURACY])
     changes = (table[ACCURACY] - table["parent's_accuracy"]).groupby(table["way"], sort=False).mean()
     furthest = changes.abs().idxmax()
     findings = [
         f"{len(table)} networks are derived from {len(accuracies)} trained ones.",
-        f"They classify {spread(table[ACCURACY])} of the test images correctly, their parents {own}.",
-        f"{furthest} changes the accuracy most, by {100 * changes[furthest]:+.1f} percentage points on average.",
+        f"They classify {rates} of the test images correctly, their parents {spread(accuracies)}.",
+        f"The accuracy changes most by {furthest}: {100 * changes[furthest]:+.1f} percentage points.",
     ]
     results.show({"findings": findings}, [printing.table(f"derived, in {folder}", table, SHOWN)])
     run = "lineage"
     matrix = f"python -m sat_exp -cd {folder} task=matrix pool={POOL} name={run}"
-    benchmark = f"python -m sat_exp task=benchmark 'task.runs=[{outputs / run}]' task.groups={folder / GROUPS}"
     console = printing.console()
     console.print(f"their similarity: {matrix}", soft_wrap=True)
+    if groups.empty:
+        console.print("for task=benchmark, derive from two networks of one architecture or more", soft_wrap=True)
+        return
+    benchmark = f"python -m sat_exp task=benchmark 'task.runs=[{outputs / run}]' task.groups={folder / GROUPS}"
     console.print(f"which measure recognises the lineages: {benchmark}", soft_wrap=True)
