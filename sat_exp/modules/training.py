@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Recipe:
             raise UserError(f"optimizer={self.optimizer}: give one of timm's, such as {', '.join(near)}")
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any], where: str = "") -> "Recipe":
+    def of(cls, settings: Mapping[str, Any], where: str = "") -> Self:
         """A recipe from `settings` by name; UserError for a wrong one. where: their group in errors, such as task."""
         values = checked(cls, settings, where)
         try:
@@ -211,13 +211,15 @@ def fit(
     checkpoints: Path,
     watch: Callable[[Phase], Sequence[Callback]],
 ) -> None:
-    """Train all phases, each from its last finished epoch if the folder `checkpoints` has it. begin: makes the module
+    """Train all phases, each from its last finished epoch if the folder `checkpoints` has it; none if the recipe has no
+    epochs. begin: makes the module
     of a phase, of the same classifier for all. watch: makes further callbacks of a phase; without a progress bar among
     them there is none."""
-    phases = [Phase("main", recipe.epochs, recipe.learning_rate, augmented=True)]
-    if recipe.finishing_epochs:
-        phases.append(Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False))
-    for phase in phases:
+    phases = [
+        Phase("main", recipe.epochs, recipe.learning_rate, augmented=True),
+        Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False),
+    ]
+    for phase in (phase for phase in phases if phase.epochs):
         module = begin(phase)
         last = checkpoints / f"{phase.name}.ckpt"
         reached = read_checkpoint(last, module)

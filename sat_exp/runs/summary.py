@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -86,6 +86,7 @@ class Group(TypedDict):
     architecture: Name
     seed: int | str
     recipe: str
+    parent: NotRequired[Name]
 
 
 class Model(TypedDict, total=False):

@@ -80,11 +80,13 @@ class Components(TypedDict):
 
 @with_config(STRICT)
 class Group(TypedDict):
-    """The architecture, seed and recipe of a training, by which networks are grouped."""
+    """The architecture, seed and recipe of a training, by which networks are grouped. parent: the name of the network
+    that one is derived from."""
 
     architecture: FileName
     seed: Seed
     recipe: Annotated[str, Field(max_length=200)]
+    parent: NotRequired[FileName]
 
 
 @with_config(STRICT)

@@ -5,19 +5,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import Field
 
 from sat_exp.errors import UserError
-from sat_exp.files import write_atomic
 from sat_exp.modules.training import Recipe
 from sat_exp.modules.training_images import Source, check_source
-from sat_exp.names import CONF
 from sat_exp.report.headline import spread
 from sat_exp.settings import build, checked, plain
-from sat_exp.settings.types import FileName, FilePath, FolderPath, Seed, file_name
-from sat_exp.tasks import composing, measuring, printing, results
+from sat_exp.settings.types import FileName, FilePath, FolderPath, Seed
+from sat_exp.tasks import composing, measuring, pools, printing, results
 from sat_exp.tasks.recording import recorded
 from sat_exp.tasks.training import ACCURACY, Job, Trainings, by_labels
 
@@ -81,7 +78,8 @@ def run(
             if variant.group is not None and done.name not in failures
         ]
         if pooled:
-            write_pool(folder, pooled)
+            pools.write_models(folder, pooled)
+            pools.write_pool(folder, POOL, sorted(path.stem for path in (folder / "model").glob("*.yaml")))
     show(trainings, [done for done in jobs if done.name not in failures], folder if pooled else None)
     measuring.refuse(failures, "not trained")
 
@@ -102,38 +100,15 @@ def variants(
                 if recipes or seeds:
                     group = {"architecture": stated.get("architecture", model.name), "seed": seed, "recipe": label}
                     name = "_".join([model.name, *([label] if recipes else []), *([f"seed{seed}"] if seeds else [])])
-                    check_name(name)
+                    pools.check_name(name)
                 every.append(Variant(name, model, settings, group))
     return every
-
-
-def check_name(name: str) -> None:
-    """UserError for the combined name of a variant that is too long for a file, or that another model has."""
-    try:
-        file_name(name)
-    except ValueError as error:
-        raise UserError(f"{name} is not a file name ({error}): give shorter names") from error
-    if (CONF / "model" / f"{name}.yaml").is_file():
-        raise UserError(f"{name} is the name of another model: give another model.name=")
 
 
 def job(variant: Variant, images: str) -> Job:
     """The training of a variant. images: their digest."""
     facts = {"network": plain(variant.model.network), "recipe": variant.recipe.facts(), "images": images}
     return Job(variant.name, variant.name, variant.model, variant.recipe, facts, by_labels)
-
-
-def write_pool(folder: Path, trained: list[DictConfig]) -> None:
-    """Write the files of the models, and of the pool of all models in the folder, for --config-dir (-cd)."""
-    dataset = {"override /dataset@_global_.dataset": HydraConfig.get().runtime.choices["dataset"]}
-    for group in ("model", "pool"):
-        (folder / group).mkdir(exist_ok=True)
-    for model in trained:
-        text = OmegaConf.to_yaml({"defaults": [dataset]} | plain(model))
-        write_atomic(folder / "model" / f"{model.name}.yaml", text.encode())
-    members = sorted(path.stem for path in (folder / "model").glob("*.yaml"))
-    pool = {"defaults": [dataset], "name": POOL, "models": members}
-    write_atomic(folder / "pool" / f"{POOL}.yaml", OmegaConf.to_yaml(pool).encode())
 
 
 def show(trainings: Trainings, done: list[Job], pool: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Trained networks in a folder, each with its weights and its record: shared by the train and distill tasks."""
+"""Trained networks in a folder, each with its weights and its record: shared by the tasks that train."""
 
 import logging
 import shutil
@@ -14,28 +14,30 @@ import torch
 from filelock import FileLock, Timeout
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sat_exp import models, tracking
 from sat_exp.engine import Engine, Local, Piece
 from sat_exp.errors import UserError
-from sat_exp.measurement.scheduling import Chain, Schedule, Steps, Task, Work
+from sat_exp.measurement.scheduling import Chain, Schedule, Steps, Task, Work, repaired
 from sat_exp.models import Classifier
 from sat_exp.modules import records, training
+from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.planting import planted
 from sat_exp.modules.training import Phase, Recipe, Training
 from sat_exp.modules.training_images import Source, TrainingImages
 from sat_exp.progress import Advance, ignored, progress
-from sat_exp.store import key_of
+from sat_exp.settings import plain
+from sat_exp.store import Store, key_of
 from sat_exp.tasks.composing import changed
 
 ACCURACY, PARAMETERS, SECONDS = NUMBERS = ("test_accuracy", "parameters", "seconds")
 """The numbers in every training's record."""
 
-Setup = tuple[Callable[[Phase], Training], DataLoader]
-"""The training of a classifier: the module of each phase, and its training images."""
+State = dict[str, Tensor]
 
 Rows = list[tuple[dict[str, float], int | None]]
 """Rows of metrics, each with its step: arguments of `tracking.Run.log`."""
@@ -43,6 +45,21 @@ Rows = list[tuple[dict[str, float], int | None]]
 Log = Callable[[Mapping[str, float], int | None], None]
 
 log = logging.getLogger(__name__)
+
+
+def unchanged(state: State) -> State:
+    return state
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The training of a classifier. begin: makes the module of each phase. batches: its training images. callbacks:
+    further ones of Lightning. finish: what becomes of the weights at the end."""
+
+    begin: Callable[[Phase], Training]
+    batches: DataLoader
+    callbacks: Sequence[Callback] = ()
+    finish: Callable[[State], State] = unchanged
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,38 @@ def by_labels(job: Job, classifier: Classifier, images: TrainingImages) -> Setup
     """The setup of a training by labels alone."""
     classes = job.model.classes
     begin = partial(Training, classifier, classes, job.recipe)
-    return begin, images.batches(planted(images, job.recipe, classes), job.recipe.batch_size)
+    return Setup(begin, images.batches(planted(images, job.recipe, classes), job.recipe.batch_size))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The setup of a training with a teacher, whose logits are kept in `store` and part of the batches where they are
+    not too many."""
+
+    teacher: DictConfig
+    distillation: Distillation
+    store: Store
+    hardware: Hardware
+
+    def __call__(self, job: Job, classifier: Classifier, images: TrainingImages) -> Setup:
+        recipe, classes, teacher = job.recipe, job.model.classes, models.load(self.teacher)
+        augmented = planted(images, recipe, classes)
+        if (views := recipe.views) is not None:
+            known = (teacher, classes, images, views, self.store, self.hardware)
+            augmented = WithTeacherLogits(augmented, repaired(self.store, lambda: teacher_logits(*known)))
+        begin = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
+        return Setup(partial(begin, classifier, classes, recipe), images.batches(augmented, recipe.batch_size))
+
+
+def fingerprints_of(chosen: Sequence[DictConfig]) -> tuple[dict[str, str], dict[str, str]]:
+    """The fingerprints of trained models by name, and the reason of each that cannot be loaded."""
+    fingerprints, failures = {}, {}
+    for model in chosen:
+        try:
+            fingerprints[model.name] = models.load(model).fingerprint
+        except UserError as error:
+            failures[model.name] = str(error)
+    return fingerprints, failures
 
 
 class EpochLog(Callback):
@@ -207,21 +255,22 @@ class Trainings:
             raise UserError("a worker finds other training images: give a folder of images that all machines share")
         untrained = changed(job.model, pretrained=False, training={"seed": recipe.seed})
         classifier = models.load(untrained).classifier
-        begin, batches = job.setup(job, classifier, self.images)
+        setup = job.setup(job, classifier, self.images)
         seed_everything(recipe.seed, verbose=False)  # after the setup, which may draw random numbers
         records.folder(self.folder / "checkpoints")
         checkpoints = records.folder(self.checkpoints(job))
 
         def watch(phase: Phase) -> list[Callback]:
-            bars: list[Callback] = [RichProgressBar()] if shown else []
+            callbacks = [*setup.callbacks, *([RichProgressBar()] if shown else [])]
             if recipe.devices > 1:  # these processes are not part of the W&B run
-                return bars
-            return [EpochLog(log, f"{job.name}/{phase.name}"), *bars]
+                return callbacks
+            return [EpochLog(log, f"{job.name}/{phase.name}"), *callbacks]
 
         started = time.perf_counter()
-        training.fit(begin, recipe, batches, self.hardware, checkpoints, watch)
+        training.fit(setup.begin, recipe, setup.batches, self.hardware, checkpoints, watch)
         seconds = time.perf_counter() - started
-        state = {name: training.compact(tensor.cpu()) for name, tensor in classifier.network.state_dict().items()}
+        state = setup.finish({name: tensor.cpu() for name, tensor in classifier.network.state_dict().items()})
+        state = {name: training.compact(tensor) for name, tensor in state.items()}
         classifier.network.load_state_dict(state)
         accuracy = self.accuracy(classifier, job.model)
         weights = records.write_weights(self.weights(job), state)
@@ -256,5 +305,6 @@ class Trainings:
     def trained(self, job: Job, group: dict[str, Any]) -> DictConfig:
         """The configuration of the network with its trained weights."""
         weights = str(self.weights(job).absolute())
+        stated = {name: value for name, value in plain(job.model).items() if not name.startswith("checkpoint_")}
         changes = {"name": job.name, "group": group, "pretrained": True, "checkpoint": weights}
-        return changed(job.model, **changes, training=job.recipe.facts())
+        return OmegaConf.create(stated | changes | {"training": job.recipe.facts()})

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,23 +12,20 @@ from pydantic import Field
 from sat_exp import models, tracking
 from sat_exp.errors import UserError
 from sat_exp.measurement import Measured, Measurement, pair_table
-from sat_exp.measurement.scheduling import repaired
 from sat_exp.models import Classifier
-from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
-from sat_exp.modules.hardware import Hardware
-from sat_exp.modules.planting import planted
+from sat_exp.modules.distillation import Distillation
 from sat_exp.modules.training import Recipe
 from sat_exp.modules.training_images import Source, TrainingImages, check_source
 from sat_exp.runs import Run
 from sat_exp.settings import plain
 from sat_exp.settings.types import Count, Existing, FileName, FilePath, FolderPath, Positive, Seed, Text
-from sat_exp.store import Store, key_of
+from sat_exp.store import key_of
 from sat_exp.studies.distill import findings
 from sat_exp.studies.distill.gains import KEYS, changes, gains, known_before, over_seeds, relations
 from sat_exp.studies.distill.rankers import evaluated, fitted, ranked, rankings, with_gain, with_gain_of_others
 from sat_exp.tasks import composing, measuring, results
 from sat_exp.tasks.recording import recorded
-from sat_exp.tasks.training import NUMBERS, Job, Setup, Trainings, by_labels
+from sat_exp.tasks.training import NUMBERS, Job, Lesson, Setup, Trainings, by_labels, fingerprints_of
 
 OTHER_SETTINGS = ("name", "directory", "hard", "weight", "temperature")  # neither of a recipe nor with a rule here
 
@@ -51,26 +47,6 @@ class Trial:
     def name(self) -> str:
         student, teacher = self.pair
         return f"{student}_seed{self.seed}_from_{teacher}" if teacher else f"{student}_seed{self.seed}"
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """The setup of a training with a teacher, whose logits are kept in `store` and part of the batches where they are
-    not too many."""
-
-    teacher: DictConfig
-    distillation: Distillation
-    store: Store
-    hardware: Hardware
-
-    def __call__(self, job: Job, classifier: Classifier, images: TrainingImages) -> Setup:
-        recipe, classes, teacher = job.recipe, job.model.classes, models.load(self.teacher)
-        augmented = planted(images, recipe, classes)
-        if (views := recipe.views) is not None:
-            known = (teacher, classes, images, views, self.store, self.hardware)
-            augmented = WithTeacherLogits(augmented, repaired(self.store, lambda: teacher_logits(*known)))
-        begin = partial(Distilling, distillation=self.distillation, teacher=teacher.classifier)
-        return partial(begin, classifier, classes, recipe), images.batches(augmented, recipe.batch_size)
 
 
 @dataclass(frozen=True)
@@ -113,17 +89,6 @@ class Experiment:
         pairs = [(student.name, teacher.name) for student in students for teacher in self.teachers]
         directions = {*pairs, *((teacher, student) for student, teacher in pairs)}
         return self.measurement.run([models.Configured(model) for model in (*self.teachers, *students)], directions)
-
-
-def fingerprints_of(teachers: Sequence[DictConfig]) -> tuple[dict[str, str], dict[str, str]]:
-    """The fingerprints of the teachers by name, and the reason of each that cannot be loaded."""
-    fingerprints, failures = {}, {}
-    for teacher in teachers:
-        try:
-            fingerprints[teacher.name] = models.load(teacher).fingerprint
-        except UserError as error:
-            failures[teacher.name] = str(error)
-    return fingerprints, failures
 
 
 def check(
