@@ -22,8 +22,7 @@ from sat_exp.settings.types import Positive, Share, Whole
 State = dict[str, Tensor]
 
 FOR_STUDENTS = ("hard", "weight", "temperature")
-STEPS = ("prune", "new_head", "interpolate", "bits")
-"""What is done to the parent's weights besides training."""
+FOR_TRAINED = ("prune", "interpolate", "new_head")
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,10 @@ class Way(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         trained = self.epochs + self.finishing_epochs > 0
-        if self.student and (others := [name for name in STEPS[:3] if getattr(self, name) not in (None, False)]):
-            raise UserError(f"{others[0]}={getattr(self, others[0])}: a student has random weights, leave it out")
+        if self.student:
+            for name in FOR_TRAINED:
+                if (value := getattr(self, name)) is not None and value is not False:
+                    raise UserError(f"{name}={value}: a student begins with random weights, leave it out")
         if self.prune and self.interpolate is not None:
             raise UserError(f"interpolate={self.interpolate}: pruned weights would come back, leave out one of the two")
         if not trained and (self.student or self.new_head):
@@ -66,14 +67,11 @@ class HeadTraining(Training):
         self.classifier.requires_grad_(False)
         for part in heads(self.classifier.network):
             part.requires_grad_(True)
-        self.train()
 
-    def train(self, mode: bool = True) -> "HeadTraining":
-        super().train(mode)
+    def on_train_epoch_start(self) -> None:
         self.classifier.eval()
         for part in heads(self.classifier.network):
-            part.train(mode)
-        return self
+            part.train()
 
 
 class Masking(Callback):
