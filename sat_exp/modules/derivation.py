@@ -114,19 +114,19 @@ def renew_head(network: nn.Module, seed: int) -> None:
 
 
 def prune_smallest(network: nn.Module, share: float) -> State:
-    """Set the `share` of the weights with the smallest magnitudes to zero, over all layers together; the masks, bool by
-    name, false where a weight is zero now. Weights are the parameters called `weight` with two dimensions or more."""
-    layers = {
-        f"{name}.weight" if name else "weight": layer
-        for name, layer in network.named_modules()
-        if is_weight("weight", getattr(layer, "weight", None)) and "weight" in layer._parameters
-    }
-    if not layers:
+    """Set the `share` of the weights of each layer with the smallest magnitudes to zero; the masks, bool by name, false
+    where a weight is zero now. Weights are the parameters called `weight` with two dimensions or more.
+
+    With one threshold for the whole network whole layers become zero, as their weights differ in size.
+    """
+    masks = {}
+    for name, layer in network.named_modules():
+        if "weight" in layer._parameters and is_weight("weight", layer.weight):
+            prune.l1_unstructured(layer, "weight", amount=share)
+            masks[f"{name}.weight" if name else "weight"] = layer.weight_mask.bool()
+            prune.remove(layer, "weight")
+    if not masks:
         raise UserError(f"{type(network).__name__} has no weights of two dimensions: leave out prune")
-    prune.global_unstructured([(layer, "weight") for layer in layers.values()], prune.L1Unstructured, amount=share)
-    masks = {name: layer.weight_mask.bool() for name, layer in layers.items()}
-    for layer in layers.values():
-        prune.remove(layer, "weight")
     return masks
 
 
