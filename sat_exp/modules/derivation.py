@@ -22,8 +22,7 @@ from sat_exp.settings.types import Positive, Share, Whole
 State = dict[str, Tensor]
 
 FOR_STUDENTS = ("hard", "weight", "temperature")
-STEPS = ("prune", "new_head", "interpolate", "bits")
-"""What is done to the parent's weights besides training."""
+FOR_TRAINED = ("prune", "interpolate", "new_head")
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,10 @@ class Way(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         trained = self.epochs + self.finishing_epochs > 0
-        if self.student and (others := [name for name in STEPS[:3] if getattr(self, name) not in (None, False)]):
-            raise UserError(f"{others[0]}={getattr(self, others[0])}: a student has random weights, leave it out")
+        if self.student:
+            for name in FOR_TRAINED:
+                if (value := getattr(self, name)) is not None and value is not False:
+                    raise UserError(f"{name}={value}: a student begins with random weights, leave it out")
         if self.prune and self.interpolate is not None:
             raise UserError(f"interpolate={self.interpolate}: pruned weights would come back, leave out one of the two")
         if not trained and (self.student or self.new_head):
@@ -66,14 +67,11 @@ class HeadTraining(Training):
         self.classifier.requires_grad_(False)
         for part in heads(self.classifier.network):
             part.requires_grad_(True)
-        self.train()
 
-    def train(self, mode: bool = True) -> "HeadTraining":
-        super().train(mode)
+    def on_train_epoch_start(self) -> None:
         self.classifier.eval()
         for part in heads(self.classifier.network):
-            part.train(mode)
-        return self
+            part.train()
 
 
 class Masking(Callback):
@@ -116,19 +114,19 @@ def renew_head(network: nn.Module, seed: int) -> None:
 
 
 def prune_smallest(network: nn.Module, share: float) -> State:
-    """Set the `share` of the weights with the smallest magnitudes to zero, over all layers together; the masks, bool by
-    name, false where a weight is zero now. Weights are the parameters called `weight` with two dimensions or more."""
-    layers = {
-        f"{name}.weight" if name else "weight": layer
-        for name, layer in network.named_modules()
-        if is_weight("weight", getattr(layer, "weight", None)) and "weight" in layer._parameters
-    }
-    if not layers:
+    """Set the `share` of the weights of each layer with the smallest magnitudes to zero; the masks, bool by name, false
+    where a weight is zero now. Weights are the parameters called `weight` with two dimensions or more.
+
+    With one threshold for the whole network whole layers become zero, as their weights differ in size.
+    """
+    masks = {}
+    for name, layer in network.named_modules():
+        if "weight" in layer._parameters and is_weight("weight", layer.weight):
+            prune.l1_unstructured(layer, "weight", amount=share)
+            masks[f"{name}.weight" if name else "weight"] = layer.weight_mask.bool()
+            prune.remove(layer, "weight")
+    if not masks:
         raise UserError(f"{type(network).__name__} has no weights of two dimensions: leave out prune")
-    prune.global_unstructured([(layer, "weight") for layer in layers.values()], prune.L1Unstructured, amount=share)
-    masks = {name: layer.weight_mask.bool() for name, layer in layers.items()}
-    for layer in layers.values():
-        prune.remove(layer, "weight")
     return masks
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
+from sat_exp.modules.derivation import Way
 from sat_exp.modules.training import Recipe
 from sat_exp.names import CONF, files_of
 from sat_exp.settings.configuration import GROUPS, Components, Configuration, Group, Input, Model, Pool, Score, Sweep
@@ -28,12 +29,14 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "analyze": ("task.run={given}/sat.csv",),
     "distill": ("task.students=[fashion_vit]", "task.teachers=[fashion_convnext]", *TRAINING),
     "train": ("model.name=mine", *TRAINING),
+    "derive": TRAINING,
 }
 """What a task needs to be given."""
 
 CHECKPOINT = CONF.parent / "sat_exp" / "models" / "bundled" / "fashion_resnet.safetensors"
 
-TAKES_RECIPE = ("train", "distill")
+RECIPES = {"train": Recipe, "distill": Recipe, "derive": Way}
+"""Tasks that take all settings of a class."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,9 @@ def settings() -> list[Setting]:
             seen.add((target, group))
             base = (f"{group}={choice}", *NEEDED.get(choice, ()))
             own = of(of_signature(target), group, choice, base, group)
-            if choice in TAKES_RECIPE:  # of the recipe a signature states no setting as required
-                recipe = {setting.name: setting for setting in of(of_signature(Recipe), group, choice, base, group)}
+            if choice in RECIPES:  # of the recipe a signature states no setting as required
+                signature = of_signature(RECIPES[choice])
+                recipe = {setting.name: setting for setting in of(signature, group, choice, base, group)}
                 own = [recipe.get(setting.name, setting) for setting in own]
             found += own
     for setting in of(Configuration, "common", "", (), ""):

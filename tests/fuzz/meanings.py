@@ -159,6 +159,14 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
         RANGE: ({"a": {"no_such_setting": 1}}, {"a": {"epochs": 0}}), TYPE: ({"a": 5}, {"a": [1]}),
         PATHS: ({"../escaped": {}},),
     },
+    "task.ways": {
+        RANGE: ({"a": {"no_such_setting": 1}}, {"a": {"epochs": -1}}, {"a": {"epochs": 0}}),
+        TYPE: ({"a": 5}, {"a": [1]}), PATHS: ({"../escaped": {}},),
+    },
+    "task.only": {RANGE: (["no_such_way"],), EMPTY: ([],)},
+    "derive/task.prune": {RANGE: (-0.1, 1.0, 1.5)},
+    "task.bits": {RANGE: (1, 0, -1, 9)},
+    "task.interpolate": {RANGE: SHARE},
     "task.weight": {RANGE: SHARE},
     "task.temperature": {RANGE: (0, -1)},
     "task.best": {RANGE: COUNT},
@@ -181,6 +189,7 @@ MEANINGS: dict[str, dict[str, tuple[Any, ...]]] = {
     "task.shortcut": {RANGE: SHARE},
     "train/task.average": {RANGE: (-0.1, 1.0, 1.5)},
     "distill/task.average": {RANGE: (-0.1, 1.0, 1.5)},
+    "derive/task.average": {RANGE: (-0.1, 1.0, 1.5)},
     "task.devices": {RANGE: COUNT},
 }  # fmt: skip
 """Setting → kind of wrongness → values; a setting is GROUP.NAME, whatever is chosen in the group."""
@@ -194,6 +203,7 @@ FREE = {
 """Settings that take any names, with the reason."""
 
 RIGHT: tuple[tuple[str, str, Any, str], ...] = (
+    ("derive/task.epochs", RANGE, 0, "no training: the weights of the parent are pruned or rounded"),
     ("model.training", NESTED, {"_target_": "os.getcwd"}, "tasks that train nothing do not read it, and it is data"),
     ("target.training", NESTED, {"_target_": "os.getcwd"}, "tasks that train nothing do not read it, and it is data"),
 )
