@@ -38,8 +38,7 @@ Examples
   sat-exp task=matrix pool=NAME              similarity of all pairs of a pool
   sat-exp task=analyze task.run=FOLDER       a study of a finished matrix
   sat-exp -m attack.epsilon=4,8 model=A,B    a sweep over settings and models
-All settings: sat-exp --cfg job
-Completion by Tab: eval "$(sat-exp -sc install=bash)"
+All settings: sat-exp --cfg job.  Tab: eval "$(sat-exp -sc install=bash)"
 """
 
 
