@@ -10,10 +10,12 @@ from sat_exp.settings.types import Images
 from sat_exp.similarity.measures import Measure, Outputs
 from sat_exp.similarity.over_images import Array, jackknifed, samples, spread
 
+ROUNDING = 1e-13  # share of the norm of features below which what their mean leaves is that of equal ones
+
 
 class Points(NamedTuple):
     """The features of one model, centred, float64 [n, D]; and for each of the `samples`: their means, float64 [samples,
-    D], and the Frobenius norms of what is left when these are subtracted, float64 [samples]."""
+    D], and the Frobenius norms of what is left when these are subtracted, float64 [samples], NaN for equal features."""
 
     features: Array
     means: Array
@@ -29,12 +31,12 @@ def compact(features: NDArray[Any]) -> Array:
 
 def prepare(features: NDArray[Any], *, images: int) -> Points:
     """The part of a model with features [N, D]."""
-    points = compact(features[spread(len(features), images)])
-    points = points - points.mean(axis=0)
+    own = compact(features[spread(len(features), images)])
+    points = own - own.mean(axis=0)
     chosen = [points[inside] for inside in samples(len(points))]
     means = np.array([each.mean(axis=0) for each in chosen])
-    norms = [np.linalg.norm(each - mean) for each, mean in zip(chosen, means, strict=True)]
-    return Points(points, means, np.array(norms))
+    norms = np.array([np.linalg.norm(each - mean) for each, mean in zip(chosen, means, strict=True)])
+    return Points(points, means, np.where(norms > ROUNDING * np.linalg.norm(own), norms, np.nan))
 
 
 def compute(a: Points, b: Points, labels: NDArray[np.int64] | None, confidence: float) -> tuple[float, float, float]:
@@ -49,7 +51,7 @@ def compute(a: Points, b: Points, labels: NDArray[np.int64] | None, confidence: 
 
     def similarity(sample: int, inside: NDArray[np.bool_]) -> float:
         size = a.norms[sample] * b.norms[sample]
-        if inside.sum() < 2 or not size:
+        if np.isnan(size):
             return np.nan
         left_out = a.features[~inside].T @ b.features[~inside]
         cross = products - left_out - inside.sum() * np.outer(a.means[sample], b.means[sample])

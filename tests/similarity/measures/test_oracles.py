@@ -23,6 +23,7 @@ from sat_exp.similarity.measures import (
     rsa,
     top_classes,
 )
+from sat_exp.similarity.over_images import samples
 
 IMAGES = 60
 
@@ -135,6 +136,15 @@ def test_few_or_equal_features_have_no_value(name):
     if name in ("cka", "debiased_cka", "procrustes", "rsa"):
         assert np.isnan(value(OF_FEATURES[name], equal, drawn(0, 4)))
     assert np.isnan(value(OF_FEATURES[name], drawn(0, 4, 1), drawn(1, 4, 1)))
+
+
+@pytest.mark.parametrize("name", ["cka", "debiased_cka", "procrustes", "rsa"])
+def test_a_sample_of_the_jackknife_with_equal_features_has_no_interval(name):
+    group = samples(IMAGES)[1]
+    features = np.where(group[:, None], np.float32(0.1), drawn(0, 80))
+    found = OF_FEATURES[name].value(features, drawn(1, 9), None, 0.95)
+    assert np.isfinite(found[0])
+    assert np.isnan(found[1:]).all()
 
 
 @pytest.mark.parametrize("make", [lambda n: cka.measure(False, n), procrustes.measure, rsa.measure])
