@@ -1,8 +1,8 @@
 """The measures of similarity of the pairs of a measurement, and what they cost."""
 
 import time
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +13,7 @@ from sat_exp.errors import UserError, one_line
 from sat_exp.measurement.outputs import arranged
 from sat_exp.measurement.subjects import Direction, Measured, Source
 from sat_exp.similarity.measures import Measure, Outputs, Transfers
+from sat_exp.similarity.over_pairs import compared
 
 VALUES = ["model_a", "model_b", "measure", "value", "low", "high"]
 COSTS = ["measure", "title", "needs", "pairs", "network_seconds", "seconds"]
@@ -31,9 +32,9 @@ def measure_tables(
     costs = []
     for name, measure in measures.items():
         started = time.perf_counter()
-        found = [
-            (a, b, name, *inputs.value(name, measure, (a, b), labels, confidence)) for a, b in ways(pairs, measure)
-        ]
+        listed = list(ways(pairs, measure))
+        values = inputs.values(name, measure, listed, labels, confidence)
+        found = [(a, b, name, *values[a, b]) for a, b in listed]
         seconds = round(time.perf_counter() - started, 3)
         costs.append((name, measure.title, measure.kind, len(found), inputs.network_seconds(measure), seconds))
         rows += found
@@ -48,30 +49,42 @@ def ways(pairs: list[Direction], measure: Measure) -> Iterator[Direction]:
             yield pair[::-1]
 
 
+@contextmanager
+def named(measure: str, models: str) -> Iterator[None]:
+    """UserError with the names of the measure and the models for any error inside."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(f"the measure {measure} fails on {models}: {one_line(error)}") from error
+
+
 class Inputs:
     """What measures need of the models of a measurement."""
 
     def __init__(self, measured: Measured) -> None:
         self.measured = measured
         self.models = {model.name: model for model in measured.models}
-        self.cached = lru_cache(maxsize=2)(self.read)  # the first model of a pair stays in memory for the next pairs
 
-    def value(
-        self, name: str, measure: Measure, pair: Direction, labels: np.ndarray | None, confidence: float
-    ) -> tuple[float, float, float]:
-        """The value of a pair with the ends of its interval, NaN for a value without one."""
-        first, second = (self.models[model] for model in pair)
-        truth = labels if first.labelled and second.labelled else None
-        one, other = (self.of(measure, *way) for way in (pair, pair[::-1]))
-        try:
-            value = measure.compute(one, other, truth, confidence)
-        except Exception as error:
-            raise UserError(f"the measure {name} fails on {pair[0]} and {pair[1]}: {one_line(error)}") from error
-        return value if isinstance(value, tuple) else (value, np.nan, np.nan)
+    def values(
+        self, name: str, measure: Measure, pairs: Sequence[Direction], labels: np.ndarray | None, confidence: float
+    ) -> dict[Direction, tuple[float, float, float]]:
+        """The values of pairs with the ends of their intervals, NaN for a value without one. UserError where the
+        measure fails."""
 
-    def of(self, measure: Measure, model: str, other: str) -> Any:
-        """What a measure needs of `model` in its pair with `other`."""
-        return self.transfers(model, other) if measure.needs == "transfers" else self.cached(model, measure.needs)
+        def part(model: str) -> Any:
+            outputs = self.read(model, measure.needs)
+            with named(name, model):
+                return measure.prepare(outputs)
+
+        def value(pair: Direction, one: Any, other: Any) -> tuple[float, float, float]:
+            truth = labels if all(self.models[model].labelled for model in pair) else None
+            with named(name, " and ".join(pair)):
+                found = measure.compute(one, other, truth, confidence)
+            return found if isinstance(found, tuple) else (found, np.nan, np.nan)
+
+        if measure.needs == "transfers":
+            return {pair: value(pair, self.transfers(*pair), self.transfers(*pair[::-1])) for pair in pairs}
+        return dict(compared(pairs, part, value))
 
     def read(self, model: str, needs: str | Outputs) -> np.ndarray:
         if isinstance(needs, Outputs):

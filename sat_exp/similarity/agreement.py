@@ -43,21 +43,30 @@ def agreement(
     correct = np.full(predicted.shape, np.nan) if truth is None else (predicted == truth).astype(np.float64)
     right, both = correct.sum(axis=1), (correct @ correct.T)[first, second]
     a, b = right[first], right[second]
-    neither = images - a - b + both
     pairs = pd.DataFrame(np.array(names, object)[np.column_stack([first, second])], columns=["model_a", "model_b"])
     pairs["images"] = images
     pairs["accuracy_a"], pairs["accuracy_b"] = a / images, b / images
     pairs["accuracy_mean"], pairs["accuracy_gap"] = (a + b) / (2 * images), np.abs(a - b) / images
+    return pairs.assign(**measures_of_counts(same, a, b, both, images, confidence))
+
+
+def measures_of_counts(
+    same: Array, a: Array, b: Array, both: Array, images: int, confidence: float
+) -> dict[str, Array]:
+    """The `MEASURES` of pairs of models and the ends of their intervals, from numbers of images in arrays of one shape:
+    `same`, those with equal predictions; `a`, `b` and `both`, those that the first, the second and both models classify
+    correctly, NaN where unknown. See `agreement`."""
+    neither = images - a - b + both
     counts = both, a - both, b - both, neither
     consistency, _ = kappa(both / images, (a - both) / images, (b - both) / images, neither / images, images)
     low, high = kappa_interval(*counts, confidence)
-    return pairs.assign(
+    return {
         **rate_columns("agreement", same, images, confidence),
         **{"error_consistency": consistency, "error_consistency_low": low, "error_consistency_high": high},
         **rate_columns("error_overlap", neither, images, confidence),
         **rate_columns("disagreement", a + b - 2 * both, images, confidence),
         **rate_columns("same_error", same - both, neither, confidence),
-    )
+    }
 
 
 def kappa(both: Array, first: Array, second: Array, neither: Array, images: int) -> tuple[Array, Array]:

@@ -1,9 +1,7 @@
 """Intervals over images of numbers that are no rates: means of images, and statistics of all images together."""
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 Array = NDArray[np.float64]
@@ -24,26 +22,31 @@ def mean_with_interval(values: Array, confidence: float, low: float, high: float
     return mean, float(np.maximum(mean - half, low)), float(np.minimum(mean + half, high))
 
 
-def jackknifed(
-    statistic: Callable[[Rows], float], images: int, confidence: float, low: float, high: float
-) -> tuple[float, float, float]:
-    """`statistic` of all images, with an interval which ends at `low` and `high`. statistic: a function of the rows of
-    images, int64 [n].
-
-    The interval is that of the delete-group jackknife (Shao and Tu, The Jackknife and Bootstrap, 1995, §2.3): the
-    images are divided at random into G = `PARTS` groups, and each group is left out once. With θ_g the statistic
-    without group g, the squared standard error is (G − 1)/G · Σ (θ_g − mean)², and the quantile is Student's with G − 1
-    degrees of freedom. Unlike in a bootstrap, no image occurs twice, which would be its own nearest neighbour. NaN ends
-    where a θ_g is NaN, and for fewer than two groups.
-    """
-    rows = np.arange(images)
-    value = statistic(rows)
+def samples(images: int) -> NDArray[np.bool_]:
+    """The samples of the delete-group jackknife, bool [samples, images], the same in every call: first all images, then
+    for each of at most `PARTS` groups of random images those that are left without it. Only the first where there are
+    fewer than two groups of two images."""
     parts = min(PARTS, images // 2)
+    if parts < 2:
+        return np.ones((1, images), dtype=bool)
+    group = np.random.default_rng(0).permutation(images) % parts
+    return np.vstack([np.ones(images, dtype=bool), group != np.arange(parts)[:, None]])
+
+
+def jackknifed(values: ArrayLike, confidence: float, low: float, high: float) -> tuple[float, float, float]:
+    """The value of all images, with an interval which ends at `low` and `high`. values: that of each of the `samples`,
+    float64 [samples].
+
+    The interval is that of the delete-group jackknife (Shao and Tu, The Jackknife and Bootstrap, 1995, §2.3): with θ_g
+    the value without group g of G, the squared standard error is (G − 1)/G · Σ (θ_g − mean)², and the quantile is
+    Student's with G − 1 degrees of freedom. Unlike in a bootstrap, no image occurs twice, which would be its own
+    nearest neighbour. NaN ends where a value is NaN, and for a single sample.
+    """
+    value, *left = np.asarray(values, np.float64).tolist()
+    parts, without = len(left), np.array(left)
     if parts < 2 or not np.isfinite(value):
         return value, np.nan, np.nan
-    group = np.random.default_rng(0).permutation(images) % parts
-    left = np.array([statistic(rows[group != part]) for part in range(parts)])
-    error = np.sqrt((parts - 1) / parts * ((left - left.mean()) ** 2).sum())
+    error = np.sqrt((parts - 1) / parts * ((without - without.mean()) ** 2).sum())
     half = float(stdtrit(parts - 1, (1 + confidence) / 2) * error)
     return value, float(np.maximum(value - half, low)), float(np.minimum(value + half, high))
 

@@ -42,6 +42,11 @@ def drawing(a, b, labels, confidence):
     return float(np.random.random())  # noqa: NPY002
 
 
+def counting(a, b, labels, confidence):
+    a += 1
+    return float(np.mean(a == b))
+
+
 def weighted(a, b, labels, confidence):
     return float(np.average(a == b, weights=np.arange(1, len(a) + 1)))
 
@@ -62,6 +67,7 @@ def test_a_sound_measure_of_ones_own_passes():
         ({"low": 0.9}, "is not within 0.9 to 1"),
         ({"identity": 0.5}, "a model with itself has 1.0, not 0.5"),
         ({"compute": zeroing}, "changes its input, the first model"),
+        ({"prepare": np.copy, "compute": counting}, "change no prepared part"),
         ({"compute": drawing}, "a second call gives another value"),
         ({"compute": weighted}, "depends on the order of images"),
         ({"compute": lambda a, b, labels, confidence: float(np.mean(a > b))}, "claims to be symmetric and is not"),

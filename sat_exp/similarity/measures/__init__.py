@@ -42,16 +42,25 @@ class Transfers(NamedTuple):
     goals: Classes | None = None
 
 
+def itself(outputs: Any) -> Any:
+    """The part of a model that needs no preparation."""
+    return outputs
+
+
 @dataclass(frozen=True)
 class Measure:
     """How similar two models are on the same images.
 
-    title: in words. needs: what `compute` gets of each model: its predicted classes, int64 [N]; its logits, float32
-    [N, K]; its `Transfers` with the other model; or an array of `Outputs`. low, high: the range of the value.
+    title: in words. needs: what it is computed from, of each model: its predicted classes, int64 [N]; its logits,
+    float32 [N, K]; its `Transfers` with the other model; or an array of `Outputs`. low, high: the range of the value.
 
     compute(a, b, labels, confidence): the value for two models, NaN where it is undefined. `labels` are the true
     classes, int64 [N], or None where they are unknown; `confidence` is that of the interval, where it returns one. It
     changes none of them.
+
+    prepare(outputs): what `compute` gets of each model, by default what the measure needs itself. It is called once per
+    model and not once per pair, so it is the place for work on one model alone. It returns an array or a tuple or list
+    of such, nested as needed: their bytes are counted, to bound the memory of many models. Not used for `Transfers`.
 
     symmetric: the order of the two models does not matter. identity: the value of a model with itself, where it is
     defined; None where it depends on the model. all_images: it needs attacks on all images, whatever is predicted for
@@ -66,6 +75,11 @@ class Measure:
     symmetric: bool = True
     identity: float | None = None
     all_images: bool = False
+    prepare: Callable[[Any], Any] = itself
+
+    def value(self, a: Any, b: Any, labels: NDArray[np.int64] | None, confidence: float) -> Value:
+        """The value of one pair, from what the measure needs of each model."""
+        return self.compute(self.prepare(a), self.prepare(b), labels, confidence)
 
     @property
     def kind(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sat_exp.similarity.agreement import agreement
+from sat_exp.similarity.agreement import measures_of_counts
 from sat_exp.similarity.measures import Measure
 
 Column = Literal["agreement", "error_consistency", "error_overlap", "disagreement", "same_error"]
@@ -16,8 +16,11 @@ def compute(
     a: NDArray[Any], b: NDArray[Any], labels: NDArray[np.int64] | None, confidence: float, *, of: str
 ) -> tuple[float, float, float]:
     """The column `of` of the table `agreement`, with the ends of its interval."""
-    row = agreement(["a", "b"], labels, {"a": a, "b": b}, confidence=confidence).iloc[0]
-    return float(row[of]), float(row[f"{of}_low"]), float(row[f"{of}_high"])
+    unknown = np.full(len(a), np.nan)
+    first, second = (unknown if labels is None else (each == labels).astype(np.float64) for each in (a, b))
+    counts = first.sum(), second.sum(), first @ second
+    found = measures_of_counts((a == b).sum(), *counts, len(a), confidence)
+    return float(found[of]), float(found[f"{of}_low"]), float(found[f"{of}_high"])
 
 
 TITLES: dict[str, tuple[str, float | None]] = {

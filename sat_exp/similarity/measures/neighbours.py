@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sat_exp.settings.types import Count, Images
 from sat_exp.similarity.measures import Measure, Outputs
-from sat_exp.similarity.over_images import Array, Rows, jackknifed, spread
+from sat_exp.similarity.over_images import Array, jackknifed, samples, spread
 
 Overlap = Literal["jaccard", "share"]
 
@@ -22,46 +22,63 @@ def cosines(features: NDArray[Any]) -> Array:
     return found
 
 
-def nearest(similarities: Array, neighbours: int) -> NDArray[np.bool_]:
-    """Whether an image is among the nearest ones of another, bool [n, n], one row for each image."""
+def nearest(similarities: Array, neighbours: int) -> NDArray[np.uint64]:
+    """Whether an image is among the nearest ones of another, a bit each, uint64 [n, n/64 rounded up]; one row for each
+    image."""
     columns = np.argpartition(-similarities, neighbours - 1, axis=1)[:, :neighbours]
-    found = np.zeros(similarities.shape, dtype=bool)
+    found = np.zeros((len(similarities), -(-len(similarities) // 64) * 64), dtype=bool)
     np.put_along_axis(found, columns, True, axis=1)
-    return found
+    return np.packbits(found, axis=1).view(np.uint64)
+
+
+def prepare(features: NDArray[Any], *, neighbours: int, images: int) -> list[NDArray[np.uint64]]:
+    """The neighbours of a model with features [N, D] in each of the `samples`; none in one of not more than k + 1
+    images."""
+    similarities = cosines(features[spread(len(features), images)])
+    chosen = (np.flatnonzero(inside) for inside in samples(len(similarities)))
+    return [
+        nearest(similarities[np.ix_(rows, rows)], neighbours)
+        if len(rows) > neighbours + 1
+        else np.zeros((0, 0), np.uint64)
+        for rows in chosen
+    ]
 
 
 def compute(
-    a: NDArray[Any],
-    b: NDArray[Any],
+    a: list[NDArray[np.uint64]],
+    b: list[NDArray[np.uint64]],
     labels: NDArray[np.int64] | None,
     confidence: float,
     *,
     of: Overlap,
     neighbours: int,
-    images: int,
 ) -> tuple[float, float, float]:
-    """The mean overlap of the k = `neighbours` nearest images by cosine of features [N, D], with the interval of the
+    """The mean overlap of the k = `neighbours` nearest images by cosine of features, with the interval of the
     jackknife; NaN where there are not more than k + 1 images.
 
     With S and T the neighbours of an image by the two models, the overlap is |S ∩ T|/|S ∪ T| for `jaccard` (Schumacher
     et al., arXiv 2005.10039, 2020) and |S ∩ T|/k for `share` (mutual k-nearest neighbours: Huh et al., The Platonic
     Representation Hypothesis, ICML 2024).
     """
-    rows = spread(len(a), images)
-    first, second = (cosines(features[rows]) for features in (a, b))
 
-    def statistic(rows: Rows) -> float:
-        if len(rows) <= neighbours + 1:
+    def overlap(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
+        if not len(one):
             return np.nan
-        chosen = np.ix_(rows, rows)
-        shared = (nearest(first[chosen], neighbours) & nearest(second[chosen], neighbours)).sum(axis=1)
+        shared = np.bitwise_count(one & other).sum(axis=1, dtype=np.int64)
         return float((shared / (2 * neighbours - shared if of == "jaccard" else neighbours)).mean())
 
-    return jackknifed(statistic, len(rows), confidence, 0, 1)
+    return jackknifed([overlap(*parts) for parts in zip(a, b, strict=True)], confidence, 0, 1)
 
 
 def measure(of: Overlap, neighbours: Count, images: Images) -> Measure:
     """The overlap of neighbours among at most so many images."""
     words = {"jaccard": "Jaccard index of", "share": "Mutual"}
-    work = partial(compute, of=of, neighbours=neighbours, images=images)
-    return Measure(f"{words[of]} {neighbours} nearest neighbours", Outputs("features"), 0.0, 1.0, work, identity=1.0)
+    return Measure(
+        f"{words[of]} {neighbours} nearest neighbours",
+        Outputs("features"),
+        0.0,
+        1.0,
+        partial(compute, of=of, neighbours=neighbours),
+        identity=1.0,
+        prepare=partial(prepare, neighbours=neighbours, images=images),
+    )

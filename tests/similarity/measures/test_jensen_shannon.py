@@ -6,11 +6,19 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 
 from sat_exp.similarity.measures import jensen_shannon
-from sat_exp.similarity.measures.jensen_shannon import compute, similarity
+from sat_exp.similarity.measures.jensen_shannon import measure, prepare
 
 
 def logits(seed, images=50, classes=7, scale=3.0):
     return (scale * np.random.default_rng(seed).normal(size=(images, classes))).astype(np.float32)
+
+
+def similarity(a, b):
+    return jensen_shannon.similarity(prepare(a), prepare(b))
+
+
+def value(a, b, confidence=0.95):
+    return measure().value(a, b, None, confidence)
 
 
 def test_each_image_has_scipys_divergence():
@@ -35,18 +43,18 @@ def test_a_constant_added_to_logits_changes_nothing():
 
 def test_blocks_of_images_do_not_change_the_value(monkeypatch):
     a, b = logits(4), logits(5)
-    whole = compute(a, b, None, 0.95)
+    whole = value(a, b)
     monkeypatch.setattr(jensen_shannon, "BLOCK", 7)
-    assert compute(a, b, None, 0.95) == pytest.approx(whole)
+    assert value(a, b) == pytest.approx(whole)
 
 
 def test_the_interval_holds_the_mean_of_many_images_as_often_as_stated():
     a, b = logits(6, images=20_000), logits(7, images=20_000)
     truth = similarity(a, b).mean()
     draws = np.random.default_rng(0).integers(0, len(a), (400, 100))
-    ends = np.array([compute(a[rows], b[rows], None, 0.9)[1:] for rows in draws])
+    ends = np.array([value(a[rows], b[rows], 0.9)[1:] for rows in draws])
     assert 0.85 < np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1])) < 0.95
 
 
 def test_models_of_different_classes_have_no_value():
-    assert np.isnan(compute(logits(0), logits(1, classes=6), None, 0.95)).all()
+    assert np.isnan(value(logits(0), logits(1, classes=6))).all()

@@ -23,6 +23,7 @@ from sat_exp.similarity.measures import (
     rsa,
     top_classes,
 )
+from sat_exp.similarity.over_images import samples
 
 IMAGES = 60
 
@@ -38,7 +39,7 @@ def alike(columns=(9, 14)):
 
 
 def value(measure, a, b, labels=None):
-    found = measure.compute(a, b, labels, 0.95)
+    found = measure.value(a, b, labels, 0.95)
     assert not np.isfinite(found[0]) or found[1] <= found[0] <= found[2]
     return found[0]
 
@@ -80,7 +81,7 @@ def test_cka_is_that_of_ckatorch(debiased):
 @pytest.mark.parametrize("widths", [(9, 9), (9, 14), (80, 70)])
 def test_procrustes_is_that_of_scipy(widths):
     a, b = alike(widths)
-    first, second = (procrustes.normalised(each.astype(np.float64)) for each in (a, b))
+    first, second = (each / np.linalg.norm(each) for each in (each - each.mean(axis=0, dtype=float) for each in (a, b)))
     wide = max(widths)
     padded = [np.pad(each, [(0, 0), (0, wide - each.shape[1])]) for each in (first, second)]
     rotation, _ = orthogonal_procrustes(*padded)
@@ -137,6 +138,15 @@ def test_few_or_equal_features_have_no_value(name):
     assert np.isnan(value(OF_FEATURES[name], drawn(0, 4, 1), drawn(1, 4, 1)))
 
 
+@pytest.mark.parametrize("name", ["cka", "debiased_cka", "procrustes", "rsa"])
+def test_a_sample_of_the_jackknife_with_equal_features_has_no_interval(name):
+    group = samples(IMAGES)[1]
+    features = np.where(group[:, None], np.float32(0.1), drawn(0, 80))
+    found = OF_FEATURES[name].value(features, drawn(1, 9), None, 0.95)
+    assert np.isfinite(found[0])
+    assert np.isnan(found[1:]).all()
+
+
 @pytest.mark.parametrize("make", [lambda n: cka.measure(False, n), procrustes.measure, rsa.measure])
 def test_no_more_images_than_stated_count(make):
     a, b = alike()
@@ -169,7 +179,7 @@ def test_the_jackknifes_interval_holds_the_value_of_many_images_about_as_often_a
     measure = OF_FEATURES[name] if name != "share" else neighbours.measure("share", 12, 1000)
     generator = np.random.default_rng(0)
     samples = [generator.choice(4000, 80, replace=False) for _ in range(50)]
-    found = np.array([measure.compute(a[rows], b[rows], None, 0.9) for rows in samples])
+    found = np.array([measure.value(a[rows], b[rows], None, 0.9) for rows in samples])
     inside = (found[:, 1] <= found[:, 0].mean()) & (found[:, 0].mean() <= found[:, 2])
     assert 0.75 < inside.mean() <= 1
     half = (found[:, 2] - found[:, 1]).mean() / 2

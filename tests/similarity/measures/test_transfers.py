@@ -25,22 +25,22 @@ def transfers(predictions, model, other):
 def test_they_are_those_of_the_table_of_pairs(predictions, compare):
     row = score(predictions, {"a": "x", "b": "y"}, compare=compare).set_index(["model_a", "model_b"]).loc[("a", "b")]
     pair = transfers(predictions, "a", "b"), transfers(predictions, "b", "a")
-    value = sat.measure(compare, 0.01).compute(*pair, predictions.labels, 0.95)
+    value = sat.measure(compare, 0.01).value(*pair, predictions.labels, 0.95)
     assert value == pytest.approx((row["sat"], row["sat_low"], row["sat_high"]))
     for way, ordered in (("ab", pair), ("ba", pair[::-1])):
-        value = transfer.measure(compare).compute(*ordered, predictions.labels, 0.95)
+        value = transfer.measure(compare).value(*ordered, predictions.labels, 0.95)
         assert value == pytest.approx([row[f"transfer_rate_{way}{end}"] for end in ("", "_low", "_high")])
 
 
 def test_a_way_that_was_not_measured_and_unknown_labels_have_no_value(predictions):
     a, b = transfers(predictions, "a", "b"), transfers(predictions, "b", "a")
-    assert np.isnan(sat.measure("truth", 0.01).compute(a._replace(attacked=None), b, predictions.labels, 0.95)).all()
-    assert np.isnan(sat.measure("truth", 0.01).compute(a, b, None, 0.95)).all()
-    assert np.isfinite(sat.measure("consensus", 0.01).compute(a, b, None, 0.95)).all()
+    assert np.isnan(sat.measure("truth", 0.01).value(a._replace(attacked=None), b, predictions.labels, 0.95)).all()
+    assert np.isnan(sat.measure("truth", 0.01).value(a, b, None, 0.95)).all()
+    assert np.isfinite(sat.measure("consensus", 0.01).value(a, b, None, 0.95)).all()
 
 
 def test_an_image_that_should_have_been_attacked_is_an_error(predictions):
     a, b = transfers(predictions, "a", "b"), transfers(predictions, "b", "a")
     missing = a._replace(attacked=np.full(80, -1))
     with pytest.raises(ValueError, match="attacked images have no prediction"):
-        sat.measure("consensus", 0.01).compute(missing, b, None, 0.95)
+        sat.measure("consensus", 0.01).value(missing, b, None, 0.95)
