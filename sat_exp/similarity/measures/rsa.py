@@ -34,7 +34,12 @@ def prepare(features: NDArray[Any], *, images: int) -> Ranks:
     first, second = np.triu_indices(len(distances), 1)
     _, places = np.unique(distances[first, second], return_inverse=True)
     ranks = [doubled_ranks(places[inside[first] & inside[second]]) for inside in samples(len(distances))]
-    return Ranks(ranks, np.array([np.linalg.norm(each.astype(np.float64)) for each in ranks]))
+    return Ranks(ranks, np.sqrt([inner(each, each) for each in ranks]))
+
+
+def inner(one: NDArray[np.int32], other: NDArray[np.int32]) -> float:
+    """The inner product, summed in pairs: it is above 2⁵³, where a running sum would lose digits."""
+    return float(np.multiply(one, other, dtype=np.float64).sum())
 
 
 def doubled_ranks(places: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -50,7 +55,7 @@ def compute(a: Ranks, b: Ranks, labels: NDArray[np.int64] | None, confidence: fl
     jackknife; NaN for fewer than three images and where all dissimilarities are equal (Kriegeskorte, Mur and
     Bandettini, Frontiers in Systems Neuroscience 2, 2008)."""
     sizes = a.norms * b.norms
-    products = [one.astype(np.float64) @ other.astype(np.float64) for one, other in zip(a.ranks, b.ranks, strict=True)]
+    products = [inner(*ranks) for ranks in zip(a.ranks, b.ranks, strict=True)]
     correlations = np.divide(products, sizes, out=np.full(len(sizes), np.nan), where=sizes > 0)
     return jackknifed(np.clip(correlations, -1, 1), confidence, -1, 1)
 
