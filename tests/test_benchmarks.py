@@ -73,3 +73,17 @@ def test_the_law_of_growth():
         points = growth["series"](1)[name]
         times = growth["law"](points, [costs] * len(points))["seconds"]
         assert least - 1e-9 <= growth["exponent"](growth["varied"](name, points), times) <= most + 1e-9
+
+
+def test_measures_are_compared_with_computing_each_pair_anew_and_with_libraries(run):
+    sizes = ("--models", "4", "--images", "40", "--features", "8", "--pixels", "8")
+    printed = run("measures.py", *sizes, "--measures", "cka", "sat")
+    assert "all pairs of 4 models" in printed
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line.startswith("│")]
+    assert [(row[0], bool(row[4]), row[-1]) for row in rows] == [("cka", True, "1.0"), ("sat", False, "1.0")]
+
+
+def test_parts_that_do_not_fit_are_counted_once_per_block():
+    """Eight models in blocks of four: eight preparations, and four for the last block."""
+    benchmark = runpy.run_path(str(BENCHMARKS / "measures.py"))
+    assert benchmark["preparations"](8, benchmark["HELD"] // 4) == 12
