@@ -5,7 +5,9 @@ number of steps, and gives a call that attacks the batch.
 """
 
 import importlib
+import sys
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 from torch import Tensor, nn
@@ -36,6 +38,9 @@ def foolbox_on(network: nn.Module, images: Tensor, labels: Tensor, steps: int) -
     wrapped = foolbox.PyTorchModel(network, bounds=(0, 1), device=images.device)
     criterion = foolbox.criteria.Misclassification(labels)
     return lambda: attack.run(wrapped, images, criterion, epsilon=EPSILON / 255)
+
+
+sys.modules.setdefault("visdom", ModuleType("visdom"))  # Adversarial Library imports it, for charts
 
 
 def adv_lib_on(network: nn.Module, images: Tensor, labels: Tensor, steps: int) -> Call:
