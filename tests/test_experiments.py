@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 STUDIES = Path(__file__).parents[1] / "experiments"
-CHECKED = ["benchmark", "stability"]
+CHECKED = ["benchmark", "stability", "stability_imagenet"]
 NUMBER = re.compile(r"(?<![\w.])[−-]?\d[\d,]*(?:\.\d+)?%?(?![\w.]*\w)")
 
 
