@@ -1,15 +1,15 @@
-"""Compare the time of measures of similarity over all pairs with that of computing every pair anew and with libraries.
+"""Compare the time of measures of similarity over all pairs with that of unshared work and of libraries.
 
     python benchmarks/measures.py [--models 45] [--images 500] [--features 192] [--classes 10] [--pixels 32] [--peak]
 
-A measure prepares each model once and compares the parts of two. "anew" prepares both models for every pair. "library"
-computes the value of every sample of the jackknife with ckatorch, SciPy, scikit-learn or lm-sim; the time is that of
-all images times the number of samples. Times are CPU seconds of one thread, medians of eight models, their pairs and
-three turns of a library, for outputs of random networks that have something in common. "all pairs" is for --models
-models, of which each is prepared once; where not all parts fit into memory, "passes" times.
+A measure prepares each model once and compares the parts of two. "unshared" prepares both models for every pair.
+"library" computes the value of every sample of the jackknife with ckatorch, SciPy, scikit-learn or lm-sim; the time is
+that of all images times the number of samples. Times are CPU seconds of one thread, medians of eight models, their
+pairs and three turns of a library, for outputs of random networks that have something in common. "all pairs" is for
+--models models. Each is prepared once, or "passes" times on average where not all parts fit into memory.
 
---peak measures the memory instead, in one process per measure: all parts are made as for all pairs, and every hundredth
-pair is compared. The resident memory before is subtracted.
+--peak measures the memory instead, in one process per measure. All parts are prepared as for all pairs, but only every
+hundredth pair is compared. The resident memory before is subtracted.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from sat_exp.similarity.over_pairs import HELD, compared, size
 
 TIMED = 8  # models
 PLANES, POINTS, GRADIENTS, COMMON = 25, 225, 100, 32
-EVERY = 100  # pairs, of which one is compared where memory is measured
+EVERY = 100  # one pair of so many is compared where memory is measured
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class Outputs:
     features: int
     classes: int
     pixels: int
+
+    def __str__(self) -> str:
+        sizes = f"{self.images:,} images, {self.features} features, {self.classes} classes"
+        return f"{sizes}, {self.pixels}² pixels"
 
     @property
     def labels(self) -> np.ndarray:
@@ -119,26 +123,31 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def timed(measure: Measure, outputs: Outputs) -> tuple[float, float, float, int]:
-    """The seconds of a model, of a pair, and of a pair anew; and the bytes of a part."""
+    """The seconds of a model, of a pair, and of a pair with the preparation of both models; and the bytes of a part."""
     given = [outputs.of(measure.kind, model) for model in range(TIMED)]
     labels, parts = outputs.labels, [measure.prepare(each) for each in given]
     a_model = median(seconds(partial(measure.prepare, each)) for each in given)
     pairs = [*combinations(range(TIMED), 2)]
     a_pair = median(seconds(partial(measure.compute, parts[a], parts[b], labels, 0.95)) for a, b in pairs)
-    anew = median(seconds(partial(measure.value, given[a], given[b], labels, 0.95)) for a, b in pairs[:TIMED])
-    return a_model, a_pair, anew, max(map(size, parts))
+    unshared = median(seconds(partial(measure.value, given[a], given[b], labels, 0.95)) for a, b in pairs[:TIMED])
+    return a_model, a_pair, unshared, max(map(size, parts))
 
 
 def times(measures: dict[str, Measure], outputs: Outputs, models: int) -> Table:
     theirs, pairs = libraries(outputs.labels), models * (models - 1) / 2
-    shape = (
-        f"{outputs.images:,} images, {outputs.features} features, {outputs.classes} classes, {outputs.pixels}² pixels"
-    )
-    table = Table("measure", title=f"{shape}; all pairs of {models} models", title_justify="left")
-    for heading in ("ms a model", "ms a pair", "anew ÷ ours", "library ÷ ours", "all pairs, s", "MB a part", "passes"):
+    table = Table("measure", title=f"{outputs}; all pairs of {models} models", title_justify="left")
+    for heading in (
+        "ms a model",
+        "ms a pair",
+        "unshared ÷ ours",
+        "library ÷ ours",
+        "all pairs, s",
+        "MB a part",
+        "passes",
+    ):
         table.add_column(heading, justify="right")
     for name, measure in measures.items():
-        a_model, a_pair, anew, held = timed(measure, outputs)
+        a_model, a_pair, unshared, held = timed(measure, outputs)
         prepared = preparations(models, held)
         ours = prepared * a_model + pairs * a_pair
         given = [outputs.of(measure.kind, model) for model in range(2)]
@@ -148,7 +157,7 @@ def times(measures: dict[str, Measure], outputs: Outputs, models: int) -> Table:
             name,
             f"{1e3 * a_model:.2f}",
             f"{1e3 * a_pair:.2f}",
-            f"{pairs * anew / ours:,.1f}",
+            f"{pairs * unshared / ours:,.1f}",
             f"{values * pairs * median(turns) / ours:,.1f}" if work else "",
             f"{ours:.1f}",
             f"{held / 1e6:.2f}",
@@ -193,10 +202,7 @@ def peak(name: str, outputs: Outputs, models: int) -> tuple[int, int]:
 
 
 def peaks(names: Iterable[str], outputs: Outputs, models: int) -> Table:
-    shape = (
-        f"{outputs.images:,} images, {outputs.features} features, {outputs.classes} classes, {outputs.pixels}² pixels"
-    )
-    title = f"{models} models, {shape}; parts have at most {HELD / 1e6:.0f} MB and those of two models"
+    title = f"{models} models, {outputs}; parts have at most {HELD / 1e6:.0f} MB and those of two models"
     table = Table("measure", "MB a part", "peak, MB", title=title, title_justify="left")
     spawn = multiprocessing.get_context("spawn")
     for name in names:

@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from sat_exp.errors import UserError
-from sat_exp.modules.training import Part, Recipe, Training
+from sat_exp.modules.training import Part, Recipe, State, Training
 from sat_exp.settings.types import Positive, Share, Whole
-
-State = dict[str, Tensor]
 
 FOR_STUDENTS = ("hard", "weight", "temperature")
 FOR_TRAINED = ("prune", "interpolate", "new_head")

@@ -35,6 +35,8 @@ FINISHING_RATE = 0.25  # the learning rate of the finishing epochs, as a fractio
 ONE_CYCLE: Final = "one_cycle"
 Schedule = Literal["one_cycle", "cosine", "tanh", "poly", "multistep", "step"]
 Part = Annotated[float, Field(ge=0, lt=1)]
+State = dict[str, Tensor]
+"""The weights and statistics of a network by name."""
 
 
 @dataclass(frozen=True)
@@ -211,10 +213,9 @@ def fit(
     checkpoints: Path,
     watch: Callable[[Phase], Sequence[Callback]],
 ) -> None:
-    """Train all phases, each from its last finished epoch if the folder `checkpoints` has it; none if the recipe has no
-    epochs. begin: makes the module
-    of a phase, of the same classifier for all. watch: makes further callbacks of a phase; without a progress bar among
-    them there is none."""
+    """Train all phases that have epochs, each from its last finished epoch if the folder `checkpoints` has it. begin:
+    makes the module of a phase, of the same classifier for all. watch: makes further callbacks of a phase; without a
+    progress bar among them there is none."""
     phases = [
         Phase("main", recipe.epochs, recipe.learning_rate, augmented=True),
         Phase("finish", recipe.finishing_epochs, recipe.learning_rate * FINISHING_RATE, augmented=False),

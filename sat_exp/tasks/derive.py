@@ -1,7 +1,7 @@
 """task=derive: networks derived from trained ones, whose lineage is known."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -242,14 +242,16 @@ def lineages(folder: Path) -> pd.DataFrame:
 
 
 def compared(
-    trainings: Trainings, done: Iterable[Derived], jobs: Mapping[str, Job], fingerprints: Mapping[str, str]
+    trainings: Trainings, done: Sequence[Derived], jobs: Mapping[str, Job], fingerprints: Mapping[str, str]
 ) -> pd.DataFrame:
     """One row per derived network, with the columns `SHOWN`."""
+    parents = {one.parent.name: one.parent for one in done}
+    accuracies = {name: trainings.tested(parent, fingerprints[name]) for name, parent in parents.items()}
     rows = []
     for one in done:
         record = trainings.record(jobs[one.name])
-        parent = trainings.tested(one.parent, fingerprints[one.parent.name])
         zeros = derivation.zero_share(read_state(trainings.weights(jobs[one.name])))
+        parent = accuracies[one.parent.name]
         rows.append((one.name, one.parent.name, one.label, record[ACCURACY], parent, zeros, record[SECONDS]))
     return pd.DataFrame(rows, columns=list(SHOWN))
 

@@ -15,7 +15,6 @@ from filelock import FileLock, Timeout
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sat_exp import models, tracking
@@ -27,7 +26,7 @@ from sat_exp.modules import records, training
 from sat_exp.modules.distillation import Distillation, Distilling, WithTeacherLogits, teacher_logits
 from sat_exp.modules.hardware import Hardware
 from sat_exp.modules.planting import planted
-from sat_exp.modules.training import Phase, Recipe, Training
+from sat_exp.modules.training import Phase, Recipe, State, Training
 from sat_exp.modules.training_images import Source, TrainingImages
 from sat_exp.progress import Advance, ignored, progress
 from sat_exp.settings import plain
@@ -36,8 +35,6 @@ from sat_exp.tasks.composing import changed
 
 ACCURACY, PARAMETERS, SECONDS = NUMBERS = ("test_accuracy", "parameters", "seconds")
 """The numbers in every training's record."""
-
-State = dict[str, Tensor]
 
 Rows = list[tuple[dict[str, float], int | None]]
 """Rows of metrics, each with its step: arguments of `tracking.Run.log`."""
