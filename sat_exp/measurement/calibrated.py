@@ -19,23 +19,30 @@ IMAGES = 64
 
 
 def techniques(
-    fingerprint: str, name: str, pixels: StoredArray, store: Store, hardware: Hardware, load: Callable[[], Placed]
+    fingerprint: str,
+    name: str,
+    pixels: StoredArray,
+    gradients: int,
+    store: Store,
+    hardware: Hardware,
+    load: Callable[[], Placed],
 ) -> Techniques:
-    """The techniques of a model. pixels: the images on which it is calibrated, where the store has no calibration of
-    this model on this device yet; then `load` gives the model."""
+    """The techniques of a model. pixels: the images that are attacked with this many gradients each. Where the store
+    has no calibration of this model on this device for this much work yet, `load` gives the model."""
     if hardware.numerics == "exact":
         return Techniques()
     versions = {key: value for key, value in hardware.versions.items() if key in ("torch", "device")}
-    facts = {"model": fingerprint, "shape": list(pixels.shape[1:]), **versions}
+    passes = pixels.rows * max(1, gradients)
+    facts = {"model": fingerprint, "shape": list(pixels.shape[1:]), "passes": passes, **versions}
     array = store.open("calibrations", facts, shape=(BYTES,), dtype="uint8", chunk=BYTES, name=name)
     with store.lock("calibration", key_of(facts)):
         if array.missing():
-            array.write(0, encoded(calibration(load(), pixels, hardware)))
+            array.write(0, encoded(calibration(load(), pixels, passes, hardware)))
     stored = json.loads(array.read_all().tobytes())
     return Techniques(tuple(stored["attack"]), tuple(stored["evaluation"]), tuple(stored["notes"]))
 
 
-def calibration(placed: Placed, pixels: StoredArray, hardware: Hardware) -> dict[str, Any]:
+def calibration(placed: Placed, pixels: StoredArray, passes: int, hardware: Hardware) -> dict[str, Any]:
     """The plain values of a `Choice` for a model, on the first images and the classes that it predicts for them."""
     from sat_exp.numerics import calibrate  # imports timm, which a full store does not need
 
@@ -45,7 +52,7 @@ def calibration(placed: Placed, pixels: StoredArray, hardware: Hardware) -> dict
         labels = torch.cat(
             [classifier(few.to(hardware.device).float() / 255).argmax(dim=1) for few in images.split(16)]
         )
-    return vars(calibrate(classifier, images, labels.cpu(), hardware.device))
+    return vars(calibrate(classifier, images, labels.cpu(), hardware.device, passes_ahead=passes))
 
 
 def encoded(choice: dict[str, Any]) -> np.ndarray:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sat_exp.errors import UserError, explained
 from sat_exp.models import Classifier, Model
+from sat_exp.modules.allocation import keep_freed_memory
 from sat_exp.settings import checked
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ class Hardware:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
+        if self.on_cpu:
+            keep_freed_memory()
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the device is the CPU. Known without Lightning, whose import takes seconds."""
+        return self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.accelerator.is_available())
 
     @property
     def chunk(self) -> int:
@@ -88,8 +96,8 @@ class Hardware:
 
     @cached_property
     def device(self) -> torch.device:
-        if self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.accelerator.is_available()):
-            return torch.device("cpu")  # known without Lightning, whose import takes seconds
+        if self.on_cpu:
+            return torch.device("cpu")
         return self.trainer(enable_progress_bar=False).strategy.root_device
 
     @property

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -21,6 +21,8 @@ from sat_exp.numerics.technique import TECHNIQUES, Technique, applied, limits_of
 SECONDS = 6.0
 GAIN = 0.03
 """The least share of the time that a technique must save."""
+WORTH = 4
+"""The work ahead must take this many times as long as a preparation for it: the search, an export."""
 ROUNDS = 3, 15
 """The least and the largest number of rounds in which times are compared."""
 TIMED, GATED = 4, 8
@@ -60,7 +62,7 @@ class Choice:
 @dataclass
 class Calibration:
     """The search for one classifier. seconds: for all timed rounds of a purpose. notes: grow during the search.
-    images_ahead: of a purpose, the number of images that follow, each once per step of an attack; None: unlimited.
+    passes_ahead: the gradients of single images that follow, and as many evaluations; None: unlimited.
     attackable: the copies that have passed the gate for an attack, which is also that for an evaluation."""
 
     exact: Classifier
@@ -68,7 +70,7 @@ class Calibration:
     labels: Tensor
     device: torch.device
     seconds: float
-    images_ahead: dict[Purpose, int | None]
+    passes_ahead: int | None
     notes: list[str] = field(default_factory=list)
     attackable: dict[Names, Classifier] = field(default_factory=dict)
 
@@ -81,7 +83,15 @@ class Calibration:
         }
         timed, gated = (int(self.seconds / share / self.image_seconds["attack"]) for share in (40, 10))
         self.timed, self.gated = slice(max(TIMED, timed)), slice(max(GATED, gated))
-        self.known = outputs(self.exact, self.images[self.gated], self.labels[self.gated])
+
+    @cached_property
+    def known(self) -> Outputs:
+        """What the exact classifier computes for the images of the gate."""
+        return outputs(self.exact, self.images[self.gated], self.labels[self.gated])
+
+    def seconds_ahead(self, purpose: Purpose) -> float:
+        """What the work ahead takes with exact numerics."""
+        return float("inf") if self.passes_ahead is None else self.passes_ahead * self.image_seconds[purpose]
 
     def pixels(self, few: slice) -> Tensor:
         return self.images[few].to(self.device).float() / 255
@@ -108,15 +118,15 @@ class Calibration:
             best, chosen = first, made[first]
 
     def pays(self, technique: Technique, purpose: Purpose) -> bool:
-        """Whether a technique can be used for a purpose, and the work ahead takes longer than to apply it."""
+        """Whether a technique can be used for a purpose, and there is work enough ahead to apply it."""
         if purpose == "attack" and not technique.gradients:
             return False
-        ahead = self.images_ahead[purpose]
-        seconds = float("inf") if ahead is None else ahead * self.image_seconds[purpose]
-        if technique.setup > seconds:
-            spent = f"to apply it takes about {technique.setup:.0f} s, all work ahead {seconds:.0f} s"
+        seconds = self.seconds_ahead(purpose)
+        pays = seconds >= WORTH * technique.setup
+        if not pays:
+            spent = f"to apply it takes about {technique.setup:.0f} s, the work ahead about {seconds:.0f} s"
             self.notes.append(f"{purpose}: {technique.name} is not used: {spent}")
-        return technique.setup <= seconds
+        return pays
 
     def gated_copy(self, names: Names, purpose: Purpose) -> Classifier | None:
         """The classifier with techniques; None, and a note, where they fail or change its function."""
@@ -169,22 +179,22 @@ def calibrate(
     device: torch.device | str,
     seconds: float = SECONDS,
     *,
-    attacked: int | None = None,
-    evaluated: int | None = None,
+    passes_ahead: int | None = None,
 ) -> Choice:
     """The fastest techniques for a frozen classifier on a device, for a step of an attack and for a forward pass.
 
     images: uint8 [B, C, H, W], labels: int64 [B], both from the data set: 64 are enough. seconds: about the time that
     comparisons take; export and compilation come on top. A technique that does not pass the gate is not used. Where
     nothing saves a share GAIN of the time, the choice is empty: exact.
-    attacked: the images that are to be attacked, times the steps; evaluated: the images that are to be evaluated. With
-    these, a technique that takes longer to apply than all this work is not tried.
+    passes_ahead: images to attack times steps; as many evaluations are assumed. What takes more than a share 1 / WORTH
+    of this work is not tried. If that is the search itself, the choice is exact, too.
     """
     device = torch.device(device)
     if classifier.mean.device.type != device.type:
         classifier = copy.deepcopy(classifier).to(device)
-    ahead: dict[Purpose, int | None] = {"attack": attacked, "evaluation": evaluated}
-    search = Calibration(classifier, images, labels, device, seconds / 2, ahead)
+    search = Calibration(classifier, images, labels, device, seconds / 2, passes_ahead)
+    if (ahead := sum(search.seconds_ahead(purpose) for purpose in RUNS)) < WORTH * seconds:
+        return Choice(notes=(f"exact: the work ahead takes about {ahead:.0f} s, a calibration {seconds:.0f} s",))
     offered = techniques(classifier, device)
     if device.type == "cpu" and not runtime.installed():
         search.notes.append("evaluation: onnx is not used: pip install 'sat_exp[onnx]'")

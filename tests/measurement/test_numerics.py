@@ -80,13 +80,35 @@ def test_exact_and_fast_results_are_kept_apart(study: Any, tmp_path: Path, calib
 def test_a_model_that_no_technique_makes_faster_shares_exact_results(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sat_exp.numerics, "calibrate", lambda *inputs: Choice())
+    monkeypatch.setattr(sat_exp.numerics, "calibrate", lambda *inputs, **settings: Choice())
     exact = study.measurement(tmp_path).run(study.models(study.NAMES[:1])).sources[0]
     other = fast(study, tmp_path).run(study.models(study.NAMES[:1])).sources[0]
     assert other.adversarial.key == exact.adversarial.key
 
 
-def test_a_real_calibration_changes_no_prediction(study: Any, tmp_path: Path, undisturbed: Any) -> None:
+def test_little_work_is_exact_and_shares_exact_results(study: Any, tmp_path: Path) -> None:
+    names = study.NAMES[:1]
+    exact = study.measurement(tmp_path).run(study.models(names)).sources[0]
+    source = fast(study, tmp_path).run(study.models(names)).sources[0]
+    assert source.adversarial.key == exact.adversarial.key
+    assert source.logits.key == exact.logits.key
+    (note,) = source.techniques.notes
+    assert note.startswith("exact: the work ahead takes about")
+
+
+def test_more_work_is_calibrated_of_its_own(study: Any, tmp_path: Path, calibrations: list[Choice]) -> None:
+    prepared = fast(study, tmp_path)
+    prepared.run(study.models(study.NAMES[:1]))
+    other = fast(study, tmp_path)
+    other.attack = replace(prepared.attack, steps=2 * prepared.attack.steps)
+    other.run(study.models(study.NAMES[:1]))
+    assert len(calibrations) == 2
+
+
+def test_a_real_calibration_changes_no_prediction(
+    study: Any, tmp_path: Path, undisturbed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sat_exp.numerics.calibration.WORTH", 0)
     measured = fast(study, tmp_path).run(study.models(study.NAMES[:1]))
     name = study.NAMES[0]
     clean = next(model for model in undisturbed.measured.models if model.name == name)

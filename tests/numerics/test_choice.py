@@ -157,11 +157,19 @@ def test_calibration_adds_what_saves_time_and_nothing_else(small, monkeypatch) -
     assert "attack: folded channels_last takes 1.00 of the time of folded" in choice.notes
 
 
-def test_an_export_that_takes_longer_than_the_evaluations_is_not_made(small, monkeypatch) -> None:
+def test_an_export_that_takes_long_beside_the_evaluations_is_not_made(small, monkeypatch) -> None:
     monkeypatch.setattr("sat_exp.numerics.calibration.seconds_of", lambda device, work: 0.04)  # 0.01 for an image
     monkeypatch.setattr(runtime, "exported", lambda *arguments: pytest.fail("exported"))
-    choice = calibrate(small, images(8), LABELS[:8], "cpu", seconds=0.1, attacked=10**6, evaluated=400)
-    assert "evaluation: onnx is not used: to apply it takes about 5 s, all work ahead 4 s" in choice.notes
+    choice = calibrate(small, images(8), LABELS[:8], "cpu", seconds=0.1, passes_ahead=1900)
+    assert "evaluation: onnx is not used: to apply it takes about 5 s, the work ahead about 19 s" in choice.notes
+    assert any(note.startswith("attack: folded takes") for note in choice.notes)
+
+
+def test_work_that_is_shorter_than_the_search_is_exact(small, monkeypatch) -> None:
+    monkeypatch.setattr("sat_exp.numerics.calibration.seconds_of", lambda device, work: 0.04)
+    choice = calibrate(small, images(8), LABELS[:8], "cpu", seconds=0.6, passes_ahead=100)
+    note = "exact: the work ahead takes about 2 s, a calibration 1 s"
+    assert (choice.attack, choice.evaluation, choice.notes) == ((), (), (note,))
 
 
 def test_without_the_extra_a_note_says_so(small, monkeypatch) -> None:
