@@ -13,7 +13,7 @@ import pytest
 from sat_exp import runs
 from sat_exp.report import draw
 
-from ..report.test_report import models_table, pairs_table, summary, write_examples
+from ..report.made_run import models_table, pairs_table, summary, write_examples
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NAMES = {

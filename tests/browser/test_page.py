@@ -14,7 +14,7 @@ from sat_exp import runs
 from sat_exp.report import page as pages
 from sat_exp.report.results import Results
 
-from ..report.test_report import models_table, pairs_table, write_run
+from ..report.made_run import models_table, pairs_table, write_run
 from .conftest import LABELLED, write
 
 CELL = '#map [role="gridcell"][aria-colindex="4"][aria-rowindex="3"]'

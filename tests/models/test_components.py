@@ -1,7 +1,6 @@
 """Components derived from networks whose components are known: by construction, from model files or from the paper."""
 
 import copy
-from collections.abc import Callable
 
 import pytest
 import timm
@@ -17,6 +16,8 @@ from sat_exp.errors import UserError
 from sat_exp.models import components
 from sat_exp.models.components import COMPONENTS, derive
 from sat_exp.names import CONF
+
+from .blocks import Block, Tokens, network
 
 FILES = {path.stem: OmegaConf.load(path) for path in sorted((CONF / "model").glob("*.yaml")) if path.stem != "timm"}
 PAPER = [name for name, config in FILES.items() if "paper_name" in config]
@@ -64,60 +65,6 @@ def test_agreement_with_the_papers_table() -> None:
         print(f"{key:28} {name:24} file {FILES[name].components[key]!s:20} derived {value}")
     print(f"{69 * 13 - len(cells) - searched} of {69 * 13} cells agree; {searched} of the others are searches")
     assert len(cells) + searched <= 23
-
-
-class Gate(nn.Module):
-    """Squeeze and excitation under a name that says nothing."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.narrow, self.widen = nn.Linear(width, 4), nn.Linear(4, width)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return image * torch.sigmoid(self.widen(F.relu(self.narrow(image.mean((2, 3))))))[:, :, None, None]
-
-
-class Block(nn.Module):
-    """A residual block with a gate before or after its last convolution."""
-
-    def __init__(self, width: int, *, groups: int = 1, gate: str = "none") -> None:
-        super().__init__()
-        self.wide = nn.Conv2d(width, width, 3, padding=1, groups=groups)
-        self.norm = nn.GroupNorm(2, width)
-        self.point = nn.Conv2d(width, width, 1)
-        self.gate = Gate(width) if gate != "none" else nn.Identity()
-        self.place = gate
-
-    def forward(self, image: Tensor) -> Tensor:
-        inner = F.silu(self.norm(self.wide(image)))
-        return image + (self.gate(self.point(inner)) if self.place == "end" else self.point(self.gate(inner)))
-
-
-def network(stem: nn.Module, *body: nn.Module, width: int = 8) -> nn.Module:
-    return nn.Sequential(stem, *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 5))
-
-
-class Tokens(nn.Module):
-    """A transformer or, with `mixing`, an MLP-Mixer on patches."""
-
-    def __init__(self, *, class_token: bool = False, mixing: bool = False, patch: int = 4) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, 16, patch, patch)
-        self.token = nn.Parameter(torch.zeros(1, 1, 16)) if class_token else None
-        made: Callable[[], nn.Module] = (
-            (lambda: nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16)))
-            if mixing
-            else (lambda: nn.TransformerEncoderLayer(16, 2, 32, activation="gelu", batch_first=True))
-        )
-        self.blocks = nn.Sequential(*[made() for _ in range(3)])
-        self.head = nn.Linear(16, 5)
-
-    def forward(self, image: Tensor) -> Tensor:
-        tokens = self.patches(image).flatten(2).transpose(1, 2)
-        if self.token is not None:
-            tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], 1)
-        tokens = self.blocks(tokens)
-        return self.head(tokens.mean(1) if self.token is None else tokens[:, 0])
 
 
 @settings(max_examples=25, deadline=None)
@@ -222,97 +169,6 @@ def test_a_blur_is_no_convolution() -> None:
             return super().forward(image)
 
     assert not derive(network(nn.Conv2d(3, 8, 3), Blurred(8), Blurred(8)), 3, 32)["depthwise_conv"]
-
-
-class Held(nn.Module):
-    """A convolution whose weight is a buffer, or with `kept` a parameter of its own that is mixed before use."""
-
-    def __init__(self, given: int, made: int, *, groups: int = 1, kept: bool = False) -> None:
-        super().__init__()
-        weight = torch.randn(made, given // groups, 3, 3)
-        if kept:
-            self.experts = nn.Parameter(weight.flatten(1))
-        else:
-            self.register_buffer("weight", weight)
-        self.shape, self.groups, self.kept = weight.shape, groups, kept
-
-    def forward(self, image: Tensor) -> Tensor:
-        weight = (2 * self.experts).view(self.shape) if self.kept else self.weight
-        return F.conv2d(image, weight, padding=1, groups=self.groups)
-
-
-class Projected(nn.Module):
-    """A head whose weight is a buffer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("weight", torch.randn(5, 8))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return F.linear(features, self.weight)
-
-
-def on_buffers(made: nn.Module) -> nn.Module:
-    """The same network with every parameter a buffer."""
-    for module in made.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            delattr(module, name)
-            module.register_buffer(name, parameter.detach())
-    return made
-
-
-HIDDEN = {
-    "everything": (on_buffers(timm.create_model("resnet18", num_classes=5)), "no weights that are parameters"),
-    "a convolution": (network(Held(3, 8), Block(8), Block(8)), "0 has weights that are no parameters"),
-    "the head": (
-        nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Projected()),
-        "3 has weights",
-    ),
-}
-
-
-@pytest.mark.parametrize(("made", "lacking"), HIDDEN.values(), ids=HIDDEN.keys())
-def test_weights_that_are_no_parameters_are_not_guessed(made: nn.Module, lacking: str) -> None:
-    """Nothing tells a fixed filter from a learned one that is kept as a buffer."""
-    with pytest.raises(UserError, match="state all of components: in its model file") as caught:
-        derive(made, 3, 64)
-    assert lacking in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in made.modules())
-
-
-def test_a_network_that_calls_no_layer_is_not_guessed() -> None:
-    class Products(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.randn(3 * 16, 5))
-
-        def forward(self, image: Tensor) -> Tensor:
-            return image.flatten(1) @ self.weight
-
-    with pytest.raises(UserError, match="neither a convolution nor a linear layer was called"):
-        derive(Products(), 3, 4)
-
-
-def test_a_weight_made_of_parameters_is_learned() -> None:
-    found = derive(network(Held(3, 8, kept=True), Block(8), Block(8)), 3, 32)
-    assert (found["stem"], found["base_architecture"]) == ("3x3", "CNN")
-
-
-class StarReLU(nn.Module):
-    """s·relu(x)² + b under the name that says so."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return 0.9 * F.relu(image) ** 2 - 0.4
-
-
-def test_an_activation_made_of_another_is_not_the_other() -> None:
-    stem = nn.Sequential(nn.Conv2d(3, 8, 3), StarReLU())
-    assert derive(nn.Sequential(stem, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)), 3, 32)["activation"] == (
-        "StarReLU"
-    )
-    mixed = nn.Sequential(stem, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
-    assert derive(mixed, 3, 32)["activation"] == "ReLU + StarReLU"
 
 
 class Parallel(nn.Module):

@@ -18,7 +18,7 @@ from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.report import draw
 
-from .test_report import models_table, pairs_table, summary, unpacked
+from .made_run import models_table, pairs_table, summary, unpacked
 
 SIGN = "document.documentElement.dataset.canary=1"
 BAD = [

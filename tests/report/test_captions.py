@@ -13,7 +13,7 @@ from sat_exp.report.figures import accuracy, matrix, nearest, transfer
 from sat_exp.report.origin import Attack, Origin
 from sat_exp.report.results import Results
 
-from .test_report import FEW, MODELS, models_table, pairs_table, summary
+from .made_run import FEW, MODELS, models_table, pairs_table, summary
 
 RATES = [f"transfer_rate_{way}{end}" for way in ("ab", "ba") for end in ("", "_low", "_high")]
 

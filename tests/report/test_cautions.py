@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sat_exp.report.headline import APART, measured, own_labels, warnings
 from sat_exp.report.results import Results
 
-from .test_report import FEW, models_table, pairs_table, summary
+from .made_run import FEW, models_table, pairs_table, summary
 
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(np.nan)), max_size=6), st.sampled_from(["truth", "consensus", None]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from sat_exp.store import Store, StoredArray
+from sat_exp.store import Damaged, Store, StoredArray
 from sat_exp.store.folder import LOCKS
 from sat_exp.store.store import QUARANTINE, WHY
 from sat_exp.tasks import store as task
@@ -95,3 +95,14 @@ def run(store: Store, *, kind: str | None = None, verify: bool = False, prune: s
     """Run task=store."""
     config = OmegaConf.create({"store": store.backend.locate("")})
     task.run(config, name="store", kind=kind, verify=verify, prune=prune)
+
+
+def read(array: StoredArray) -> tuple[dict[int, np.ndarray], list[int]]:
+    """Each chunk that can be read, and those that were damaged."""
+    found, damaged = {}, []
+    for chunk in range(array.chunks):
+        try:
+            found[chunk] = array.read(chunk)
+        except Damaged:
+            damaged.append(chunk)
+    return found, damaged

@@ -1,12 +1,7 @@
 """Stored arrays: what was written is read again; anything else is detected and moved to the quarantine."""
 
-import errno
 import hashlib
-import logging
 import os
-import subprocess
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,26 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sat_exp.errors import UserError
-from sat_exp.store import Damaged, Store, StoredArray, Unwritable
+from sat_exp.store import Damaged, Store
 from sat_exp.store.encoding import encode
 
-from .helpers import FACTS, contents, file_of, files, fill, flip, open_array, quarantined, swap
+from .helpers import FACTS, contents, file_of, fill, flip, open_array, quarantined, swap
 
 
 def digest_of(values: np.ndarray) -> str:
     return hashlib.sha256(values.tobytes()).hexdigest()
-
-
-def read(array: StoredArray) -> tuple[dict[int, np.ndarray], list[int]]:
-    """Each chunk that can be read, and those that were damaged."""
-    found, damaged = {}, []
-    for chunk in range(array.chunks):
-        try:
-            found[chunk] = array.read(chunk)
-        except Damaged:
-            damaged.append(chunk)
-    return found, damaged
 
 
 def test_what_is_written_comes_back_from_a_new_handle(store: Store) -> None:
@@ -280,257 +263,6 @@ def test_chunks_computed_again_may_have_other_bits(store: Store) -> None:
     np.testing.assert_array_equal(again.read_all(), values)
     assert again.digest == digest_of(values) != old
     np.testing.assert_array_equal(open_array(Store.at(store.backend.root)).read_all(), values)
-
-
-METADATA_DAMAGE = {
-    "flipped": lambda file: flip(file, 40),
-    "cut": lambda file: file.write_bytes(file.read_bytes()[:60]),
-    "empty": lambda file: file.write_bytes(b""),
-    "gone": lambda file: file.unlink(),
-    "other": lambda file: file.write_bytes(b"\0" * 700),
-}
-
-
-@pytest.mark.parametrize("how", METADATA_DAMAGE)
-@pytest.mark.parametrize("chunk", [4, 9, 10])
-def test_damaged_metadata_lose_no_chunk(store: Store, how: str, chunk: int, caplog: pytest.LogCaptureFixture) -> None:
-    array = open_array(store, chunk=chunk)
-    values = fill(array)
-    digest = array.digest
-    before = files(store)
-    metadata = store.backend.root / array.path / "zarr.json"
-    METADATA_DAMAGE[how](metadata)
-    damaged = metadata.read_bytes() if metadata.exists() else None
-    with caplog.at_level(logging.WARNING):
-        again = open_array(Store.at(store.backend.root), chunk=3)
-    assert again.chunk == chunk
-    assert again.missing() == []
-    np.testing.assert_array_equal(again.read_all(), values)
-    assert again.digest == digest
-    after = files(store)
-    assert {name: after.get(name) for name in before} == before
-    assert list(quarantined(store).values()) == ([] if damaged is None else [damaged])
-    assert (f"{metadata} is damaged" in caplog.text) == (damaged is not None)
-
-
-def test_a_chunk_that_is_cut_does_not_decide_how_large_chunks_are(store: Store) -> None:
-    """Of three chunks two are cut to the same number of rows, and the metadata are gone."""
-    array = open_array(store)
-    values = fill(array)
-    for chunk in (0, 1):
-        file = file_of(array, chunk)
-        file.write_bytes(file.read_bytes()[: 75 * 2 + 4])
-    sound = file_of(array, 2).read_bytes()
-    (store.backend.root / array.path / "zarr.json").unlink()
-    again = open_array(Store.at(store.backend.root))
-    assert read(again)[1] == [0, 1]
-    assert file_of(array, 2).read_bytes() == sound
-    fill(again)
-    np.testing.assert_array_equal(again.read_all(), values)
-
-
-def test_metadata_gone_and_no_sound_chunk_left(store: Store) -> None:
-    """The seal of chunks that are gone does not hinder chunks of another size."""
-    array = open_array(store, chunk=2)
-    digest = fill(array) is not None and array.digest
-    for chunk in range(array.chunks):
-        file_of(array, chunk).unlink()
-    (store.backend.root / array.path / "zarr.json").unlink()
-    again = open_array(Store.at(store.backend.root), chunk=5)
-    assert again.missing() == list(range(again.chunks))
-    values = fill(again)
-    np.testing.assert_array_equal(again.read_all(), values)
-    assert again.digest == digest
-
-
-def test_a_flip_of_any_byte_of_the_metadata_loses_nothing(store: Store) -> None:
-    array = open_array(store)
-    values = fill(array)
-    metadata = store.backend.root / array.path / "zarr.json"
-    good, chunks = metadata.read_bytes(), {n: file_of(array, n).read_bytes() for n in range(3)}
-    for position in range(0, len(good), 7):
-        flip(metadata, position, 1 << position % 8)
-        again = open_array(Store.at(store.backend.root), chunk=3)
-        np.testing.assert_array_equal(again.read_all(), values)
-        assert {n: file_of(array, n).read_bytes() for n in range(3)} == chunks
-        metadata.write_bytes(good)
-    assert len(quarantined(store)) > len(good) / 7 * 0.8
-
-
-@pytest.mark.parametrize("how", ["flipped", "cut", "empty", "other"])
-def test_damaged_notes_are_only_notes(store: Store, how: str, caplog: pytest.LogCaptureFixture) -> None:
-    array = open_array(store)
-    values = fill(array)
-    digest, before = array.digest, files(store)
-    file = store.backend.root / array.path / "notes.json"
-    METADATA_DAMAGE[how](file)
-    damaged = file.read_bytes()
-    again = open_array(Store.at(store.backend.root))
-    with caplog.at_level(logging.WARNING):
-        again.note(seconds=1)
-    assert f"{file} is damaged" in caplog.text
-    assert {"name": "some"} | again.notes == {"name": "some", "seconds": 1}
-    np.testing.assert_array_equal(again.read_all(), values)
-    assert again.digest == digest
-    assert list(quarantined(store).values()) == [damaged]
-    after = files(store)
-    assert all(after[name] == data for name, data in before.items() if not name.endswith("notes.json"))
-
-
-@pytest.mark.parametrize("how", METADATA_DAMAGE)
-def test_a_damaged_seal_is_written_again(store: Store, how: str, caplog: pytest.LogCaptureFixture) -> None:
-    array = open_array(store)
-    values = fill(array)
-    digest, before = array.digest, files(store)
-    METADATA_DAMAGE[how](store.backend.root / array.path / "seal.json")
-    with caplog.at_level(logging.WARNING):
-        again = open_array(Store.at(store.backend.root))
-    np.testing.assert_array_equal(again.read_all(), values)
-    assert again.digest == digest
-    after = files(store)
-    assert {name: after.get(name) for name in before} == before
-    assert ("seal.json is damaged" in caplog.text) == (how != "gone")
-
-
-def test_a_chunk_mended_meanwhile_is_not_moved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process finds the same damage, and has written the chunk again before this one moves it."""
-    array = open_array(store)
-    values = fill(array)
-    _ = array.digest
-    flip(file_of(array, 0), 7)
-    damaged = file_of(array, 0).read_bytes()
-    other = open_array(Store.at(store.backend.root))
-    quarantine = Store.quarantine
-
-    def late(self: Store, *arguments: Any) -> str | None:
-        monkeypatch.setattr(Store, "quarantine", quarantine)
-        with pytest.raises(Damaged):
-            other.read(0)
-        other.write(0, values[:4])
-        return quarantine(self, *arguments)
-
-    monkeypatch.setattr(Store, "quarantine", late)
-    np.testing.assert_array_equal(array.read(0), values[:4])
-    np.testing.assert_array_equal(other.read_all(), values)
-    chunks = [data for name, data in quarantined(store).items() if "json" not in name]
-    assert chunks == [damaged]
-
-
-def test_metadata_mended_meanwhile_are_not_moved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    array = open_array(store)
-    values = fill(array)
-    flip(store.backend.root / array.path / "zarr.json", 7)
-    quarantine = Store.quarantine
-
-    def late(self: Store, *arguments: Any) -> str | None:
-        monkeypatch.setattr(Store, "quarantine", quarantine)
-        open_array(Store.at(store.backend.root))
-        return quarantine(self, *arguments)
-
-    monkeypatch.setattr(Store, "quarantine", late)
-    np.testing.assert_array_equal(open_array(Store.at(store.backend.root)).read_all(), values)
-    assert len(quarantined(store)) == 1
-
-
-def test_one_bad_read_is_not_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is stored decides, not what a faulty cable made of it once."""
-    array = open_array(store)
-    values = fill(array)
-    good, read_bytes = files(store), Path.read_bytes
-
-    def once(path: Path) -> bytes:
-        monkeypatch.setattr(Path, "read_bytes", read_bytes)
-        return read_bytes(path)[:-1] + b"?"
-
-    monkeypatch.setattr(Path, "read_bytes", once)
-    np.testing.assert_array_equal(array.read(0), values[:4])
-    assert files(store) == good
-
-
-def use_up(folder: Path) -> Path:
-    """Fill the file system; the file that does."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(b"." * 4096):
-            pass
-    return filler
-
-
-def test_a_full_disk_is_one_line_and_loses_nothing(mount: Path) -> None:
-    array = Store.at(mount).open("images", FACTS, shape=(40, 20_000), dtype="uint8", chunk=1)
-    noise = np.random.default_rng(0).integers(0, 256, (40, 20_000), np.uint8)
-
-    def write_all() -> None:
-        for chunk in array.missing():
-            array.write(chunk, noise[array.span(chunk)])
-
-    with pytest.raises(UserError, match=r"the disk is full at .*free some space"):
-        write_all()
-    left = array.missing()
-    assert 20 < len(left) < 40
-    assert array.damaged() == []
-    assert not list(mount.rglob("*.partial"))
-    written = min(left)
-    np.testing.assert_array_equal(array.gather(range(written)), noise[:written])
-    use_up(mount)
-    with pytest.raises(UserError, match="the disk is full"):
-        Store.at(mount).open("images", {"key": 1}, shape=(40,), dtype="uint8", chunk=4)
-
-
-def test_damage_on_a_full_disk_stays_where_it_is(mount: Path) -> None:
-    array = open_array(Store.at(mount))
-    values = fill(array)
-    flip(file_of(array, 1), 9)
-    before = files(Store.at(mount))
-    filler = use_up(mount)
-    with pytest.raises(Unwritable, match="the disk is full at"):
-        array.read(1)
-    assert {name: files(Store.at(mount)).get(name) for name in before} == before
-    filler.unlink()
-    with pytest.raises(Damaged):
-        array.read(1)
-    fill(array)
-    np.testing.assert_array_equal(array.read_all(), values)
-
-
-def test_no_space_while_writing_a_chunk_or_a_note(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    array = open_array(store)
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match="the disk is full at"):
-        array.write(0, contents()[:4])
-    with pytest.raises(UserError, match="the disk is full at"):
-        array.note(seconds=1)
-    assert array.missing() == [0, 1, 2]
-    assert array.notes == {"name": "some"}
-
-
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    store = Store.at(tmp_path / "file" / "store")
-    with pytest.raises(UserError, match=r"cannot .* Not a directory"):
-        open_array(store)
-    with pytest.raises(UserError, match=r"cannot write to .*output_dir="), store.lock("attack"):
-        pass
-
-
-def test_a_read_only_folder_is_one_line(mount: Path) -> None:
-    array = open_array(Store.at(mount))
-    fill(array)
-    digest = array.digest
-    subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
-    array = open_array(Store.at(mount))
-    np.testing.assert_array_equal(array.read_all(), contents())
-    assert array.digest == digest
-    with pytest.raises(UserError, match=r"cannot write to .*Read-only file system; give output_dir="):
-        array.write(0, contents()[:4])
-    with pytest.raises(UserError, match=r"cannot write to .*output_dir="):
-        open_array(Store.at(mount), {"other": 1})
-    with pytest.raises(UserError, match=r"cannot write to .*output_dir="), Store.at(mount).lock("attack"):
-        pass
 
 
 def test_the_manifest_says_what_was_opened(store: Store) -> None:

@@ -13,8 +13,6 @@ from sat_exp.modules.derivation import zero_share
 from sat_exp.modules.training import Training
 from sat_exp.tasks.derive import derived
 
-from .test_tasks import fashion_mnist  # noqa: F401
-
 PARENTS = ("fashion_convnext", "fashion_convnext_seed1")
 WAYS = ("fine_tuned", "pruned30", "int8", "distilled", "averaged", "new_head")
 RECIPE = {
@@ -39,7 +37,7 @@ def record(folder, name):
     return json.loads((Path(folder) / f"{name}.json").read_text())
 
 
-def test_all_ways_make_networks_that_are_measured_and_judged(sat_exp, fashion_mnist, tmp_path, outputs):  # noqa: F811
+def test_all_ways_make_networks_that_are_measured_and_judged(sat_exp, fashion_mnist, tmp_path, outputs):
     folder = tmp_path / "derived"
     typed = command(fashion_mnist, folder, "~task.ways.pruned60", "~task.ways.pruned90")
     outcome = sat_exp(*typed)
@@ -81,7 +79,7 @@ def test_all_ways_make_networks_that_are_measured_and_judged(sat_exp, fashion_mn
     assert "14 models, 42 of 91 pairs within a group" in judged.text
 
 
-def test_a_killed_derivation_continues_to_the_same_weights(sat_exp, fashion_mnist, tmp_path, monkeypatch):  # noqa: F811
+def test_a_killed_derivation_continues_to_the_same_weights(sat_exp, fashion_mnist, tmp_path, monkeypatch):
     ways = ("task.only=[pruned60,averaged]", "task.epochs=3")
     whole = sat_exp(*command(fashion_mnist, tmp_path / "whole", *ways, models=PARENTS[:1]))
     assert whole.status == 0, whole.text
@@ -110,7 +108,7 @@ def test_a_killed_derivation_continues_to_the_same_weights(sat_exp, fashion_mnis
 
 def test_a_changed_parent_or_way_is_another_training_and_derived_networks_are_no_parents(
     sat_exp,
-    fashion_mnist,  # noqa: F811
+    fashion_mnist,
     tmp_path,
 ):
     folder = tmp_path / "trained"

@@ -9,7 +9,7 @@ from sat_exp.measurement import choice
 from sat_exp.runs import Run
 
 from ..command import QUICK
-from .test_tasks import folder_of
+from .outcomes import folder_of
 
 MATRIX = ("task=matrix", "pool=any", "pool.models=[fashion_resnet,fashion_convnext]", "hardware.batch_size=4")
 TIMES = ["attack_seconds", "attack_images_per_second"]

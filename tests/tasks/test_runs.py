@@ -7,7 +7,7 @@ import pytest
 from sat_exp import runs
 
 from ..command import QUICK
-from .test_tasks import folder_of
+from .outcomes import folder_of
 
 POOL = ("pool=any", "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_convnext]")
 

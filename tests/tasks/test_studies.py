@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from .test_tasks import tables
+from .outcomes import tables
 
 SAMPLE = Path(os.environ.get("SAT_EXP_IMAGENET_SAMPLE", Path(__file__).parents[3] / "shared/data/imagenet_sample"))
 

@@ -21,8 +21,6 @@ from sat_exp.names import CONF
 from sat_exp.tasks.train import variants
 from sat_exp.tasks.training import Job, Trainings, changed
 
-from .test_tasks import fashion_mnist  # noqa: F401
-
 RECIPE = Recipe(
     epochs=1, finishing_epochs=0, batch_size=8, seed=0, optimizer="adamw", learning_rate=0.01, weight_decay=0.05
 )
@@ -311,7 +309,7 @@ def test_what_cannot_be_trained_is_refused_before_an_image_is_read(sat_exp, outp
     assert not (outputs / "trained").exists()
 
 
-def test_a_transform_without_photographs_is_refused_before_training(sat_exp, fashion_mnist, outputs):  # noqa: F811
+def test_a_transform_without_photographs_is_refused_before_training(sat_exp, fashion_mnist, outputs):
     outcome = sat_exp(
         "task=train", "model=fashion_nfnet", f"dataset.root={fashion_mnist}", "dataset.size=20", "name=refused",
         "task.recipes={plain:{},cut:{transform:{re_prob:0.2}}}",
@@ -321,7 +319,7 @@ def test_a_transform_without_photographs_is_refused_before_training(sat_exp, fas
     assert not (outputs / "refused").exists()
 
 
-def test_files_in_the_place_of_a_trainings_folders_are_set_aside_and_it_trains(sat_exp, fashion_mnist, tmp_path):  # noqa: F811
+def test_files_in_the_place_of_a_trainings_folders_are_set_aside_and_it_trains(sat_exp, fashion_mnist, tmp_path):
     folder = tmp_path / "trained"
     (folder / ".fashion_nfnet.lock").mkdir(parents=True)
     (folder / "checkpoints").write_text("no folder")

@@ -16,8 +16,6 @@ from sat_exp.settings.targets import allowing
 from sat_exp.tasks.train import Variant, job
 from sat_exp.tasks.training import Trainings
 
-from .test_tasks import fashion_mnist  # noqa: F401
-
 EPOCHS, STEPS = 3, 4
 
 NETWORK = '''
@@ -65,7 +63,7 @@ def noting(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def train(fashion_mnist, tmp_path, noting, one_thread):  # noqa: F811
+def train(fashion_mnist, tmp_path, noting, one_thread):
     """Trains networks called a and b by an engine, in a folder: the failures, and the rows of metrics. dies: the step
     at which the process of a dies."""
     settings = {"_target_": "sat_exp.datasets.FashionMNIST", "root": str(fashion_mnist), "size": None, "seed": 0}
@@ -134,7 +132,7 @@ def test_a_training_that_fails_in_a_worker_is_named_and_the_other_trained(train,
     assert len(rows) == EPOCHS + 1
 
 
-def test_other_images_in_a_worker_are_refused(train, tmp_path, fashion_mnist, monkeypatch):  # noqa: F811
+def test_other_images_in_a_worker_are_refused(train, tmp_path, fashion_mnist, monkeypatch):
     """As where a folder of this name on another machine has other images."""
     submit = Processes.submit
 
@@ -151,7 +149,7 @@ def test_other_images_in_a_worker_are_refused(train, tmp_path, fashion_mnist, mo
     assert weights(tmp_path / "elsewhere") == {}
 
 
-def test_one_command_trains_by_two_processes(sat_exp, fashion_mnist, tmp_path):  # noqa: F811
+def test_one_command_trains_by_two_processes(sat_exp, fashion_mnist, tmp_path):
     outcome = sat_exp(
         "task=train", "model=fashion_nfnet", "model.name=mine", "task.seeds=[1,2]", f"dataset.root={fashion_mnist}",
         "dataset.training_size=100", "task.epochs=1", "task.batch_size=50", f"task.directory={tmp_path}/trained",

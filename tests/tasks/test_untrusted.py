@@ -11,7 +11,7 @@ from sat_exp import runs
 from sat_exp.names import CONF
 
 from ..command import QUICK
-from .test_tasks import folder_of
+from .outcomes import folder_of
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 POOL = ("pool=any", "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_convnext]")

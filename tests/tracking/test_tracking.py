@@ -2,37 +2,26 @@
 
 import hashlib
 import json
-import logging
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pandas
 import pytest
 
 import sat_exp
-from sat_exp import runs, tracking
+from sat_exp import runs
 from sat_exp.errors import UserError
 from sat_exp.settings import build
 from sat_exp.tracking import Tracking
 from sat_exp.tracking.owner import within
 
+from .recording import pointer, record, warnings_of
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def record(directory, settings=None, **changes):
-    """The context manager under test, with the arguments that most tests do not care about."""
-    arguments = {"name": "some run", "job_type": "matrix", "config": {}} | changes
-    return tracking.run(settings or Tracking("offline"), directory=directory, **arguments)
-
-
-def pointer(directory):
-    return json.loads((directory / "tracking.json").read_text())
 
 
 def digests(folder):
@@ -41,11 +30,6 @@ def digests(folder):
         for path in folder.rglob("*")
         if path.is_file() and not path.is_symlink()
     }
-
-
-def warnings_of(caplog):
-    """What this project warned of; W&B's own log lines go to its files."""
-    return [entry for entry in caplog.records if entry.name.startswith("sat_exp") and entry.levelno >= logging.WARNING]
 
 
 def same(recorded, expected):
@@ -193,79 +177,6 @@ assert not {{"wandb", "torch"}} & set(sys.modules)
     }
     assert offline.pop("tracking.json") != disabled.pop("tracking.json")
     assert {name: digest for name, digest in offline.items() if not name.startswith("wandb/")} == disabled
-
-
-def test_auto_without_credentials_is_offline_and_says_how_to_sync(tmp_path, caplog, capfd):
-    caplog.set_level(logging.INFO)
-    with record(tmp_path, Tracking("auto")) as run:
-        run.log({"x": 1.0})
-    assert run.mode == "offline"
-    assert [entry.getMessage() for entry in caplog.records if entry.name.startswith("sat_exp")] == [
-        f"W&B: recorded offline; to upload: wandb sync {run.folder}"
-    ]
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(("value", "mode"), [("offline", "offline"), ("dryrun", "offline"), ("disabled", "disabled")])
-def test_auto_respects_the_environment(tmp_path, monkeypatch, value, mode):
-    monkeypatch.setenv("WANDB_MODE", value)
-    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
-    with record(tmp_path, Tracking("auto")) as run:
-        pass
-    assert run.mode == pointer(tmp_path)["mode"] == mode
-
-
-@pytest.mark.parametrize("mode", ["auto", "online"])
-def test_unreachable_server_falls_back_to_offline(tmp_path, monkeypatch, caplog, read_log, fresh_wandb, mode):
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
-    started = time.monotonic()
-    with record(tmp_path, Tracking(mode, connect_seconds=1.0)) as run:
-        run.log({"x": 1.0})
-    assert time.monotonic() - started < 8
-    assert run.mode == pointer(tmp_path)["mode"] == "offline"
-    assert len(warnings_of(caplog)) == 1
-    assert "recording offline" in warnings_of(caplog)[0].getMessage()
-    assert read_log(run.folder).history[0]["x"] == 1.0
-    assert not list(tmp_path.glob("wandb/run-*")), "the attempt that failed leaves no run behind"
-
-
-def test_network_lost_during_an_online_run(tmp_path, monkeypatch, caplog, server, read_log, fresh_wandb):
-    address = f"127.0.0.1:{server.server_port}"
-    Path(os.environ["NETRC"]).parent.mkdir()
-    Path(os.environ["NETRC"]).write_text(f"machine {address} login user password {'a' * 40}\n")
-    with record(tmp_path, Tracking("auto", upload_seconds=1.0)) as run:
-        server.shutdown()
-        server.server_close()
-        run.log({"x": 1.0})
-    written = pointer(tmp_path)
-    assert written["mode"] == "online"
-    assert written["state"] == "finished"
-    assert written["url"] == f"http://{address}/someone/sat_exp/runs/{run.id}"
-    (warning,) = warnings_of(caplog)
-    assert warning.getMessage().endswith(f"to upload: wandb sync {run.folder}")
-    assert read_log(run.folder).history[0]["x"] == 1.0
-
-
-@pytest.mark.parametrize("key", [None, "too short"])
-def test_online_without_usable_credentials_falls_back_to_offline(tmp_path, monkeypatch, caplog, fresh_wandb, key):
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    if key:
-        monkeypatch.setenv("WANDB_API_KEY", key)
-    with record(tmp_path, Tracking("online")) as run:
-        pass
-    assert run.mode == "offline"
-    assert len(warnings_of(caplog)) == 1
-
-
-def test_body_runs_without_wandb(tmp_path, monkeypatch, caplog, fill):
-    fill(tmp_path)
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    with record(tmp_path) as run:
-        run.log({"x": 1.0})
-        run.log_results(runs.Run.open(tmp_path))
-    assert run.mode == pointer(tmp_path)["mode"] == "disabled"
-    assert len(warnings_of(caplog)) == 1
 
 
 def test_exception_of_the_body_propagates_and_closes_the_run(tmp_path, read_log):
@@ -440,50 +351,3 @@ def test_config_composes(mode):
 def test_unknown_mode_is_the_users_to_mend():
     with pytest.raises(UserError, match=r"^tracking.mode=onlin: give one of online, "):
         Tracking("onlin")
-
-
-def test_a_damaged_file_is_not_mirrored(tmp_path, caplog, fill, read_log):
-    fill(tmp_path)
-    (tmp_path / "figures/matrix.csv").write_text("model,resnet\nresnet,3.5\nmixer,\n")
-    with record(tmp_path) as run:
-        run.log_results(runs.Run.open(tmp_path))
-    (warning,) = warnings_of(caplog)
-    assert "figures/matrix.csv is damaged" in warning.getMessage()
-    found = read_log(run.folder)
-    assert "matrix-quickstart" not in found.artifacts
-    assert found.media("tables/pairs").is_file()
-
-
-def test_processes_with_one_pointer_leave_it_whole(tmp_path, monkeypatch):
-    """Every process writes it at its beginning and at its end; a reader never sees a part of it."""
-    monkeypatch.setattr(tracking.owner.logger, "warning", pytest.fail)
-    context = multiprocessing.get_context("fork")
-
-    def turns(own: int) -> None:
-        for turn in range(40):
-            with record(tmp_path, Tracking("disabled"), name=f"{own}-{turn}" * 500):
-                assert pointer(tmp_path)["state"] in ("running", "finished")
-
-    started = [context.Process(target=turns, args=(own,)) for own in range(3)]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join()
-    assert [process.exitcode for process in started] == [0, 0, 0]
-    assert pointer(tmp_path)["state"] == "finished"
-    assert [path.name for path in tmp_path.iterdir()] == ["tracking.json"]
-
-
-def test_what_is_mirrored_is_what_the_run_wrote(tmp_path, fill, read_log):
-    """Another process may write the folder again before W&B has all of it."""
-    fill(tmp_path, name="mine")
-    mine = runs.Run.open(tmp_path).held()
-    written = {name: mine.content(name) for name in mine.files}
-    fill(tmp_path, name="another's", warnings=[])
-    with record(tmp_path) as run:
-        run.log_results(mine)
-    found = read_log(run.folder)
-    assert found.summary["warnings"] == 1
-    files = found.artifacts["matrix-mine"].files
-    assert files["summary.json"].read_bytes() == written["summary.json"] != (tmp_path / "summary.json").read_bytes()
-    assert all(staged.read_bytes() == written[name] for name, staged in files.items())

@@ -6,13 +6,11 @@ import pytest
 from sat_exp.modules.distillation import Distilling
 from sat_exp.modules.training import Training
 
-from ...tasks.test_tasks import fashion_mnist  # noqa: F401
-
 STUDENT, TEACHERS = "fashion_convnext", ("fashion_resnet", "fashion_nfnet", "fashion_mobilenet")
 
 
 @pytest.fixture
-def command(fashion_mnist, outputs):  # noqa: F811
+def command(fashion_mnist, outputs):
     return [
         "experiment=distill_fashion", f"dataset.root={fashion_mnist}", f"task.students=[{STUDENT}]",
         f"task.teachers=[{','.join(TEACHERS)}]", "task.seeds=[0]", "task.epochs=3", "task.batch_size=50",
@@ -113,7 +111,7 @@ def test_two_processes_train_the_same_networks(sat_exp, command, outputs):
         assert contents(path) == contents(outputs / "alone/store/logits" / path.name) != {}
 
 
-def test_photographs_of_a_folder_with_timms_augmentation_are_training_images_too(sat_exp, fashion_mnist, tmp_path):  # noqa: F811
+def test_photographs_of_a_folder_with_timms_augmentation_are_training_images_too(sat_exp, fashion_mnist, tmp_path):
     from PIL import Image
 
     from sat_exp.datasets import FashionMNIST

@@ -10,7 +10,7 @@ import pytest
 from sat_exp import models, runs
 
 from ...command import QUICK
-from ...tasks.test_tasks import folder_of
+from ...tasks.outcomes import folder_of
 
 THREE = "pool.models=[fashion_resnet,fashion_resnet_sgd,fashion_convnext]"
 BUNDLED = Path(models.__file__).parent / "bundled"

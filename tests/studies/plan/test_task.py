@@ -14,7 +14,7 @@ from sat_exp.store.inventory import items
 from sat_exp.studies.plan.findings import duration
 
 from ...command import QUICK
-from ...tasks.test_tasks import folder_of as folder_of_measurement
+from ...tasks.outcomes import folder_of as folder_of_measurement
 
 POOL = ("pool=any", "pool.models=[fashion_resnet,fashion_convnext,fashion_resnet_seed1]", "dataset=fashion_mnist")
 FACTS = {"load_seconds": 2.0, "parameters": 10**6, "peak_memory_bytes": 10**8, "batch_size": 4, "torch": "2.13.0"}

@@ -8,7 +8,7 @@ import pytest
 from sat_exp import runs
 
 from ...command import QUICK
-from ...tasks.test_tasks import folder_of
+from ...tasks.outcomes import folder_of
 
 POOL = "pool.models=[fashion_resmlp,fashion_convnext,fashion_convnext_seed1,fashion_swin]"
 STUDY = (*QUICK, "task=stability", "pool=any", POOL, "task.resamples=20")
