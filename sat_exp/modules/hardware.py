@@ -136,11 +136,15 @@ class Hardware:
             self.trainer(enable_progress_bar=False)
 
     def trainer(self, **options: Any) -> "Trainer":
-        """A Lightning trainer on this hardware, without logger, checkpoints and summary; `options` override."""
+        """A Lightning trainer on this hardware, without logger, checkpoints and summary; `options` override. SIGTERM
+        has the effect that it has without Lightning."""
         from lightning import Trainer
+
+        from sat_exp.modules.signals import OwnSigterm
 
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         defaults = dict.fromkeys(["logger", "enable_checkpointing", "enable_model_summary"], False) | {"devices": 1}
+        options["callbacks"] = [OwnSigterm(), *options.get("callbacks", [])]
         chosen = f"hardware.accelerator={self.accelerator} hardware.precision={self.precision}"
         with explained(f"{chosen} cannot be used here", "choose hardware=cpu, or another"):
             trainer = Trainer(accelerator=self.accelerator, precision=self.precision, **(defaults | options))
