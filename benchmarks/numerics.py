@@ -8,13 +8,16 @@ A study is measured three times: exact, exact with one pixel of each random star
 An attack is chaotic: after a few steps, both the moved pixel and other rounding have changed most pixels. Fast is
 therefore compared with exact as the null is. An outcome of an image is whether it fools the target of a pair, or that
 it is not common to both. Required: outcomes differ no more than in the null. D is the share of outcomes that differ
-for fast minus the share for the null, with two standard errors over images; it is kept if D is not above them.
+for fast minus the share for the null, with two standard errors over images; it is kept if D is not above them. Every
+network is calibrated, however little work is ahead. With --folder the results stay there, and the same command
+continues after it was stopped.
 """
 
 import argparse
 import random
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, permutations
@@ -35,7 +38,7 @@ from sat_exp.measurement import Measured, Measurement
 from sat_exp.models import Classifier, Configured
 from sat_exp.modules.hardware import Hardware, Numerics
 from sat_exp.names import CONF
-from sat_exp.numerics import Choice, applied, calibrate
+from sat_exp.numerics import Choice, applied, calibrate, calibration
 from sat_exp.numerics.calibration import forward, seconds_of, step
 from sat_exp.similarity import scores
 from sat_exp.store import Store
@@ -127,30 +130,22 @@ def verdict(exact: Outcomes, null: Outcomes, fast: Outcomes) -> str:
     return f"required: no more than the null. D = {found:+.3%} ± {error:.3%}: {word}"
 
 
-def compare(options: argparse.Namespace, names: list[str], images: ImageSet, attack: PGD) -> None:
-    """Measure the three studies, and print the table and the verdict."""
+def compare(options: argparse.Namespace, names: list[str], images: ImageSet, attack: PGD, folder: Path) -> None:
+    """Measure the three studies with stores in a folder, and print the table, the verdict and times."""
     configs = [Configured(OmegaConf.load(CONF / f"model/{name}.yaml")) for name in names]
     hardware = Hardware(options.device, "32-true", options.batch_size, threads=options.threads, workers=1)
     labels = images.labels
     assert labels is not None
     studied, seconds = {}, {}
     for name, kind, numerics in STUDIES:
-        used = kind(**vars(attack))
-        with tempfile.TemporaryDirectory() as folder:
-            started, before = time.perf_counter(), time.process_time()
-            prepared = Measurement(images, used, Store.at(Path(folder)), replace(hardware, numerics=numerics), 0)
-            measured = prepared.run(configs)
-            seconds[name] = time.perf_counter() - started, time.process_time() - before
+        started, before = time.perf_counter(), time.process_time()
+        numbers = replace(hardware, numerics=numerics)
+        prepared = Measurement(images, kind(**vars(attack)), Store.at(folder / name), numbers, 0)
+        measured = prepared.run(configs)
+        seconds[name] = time.perf_counter() - started, time.process_time() - before
         studied[name] = Outcomes.of(measured, labels)
         gate = sum(spent for (_, activity), spent in prepared.seconds.items() if activity == "gate")
         console.print(f"{name}: {seconds[name][0]:.0f} s, {gate:.0f} of them to calibrate")
-    for config, model in zip(configs, measured.models, strict=True):
-        few = torch.from_numpy(model.view.pixels.gather(np.arange(min(options.batch_size, len(images)))))
-        choice = Choice(model.techniques.attack, model.techniques.evaluation)
-        speed(config.name, config.load().classifier.to(hardware.device), choice, few)
-        for note in model.techniques.notes:
-            if "not used" in note:
-                console.print(f"    {note}", markup=False)
     pairs = len(studied["exact"].values)
     title = f"{len(names)} networks, {pairs} ordered pairs, {len(images)} images, {attack}"
     columns = "outcomes median", "max", "rate points mean", "max", "SAT median", "max", "rank corr."
@@ -160,6 +155,13 @@ def compare(options: argparse.Namespace, names: list[str], images: ImageSet, att
     console.print(table)
     console.print(f"mean transfer rate, exact: {studied['exact'].rates.mean():.1%}")
     console.print(verdict(studied["exact"], studied["null"], studied["fast"]))
+    for config, model in zip(configs, measured.models, strict=True):
+        few = torch.from_numpy(model.view.pixels.gather(np.arange(min(options.batch_size, len(images)))))
+        choice = Choice(model.techniques.attack, model.techniques.evaluation)
+        speed(config.name, config.load().classifier.to(hardware.device), choice, few)
+        for note in model.techniques.notes:
+            if "not used" in note:
+                console.print(f"    {note}", markup=False)
 
 
 def speed(name: str, classifier: Classifier, choice: Choice, images: Tensor, repeats: int = 11) -> None:
@@ -206,7 +208,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--folder", type=Path, help="where results stay, so that the same command continues")
     options = parser.parse_args()
+    calibration.WORTH = 0
     torch.set_num_threads(options.threads)
     options.batch_size = options.batch_size or (16 if options.imagenet or options.speed else 64)
     if options.speed:
@@ -223,7 +227,8 @@ def main() -> None:
         if options.imagenet
         else FashionMNIST(None, options.size, 0)
     )
-    compare(options, options.models or list(pool.models), data.images, attack)
+    with nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory() as folder:
+        compare(options, options.models or list(pool.models), data.images, attack, Path(folder))
 
 
 if __name__ == "__main__":
