@@ -16,29 +16,19 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from libraries.memory import use
+from libraries.networks import FAMILIES, SIDE, classifier_of
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from sat_exp.models import Classifier
-
-FAMILIES = (
-    "resnet18", "mobilenetv3_large_100", "convnext_nano", "vit_tiny_patch16_224", "mixer_s32_224",
-    "swin_tiny_patch4_window7_224",
-)  # fmt: skip
-HALF = [0.5] * 3
 KEPT = {"default": False, "reused": True}
 
 
 def calls(model: str, batch: int) -> dict[str, Callable[[], Tensor]]:
     """A step and a forward pass of a network on the same images."""
-    import timm
-
-    torch.manual_seed(0)
-    network = timm.create_model(model).eval()
-    classifier = Classifier(network, size=224, mean=HALF, std=HALF, interpolation="bicubic").freeze()
-    pixels, labels = torch.rand(batch, 3, 224, 224), torch.zeros(batch, dtype=torch.int64)
+    classifier = classifier_of(model, torch.device("cpu")).freeze()
+    pixels, labels = torch.rand(batch, 3, SIDE, SIDE), torch.zeros(batch, dtype=torch.int64)
 
     def step() -> Tensor:
         inputs = pixels.clone().requires_grad_()
@@ -72,17 +62,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    columns = (
-        "",
-        "ms, default",
-        "ms, reused",
-        "default ÷ reused",
-        "quartiles",
-        "pages, default",
-        "pages, reused",
-        "equal",
-    )
-    table = Table("network", *columns, title=f"batch {options.batch}", title_justify="left")
+    columns = "ms, default", "ms, reused", "default ÷ reused", "quartiles", "pages, default", "pages, reused", "equal"
+    table = Table("network", "", *columns, title=f"batch {options.batch}", title_justify="left")
     medians: dict[str, list[float]] = {}
     for model in options.models:
         for name, call in calls(model, options.batch).items():
@@ -90,11 +71,9 @@ def main() -> None:
             ratios = seconds["default"] / seconds["reused"]
             low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
             medians.setdefault(name, []).append(middle)
-            times = [f"{1000 * np.median(seconds[way]):.0f}" for way in KEPT]
-            pages = [f"{faults[way]:,.0f}" for way in KEPT]
-            table.add_row(
-                model, name, *times, f"{middle:.2f}", f"{low:.2f}–{high:.2f}", *pages, "yes" if equal else "no"
-            )
+            cells = [f"{1000 * np.median(seconds[way]):.0f}" for way in KEPT]
+            cells += [f"{middle:.2f}", f"{low:.2f}–{high:.2f}", *(f"{faults[way]:,.0f}" for way in KEPT)]
+            table.add_row(model, name, *cells, "yes" if equal else "no")
     Console(width=140).print(table)
     for name, each in medians.items():
         print(f"{name}: geometric mean of the ratios {np.exp(np.log(each).mean()):.2f}")

@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from libraries.attacks import EPSILON, PEERS, STEP_SIZE, Call, installed
 from libraries.memory import use
+from libraries.networks import FAMILIES, SIDE, classifier_of
 from libraries.studies import whole
 from rich.console import Console
 from rich.table import Table
@@ -46,13 +47,7 @@ from sat_exp.models.classifier import Classifier
 
 Seconds = Mapping[str, np.ndarray]  # name → seconds of each round, float64 [rounds]
 
-SIDE = 224
 OURS, BARE, PLAIN = "sat_exp", "bare passes", "PyTorch, no gradients"
-FAMILIES = (
-    "resnet18", "mobilenetv3_large_100", "convnext_nano", "vit_tiny_patch16_224", "mixer_s32_224",
-    "swin_tiny_patch4_window7_224",
-)  # fmt: skip
-INPUT = {"size": SIDE, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "interpolation": "bicubic"}
 GOALS = {
     "attack step, BN CNNs, fastest peer": 1.3,
     "attack step, all families, fastest peer": 1.1,
@@ -60,14 +55,6 @@ GOALS = {
     "large study, whole process": 1.5,
     "small study, whole process": 1.0,
 }
-
-
-def classifier_of(model: str, device: torch.device) -> Classifier:
-    """The timm network `model` with random weights, in evaluation mode."""
-    import timm
-
-    torch.manual_seed(0)
-    return Classifier(timm.create_model(model, pretrained=False), **INPUT).eval().to(device)
 
 
 def numerics_of(

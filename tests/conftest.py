@@ -1,6 +1,5 @@
 """Fixtures for all tests. The package is imported first, so that a test file may import torchvision."""
 
-import gzip
 import logging
 import os
 import sys
@@ -8,7 +7,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -16,6 +14,7 @@ import torch
 import sat_exp as package  # noqa: F401
 from sat_exp.__main__ import main
 
+from . import fashion_mnist as fashion
 from .buckets import served
 from .command import PUBLISHED, Outcome
 
@@ -85,13 +84,6 @@ def sat_exp(monkeypatch, capfd, tmp_path, outputs) -> Callable[..., Outcome]:
 @pytest.fixture
 def fashion_mnist(tmp_path):
     """A folder with the four files: 1,500 of the bundled images to train on, 300 others to test on."""
-    from sat_exp.datasets.fashion_mnist import BUNDLED, read_idx
-
     root = tmp_path / "fashion"
     root.mkdir()
-    for what in ("images-idx3", "labels-idx1"):
-        values = read_idx(BUNDLED / f"t10k-{what}-ubyte.gz")
-        for part, chosen in (("train", values[:1500]), ("t10k", values[1500:1800])):
-            header = bytes([0, 0, 8, chosen.ndim]) + np.array(chosen.shape, ">u4").tobytes()
-            (root / f"{part}-{what}-ubyte.gz").write_bytes(gzip.compress(header + chosen.tobytes()))
-    return root
+    return fashion.write(root, 1500, 300)

@@ -96,8 +96,9 @@ class Stages:
             return verified(placed(), candidate, known.fingerprint, self.store)
 
         with clock.here(name, "gate"):
-            work = view.pixels, self.attack.gradients
-            own = techniques(known.fingerprint, name, *work, self.store, self.hardware, model)
+            own = techniques(
+                known.fingerprint, name, view.pixels, self.attack.gradients, self.store, self.hardware, model
+            )
         truth = images.labels if candidate.label_space == images.label_space else None
         classes = candidate.classes if truth is None else len(images.class_names)
         logits = self.store.open(

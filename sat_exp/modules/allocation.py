@@ -11,8 +11,8 @@ def keep_freed_memory() -> bool:
     `mallopt`.
 
     Every step of an attack allocates the activations that the step before has freed. glibc gives freed blocks above 32
-    MB back at once, and the system clears each page of the next block: up to a third of the time of a step. Results do
-    not change. The process stays as large as it once was.
+    MB back at once, and the system clears each page of the next block: up to a quarter of the time of a step. Results
+    do not change. The process stays as large as it once was.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,15 +1,12 @@
 """The undisturbed runs with which trials are compared, and the table of all trials."""
 
-import gzip
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from sat_exp.datasets.fashion_mnist import BUNDLED, read_idx
-
+from .. import fashion_mnist
 from .harness import DISTILL, MATRIX, PAIR, Undisturbed, undisturbed
 
 TALLY = pytest.StashKey[Counter[tuple[str, str, str]]]()
@@ -50,13 +47,7 @@ def table(counts: Counter[tuple[str, str, str]]) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def fashion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with Fashion-MNIST's four files: 300 of the bundled images to train on, 100 others to test on."""
-    root = tmp_path_factory.mktemp("fashion")
-    for what in ("images-idx3", "labels-idx1"):
-        values = read_idx(BUNDLED / f"t10k-{what}-ubyte.gz")
-        for part, chosen in (("train", values[:300]), ("t10k", values[300:400])):
-            header = bytes([0, 0, 8, chosen.ndim]) + np.array(chosen.shape, ">u4").tobytes()
-            (root / f"{part}-{what}-ubyte.gz").write_bytes(gzip.compress(header + chosen.tobytes()))
-    return root
+    return fashion_mnist.write(tmp_path_factory.mktemp("fashion"), 300, 100)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from sat_exp.datasets import Canvas
 from sat_exp.errors import UserError
 from sat_exp.modules.training_images import TrainingImages, check_source, transformation
 
+from .. import fashion_mnist as fashion
+
 
 @pytest.fixture
 def photographs(tmp_path):
@@ -101,16 +103,7 @@ def test_a_part_of_a_sets_own_training_images(fashion_mnist):
 @pytest.fixture
 def fashion_mnist(tmp_path):
     """A folder with the four files: 60 of the bundled images to train on, 30 others to test on."""
-    import gzip
-
-    from sat_exp.datasets.fashion_mnist import BUNDLED, read_idx
-
-    for what in ("images-idx3", "labels-idx1"):
-        values = read_idx(BUNDLED / f"t10k-{what}-ubyte.gz")
-        for part, chosen in (("train", values[:60]), ("t10k", values[60:90])):
-            header = bytes([0, 0, 8, chosen.ndim]) + np.array(chosen.shape, ">u4").tobytes()
-            (tmp_path / f"{part}-{what}-ubyte.gz").write_bytes(gzip.compress(header + chosen.tobytes()))
-    return tmp_path
+    return fashion.write(tmp_path, 60, 30)
 
 
 def chance():
