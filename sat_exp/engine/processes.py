@@ -11,9 +11,10 @@ from loky import ProcessPoolExecutor, cpu_count
 from loky.process_executor import BrokenProcessPool
 from pydantic import Field
 
+from sat_exp.engine import worker
 from sat_exp.engine.engine import Engine, Piece
 from sat_exp.errors import UserError
-from sat_exp.progress import Advance, ignored
+from sat_exp.progress import Advance
 
 DEATHS = 8
 """The number of processes that may die of one piece of work, one after the other, without storing anything."""
@@ -75,11 +76,11 @@ class Slot:
         deaths, stored = 0, None
         while deaths < DEATHS:
             if self.process is None:
-                self.process = ProcessPoolExecutor(1, timeout=IDLE, env=self.environment)
+                self.process = ProcessPoolExecutor(1, timeout=IDLE, initializer=worker.prepare, env=self.environment)
             if self.ended:
                 self.end()
             try:
-                return self.process.submit(piece.work, ignored).result()
+                return self.process.submit(worker.begin, piece.work).result()
             except BrokenProcessPool:
                 self.process = None
                 if self.ended:

@@ -1,7 +1,6 @@
 """Work in processes of this machine: results, progress, errors, and deaths."""
 
 import os
-import signal
 import time
 from concurrent.futures import Future
 from functools import partial
@@ -16,14 +15,11 @@ from sat_exp.errors import UserError
 from sat_exp.progress import Advance
 from sat_exp.store import Damaged
 
-
-def submit(engine: Processes, work: Any, images: int = 0, advance: Advance = lambda images: None) -> Future[Any]:
-    return engine.submit(Piece("a piece", work, images), advance)
+from . import work
 
 
-def process(advance: Advance) -> int:
-    time.sleep(0.2)
-    return os.getpid()
+def submit(engine: Processes, function: Any, images: int = 0, advance: Advance = lambda images: None) -> Future[Any]:
+    return engine.submit(Piece("a piece", function, images), advance)
 
 
 def alive(number: int) -> bool:
@@ -37,7 +33,7 @@ def alive(number: int) -> bool:
 def test_pieces_are_shared_by_processes_that_end_with_the_engine() -> None:
     done: list[int] = []
     with Processes(workers=2) as engine:
-        futures = [submit(engine, process, 3, done.append) for _ in range(8)]
+        futures = [submit(engine, work.process, 3, done.append) for _ in range(8)]
         numbers = {future.result() for future in futures}
     assert len(numbers) == 2
     assert os.getpid() not in numbers
@@ -48,20 +44,11 @@ def test_pieces_are_shared_by_processes_that_end_with_the_engine() -> None:
     assert not any(map(alive, numbers))
 
 
-def dying(marks: Path, deaths: int, advance: Advance) -> int:
-    """The number of times that it was begun; at the first `deaths` the process dies."""
-    begun = len(list(marks.iterdir())) + 1
-    (marks / str(begun)).touch()
-    if begun <= deaths:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return begun
-
-
 @pytest.mark.parametrize("deaths", [0, 2])
 def test_a_piece_is_begun_again_where_its_process_dies(tmp_path: Path, deaths: int) -> None:
     with Processes(workers=1) as engine:
-        assert submit(engine, partial(dying, tmp_path, deaths)).result() == deaths + 1
-        assert submit(engine, process).result()
+        assert submit(engine, partial(work.dying, tmp_path, deaths)).result() == deaths + 1
+        assert submit(engine, work.process).result()
 
 
 def test_a_piece_of_which_every_process_dies_is_given_up_and_the_others_go_on(
@@ -69,32 +56,24 @@ def test_a_piece_of_which_every_process_dies_is_given_up_and_the_others_go_on(
 ) -> None:
     monkeypatch.setattr("sat_exp.engine.processes.DEATHS", 3)
     with Processes(workers=1) as engine:
-        futures = [submit(engine, partial(dying, tmp_path, 100)), submit(engine, process)]
+        futures = [submit(engine, partial(work.dying, tmp_path, 100)), submit(engine, work.process)]
         with pytest.raises(UserError, match="a piece: its process died 3 times"):
             futures[0].result()
         assert futures[1].result()
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def failing(advance: Advance) -> None:
-    raise Damaged("x is damaged")
-
-
 def test_an_error_arrives_as_it_was_raised() -> None:
     with Processes(workers=1) as engine, pytest.raises(Damaged) as found:
-        submit(engine, failing).result()
+        submit(engine, work.failing).result()
     assert found.value.reason == "x is damaged"
     assert str(found.value) == "x is damaged; run the same command again"
-
-
-def environment(advance: Advance) -> tuple[str | None, str | None]:
-    return os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def test_each_process_has_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sat_exp.engine.processes.cpu_count", lambda: 8)
     with Processes(workers=2) as engine:
-        assert submit(engine, environment).result() == ("4", None)
+        assert submit(engine, work.environment).result() == ("4", None)
 
 
 def test_each_process_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,13 +87,10 @@ def test_each_process_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_in_the_body_ends_the_workers_at_once() -> None:
-    def slow(advance: Advance) -> None:
-        time.sleep(100)
-
     def interrupted() -> None:
         with Processes(workers=1) as engine:
-            submit(engine, slow)
-            submit(engine, slow)
+            submit(engine, work.slow)
+            submit(engine, work.slow)
             time.sleep(1)
             raise KeyboardInterrupt
 
@@ -127,5 +103,5 @@ def test_an_error_in_the_body_ends_the_workers_at_once() -> None:
 def test_only_deaths_in_a_row_that_store_nothing_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sat_exp.engine.processes.DEATHS", 3)
     with Processes(workers=1) as engine:
-        piece = Piece("a piece", partial(dying, tmp_path, 6), stored=lambda: len(list(tmp_path.iterdir())) // 2)
+        piece = Piece("a piece", partial(work.dying, tmp_path, 6), stored=lambda: len(list(tmp_path.iterdir())) // 2)
         assert engine.submit(piece, lambda images: None).result() == 7

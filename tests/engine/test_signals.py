@@ -53,12 +53,10 @@ def to_all(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("send", "status"),
-    [
-        pytest.param(to_all, 130, id="Ctrl-C"),
-        pytest.param(subprocess.Popen.terminate, 143, id="SIGTERM", marks=pytest.mark.slow),
-    ],
+    [pytest.param(to_all, 130, id="Ctrl-C"), pytest.param(subprocess.Popen.terminate, 143, id="SIGTERM")],
 )
 def test_the_command_and_its_processes_end_and_the_same_command_goes_on(
     tmp_path: Path, send: Callable[[subprocess.Popen[str]], None], status: int

@@ -8,20 +8,17 @@ from typing import Any
 import pytest
 
 from .damage import Damaging, each_kind
-from .harness import STOPPED, Undisturbed, continues, discard, ill_said, run, seeded, start
+from .harness import STOPPED, Undisturbed, continues, ill_said, run, seeded, start
 from .servers import ONLINE, refusing, settings
 
 
 def test_killed_and_continued(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:
-    for place in ("outputs/store", "outputs/m"):
-        numbers = [number for number, path in enumerate(pair.events) if path.startswith(place)]
-        trial = tmp_path / place.replace("/", " ")
-        ended = run(trial, pair.arguments, at=int(seeded("smoke", place).choice(numbers)))
-        assert ended.status == -signal.SIGKILL
-        wrong = continues(trial, pair)
-        assert wrong is None, wrong
-        tally("SIGKILL before an event", f"pair, {place}", "continued to the same bytes")
-        discard(trial)
+    numbers = [number for number, path in enumerate(pair.events) if path.startswith("outputs/store")]
+    ended = run(tmp_path / "trial", pair.arguments, at=int(seeded("smoke").choice(numbers)))
+    assert ended.status == -signal.SIGKILL
+    wrong = continues(tmp_path / "trial", pair)
+    assert wrong is None, wrong
+    tally("SIGKILL before an event", "pair", "continued to the same bytes")
 
 
 def test_one_of_two_is_killed(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:
@@ -41,9 +38,9 @@ def test_a_damaged_chunk(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:
     ("stage", "file", "number"),
     [
         ("attack", "outputs/store/adversarial", signal.SIGINT),
-        ("drawing", "figures/", signal.SIGTERM),
-        ("writing with Pillow", "examples/", signal.SIGINT),
         ("publishing", "manifest.json", signal.SIGTERM),
+        pytest.param("drawing", "figures/", signal.SIGTERM, marks=pytest.mark.faults),
+        pytest.param("writing with Pillow", "examples/", signal.SIGINT, marks=pytest.mark.faults),
     ],
 )
 def test_asked_to_end(

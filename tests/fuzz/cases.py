@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import OmegaConf
 
 from sat_exp.modules.derivation import Way
@@ -84,10 +83,10 @@ def settings() -> list[Setting]:
 
 
 def target_of(group: str, choice: str) -> str:
-    needed = [argument.replace("{given}", ".") for argument in NEEDED.get(choice, ())]
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("config", overrides=[f"{group}={choice}", *needed])
-    return str(OmegaConf.to_container(config, resolve=False)[group][TARGET])  # type: ignore[index, call-overload]
+    """The class that a choice names, or the choice that it extends."""
+    config: Any = OmegaConf.load(CONF / group / f"{choice}.yaml")
+    config = config.get(group, config)  # a file of the global package has a section of the group
+    return str(config[TARGET]) if TARGET in config else target_of(group, config.defaults[0])
 
 
 def of(kind: Any, group: str, choice: str, base: tuple[str, ...], prefix: str) -> list[Setting]:

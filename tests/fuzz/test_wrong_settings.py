@@ -5,7 +5,7 @@ import pytest
 from . import cases, harness, meanings, reported
 from .values import kind_of
 
-QUICK = 3
+QUICK = 6
 """Of the cases that people reported every so many-th is in the quick tests."""
 
 GENERATED = 8

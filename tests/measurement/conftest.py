@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sat_exp.engine.processes import Processes
 from sat_exp.measurement import Measured
 
 STUDY = Path(__file__).with_name("small_study.py")
@@ -43,6 +44,25 @@ def undisturbed(study: Any, tmp_path_factory: pytest.TempPathFactory) -> Undistu
     folder = tmp_path_factory.mktemp("undisturbed") / "store"
     measured = study.measurement(folder).run(study.models())
     return Undisturbed(folder, measured, study.chunks(folder))
+
+
+class Staying(Processes):
+    """Processes that serve one measurement after another, because each imports the libraries for seconds."""
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def two_processes() -> Iterator[Processes]:
+    """An engine whose two processes end with the tests."""
+    engine = Staying(2, seconds=0.05)
+    with Processes.__enter__(engine):
+        yield engine
+    Processes.__exit__(engine)
 
 
 @pytest.fixture

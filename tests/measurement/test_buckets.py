@@ -13,7 +13,7 @@ from sat_exp.measurement import choice
 from sat_exp.store import Store, inventory
 
 from ..buckets import chunks
-from .test_engines import ENGINES
+from .test_engines import ENGINES, IN_PROCESSES
 
 BY_RAY = """
 import os, runpy, sys
@@ -32,7 +32,9 @@ for name, digest in found.items():
 """
 
 
-@pytest.mark.parametrize(("engine", "models"), [("local", 3), ("processes", 3), ("slurm", 1)])
+@pytest.mark.parametrize(
+    ("engine", "models"), [("local", 3), *(pytest.param(*way, marks=pytest.mark.slow) for way in IN_PROCESSES)]
+)
 def test_the_bytes_are_those_of_a_run_in_a_folder(
     study: Any, undisturbed: Any, bucket: str, tmp_path: Path, engine: str, models: int
 ) -> None:
@@ -49,6 +51,7 @@ def test_the_bytes_are_those_of_a_run_in_a_folder(
         assert measured.warnings == undisturbed.measured.warnings
 
 
+@pytest.mark.slow
 def test_ray_writes_the_same_bytes(undisturbed: Any, ray_alone: list[str], pytestconfig: Any) -> None:
     command = [*ray_alone, sys.executable, "-c", BY_RAY, str(Path(__file__).parents[1])]
     run = subprocess.run(command, check=True, timeout=300, cwd=pytestconfig.rootpath, stdout=subprocess.PIPE, text=True)

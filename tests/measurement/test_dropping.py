@@ -119,8 +119,8 @@ def test_the_results_are_those_of_kept_images(measure: Any, kept: Any, study: An
     assert len(images(tmp_path)) == holding < len(images(folder)) / 2
 
 
-def test_processes_give_the_same_results(measure: Any, kept: Any, tmp_path: Path) -> None:
-    same(measure(tmp_path, engine=Processes(1, seconds=0.5)), kept[1])
+def test_processes_give_the_same_results(measure: Any, kept: Any, tmp_path: Path, two_processes: Processes) -> None:
+    same(measure(tmp_path, engine=two_processes), kept[1])
     assert len(images(tmp_path)) < len(images(kept[0])) / 2
 
 

@@ -115,6 +115,7 @@ def test_what_is_trained_already_is_not_given_to_workers(train, tmp_path):
     assert train(Unused(2), "alone") == ({}, [])
 
 
+@pytest.mark.slow
 def test_a_training_whose_process_dies_continues_after_its_last_epoch(train, tmp_path):
     train(Local(), "alone")
     assert train(Processes(1), "killed", dies=STEPS + 2)[0] == {}
@@ -124,6 +125,7 @@ def test_a_training_whose_process_dies_continues_after_its_last_epoch(train, tmp
     assert len(set(steps)) == 2
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_in_a_worker_is_named_and_the_other_trained(train, tmp_path):
     failures, rows = train(Processes(2), "failed", label_space="imagenet1k")
     assert [*failures] == ["a"]

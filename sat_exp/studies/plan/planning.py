@@ -6,7 +6,6 @@ it classifies correctly, and, unless all models stay in memory, again to classif
 
 import logging
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,16 +157,23 @@ def standard_error(rate: ArrayLike, images: ArrayLike, correlation: ArrayLike = 
     return similarity.standard_error(sat(n, n * p, n * p), *expected_interval(p, n, correlation))
 
 
-def images_needed(rate: float, width: float, correlation: float = 1.0, confidence: float = 0.95) -> int:
-    """The least number of images in X_AB whose `expected_interval` is no wider than `width` > 0; rate in (0, 1]."""
-
-    def enough(images: int) -> bool:
-        return bool(np.ptp(expected_interval(rate, images, correlation, confidence)) <= width)
-
-    most = 1
-    while not enough(most):
-        most *= 2
-    return 1 + bisect_left(range(1, most), True, key=enough)
+def images_needed(
+    rate: ArrayLike, width: ArrayLike, correlation: ArrayLike = 1.0, confidence: float = 0.95
+) -> NDArray[np.int64]:
+    """The least number of images in X_AB whose `expected_interval` is no wider than `width` > 0; rate in (0, 1];
+    arrays broadcast."""
+    shape = np.broadcast(rate, width, correlation).shape
+    too_few, most = np.zeros(shape, np.int64), np.ones(shape, np.int64)
+    while True:
+        enough = np.ptp(expected_interval(rate, most, correlation, confidence), axis=0) <= width
+        if enough.all():
+            break
+        too_few, most = np.where(enough, too_few, most), np.where(enough, most, 2 * most)
+    while (most - too_few > 1).any():
+        middle = np.maximum((too_few + most) // 2, 1)
+        enough = np.ptp(expected_interval(rate, middle, correlation, confidence), axis=0) <= width
+        too_few, most = np.where(enough, too_few, middle), np.where(enough, middle, most)
+    return most
 
 
 def correlation(pairs: pd.DataFrame, confidence: float = 0.95) -> float | None:
@@ -188,16 +194,22 @@ def sample_sizes(width: float, images: int, finished: Finished, confidence: floa
 
     images: the planned number. common_images: how many must be in X_AB; the data set must have `images` for that.
     """
-    rows = []
-    for rate in RATES:
-        known = rate, images * finished.common, finished.correlation
-        planned = float(standard_error(*known)), float(np.ptp(expected_interval(*known, confidence)))
-        for wanted in (2 * width, width, width / 2):
-            needed = images_needed(rate, wanted, finished.correlation, confidence)
-            of_width = wanted, needed, math.ceil(needed / finished.common)
-            rows.append((rate, math.log(100 * rate), *of_width, finished.correlation, images, *planned))
-    columns = ["transfer_rate", "sat", "width", "common_images", "images", "correlation", "planned_images"]
-    return pd.DataFrame(rows, columns=[*columns, "standard_error_planned", "width_planned"])
+    rates, widths = (grid.ravel() for grid in np.meshgrid(RATES, (2 * width, width, width / 2), indexing="ij"))
+    needed = images_needed(rates, widths, finished.correlation, confidence)
+    known = rates, images * finished.common, finished.correlation
+    return pd.DataFrame(
+        {
+            "transfer_rate": rates,
+            "sat": np.log(100 * rates),
+            "width": widths,
+            "common_images": needed,
+            "images": np.ceil(needed / finished.common).astype(np.int64),
+            "correlation": finished.correlation,
+            "planned_images": images,
+            "standard_error_planned": standard_error(*known),
+            "width_planned": np.ptp(expected_interval(*known, confidence), axis=0),
+        }
+    )
 
 
 def latest(config: DictConfig, outputs: Path, names: set[str]) -> Finished:

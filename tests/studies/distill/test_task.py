@@ -91,6 +91,7 @@ def test_one_training_that_fails_does_not_stop_the_rest_and_is_tried_again(sat_e
     assert set(tables(outputs, "failed")["gains"]["teacher"]) == set(TEACHERS)
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_networks(sat_exp, command, outputs):
     """What the teachers say is computed by the workers, once, and stored."""
     command = [*command, f"task.teachers=[{','.join(TEACHERS[:2])}]", "task.epochs=1", "dataset.training_size=300"]
