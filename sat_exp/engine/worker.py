@@ -11,7 +11,8 @@ prepare = gc.disable
 
 
 def begin(work: Callable[[Advance], Any]) -> Any:
-    """Do a piece of work, for which libraries were imported."""
-    gc.freeze()
-    gc.enable()
+    """Do a piece of work, for which libraries were imported. Only they are frozen, not what earlier pieces left."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     return work(ignored)

@@ -105,3 +105,10 @@ def test_only_deaths_in_a_row_that_store_nothing_count(tmp_path: Path, monkeypat
     with Processes(workers=1) as engine:
         piece = Piece("a piece", partial(work.dying, tmp_path, 6), stored=lambda: len(list(tmp_path.iterdir())) // 2)
         assert engine.submit(piece, lambda images: None).result() == 7
+
+
+def test_garbage_of_a_piece_is_collected_in_the_next() -> None:
+    """After the first piece, loky itself searches for garbage."""
+    with Processes(workers=1) as engine:
+        assert [submit(engine, work.leaving).result() for _ in range(2)] == [True, True]
+        assert submit(engine, work.searching).result() == 0

@@ -1,5 +1,6 @@
 """Work for processes, in a file that they import quickly."""
 
+import gc
 import os
 import signal
 import time
@@ -34,3 +35,29 @@ def failing(advance: Advance) -> None:
     from sat_exp.store import Damaged
 
     raise Damaged("x is damaged")
+
+
+class Knot:
+    """Garbage that only a search finds: it refers to itself."""
+
+    alive = 0
+
+    def __init__(self) -> None:
+        self.own = self
+        Knot.alive += 1
+
+    def __del__(self) -> None:
+        Knot.alive -= 1
+
+
+def leaving(advance: Advance) -> bool:
+    """Leave a knot of the oldest generation; whether garbage is collected."""
+    knot = Knot()
+    gc.collect()
+    return gc.isenabled() and knot.own is knot
+
+
+def searching(advance: Advance) -> int:
+    """The number of knots that a search for garbage leaves."""
+    gc.collect()
+    return Knot.alive
