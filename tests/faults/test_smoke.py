@@ -12,13 +12,14 @@ from .harness import STOPPED, Undisturbed, continues, ill_said, run, seeded, sta
 from .servers import ONLINE, refusing, settings
 
 
-def test_killed_and_continued(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:
-    numbers = [number for number, path in enumerate(pair.events) if path.startswith("outputs/store")]
-    ended = run(tmp_path / "trial", pair.arguments, at=int(seeded("smoke").choice(numbers)))
+@pytest.mark.parametrize("place", ["outputs/store", pytest.param("outputs/m", marks=pytest.mark.faults)])
+def test_killed_and_continued(tally: Any, tmp_path: Path, pair: Undisturbed, place: str) -> None:
+    numbers = [number for number, path in enumerate(pair.events) if path.startswith(place)]
+    ended = run(tmp_path / "trial", pair.arguments, at=int(seeded("smoke", place).choice(numbers)))
     assert ended.status == -signal.SIGKILL
     wrong = continues(tmp_path / "trial", pair)
     assert wrong is None, wrong
-    tally("SIGKILL before an event", "pair", "continued to the same bytes")
+    tally("SIGKILL before an event", f"pair, {place}", "continued to the same bytes")
 
 
 def test_one_of_two_is_killed(tally: Any, tmp_path: Path, pair: Undisturbed) -> None:

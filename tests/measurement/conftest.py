@@ -60,8 +60,8 @@ class Staying(Processes):
 def two_processes() -> Iterator[Processes]:
     """An engine whose two processes end with the tests."""
     engine = Staying(2, seconds=0.05)
-    with Processes.__enter__(engine):
-        yield engine
+    Processes.__enter__(engine)
+    yield engine
     Processes.__exit__(engine)
 
 

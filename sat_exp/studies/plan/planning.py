@@ -162,17 +162,18 @@ def images_needed(
 ) -> NDArray[np.int64]:
     """The least number of images in X_AB whose `expected_interval` is no wider than `width` > 0; rate in (0, 1];
     arrays broadcast."""
-    shape = np.broadcast(rate, width, correlation).shape
-    too_few, most = np.zeros(shape, np.int64), np.ones(shape, np.int64)
-    while True:
-        enough = np.ptp(expected_interval(rate, most, correlation, confidence), axis=0) <= width
-        if enough.all():
-            break
-        too_few, most = np.where(enough, too_few, most), np.where(enough, most, 2 * most)
+
+    def enough(images: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.ptp(expected_interval(rate, images, correlation, confidence), axis=0) <= width
+
+    most = np.ones(np.broadcast(rate, width, correlation).shape, np.int64)
+    while not (found := enough(most)).all():
+        most = np.where(found, most, 2 * most)
+    too_few = most // 2
     while (most - too_few > 1).any():
-        middle = np.maximum((too_few + most) // 2, 1)
-        enough = np.ptp(expected_interval(rate, middle, correlation, confidence), axis=0) <= width
-        too_few, most = np.where(enough, too_few, middle), np.where(enough, middle, most)
+        middle = (too_few + most) // 2
+        found = enough(middle)
+        too_few, most = np.where(found, too_few, middle), np.where(found, middle, most)
     return most
 
 
